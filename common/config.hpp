@@ -1,0 +1,170 @@
+// The configuration as plain structs: what a file, the environment and --set can say.
+//
+// Why:     one place for every default; parse, check, help and masked print read one table
+//          (config_schema.cpp), so the four can never drift apart.
+// Thread:  built once, then immutable behind shared_ptr<const Settings>.
+// Bounds:  stated per field; the schema refuses what is outside and names key, value and bound.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/secret.hpp"
+
+namespace eventrelay {
+
+using std::chrono::milliseconds;
+
+// librdkafka properties, passed through untouched. Thread: immutable.  Bounds: 512 entries.
+struct KafkaConfig {
+  std::map<std::string, std::string> properties{{"bootstrap.servers", "127.0.0.1:9092"}};
+  std::map<std::string, Secret> secrets;  // sasl.password and its like, printed as ***
+};
+
+struct TopicsConfig {
+  std::string prefix = "eventrelay.";  // 0..100 characters [a-zA-Z0-9._-]
+  int partitions = 12;                 // 1..10000; used when a topic is created
+  int replication_factor = 1;          // 1..10
+  bool create = true;                  // create what is missing at start
+};
+
+struct RetryConfig {
+  std::vector<milliseconds> delays;  // 1..12 steps, ascending; default 5s 30s 5m 30m 2h 5h 10h
+  double jitter = 0.1;               // 0..0.5 of the delay, either way
+};
+
+struct DetachConfig {
+  std::uint32_t after = 1000;
+  std::uint32_t blocked_max = 10000;
+  milliseconds sweep_interval{1000};
+};
+
+enum class LogLevel : std::uint8_t { Debug, Info, Warn, Error };
+enum class LogFormat : std::uint8_t { Auto, Json, Text };
+
+struct LogConfig {
+  LogLevel level = LogLevel::Info;
+  LogFormat format = LogFormat::Auto;  // auto: text on a terminal, JSON lines elsewhere
+};
+
+struct AdminConfig {
+  std::string listen;           // empty = 127.0.0.1:9464 (ingest), 127.0.0.1:9465 (relay)
+  std::optional<Secret> token;  // required when the address is not loopback
+};
+
+struct TlsServerConfig {
+  std::string cert;  // PEM chain, a path
+  std::string key;   // PEM key, a path
+};
+
+struct IngestConfig {
+  std::vector<std::string> listen{"0.0.0.0:8080"};
+  unsigned shards = 0;  // 0 = one per core; 0..256
+  std::string base_path = "/elements/api-v2";
+  std::size_t body_max = 1U << 20;  // bytes, 1 KiB..32 MiB
+  std::optional<TlsServerConfig> tls;
+  milliseconds ack_timeout{5000};       // an event not acknowledged by then is answered 503
+  std::size_t memory_max = 256U << 20;  // bytes for bodies and the producer queue
+  milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
+  bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
+};
+
+// How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
+struct SourceConfig {
+  std::string scheme;        // empty = the built-in one of the element
+  std::vector<Secret> keys;  // slot order: primary, secondary
+  std::optional<bool> chunked;
+  std::optional<std::size_t> body_max;
+  bool v1_enabled = false;
+  std::optional<Secret> v1_token;
+  milliseconds window_past{600'000};  // how old a signed timestamp may be
+  milliseconds window_future{60'000};
+};
+
+enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
+enum class Signature : std::uint8_t { Elements, Standard, StandardEd25519, None };
+enum class Ordering : std::uint8_t { None, Object, Instance };
+
+// How one subscription is delivered. Thread: immutable.  Bounds: per field.
+struct DeliveryConfig {
+  Format format = Format::Elements;
+  Signature signature = Signature::Elements;
+  std::vector<Secret> keys;  // further live keys while rotating, at most 3
+  Ordering ordering = Ordering::None;
+  std::uint32_t concurrency = 16;  // requests in flight at once; 1..1024
+  std::uint32_t rate = 0;          // requests/s, 0 = no limit
+  milliseconds timeout{15'000};    // one attempt, connect to last byte; 100ms..5m
+  std::map<std::string, std::string> headers;
+  bool allow_private_addresses = false;
+  bool allow_http = false;
+  std::vector<std::uint16_t> ports;  // beside 443 and 8443
+  std::string ca_file;
+  std::string client_cert;  // PEM with certificate and key
+  std::vector<int> fatal_statuses;
+};
+
+struct FilterConfig {
+  std::vector<std::string> event_types;  // empty = all
+  std::vector<std::string> object_types;
+};
+
+struct SubscriptionConfig {
+  std::string name;  // [a-z0-9-]{1,63}, unique in its instance
+  std::string url;
+  std::optional<Secret> key;
+  FilterConfig filter;
+  DeliveryConfig delivery;
+};
+
+// One element instance; the field names of the Cloud Elements API live in the schema.
+// Thread: immutable.  Bounds: 100 subscriptions.
+struct InstanceConfig {
+  std::uint64_t id = 0;
+  std::string name;
+  std::string element;
+  std::vector<std::string> tags;
+  bool events_enabled = false;
+  std::string callback_url;
+  std::optional<Secret> signature_key;
+  std::string oauth_user_id;
+  std::map<std::string, std::string> configuration;  // further keys, kept as they are
+  DeliveryConfig delivery;
+  std::vector<SubscriptionConfig> subscriptions;
+};
+
+struct RelayConfig {
+  std::string group = "eventrelay-relay";
+  unsigned shards = 0;
+  std::size_t memory_max = 256U << 20;
+  std::uint32_t inflight_max = 1024;  // requests in flight per shard
+  bool allow_private_addresses = false;
+  milliseconds drain_timeout{25'000};
+};
+
+struct ControlConfig {
+  bool enabled = false;
+  std::vector<Secret> organizations;
+};
+
+struct Config {
+  int version = 1;
+  KafkaConfig kafka;
+  TopicsConfig topics;
+  RetryConfig retry;
+  DetachConfig detach;
+  LogConfig log;
+  AdminConfig admin;
+  IngestConfig ingest;
+  std::map<std::string, SourceConfig> sources;
+  std::string registry = "file";  // file or topic
+  std::vector<InstanceConfig> instances;
+  RelayConfig relay;
+  ControlConfig control;
+};
+
+}  // namespace eventrelay

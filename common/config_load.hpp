@@ -1,0 +1,59 @@
+// Reads a configuration: defaults < file < EVENTRELAY__SECTION__KEY < --set, then checks it whole.
+//
+// Why:     a typo must stop the start, not change the behaviour.
+// Thread:  any; blocking file reads, start and reload only.
+// Bounds:  file 16 MiB; 100 000 instances.
+// Errors:  ConfigError: every finding with file, line, column, key, value, bound and nearest key.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/registry.hpp"
+
+namespace eventrelay {
+
+// One or more findings, one per line in what(). Thread: any.  Bounds: the first 20 findings.
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct ConfigInput {
+  std::string path;                                // empty = no file
+  std::optional<std::string> text;                 // instead of the file, for tests and dev
+  std::vector<std::string> overrides;              // key=value, from --set
+  std::map<std::string, std::string> environment;  // the process environment, or a test's
+};
+
+// The checked configuration and the registry made from it, swapped as one. Thread: immutable.
+// Bounds: as the configuration.
+struct Settings {
+  Config config;
+  Registry registry;
+};
+
+// Throws ConfigError.
+[[nodiscard]] std::shared_ptr<const Settings> load_settings(const ConfigInput& input);
+
+// The effective configuration as YAML that loads again; secrets as ***.
+[[nodiscard]] std::string print_config(const Config& config);
+
+// Every key with its sentence, default and bound, for --help and the docs.
+[[nodiscard]] std::string describe_keys();
+
+// Keys that differ between two configurations but only take effect at a restart.
+[[nodiscard]] std::vector<std::string> restart_only_changes(const Config& before,
+                                                            const Config& after);
+
+// The environment of this process.
+[[nodiscard]] std::map<std::string, std::string> process_environment();
+
+}  // namespace eventrelay

@@ -1,0 +1,121 @@
+// One shard's member of the consumer group: partitions read one by one, rebalances as events.
+//
+// Why:     partition queues are cut off from the shared one, so a partition is held back by not
+//          reading it: pausing would drop its prefetch and cost 50-750 ms. The rebalance is an
+//          event, not a callback, so the shard finishes what is in flight before it lets go.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  prefetch per partition = budget / partitions owned, redivided at assignment.
+// Errors:  reported through the handler; only a start error throws (StartError).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config.hpp"
+#include "common/event.hpp"
+#include "common/http/types.hpp"
+#include "common/ids.hpp"
+#include "common/metrics.hpp"
+
+// The library's own types, so that its header stays in common/kafka.
+extern "C" {
+struct rd_kafka_message_s;
+}
+
+namespace eventrelay::kafka {
+
+// One record read from Kafka; owns the library's buffer, so views into it live as long as it.
+// Thread: one owner.  Bounds: one message.
+class Message {
+ public:
+  Message() = default;
+  explicit Message(rd_kafka_message_s* raw) noexcept : raw_(raw) {}
+  Message(Message&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  Message& operator=(Message&& other) noexcept;
+  ~Message();
+
+  [[nodiscard]] Partition partition() const noexcept;
+  [[nodiscard]] Offset offset() const noexcept;
+  [[nodiscard]] std::string_view key() const noexcept;
+  [[nodiscard]] std::string_view value() const noexcept;
+  // Decodes the record headers; views into this message.
+  [[nodiscard]] Expected<Event, RecordError> event() const;
+  [[nodiscard]] explicit operator bool() const noexcept { return raw_ != nullptr; }
+
+ private:
+  rd_kafka_message_s* raw_ = nullptr;
+};
+
+struct Assigned {
+  Partition partition;
+  std::optional<Offset> committed;  // nothing: never committed
+  std::string metadata;             // as committed, ASCII
+};
+
+struct Commit {
+  Partition partition;
+  Offset next;           // the first offset that is not done
+  std::string metadata;  // ASCII, at most 4096 bytes
+};
+
+enum class Loss : std::uint8_t { Revoked, Lost };  // Lost: another member owns them already
+
+// What the shard does with its partitions. Thread: shard thread.
+class ConsumerHandler {
+ public:
+  // Reading starts when this returns.
+  virtual void on_assigned(std::span<const Assigned> partitions) = 0;
+  // The group waits until release() is called; nothing new arrives meanwhile.
+  virtual void on_revoking(std::span<const Partition> partitions, Loss loss) = 0;
+  // The partition's queue was empty and is not any more.
+  virtual void on_readable(Partition partition) = 0;
+  // A commit was refused; the next one covers it.
+  virtual void on_commit_failed(std::string_view reason) = 0;
+  // The member can not go on (fenced, authorisation); the process should end.
+  virtual void on_fatal(std::string_view reason) = 0;
+
+ protected:
+  ~ConsumerHandler() = default;
+};
+
+struct ConsumerOptions {
+  std::string group;
+  std::string topic;
+  unsigned shard = 0;  // appended to group.instance.id if one is configured
+  std::size_t prefetch_bytes = 64U << 20;
+};
+
+class ConsumerClient {
+ public:
+  ConsumerClient(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,
+                 ConsumerHandler& handler, metrics::Slab& slab);
+  ConsumerClient(const ConsumerClient&) = delete;
+  ConsumerClient& operator=(const ConsumerClient&) = delete;
+  ~ConsumerClient();
+
+  // Joins the group.
+  void start();
+  // The next record of an owned partition, or nothing; on_readable() tells when to ask again.
+  [[nodiscard]] std::optional<Message> next(Partition partition);
+  void commit_async(std::span<const Commit> commits);
+  // Blocks up to a few round trips; on revoke and on drain only. True if the broker took it.
+  [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
+  // Ends a revocation that on_revoking() began.
+  void release();
+  // Leaves the group and closes, in a thread of its own; `done` runs on the shard's thread.
+  void close(TimePoint deadline, std::function<void()> done);
+  // True once the first assignment (possibly empty) was taken. Any thread.
+  [[nodiscard]] bool joined() const noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace eventrelay::kafka

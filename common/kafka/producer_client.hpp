@@ -1,0 +1,85 @@
+// One shard's way into Kafka: idempotent, acks=all, reports delivered on the shard's own thread.
+//
+// Why:     a record counts as stored only by its report; nothing else may be answered 2xx.
+//          The report queue wakes the shard's loop through a descriptor, so no thread stands
+//          between the client library and the session that waits.
+// Owner:   the shard.  Thread: shard thread, except where said.
+// Bounds:  queue_bytes and queue_messages, beyond which produce() says QueueFull at once.
+// Errors:  a fatal error of the handle fails every waiting record, then a new handle is built.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "common/clock.hpp"
+#include "common/config.hpp"
+#include "common/event.hpp"
+#include "common/http/types.hpp"
+#include "common/metrics.hpp"
+
+namespace eventrelay::kafka {
+
+// What became of produce(). Only Queued is followed by a report.
+enum class Queued : std::uint8_t { Queued, QueueFull, TooLarge, Unavailable };
+// What a report says. Only Persisted is safe to answer 2xx.
+enum class Stored : std::uint8_t { Persisted, TimedOut, TooLarge, Rejected, Fatal };
+
+// Receives the reports. Thread: shard thread.
+class ReportSink {
+ public:
+  virtual void on_stored(std::uint64_t token, Stored stored) = 0;
+
+ protected:
+  ~ReportSink() = default;
+};
+
+struct ProducerLimits {
+  std::size_t queue_bytes = 64U << 20;
+  std::size_t queue_messages = 100'000;
+};
+
+// One record to write. Thread: value.  Bounds: copied by produce().
+struct ProduceRecord {
+  std::string_view key;
+  std::string_view value;
+  const RecordHeaders* headers = nullptr;
+  std::int32_t partition = -1;  // -1 = by key (murmur2, as the Java clients do)
+};
+
+class ProducerClient {
+ public:
+  ProducerClient(Executor executor, const KafkaConfig& config, ProducerLimits limits,
+                 ReportSink& sink, metrics::Slab& slab);
+  ProducerClient(const ProducerClient&) = delete;
+  ProducerClient& operator=(const ProducerClient&) = delete;
+  ~ProducerClient();
+
+  // Opens a topic by name and asks for its metadata; index for produce(). Start only.
+  std::size_t add_topic(const std::string& name);
+  // True once the brokers have told the partitions of every topic. Any thread.
+  [[nodiscard]] bool ready() const noexcept;
+
+  [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
+
+  // When the oldest record without a report was handed over; nothing if none waits.
+  [[nodiscard]] std::optional<TimePoint> oldest_pending() const noexcept;
+  [[nodiscard]] std::size_t pending_messages() const noexcept;
+  [[nodiscard]] std::size_t pending_bytes() const noexcept;
+
+  // Flushes; `done` runs on the shard's thread when every report is in or the deadline passed.
+  void drain(TimePoint deadline, std::function<void()> done);
+  // Drill for tests: makes the current handle fail as if the broker had fenced it.
+  void inject_fatal_error();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace eventrelay::kafka

@@ -1,0 +1,66 @@
+// The whole ingest policy as two calls: at the head (route) and at the body (verify, normalise).
+//
+// Why:     everything a provider can get wrong is decided here, without a socket or a clock.
+// Owner:   the shard; it holds keyed MAC contexts and a JSON parser.
+// Thread:  shard-local.
+// Bounds:  at most kEventsMax events a request (Box V1 fan-out); no allocation per event once warm.
+// Errors:  IngestError, see answer.hpp.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "common/clock.hpp"
+#include "common/config_load.hpp"
+#include "common/event.hpp"
+#include "common/expected.hpp"
+#include "ingest/answer.hpp"
+#include "ingest/request_head.hpp"
+
+namespace eventrelay::ingest {
+
+inline constexpr std::size_t kEventsMax = 256;
+// Bytes that must be readable behind the body; simdjson loads whole vectors.
+inline constexpr std::size_t kBodyPadding = 64;
+
+struct CompiledSource;  // one element's verification, ready to run
+
+// Where a request goes. Thread: shard-local.  Bounds: pointers into the current settings.
+struct Route {
+  CompiledSource* source = nullptr;
+  const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
+  std::string_view query;              // of the target, without '?'
+  std::size_t body_max = 0;
+  bool chunked = false;  // may this source use Transfer-Encoding: chunked?
+};
+
+// What to write, or why there is nothing to write. Thread: shard-local.
+// Bounds: valid until the next call of receive().
+struct Received {
+  std::span<const Event> events;  // empty: answer 200 with `reason`
+  std::string_view reason;
+  std::string_view reply;  // handshake: body of the 200 as text/plain; else empty
+};
+
+// Thread: shard-local.  Bounds: as the settings.
+class Receiver {
+ public:
+  explicit Receiver(std::shared_ptr<const Settings> settings);
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+  ~Receiver();
+
+  [[nodiscard]] Expected<Route, IngestError> route(const RequestHead& head);
+  // `body` is followed by kBodyPadding readable bytes; it and `head` outlive the result.
+  [[nodiscard]] Expected<Received, IngestError> receive(const RequestHead& head, const Route& route,
+                                                        std::string_view body, WallTime now);
+  [[nodiscard]] const Settings& settings() const noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace eventrelay::ingest
