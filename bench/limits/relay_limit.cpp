@@ -1,0 +1,112 @@
+// The smallest program that keeps the relay's promise with Beast's ordinary message types:
+// librdkafka consumer + keyed HMAC + Beast client loop, offsets committed only behind a 2xx.
+//
+//   relay_limit BOOTSTRAP TOPIC GROUP KEY TARGET_PORT CONNECTIONS     ends on SIGTERM
+#include <deque>
+#include <map>
+
+#include "bench/limits/shared.hpp"
+
+namespace {
+
+rd_kafka_t* kafka = nullptr;
+rd_kafka_topic_t* topic = nullptr;
+KeyedMac* mac = nullptr;
+std::map<std::int32_t, std::deque<std::pair<std::int64_t, bool>>> ledger;  // offset, done
+
+void finish(std::int32_t partition, std::int64_t offset) {
+  auto& window = ledger[partition];
+  window[static_cast<std::size_t>(offset - window.front().first)].second = true;
+  for (; !window.empty() && window.front().second; window.pop_front()) {
+    rd_kafka_offset_store(topic, partition, window.front().first);
+  }
+}
+
+struct Worker {
+  Worker(asio::io_context& loop, const asio::ip::tcp::endpoint& target) : socket(loop) {
+    buffer.reserve(4096);
+    socket.connect(target);
+    socket.set_option(asio::ip::tcp::no_delay(true));
+  }
+  void take() {
+    rd_kafka_message_t* message = rd_kafka_consumer_poll(kafka, 0);
+    idle = message == nullptr || message->err != 0;
+    if (!idle) send(*message);
+    if (message != nullptr) rd_kafka_message_destroy(message);
+  }
+  void send(const rd_kafka_message_t& message) {
+    partition = message.partition;
+    offset = message.offset;
+    ledger[partition].emplace_back(offset, false);
+    request = {http::verb::post, "/", 11};
+    request.set(http::field::host, "127.0.0.1");
+    request.set(http::field::user_agent, "eventrelay/limit");
+    request.set(http::field::content_type, "application/json");
+    request.body().assign(static_cast<const char*>(message.payload), message.len);
+    request.set("Elements-Webhook-Id", std::to_string(offset));
+    request.set("Elements-Webhook-Signature", "sha256=" + std::string(mac->sign(request.body())));
+    request.prepare_payload();
+    http::async_write(socket, request, [this](Error error, std::size_t) {
+      if (error) std::abort();
+      read();
+    });
+  }
+  void read() {
+    response = {};
+    http::async_read(socket, buffer, response, [this](Error error, std::size_t) {
+      if (error || response.result_int() / 100 != 2) std::abort();
+      finish(partition, offset);
+      take();
+    });
+  }
+
+  Socket socket;
+  boost::beast::flat_buffer buffer;
+  http::request<http::string_body> request;
+  http::response<http::string_body> response;
+  std::int32_t partition = 0;
+  std::int64_t offset = 0;
+  bool idle = true;
+};
+
+std::deque<Worker> workers;
+
+void wake_idle() {
+  for (auto& worker : workers) {
+    if (worker.idle) worker.take();
+  }
+}
+
+void open_kafka(char** argv) {
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], nullptr, 0);
+  rd_kafka_conf_set(conf, "group.id", argv[3], nullptr, 0);
+  rd_kafka_conf_set(conf, "enable.auto.offset.store", "false", nullptr, 0);
+  rd_kafka_conf_set(conf, "auto.commit.interval.ms", "200", nullptr, 0);
+  rd_kafka_conf_set(conf, "auto.offset.reset", "earliest", nullptr, 0);
+  kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0);
+  rd_kafka_poll_set_consumer(kafka);
+  topic = rd_kafka_topic_new(kafka, argv[2], nullptr);
+  rd_kafka_topic_partition_list_t* topics = rd_kafka_topic_partition_list_new(1);
+  rd_kafka_topic_partition_list_add(topics, argv[2], RD_KAFKA_PARTITION_UA);
+  rd_kafka_subscribe(kafka, topics);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 7) return 2;
+  asio::io_context loop(1);
+  KeyedMac keyed(argv[4]);
+  mac = &keyed;
+  open_kafka(argv);
+  Wake wake = wake_on(loop, rd_kafka_queue_get_consumer(kafka));
+  const asio::ip::tcp::endpoint target(asio::ip::make_address("127.0.0.1"),
+                                       static_cast<std::uint16_t>(std::atoi(argv[5])));
+  for (int i = 0; i < std::atoi(argv[6]); ++i) workers.emplace_back(loop, target);
+  on_queue(wake, wake_idle);
+  asio::signal_set signals(loop, SIGTERM, SIGINT);
+  signals.async_wait([&](Error, int) { rd_kafka_consumer_close(kafka), _exit(0); });
+  announce(0);
+  loop.run();
+}
