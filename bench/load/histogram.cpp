@@ -1,0 +1,49 @@
+#include "bench/load/histogram.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace eventrelay::bench {
+
+std::size_t Histogram::bucket_of(std::uint64_t ns) noexcept {
+  constexpr std::uint64_t kSub = 1U << kSubBits;
+  if (ns < kSub) return static_cast<std::size_t>(ns);
+  const auto octave = static_cast<std::size_t>(std::bit_width(ns)) - kSubBits;  // >= 1
+  const auto sub = static_cast<std::size_t>(ns >> (octave - 1)) & (kSub - 1);
+  return std::min((octave << kSubBits) + sub, kBuckets - 1);
+}
+
+std::uint64_t Histogram::upper_bound(std::size_t bucket) noexcept {
+  constexpr std::uint64_t kSub = 1U << kSubBits;
+  const std::size_t octave = bucket >> kSubBits;
+  const std::uint64_t sub = bucket & (kSub - 1);
+  if (octave == 0) return sub;
+  return ((kSub + sub + 1) << (octave - 1)) - 1;
+}
+
+void Histogram::record(Duration value) noexcept {
+  const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(value.count(), 0));
+  ++counts_[bucket_of(ns)];
+  ++count_;
+  max_ = std::max(max_, value);
+}
+
+void Histogram::merge(const Histogram& other) noexcept {
+  for (std::size_t i = 0; i < kBuckets; ++i) counts_[i] += other.counts_[i];
+  count_ += other.count_;
+  max_ = std::max(max_, other.max_);
+}
+
+Duration Histogram::percentile(double share) const noexcept {
+  if (count_ == 0) return Duration{0};
+  const auto rank = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
+  std::uint64_t seen = 0;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    seen += counts_[i];
+    if (seen >= rank) return std::min(Duration{static_cast<std::int64_t>(upper_bound(i))}, max_);
+  }
+  return max_;
+}
+
+}  // namespace eventrelay::bench

@@ -1,0 +1,46 @@
+// A program under test: started, watched through /proc, ended by its own pid.
+//
+// Thread:  one owner.  Bounds: one child; its output goes to a file.
+// Errors:  std::runtime_error naming the program and the end of its output.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/clock.hpp"
+
+namespace eventrelay::bench {
+
+// What /proc says of a process at one moment. Thread: value.
+struct Usage {
+  double cpu_seconds = 0;    // user and system
+  std::size_t resident = 0;  // bytes
+};
+
+// A child process. Thread: one owner.  Bounds: ended, at the latest, by the destructor.
+class Process {
+ public:
+  // Starts `arguments[0]`; its stdout and stderr go to `log`.
+  Process(const std::vector<std::string>& arguments, std::string log);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process();
+
+  // Waits until a line of the log holds `word`; returns that line.
+  [[nodiscard]] std::string wait_for(const std::string& word, Duration limit);
+  [[nodiscard]] Usage usage() const;
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  // SIGTERM, then SIGKILL after `limit`; returns the exit status, -1 when it was killed.
+  int end(Duration limit = std::chrono::seconds(10));
+
+ private:
+  std::string name_;
+  std::string log_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace eventrelay::bench
