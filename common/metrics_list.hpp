@@ -138,6 +138,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(relay_last_delivery_timestamp_seconds, "When a callback last took an event.") \
   GAUGE(kafka_consumer_lag_messages, "Messages behind the end of the log, owned partitions.") \
   COUNTER(kafka_rebalances_total, "Assignments taken or given up.") \
+  COUNTER(kafka_consumer_errors_total, "Errors and offset gaps met while reading.") \
   COUNTER(kafka_tx_retries_total, "Requests librdkafka sent again.") \
   COUNTER(kafka_request_timeouts_total, "Requests that timed out.") \
   GAUGE(kafka_throttle_seconds, "Broker throttle time, average.") \

@@ -4,7 +4,9 @@
 //          reading it: pausing would drop its prefetch and cost 50-750 ms. The rebalance is an
 //          event, not a callback, so the shard finishes what is in flight before it lets go.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  prefetch per partition = budget / partitions owned, redivided at assignment.
+// Bounds:  one partition prefetches prefetch_bytes * shards / partitions of the topic: the library
+//          fixes that number when the handle is made, so it is chosen such that the partitions of
+//          one process never hold more than prefetch_bytes * shards, however they are spread.
 // Errors:  reported through the handler; only a start error throws (StartError).
 #pragma once
 
@@ -52,12 +54,14 @@ class Message {
   rd_kafka_message_s* raw_ = nullptr;
 };
 
+// One partition taken over. Thread: value.  Bounds: metadata at most 4096 bytes.
 struct Assigned {
   Partition partition;
   std::optional<Offset> committed;  // nothing: never committed
   std::string metadata;             // as committed, ASCII
 };
 
+// One position to commit. Thread: value.  Bounds: as Assigned.
 struct Commit {
   Partition partition;
   Offset next;           // the first offset that is not done
@@ -69,11 +73,12 @@ enum class Loss : std::uint8_t { Revoked, Lost };  // Lost: another member owns 
 // What the shard does with its partitions. Thread: shard thread.
 class ConsumerHandler {
  public:
-  // Reading starts when this returns.
+  // Reading starts when this returns. May be empty: more members than partitions.
   virtual void on_assigned(std::span<const Assigned> partitions) = 0;
-  // The group waits until release() is called; nothing new arrives meanwhile.
+  // The group waits until release() is called, at once or later; nothing new arrives meanwhile.
+  // Comes during close() as well.
   virtual void on_revoking(std::span<const Partition> partitions, Loss loss) = 0;
-  // The partition's queue was empty and is not any more.
+  // next() had nothing and may have something now; also after on_assigned().
   virtual void on_readable(Partition partition) = 0;
   // A commit was refused; the next one covers it.
   virtual void on_commit_failed(std::string_view reason) = 0;
@@ -84,13 +89,20 @@ class ConsumerHandler {
   ~ConsumerHandler() = default;
 };
 
+// One group member. Thread: value.  Bounds: stated per field.
 struct ConsumerOptions {
   std::string group;
   std::string topic;
-  unsigned shard = 0;  // appended to group.instance.id if one is configured
-  std::size_t prefetch_bytes = 64U << 20;
+  unsigned shard = 0;                      // appended to group.instance.id if one is configured
+  unsigned shards = 1;                     // members of this process; 1..256
+  int partitions = 12;                     // of the topic, as ensure_topics() found them
+  std::size_t prefetch_bytes = 64U << 20;  // of this member; two seconds of peak traffic or more
+  Duration commit_timeout = std::chrono::seconds{5};  // the longest commit_sync() may take
 };
 
+// The group member of one shard. Built in the shard's thread or before its loop runs; the
+// destructor gives the handle away and returns at once, close() leaves the group properly.
+// Thread: shard thread, except joined().  Bounds: ConsumerOptions.
 class ConsumerClient {
  public:
   ConsumerClient(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,

@@ -39,9 +39,12 @@ class ReportSink {
   ~ReportSink() = default;
 };
 
+// What the producer may hold. Thread: value.  Bounds: a larger value costs that much memory.
 struct ProducerLimits {
   std::size_t queue_bytes = 64U << 20;
   std::size_t queue_messages = 100'000;
+  // Key, value and headers of one record; the topics must allow it (topic_plan does).
+  std::size_t record_bytes_max = (1U << 20) + (64U << 10);
 };
 
 // One record to write. Thread: value.  Bounds: copied by produce().
@@ -52,6 +55,10 @@ struct ProduceRecord {
   std::int32_t partition = -1;  // -1 = by key (murmur2, as the Java clients do)
 };
 
+// The producer of one shard. Built in the shard's thread or before its loop runs; never destroyed
+// from within on_stored(). The destructor gives the handle away and returns at once: what is still
+// queued is dropped without a report, so drain() first.
+// Thread: shard thread.  Bounds: ProducerLimits.
 class ProducerClient {
  public:
   ProducerClient(Executor executor, const KafkaConfig& config, ProducerLimits limits,

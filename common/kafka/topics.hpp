@@ -1,0 +1,50 @@
+// The topics of the relay: which there are, how they are kept, and making them at start.
+//
+// Why:     one list decides names, partitions and retention; all event topics must have the same
+//          partition count, because one key must have one partition number everywhere.
+// Thread:  control thread, at start only; ensure_topics() blocks.
+// Bounds:  one request per call, kTopicsTimeout each.
+// Errors:  StartError that names the topic and the way out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/config.hpp"
+
+namespace eventrelay::kafka {
+
+inline constexpr std::chrono::seconds kTopicsTimeout{30};
+
+// One topic as it should be. Thread: value.  Bounds: none of its own.
+struct TopicSpec {
+  std::string name;
+  int partitions = 0;
+  int replication_factor = 0;
+  std::vector<std::pair<std::string, std::string>> config;  // broker-side topic properties
+};
+
+// `prefix` + `suffix`, e.g. eventrelay.events.
+[[nodiscard]] std::string topic_name(const TopicsConfig& config, std::string_view suffix);
+// The delay as it stands in a topic's name: 5s, 30m, 2h.
+[[nodiscard]] std::string delay_word(std::chrono::milliseconds delay);
+// Every topic of this configuration; `events` first. Pure.
+[[nodiscard]] std::vector<TopicSpec> topic_plan(const Config& config);
+
+// What to do about a topic that does not exist.
+enum class Create : std::uint8_t {
+  No,         // it is an error
+  Yes,        // create it through the admin API
+  Automatic,  // ask for its metadata, which creates it on the embedded broker
+};
+
+// Checks, and creates if told, all topics of the plan. Returns the partition count of the event
+// topics as the brokers have it. Throws StartError.
+[[nodiscard]] int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan,
+                                Create create);
+
+}  // namespace eventrelay::kafka
