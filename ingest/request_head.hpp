@@ -37,6 +37,11 @@ struct RequestHead {
   [[nodiscard]] std::string_view find(std::string_view name) const noexcept;
   // How often the field occurs.
   [[nodiscard]] std::size_t count(std::string_view name) const noexcept;
+  // Appends a field; false when there is no room left.
+  bool add(std::string_view name, std::string_view value) noexcept;
 };
+
+// Do two ASCII texts agree but for the case of letters?
+[[nodiscard]] bool equal_without_case(std::string_view a, std::string_view b) noexcept;
 
 }  // namespace eventrelay::ingest
