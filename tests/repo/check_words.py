@@ -1,0 +1,66 @@
+"""Words that do not belong into the tree or its history, and scripts that stop at an error."""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator
+
+from tree import Tree, check
+
+# Hosts of package registries (put together here so that this file passes too).
+HOSTS = ["repo1.maven." + "org", "repo.maven.apache." + "org", "registry.npmjs." + "org",
+         "files.pythonhosted." + "org", "pypi." + "org", "proxy.golang." + "org",
+         "static.crates." + "io", "deb.debian." + "org", "index.crates." + "io"]
+# Paths that exist on the machine of one developer only.
+MACHINE_PATH = re.compile(r"(?<![\w.}/-])/(work|home/\w+|Users|workspace|mnt)/")
+SUBJECT = re.compile(r"[a-z][a-z0-9./,_-]*: \S")
+SUBJECT_MAX = 72
+# The first commit, one character too long and already built upon.
+SUBJECTS_EXCUSED = ("house: folders, presets, and the interfaces",)
+TEXT = (".cpp", ".hpp", ".py", ".md", ".txt", ".json", ".yaml", ".yml", ".xml", ".supp")
+
+
+@check
+def words_of_other_places_are_absent(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        if "." in file.name.split("/")[-1][1:] and not file.name.endswith(TEXT):
+            continue
+        for number, line in enumerate(file.lines, 1):
+            for host in HOSTS:
+                if host in line:
+                    yield f"{file.name}:{number}: names the registry {host}"
+            if match := MACHINE_PATH.search(line):
+                yield f"{file.name}:{number}: {match.group(0)} is a path of one machine"
+
+
+@check
+def named_pages_exist(tree: Tree) -> Iterator[str]:
+    """A Markdown page that a comment or a page names is in the tree."""
+    there = {file.name.split("/")[-1] for file in tree.files}
+    for file in tree.files:
+        if not file.name.endswith(TEXT) or file.name.startswith("tests/repo/"):
+            continue
+        for number, line in enumerate(file.lines, 1):
+            for name in re.findall(r"(?<![\w/.:-])[\w/-]*?([\w-]+\.md)\b", line):
+                if name not in there and "//" not in line.split(name)[0].replace("// ", ""):
+                    yield f"{file.name}:{number}: names {name}, which is not in the tree"
+
+
+@check
+def commit_subjects_are_short(tree: Tree) -> Iterator[str]:
+    if not (tree.root / ".git").exists():
+        return
+    for line in tree.git("log", "-50", "--no-merges", "--format=%h %s").splitlines():
+        commit, subject = line.split(" ", 1)
+        if len(subject) > SUBJECT_MAX and not subject.startswith(SUBJECTS_EXCUSED):
+            yield f"commit {commit}: subject of {len(subject)} characters, at most {SUBJECT_MAX}"
+        if not SUBJECT.match(subject):
+            yield f"commit {commit}: subject is not `area: what`: {subject}"
+
+
+@check
+def scripts_stop_at_an_error(tree: Tree) -> Iterator[str]:
+    for file in tree.files:
+        if file.lines[:1] and re.match(r"#!.*\b(ba)?sh\b", file.lines[0]):
+            if "set -euo pipefail" not in file.text:
+                yield f"{file.name}:1: a script begins with `set -euo pipefail`"

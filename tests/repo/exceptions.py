@@ -1,0 +1,32 @@
+"""What may break a rule of the checks for now, by name and with its reason.
+
+The lists may only shrink: an entry whose file no longer needs it is itself a finding.
+"""
+
+# Longer than a header (150), a source (400) or a test (600 lines) may be.
+LONG_FILES: dict[str, str] = {
+    "common/config.hpp": "one line per key; splitting it would hide that it is one document",
+    "common/metrics_list.hpp": "one line per metric; the list is the point of the file",
+}
+
+# Functions of more than 60 lines, as `file: function`.
+LONG_FUNCTIONS: dict[str, str] = {}
+
+# Fields of common/config.hpp that nothing reads yet.
+UNUSED_FIELDS: dict[str, str] = {
+    "delays": "delay topics are not built yet",
+    "jitter": "delay topics are not built yet",
+    "after": "detached subscriptions are not built yet",
+    "blocked_max": "detached subscriptions are not built yet",
+    "sweep_interval": "detached subscriptions are not built yet",
+    "rate": "rate limits per subscription are not built yet",
+    "ordering": "ordering per object is not built yet",
+    "fatal_statuses": "the dead-letter topic is not built yet",
+    "organizations": "the control API is not built yet",
+}
+
+# Metrics of common/metrics_list.hpp that nothing sets yet.
+UNUSED_METRICS: dict[str, str] = {
+    "relay_dead_letters_total": "the dead-letter topic is not built yet",
+    "relay_circuits_open": "the circuit breaker is not built yet",
+}
