@@ -78,7 +78,8 @@ struct HeaderField {
   std::string_view value;
 };
 
-// The headers of an event in a fixed array; numbers are printed into the object itself.
+// The headers of an event in a fixed array; numbers are printed into the object itself. An optional
+// text that cannot be a header value (empty, not ASCII, too long) is left out: the body has it.
 // Thread: one owner.  Bounds: kFieldsMax fields, no allocation; views die with the object.
 class RecordHeaders {
  public:
@@ -94,7 +95,9 @@ class RecordHeaders {
 
  private:
   void add(std::string_view name, std::string_view value);
-  void add_number(std::string_view name, std::int64_t value);
+  void add_optional(std::string_view name, std::string_view value);
+  void add_number(std::string_view name, std::uint64_t value);
+  void add_time(std::string_view name, WallTime time);
 
   std::array<HeaderField, kFieldsMax> fields_{};
   std::size_t count_ = 0;
@@ -113,6 +116,7 @@ class RecordReader {
   Event event_;
   ParkedState parked_;
   std::uint32_t seen_ = 0;  // one bit per known name
+  std::size_t next_ = 0;    // where the next header is looked for first
   std::optional<RecordError> error_;
 };
 
