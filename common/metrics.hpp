@@ -8,8 +8,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "common/clock.hpp"
 #include "common/metrics_list.hpp"
@@ -100,9 +103,34 @@ struct alignas(64) Slab {
 #undef EVENTRELAY_HISTOGRAM
 };
 
-// Owns the slabs of a service and prints them. Gauges named *_timestamp_seconds and
-// event_loop_lag_seconds are combined by their extreme, all others by sum.
-// Thread: add_slab() before start only; expose() from any thread.  Bounds: one slab per shard.
+// A gauge that is no cell: made at each scrape, with at most one label whose values its owner
+// bounds. Thread: value.  Bounds: up to its owner.
+struct ScrapedGauge {
+  struct Sample {
+    std::string label_value;  // unused when the gauge has no label
+    double value = 0;
+  };
+  std::string name;  // without the prefix `eventrelay_`
+  std::string sentence;
+  std::string label;  // empty = no label, one sample
+  std::vector<Sample> samples;
+};
+
+// One metric of the list, for docs and tests. Thread: immutable.  Bounds: views of constants.
+struct MetricInfo {
+  std::string_view name;  // with its prefix
+  std::string_view kind;  // counter, gauge or histogram
+  std::string_view label;
+  std::vector<std::string_view> words;  // label values
+  std::string_view sentence;
+};
+[[nodiscard]] std::vector<MetricInfo> describe();
+
+// Owns the slabs of a service and prints them. Counters, histograms and amounts are summed over
+// shards; gauges in seconds are no amounts: the worst shard counts (the earliest `oldest` time
+// stamp, else the largest value; 0 = none).
+// Thread: add_slab(), show() and add_gauges() before start only; expose() from any thread.
+// Bounds: one slab per shard.
 class Exporter {
  public:
   Exporter();
@@ -110,10 +138,12 @@ class Exporter {
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
-  // The slab lives as long as the exporter. The prefix of names a service shows is its part:
-  // an ingest process shows no relay_* series and the reverse.
+  // The slab lives as long as the exporter.
   [[nodiscard]] Slab& add_slab();
+  // `ingest_` or `relay_`: after it, families of the other tier are not shown. Twice shows both.
   void show(std::string_view name_prefix);
+  // `collect` runs at every scrape, on the scraping thread.
+  void add_gauges(std::function<std::vector<ScrapedGauge>()> collect);
   // Prometheus text format 0.0.4, with process_* and build_info.
   [[nodiscard]] std::string expose() const;
 

@@ -8,65 +8,20 @@
 // Errors:  StartError before the first accept; after it, none.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
-#include <thread>
+#include <string_view>
 #include <vector>
 
 #include "common/config_load.hpp"
-#include "common/http/types.hpp"
 #include "common/metrics.hpp"
+#include "common/shard_loop.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay {
 
-// A program could not start; what() is one line that names what, where and the way out.
-// Thread: any.  Bounds: one line.
-class StartError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-// One pinned thread and its io_context(1). A throw out of a handler is counted and logged, and
-// the loop goes on. Thread: post() and stop() from any, the rest from the owner.
-// Bounds: one thread.
-class ShardLoop {
- public:
-  ShardLoop(unsigned index, metrics::Slab& slab);
-  ShardLoop(const ShardLoop&) = delete;
-  ShardLoop& operator=(const ShardLoop&) = delete;
-  ~ShardLoop();
-
-  [[nodiscard]] asio::io_context& context() noexcept { return context_; }
-  [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }
-  [[nodiscard]] metrics::Slab& slab() noexcept { return slab_; }
-  [[nodiscard]] unsigned index() const noexcept { return index_; }
-
-  void start();
-  // Runs `work` on the shard's thread, later. Any thread.
-  void post(std::function<void()> work);
-  // Runs `work` on the shard's thread and waits for it; must not be called from a shard.
-  void call(const std::function<void()>& work);
-  // Lets the loop return once its current handler ends.
-  void stop();
-  void join();
-
- private:
-  void run();
-
-  unsigned index_;
-  metrics::Slab& slab_;
-  asio::io_context context_{1};
-  asio::executor_work_guard<Executor> work_;
-  Timer lag_timer_;
-  TimePoint lag_due_{};
-  std::thread thread_;
-};
-
-// Shards to run: `configured`, or one per available core when it is 0.
-[[nodiscard]] unsigned shard_count(unsigned configured) noexcept;
+class AdminServer;
 
 // What a program runs: ingest, relay, or both side by side in `eventrelay dev`.
 // Thread: control thread, except not_ready(), status() and exporter(), which any thread may call.
@@ -92,12 +47,15 @@ class Service {
   // One JSON object. Any thread.
   [[nodiscard]] virtual std::string status() const = 0;
   [[nodiscard]] virtual metrics::Exporter& exporter() noexcept = 0;
+  // Adds the service's own paths to the admin listener; called before start().
+  virtual void mount(AdminServer&) {}
 };
 
 using ServiceFactory = std::function<std::unique_ptr<Service>()>;
 
 // A whole program: flags, configuration, logs, signals, admin listener, drain. Returns the exit
-// code: 0 ok, 1 runtime, 2 usage, 78 bad configuration.
+// code: 0 ok, 1 runtime, 2 usage, 78 bad configuration. A second SIGTERM or SIGINT ends the process
+// at once with 1; a drain that passes drain_limit() ends it with 1 as well.
 [[nodiscard]] int run_service(int argc, char** argv, std::string_view program,
                               const ServiceFactory& factory);
 

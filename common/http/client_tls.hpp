@@ -1,0 +1,32 @@
+// The TLS context of outgoing requests, and the checks that tie one stream to one host name.
+//
+// Why:     a callback must reach the host of its URL and nobody else.
+// Owner:   the shard; one context per distinct pair of files.
+// Thread:  build anywhere; use a context and its streams on one shard.
+// Errors:  StartError naming the file; prepare_client() returns false, the attempt then ends as
+// tls.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "common/http/tls_stream.hpp"
+
+namespace eventrelay {
+
+// Whom to trust and what to show. Thread: immutable.  Bounds: two paths.
+struct ClientTlsConfig {
+  std::string ca_file;      // PEM; empty = the authorities of the system
+  std::string client_cert;  // PEM with certificate chain and key; empty = none
+
+  friend bool operator==(const ClientTlsConfig&, const ClientTlsConfig&) = default;
+};
+
+// TLS 1.2 or later, the peer is always verified, HTTP/1.1 offered by ALPN. Throws StartError.
+[[nodiscard]] std::shared_ptr<TlsContext> make_client_tls(const ClientTlsConfig& config);
+
+// Before the handshake: SNI (names only) and the check of the certificate against `host`, a name
+// or an IP literal without brackets. A wildcard stands for one whole label. False: not usable.
+[[nodiscard]] bool prepare_client(TlsStream& stream, const std::string& host) noexcept;
+
+}  // namespace eventrelay

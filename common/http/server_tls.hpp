@@ -1,0 +1,19 @@
+// The TLS context of a listener: certificate chain and key from PEM files, TLS 1.2 or later.
+//
+// Why:     one place decides about versions, ciphers and renegotiation.
+// Owner:   the shard; made at start and again on reload. Sessions keep the context they began with.
+// Thread:  build anywhere; one context per shard, as its counters are shared by all its streams.
+// Errors:  StartError naming the file and what is wrong with it.
+#pragma once
+
+#include <memory>
+
+#include "common/config.hpp"
+#include "common/http/tls_stream.hpp"
+
+namespace eventrelay {
+
+// Throws StartError.
+[[nodiscard]] std::shared_ptr<TlsContext> make_server_tls(const TlsServerConfig& config);
+
+}  // namespace eventrelay
