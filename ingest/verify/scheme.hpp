@@ -23,6 +23,7 @@
 #include "common/secret.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/request_head.hpp"
+#include "ingest/verify/stamp.hpp"
 
 namespace eventrelay::ingest::verify {
 
@@ -34,9 +35,8 @@ enum class Coding : std::uint8_t { Hex, Base64 };
 // Plain: the code alone. Prefix: `sha256=<code>`. KeyValueList: `t=..,v1=<code>,v1=<code>`.
 // SpaceList: `v1,<code> v1,<code>`.
 enum class Form : std::uint8_t { Plain, Prefix, KeyValueList, SpaceList };
-enum class Stamp : std::uint8_t { None, Seconds, Millis, Rfc3339 };
-// One piece of the signed text. Dot and Colon stand for themselves.
-enum class Piece : std::uint8_t { End, Method, Uri, Id, Timestamp, Body, Dot, Colon, SlackV0 };
+// One piece of the signed text. Dot, Colon and V0 stand for themselves.
+enum class Piece : std::uint8_t { End, Method, Uri, Id, Timestamp, Body, Dot, Colon, V0 };
 // Slots: the first key belongs to the first header, the second to the second, never crossed.
 enum class Keys : std::uint8_t { AnyKey, Slots };
 
@@ -46,38 +46,37 @@ struct FixedField {
   std::string_view value;
 };
 
-// One row. Thread: constant.  Bounds: static text.
-struct Scheme {
-  std::string_view name;
-  crypto::Digest digest = crypto::Digest::Sha256;
-  KeyCoding key = KeyCoding::Raw;
-  std::array<Piece, 8> text{};
-  Coding coding = Coding::Hex;
-  Form form = Form::Plain;
-  std::string_view tag;  // prefix, or the version word of a list
-  Keys keys = Keys::AnyKey;
-  std::array<std::string_view, 2> signature;  // header; second: second slot, or another spelling
-  std::string_view timestamp;                 // header; empty: none, or the list's `t`
-  Stamp stamp = Stamp::None;
-  std::string_view id;  // header that carries the id of the message
-  std::array<FixedField, 2> fixed{};
-  std::string_view stable_id_field;  // top-level key of the body with the stable id
-};
-
-[[nodiscard]] std::span<const Scheme> schemes() noexcept;
-[[nodiscard]] const Scheme* find_scheme(std::string_view name) noexcept;
-// The scheme that an element uses unless configured otherwise; null if there is none.
-[[nodiscard]] const Scheme* scheme_of_element(std::string_view element) noexcept;
-
 // How far a signed timestamp may be from now. Thread: value.  Bounds: none.
 struct Window {
   std::chrono::milliseconds past{600'000};
   std::chrono::milliseconds future{60'000};
 };
 
-// Reads a timestamp of that unit strictly; nothing if it is not one.
-[[nodiscard]] std::optional<WallTime> parse_stamp(Stamp stamp, std::string_view text) noexcept;
-[[nodiscard]] std::string format_stamp(Stamp stamp, WallTime time);
+// One row. Thread: constant.  Bounds: static text.
+struct Scheme {
+  std::string_view name{};
+  crypto::Digest digest = crypto::Digest::Sha256;
+  KeyCoding key = KeyCoding::Raw;
+  std::array<Piece, 8> text{};
+  Coding coding = Coding::Hex;
+  Form form = Form::Plain;
+  std::string_view tag{};  // prefix, or the version word of a list
+  Keys keys = Keys::AnyKey;
+  std::array<std::string_view, 2> signature{};  // header; second: second slot, or another spelling
+  std::string_view timestamp{};                 // header; empty: none, or the list's `t`
+  Stamp stamp = Stamp::None;
+  Window window{};        // unless the source says otherwise
+  std::string_view id{};  // header with the id of the message
+  std::array<FixedField, 2> fixed{};
+  // Top-level key of the body that keeps its value when the provider sends again; empty: the id
+  // header does.
+  std::string_view stable_id_field{};
+};
+
+[[nodiscard]] std::span<const Scheme> schemes() noexcept;
+[[nodiscard]] const Scheme* find_scheme(std::string_view name) noexcept;
+// The scheme that an element uses unless configured otherwise; null if there is none.
+[[nodiscard]] const Scheme* scheme_of_element(std::string_view element) noexcept;
 
 // One source's scheme with its keys, ready to run. An empty key never verifies.
 // Thread: one shard.  Bounds: kKeysMax contexts; verify() does not allocate.
