@@ -1,0 +1,119 @@
+// Decides which event may be sent now: order per key, concurrency and rate per subscription,
+// turns between subscriptions, and retries that wait for their time.
+//
+// Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
+// Owner:   the shard.  Thread: shard-local; time is an argument.
+// Bounds:  SchedulerBounds; an event that does not fit is refused whole, and the shell holds its
+//          partition back. O(1) per call, O(log waiting) for retries; no allocation once warm.
+// Errors:  none; misuse by the shell is asserted.
+//
+//   admit --> [lane: urgent, fresh] --turn--> in flight --Done, Dead--> finished
+//                     ^                          | Retry
+//                     +------ due -- waiting <---+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "relay/job.hpp"
+#include "relay/retry.hpp"
+
+namespace eventrelay::relay {
+
+// Thread: immutable.  Bounds: of one shard.
+struct SchedulerBounds {
+  std::uint32_t in_flight_max = 1024;  // attempts at once over all subscriptions
+  std::uint32_t jobs_max = 1 << 16;    // unfinished jobs
+  std::size_t bytes_max = 128U << 20;  // held events; one event is taken even if it is larger
+};
+
+enum class Admitted : std::uint8_t { Yes, Full };
+
+// What became of a job's event. Thread: value.
+struct Finished {
+  HeldEvent* held = nullptr;  // set when its last job ended: free it
+  bool done = false;          // every job of it was delivered or dead: the ledger may pass it
+};
+
+// Thread: shard-local.  Bounds: SchedulerBounds.
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerBounds& bounds);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+  ~Scheduler();
+
+  // A lane for a new subscription; its index may be one of a lane that is gone.
+  [[nodiscard]] Lane& add_lane(const LaneConfig& config);
+  // New limits for a lane in use; its ordering takes effect for events admitted later.
+  void configure(Lane& lane, const LaneConfig& config);
+  // The subscription is gone: what waits for it counts as done. The lane is freed with its last
+  // attempt in flight; `is_live(index)` tells.
+  void retire(Lane& lane, std::vector<Finished>& finished);
+  [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
+
+  // One job per lane, all or none. Full: stop reading the partition, try this event again when
+  // take_room() says so. Pre: `lanes` is not empty and names each lane once.
+  [[nodiscard]] Admitted admit(HeldEvent& held, std::span<Lane* const> lanes);
+  // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
+  [[nodiscard]] Job* next(TimePoint now);
+  // One attempt ended. The job is gone unless the step is Retry.
+  Finished finish(Job& job, const Step& step, TimePoint now);
+  // The attempt was given up without an outcome (drain, revoke): the event is not done.
+  Finished abandon(Job& job, TimePoint now);
+  // The partition is leaving: drops its jobs that are not in flight; those in flight may still end
+  // as Done, any other step drops them too.
+  void remove(Partition partition, std::vector<Finished>& finished);
+
+  // When next() may have something without any finish() in between.
+  [[nodiscard]] std::optional<TimePoint> next_due() const;
+  // True once after a refused event may fit again.
+  [[nodiscard]] bool take_room() noexcept;
+
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+  [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }
+
+ private:
+  using JobList = LinkedList<Job, &Job::previous, &Job::next>;
+  using LaneList = LinkedList<Lane, &Lane::previous, &Lane::next>;
+
+  void enqueue(HeldEvent& held, Lane& lane);
+  void wake(TimePoint now);
+  void make_ready(Lane& lane);
+  [[nodiscard]] bool paced(Lane& lane, TimePoint now);
+  [[nodiscard]] Job* take(Lane& lane, CircuitBreaker::Verdict verdict);
+  void leave_flight(Job& job, const Step* step, TimePoint now);
+  [[nodiscard]] Finished drop(Job& job, bool done);
+  void unlink(Job& job);
+  void note_room(Lane& lane);
+  void free_if_gone(Lane& lane);
+  void link_chain(Lane& lane, Job& job);
+  void unlink_chain(Job& job);
+  void grow_buckets(Lane& lane);
+
+  SchedulerBounds bounds_;
+  std::deque<Job> jobs_pool_;
+  std::vector<Job*> jobs_free_;
+  std::deque<Chain> chains_pool_;
+  Chain* chains_free_ = nullptr;
+  std::vector<std::unique_ptr<Lane>> lanes_;  // by index; null = free
+  std::vector<std::uint32_t> lanes_free_;
+  LaneList ready_;
+  DueHeap<Job> waiting_;
+  DueHeap<Lane> resting_;  // lanes that wait for their breaker or their rate
+  std::uint32_t jobs_ = 0;
+  std::uint32_t in_flight_ = 0;
+  std::uint32_t circuits_open_ = 0;
+  std::size_t bytes_ = 0;
+  bool refused_ = false;  // by a bound of the whole shard
+  bool room_ = false;
+};
+
+}  // namespace eventrelay::relay
