@@ -34,8 +34,12 @@ struct TopicsConfig {
 };
 
 struct RetryConfig {
-  std::vector<milliseconds> delays;  // 1..12 steps, ascending; default 5s 30s 5m 30m 2h 5h 10h
-  double jitter = 0.1;               // 0..0.5 of the delay, either way
+  // Waits before each further attempt: 1..12 steps, ascending; a long one costs a delay topic.
+  std::vector<milliseconds> delays{milliseconds{5'000},     milliseconds{30'000},
+                                   milliseconds{300'000},   milliseconds{1'800'000},
+                                   milliseconds{7'200'000}, milliseconds{18'000'000},
+                                   milliseconds{36'000'000}};
+  double jitter = 0.1;  // 0..0.5 of the delay, either way
 };
 
 struct DetachConfig {
@@ -93,8 +97,9 @@ enum class Ordering : std::uint8_t { None, Object, Instance };
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.
 struct DeliveryConfig {
   Format format = Format::Elements;
-  Signature signature = Signature::Elements;
-  std::vector<Secret> keys;  // further live keys while rotating, at most 3
+  Signature signature = Signature::Elements;  // None where no key is given and no word either
+  bool signature_given = false;               // the word is in the file, so a key is required
+  std::vector<Secret> keys;                   // further live keys while rotating, at most 3
   Ordering ordering = Ordering::None;
   std::uint32_t concurrency = 16;  // requests in flight at once; 1..1024
   std::uint32_t rate = 0;          // requests/s, 0 = no limit

@@ -5,7 +5,8 @@
 // Bounds:  100 000 instances; O(1) look-up by id and by (element, user).
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -14,19 +15,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/callback_url.hpp"
 #include "common/config.hpp"
 #include "common/ids.hpp"
 
 namespace eventrelay {
-
-// A callback URL, taken apart once. Thread: immutable.  Bounds: 2048 bytes in all.
-struct CallbackUrl {
-  std::string text;  // as configured, without a fragment
-  bool tls = true;   // https
-  std::string host;  // ASCII lower case, no brackets
-  std::uint16_t port = 443;
-  std::string target;  // path and query, starts with '/'
-};
 
 // Where the events of one instance go, and how. Thread: immutable.  Bounds: as its config.
 struct Subscription {
@@ -35,7 +28,7 @@ struct Subscription {
   CallbackUrl url;
   std::vector<Secret> keys;  // live signature keys, newest first; empty = unsigned
   FilterConfig filter;
-  DeliveryConfig delivery;
+  DeliveryConfig delivery;  // its keys moved to `keys`, relay.allow_private_addresses merged in
 
   // May this event type and object type pass the filter?
   [[nodiscard]] bool wants(std::string_view event_type, std::string_view object_type) const;
@@ -53,6 +46,22 @@ struct Instance {
   std::vector<Subscription> subscriptions;
 };
 
+// A user at a provider. Thread: value.  Bounds: views into an Instance or the caller's text.
+struct UserKey {
+  std::string_view element;
+  std::string_view user;
+
+  friend bool operator==(const UserKey&, const UserKey&) = default;
+};
+
+// Thread: any.  Bounds: O(length), no allocation.
+struct UserKeyHash {
+  [[nodiscard]] std::size_t operator()(const UserKey& key) const noexcept {
+    const std::hash<std::string_view> hash;
+    return hash(key.element) * 31 + hash(key.user);
+  }
+};
+
 // Look-up by id, by provider user and by element. Thread: any, read only.
 // Bounds: O(1) per call, no allocation.
 class Registry {
@@ -66,8 +75,9 @@ class Registry {
   [[nodiscard]] const Instance* find(InstanceId id) const noexcept;
   // Instances of `element` whose oauth.user.id is `user`; Box V1 routing.
   [[nodiscard]] std::span<const Instance* const> by_user(std::string_view element,
-                                                         std::string_view user) const;
-  [[nodiscard]] const SourceConfig* source(std::string_view element) const;
+                                                         std::string_view user) const noexcept;
+  // The configured verification of `element`, its scheme filled in; null without one.
+  [[nodiscard]] const SourceConfig* source(std::string_view element) const noexcept;
   [[nodiscard]] std::span<const std::unique_ptr<const Instance>> instances() const noexcept {
     return instances_;
   }
@@ -78,11 +88,8 @@ class Registry {
  private:
   std::vector<std::unique_ptr<const Instance>> instances_;
   std::unordered_map<InstanceId, const Instance*> by_id_;
-  std::map<std::string, std::vector<const Instance*>, std::less<>> by_user_;  // element\nuser
+  std::unordered_map<UserKey, std::vector<const Instance*>, UserKeyHash> by_user_;
   std::map<std::string, SourceConfig, std::less<>> sources_;
 };
-
-// Throws std::invalid_argument with the reason; https only unless `allow_http`.
-[[nodiscard]] CallbackUrl parse_callback_url(std::string_view text, bool allow_http);
 
 }  // namespace eventrelay

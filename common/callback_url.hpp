@@ -1,0 +1,36 @@
+// A subscriber's URL, taken apart once and strictly; the only door to Boost.URL.
+//
+// Why:     what two parsers read differently is how a request is led to an inside address.
+// Thread:  any.  Bounds: kUrlMax bytes.
+// Errors:  std::invalid_argument with the reason; the URL is not part of it, it may hold a token.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace eventrelay {
+
+inline constexpr std::size_t kUrlMax = 2048;
+
+// A callback URL, taken apart once. Thread: immutable.  Bounds: 2048 bytes in all.
+struct CallbackUrl {
+  std::string text;  // as configured
+  bool tls = true;   // https
+  std::string host;  // ASCII lower case, no brackets, no trailing dot
+  std::uint16_t port = 443;
+  std::string target;  // path and query, starts with '/'
+};
+
+// Absolute, https (http only if `allow_http`), a host, no userinfo, no fragment, printable ASCII.
+// Throws std::invalid_argument.
+[[nodiscard]] CallbackUrl parse_callback_url(std::string_view text, bool allow_http);
+
+enum class AnyPort : bool { No, Yes };
+
+// 443, 8443, 80 for http, or one of `extra`. Throws std::invalid_argument.
+void check_callback_port(const CallbackUrl& url, std::span<const std::uint16_t> extra, AnyPort any);
+
+}  // namespace eventrelay
