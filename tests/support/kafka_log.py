@@ -1,0 +1,103 @@
+"""What is really in Kafka: every record of a topic, and what a group has committed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+
+@dataclass
+class Record:
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: dict[str, str]
+    header_names: list[str]
+
+
+def _consumer(bootstrap: str, group: str = "checker") -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+            "fetch.wait.max.ms": 20,
+        },
+        logger=None,
+    )
+
+
+def topics(bootstrap: str, prefix: str = "") -> dict[str, int]:
+    """Topics and their partition counts."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    found = admin.list_topics(timeout=10).topics
+    return {name: len(t.partitions) for name, t in found.items() if name.startswith(prefix)}
+
+
+def read_topic(bootstrap: str, topic: str, seconds: float = 60.0) -> list[Record]:
+    """Every record from the start to the present end of each partition."""
+    consumer = _consumer(bootstrap)
+    try:
+        meta = consumer.list_topics(topic, timeout=10).topics[topic]
+        assert meta.partitions, f"no topic {topic}"
+        ends = {}
+        for partition in meta.partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            if high > low:
+                ends[partition] = high
+        records: list[Record] = []
+        left = set(ends)
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in ends])
+        deadline = time.monotonic() + seconds
+        while left:
+            assert time.monotonic() < deadline, f"{topic}: not read in {seconds} s"
+            for message in consumer.consume(1000, 1.0):
+                if message.error():
+                    continue
+                pairs = [(name, value.decode()) for name, value in message.headers() or []]
+                records.append(
+                    Record(
+                        message.partition(),
+                        message.offset(),
+                        message.key(),
+                        message.value(),
+                        dict(pairs),
+                        [name for name, _ in pairs],
+                    )
+                )
+                if message.offset() + 1 >= ends[message.partition()]:
+                    left.discard(message.partition())
+        return records
+    finally:
+        consumer.close()
+
+
+def ends(bootstrap: str, topic: str) -> dict[int, int]:
+    consumer = _consumer(bootstrap)
+    try:
+        meta = consumer.list_topics(topic, timeout=10).topics[topic]
+        return {
+            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
+            for p in meta.partitions
+        }
+    finally:
+        consumer.close()
+
+
+def lag(bootstrap: str, topic: str, group: str) -> int:
+    """Records after the committed offsets of a group."""
+    high = ends(bootstrap, topic)
+    consumer = _consumer(bootstrap, group)
+    try:
+        committed = consumer.committed([TopicPartition(topic, p) for p in high], timeout=10)
+        done = {c.partition: 0 if c.offset == OFFSET_INVALID else c.offset for c in committed}
+        return sum(high[p] - max(0, done.get(p, 0)) for p in high)
+    finally:
+        consumer.close()

@@ -1,0 +1,73 @@
+"""What every system test starts from: one real broker per run, a receiver and a stack per test."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.broker import DEFAULT_VERSION, Broker  # noqa: E402
+from support.receiver import Receiver  # noqa: E402
+from support.stack import Stack  # noqa: E402
+
+VERSION = os.environ.get("EVENTRELAY_KAFKA_VERSION", DEFAULT_VERSION)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "smoke: also run against other versions of Kafka")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    with Broker(VERSION) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Broker]:
+    """A broker that a test may stop and kill."""
+    with Broker(VERSION) as broker:
+        yield broker
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+    yield one
+    one.close()
+
+
+def _stack(broker: Broker, directory: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
+    stack = Stack(broker, directory, f"{name}.{os.urandom(3).hex()}.")
+    yield stack
+    stack.close()
+
+
+@pytest.fixture
+def stack(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    yield from _stack(kafka, tmp_path, request)
+
+
+@pytest.fixture
+def own_stack(own_kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    yield from _stack(own_kafka, tmp_path, request)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture) -> Iterator:
+    """Prints a figure of a test, seen in every run: `name: text`."""
+
+    def tell(text: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {request.node.name}: {text}", end="", flush=True)
+
+    yield tell
