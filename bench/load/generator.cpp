@@ -118,6 +118,7 @@ class Run {
     if (options_.count != 0 && started_ >= options_.count) return;
     connection.busy = true;
     connection.due = due;
+    if (options_.due != nullptr) options_.due->push_back(due);
     connection.unsent = requests_.at(started_++ % requests_.size());
     if (measuring_) ++result_.sent;
     flush(connection);

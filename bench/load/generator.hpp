@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "bench/load/histogram.hpp"
 #include "bench/load/requests.hpp"

@@ -39,8 +39,8 @@ Requests::Requests(const RequestOptions& options) {
         "Content-Type: application/json\r\nBOX-DELIVERY-ID: {:08x}-ee16-4fc5-aa65-8c2d9e5b546f\r\n"
         "BOX-DELIVERY-TIMESTAMP: {}\r\nBOX-SIGNATURE-PRIMARY: {}\r\nBOX-SIGNATURE-VERSION: 1\r\n"
         "BOX-SIGNATURE-ALGORITHM: HmacSHA256\r\nContent-Length: {}\r\n\r\n{}",
-        options.path, options.host, i, stamp, crypto::base64(hmac.finish().view()), body.size(),
-        body);
+        options.paths[i % options.paths.size()], options.host, i, stamp,
+        crypto::base64(hmac.finish().view()), body.size(), body);
     offsets_.push_back(bytes_.size());
   }
 }

@@ -16,6 +16,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "common/clock.hpp"
+
 namespace eventrelay::bench {
 namespace {
 
@@ -40,6 +42,15 @@ bool is_signed(std::string_view request) {
 }
 
 }  // namespace
+
+// The index in `"id":"<16 hex>-bench"`, as box_body() wrote it; the low 32 bits count the requests.
+std::size_t event_index(std::string_view request) {
+  const std::size_t mark = request.find("-bench\"");
+  std::uint64_t id = 0;
+  if (mark == std::string_view::npos || mark < 16) return SIZE_MAX;
+  std::from_chars(request.data() + mark - 16, request.data() + mark, id, 16);
+  return static_cast<std::size_t>(id & 0xffff'ffffU);
+}
 
 // The epoll loop. Thread: the sink's own, but for end().
 class Sink::Loop {
@@ -136,7 +147,15 @@ class Sink::Loop {
   void answer(int fd, std::string_view request) const {
     if (!is_signed(request)) sink_.unsigned_.fetch_add(1, std::memory_order_relaxed);
     sink_.requests_.fetch_add(1, std::memory_order_relaxed);
+    if (sink_.arrivals_ != nullptr) note_arrival(event_index(request));
     if (::send(fd, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL) < 0) return;  // the peer is gone
+  }
+
+  void note_arrival(std::size_t index) const {
+    if (index >= sink_.arrivals_->size()) return;
+    auto& cell = (*sink_.arrivals_)[index];
+    if (cell.load(std::memory_order_relaxed) != 0) return;
+    cell.store(monotonic_now().time_since_epoch().count(), std::memory_order_relaxed);
   }
 
   Sink& sink_;
@@ -146,7 +165,8 @@ class Sink::Loop {
   std::unordered_map<int, std::string> connections_;
 };
 
-Sink::Sink(std::uint16_t port) : loop_(std::make_unique<Loop>(port, *this)) {
+Sink::Sink(std::uint16_t port, Arrivals* arrivals)
+    : arrivals_(arrivals), loop_(std::make_unique<Loop>(port, *this)) {
   thread_ = std::thread([this] { loop_->run(); });
 }
 

@@ -10,13 +10,18 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <vector>
 
 namespace eventrelay::bench {
+
+// When each event of a bench run arrived first, in monotonic ns; 0 = not yet.
+// Thread: written by the sink, read by any.  Bounds: fixed at construction.
+using Arrivals = std::vector<std::atomic<std::int64_t>>;
 
 // Thread: any for counts and port.  Bounds: as above.
 class Sink {
  public:
-  explicit Sink(std::uint16_t port = 0);
+  explicit Sink(std::uint16_t port = 0, Arrivals* arrivals = nullptr);
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
   ~Sink();
@@ -32,6 +37,7 @@ class Sink {
 
  private:
   class Loop;
+  Arrivals* arrivals_;
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> unsigned_{0};
   std::unique_ptr<Loop> loop_;

@@ -1,0 +1,101 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+
+#include "bench/load/scenarios.hpp"
+#include "cli/command.hpp"
+
+namespace eventrelay::cli {
+namespace {
+
+using Scenario = bench::Report (*)(const bench::BenchOptions&);
+
+// Flags of one scenario. Thread: main.
+struct BenchFlags {
+  bench::BenchOptions options;
+  double warm_up = 2;
+  double duration = 10;
+  bool json = false;
+  std::string out;
+};
+
+Exit run_scenario(BenchFlags& flags, Scenario scenario) {
+  flags.options.warm_up = std::chrono::milliseconds(static_cast<std::int64_t>(flags.warm_up * 1e3));
+  flags.options.duration =
+      std::chrono::milliseconds(static_cast<std::int64_t>(flags.duration * 1e3));
+  flags.options.progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  const bench::Report report = scenario(flags.options);
+  if (flags.json) {
+    fmt::print("{}", bench::to_json(report));
+  } else {
+    fmt::print("{}", bench::to_table(report));
+  }
+  if (!flags.out.empty()) {
+    std::ofstream(flags.out + ".json") << bench::to_json(report);
+    std::ofstream(flags.out + ".svg") << bench::to_svg(report);
+    fmt::print(stderr, "written: {0}.json {0}.svg\n", flags.out);
+  }
+  for (const auto& objective : report.objectives) {
+    if (!objective.met()) return Exit::Failed;
+  }
+  return Exit::Ok;
+}
+
+void add_scenario(CLI::App& command, Run& run, Scenario scenario, unsigned connections) {
+  auto flags = std::make_shared<BenchFlags>();
+  flags->options.connections = connections;
+  command
+      .add_option("--kafka", flags->options.kafka,
+                  "HOST:PORT of a real broker on loopback; topics get a prefix of their own")
+      ->required();
+  command.add_option("--connections", flags->options.connections, "Connections at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--rate", flags->options.rate, "Open loop at this many requests/s")
+      ->check(CLI::Range(0.0, 200'000.0));
+  command.add_option("--duration", flags->duration, "Seconds measured")
+      ->check(CLI::Range(1.0, 600.0))
+      ->capture_default_str();
+  command.add_option("--warm-up", flags->warm_up, "Seconds before that")
+      ->check(CLI::Range(0.0, 60.0))
+      ->capture_default_str();
+  command.add_option("--rounds", flags->options.rounds, "Product and limit in turn, that often")
+      ->check(CLI::Range(1, 20))
+      ->capture_default_str();
+  command
+      .add_option("--records", flags->options.records, "Records waiting before the relay starts")
+      ->check(CLI::Range(10'000, 5'000'000))
+      ->capture_default_str();
+  command.add_option("--partitions", flags->options.partitions, "Partitions of the topic")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--shards", flags->options.shards, "Shards of the product")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command.add_option("--max-ratio", flags->options.ratio_max,
+                     "Objective: CPU per event at most this times the limit's");
+  command.add_option("--max-p99", flags->options.p99_max_ms, "Objective: p99 in ms");
+  command.add_option("--out", flags->out, "Also write FILE.json and FILE.svg");
+  command.add_flag("--json", flags->json, "JSON instead of the table");
+  command.callback([flags, scenario, &run] {
+    run = [flags, scenario] { return run_scenario(*flags, scenario); };
+  });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand(
+      "bench", "Load tests against a real broker; exit 1 if a stated objective is missed");
+  command->require_subcommand(1);
+  add_scenario(*command->add_subcommand("ingest", "CPU, rate and latency of ingest"), run,
+               bench::bench_ingest, 256);
+  add_scenario(*command->add_subcommand("relay", "CPU and rate of the relay, backlog waiting"), run,
+               bench::bench_relay, 64);
+  add_scenario(*command->add_subcommand("e2e", "Latency from request in to callback out"), run,
+               bench::bench_e2e, 64);
+}
+
+}  // namespace eventrelay::cli

@@ -1,0 +1,68 @@
+// `eventrelay`: the command line of the relay.
+#include <cstdio>
+#include <exception>
+
+#include "cli/command.hpp"
+#include "cli/http_client.hpp"
+#include "common/config_load.hpp"
+#include "common/runtime.hpp"
+
+namespace {
+
+using eventrelay::cli::Exit;
+
+int code(Exit exit) {
+  return static_cast<int>(exit);
+}
+
+int report(Exit exit, const char* line) {
+  std::fprintf(stderr, "eventrelay: %s\n", line);
+  return code(exit);
+}
+
+int run_chosen(const eventrelay::cli::Run& run) {
+  try {
+    return code(run());
+  } catch (const eventrelay::cli::Failure& failure) {
+    return report(failure.code(), failure.what());
+  } catch (const eventrelay::ConfigError& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return code(Exit::Config);
+  } catch (const std::exception& error) {
+    return report(Exit::Failed, error.what());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace eventrelay::cli;
+  CLI::App app("eventrelay: takes webhooks in, keeps them in Kafka, delivers them signed");
+  app.name("eventrelay");
+  app.set_version_flag("--version", "eventrelay " EVENTRELAY_VERSION);
+  app.require_subcommand(1);
+  app.failure_message([](const CLI::App* parsed, const CLI::Error& error) {
+    return "eventrelay: " + std::string(error.what()) + "; try `" + parsed->get_name() +
+           " --help`\n";
+  });
+  Run run;
+  add_dev(app, run);
+  add_send(app, run);
+  add_listen(app, run);
+  add_sign(app, run);
+  add_verify(app, run);
+  add_tail(app, run);
+  add_topics(app, run);
+  add_check_config(app, run);
+  add_print_config(app, run);
+  add_status(app, run);
+  add_bench(app, run);
+  add_version(app, run);
+  add_completion(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? code(Exit::Ok) : code(Exit::Usage);
+  }
+  return run_chosen(run);
+}

@@ -1,0 +1,20 @@
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/config_flags.hpp"
+
+namespace eventrelay::cli {
+
+void add_print_config(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand(
+      "print-config", "Print the effective configuration as YAML; secrets as ***");
+  const auto input = add_config_flags(*command);
+  command->callback([input, &run] {
+    run = [input] {
+      fmt::print("{}", print_config(load_settings(*input)->config));
+      return Exit::Ok;
+    };
+  });
+}
+
+}  // namespace eventrelay::cli

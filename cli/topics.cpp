@@ -1,0 +1,36 @@
+#include "common/kafka/topics.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/command.hpp"
+#include "cli/config_flags.hpp"
+
+namespace eventrelay::cli {
+namespace {
+
+enum class Action : std::uint8_t { Init, Check };
+
+void add_action(CLI::App& command, Run& run, Action action) {
+  const auto input = add_config_flags(command);
+  command.callback([input, action, &run] {
+    run = [input, action] {
+      const auto settings = load_settings(*input);
+      if (action == Action::Init) kafka::create_topics(settings->config);
+      fmt::print("{} topics agree with the configuration\n", kafka::check_topics(settings->config));
+      return Exit::Ok;
+    };
+  });
+}
+
+}  // namespace
+
+void add_topics(CLI::App& app, Run& run) {
+  CLI::App* topics = app.add_subcommand("topics", "Create or check the topics");
+  topics->require_subcommand(1);
+  add_action(*topics->add_subcommand("init", "Create what is missing, then check"), run,
+             Action::Init);
+  add_action(*topics->add_subcommand("check", "Compare partition counts with the configuration"),
+             run, Action::Check);
+}
+
+}  // namespace eventrelay::cli

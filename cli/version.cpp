@@ -1,0 +1,26 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/command.hpp"
+#include "common/build_info.hpp"
+
+namespace eventrelay::cli {
+
+void add_version(CLI::App& app, Run& run) {
+  CLI::App* command = app.add_subcommand("version", "Print the version of this build");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "With commit, compiler and libraries");
+  command->callback([json, &run] {
+    run = [json] {
+      if (*json) {
+        fmt::print("{}\n", build_info_json());
+      } else {
+        fmt::print("eventrelay {}\n", EVENTRELAY_VERSION);
+      }
+      return Exit::Ok;
+    };
+  });
+}
+
+}  // namespace eventrelay::cli
