@@ -20,9 +20,9 @@ Exit check(const ConfigInput& input, bool connect) {
              settings->registry.instances().size(), subscriptions,
              settings->registry.sources().size());
   if (connect) {
-    const std::size_t topics = kafka::check_topics(config);
-    fmt::print("kafka: reached {}; {} topics agree\n",
-               config.kafka.properties.at("bootstrap.servers"), topics);
+    const auto plan = kafka::topic_plan(config);
+    const int partitions = kafka::ensure_topics(config.kafka, plan, kafka::Create::No);
+    fmt::print("kafka: reached; {} topics agree, {} partitions\n", plan.size(), partitions);
   }
   return Exit::Ok;
 }

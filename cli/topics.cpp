@@ -15,8 +15,11 @@ void add_action(CLI::App& command, Run& run, Action action) {
   command.callback([input, action, &run] {
     run = [input, action] {
       const auto settings = load_settings(*input);
-      if (action == Action::Init) kafka::create_topics(settings->config);
-      fmt::print("{} topics agree with the configuration\n", kafka::check_topics(settings->config));
+      const auto plan = kafka::topic_plan(settings->config);
+      const auto create = action == Action::Init ? kafka::Create::Yes : kafka::Create::No;
+      const int partitions = kafka::ensure_topics(settings->config.kafka, plan, create);
+      fmt::print("{} topics agree with the configuration, {} partitions\n", plan.size(),
+                 partitions);
       return Exit::Ok;
     };
   });

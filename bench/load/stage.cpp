@@ -70,7 +70,9 @@ Stage::Stage(const StageOptions& options) : options_(options) {
   std::ofstream(config_) << config_yaml(options_, prefix);
   ConfigInput input;
   input.path = config_;
-  kafka::create_topics(load_settings(input)->config);
+  const auto settings = load_settings(input);
+  (void)kafka::ensure_topics(settings->config.kafka, kafka::topic_plan(settings->config),
+                             kafka::Create::Yes);
 }
 
 Stage::~Stage() {

@@ -1,0 +1,76 @@
+#include "cli/signing.hpp"
+
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "cli/command.hpp"
+
+namespace eventrelay::cli {
+namespace {
+
+namespace verify = ingest::verify;
+
+constexpr std::size_t kKeyMax = 64U << 10;
+
+Secret key_from(const std::string& flag) {
+  std::string key = flag;
+  if (!flag.empty() && flag.front() == '@') {
+    key = read_file(flag.substr(1));
+    while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
+  }
+  if (key.empty()) throw Failure(Exit::Usage, "--key is empty; give the key, or @FILE");
+  if (key.size() > kKeyMax) throw Failure(Exit::Usage, "--key is longer than 64 KiB");
+  return Secret(std::move(key));
+}
+
+}  // namespace
+
+std::string scheme_names() {
+  std::string names;
+  for (const auto& scheme : verify::schemes()) {
+    names += (names.empty() ? "" : ", ") + std::string(scheme.name);
+  }
+  return names;
+}
+
+const verify::Scheme& scheme_named(const std::string& name) {
+  if (const verify::Scheme* scheme = verify::find_scheme(name)) return *scheme;
+  throw Failure(Exit::Usage, "no signature scheme `" + name + "`; there are " + scheme_names());
+}
+
+std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
+  if (flags.size() > verify::kKeysMax) {
+    throw Failure(Exit::Usage, "--key is given " + std::to_string(flags.size()) +
+                                   " times (allowed: 1.." + std::to_string(verify::kKeysMax) + ")");
+  }
+  std::vector<Secret> keys;
+  for (const auto& flag : flags) keys.push_back(key_from(flag));
+  return keys;
+}
+
+std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
+                  const Signed& message, WallTime now) {
+  ingest::RequestHead head;
+  head.method = message.method == "GET" ? ingest::Method::Get : ingest::Method::Post;
+  head.target = message.target;
+  for (const auto& [name, value] : message.headers) {
+    if (head.field_count == ingest::kFieldsMax) break;
+    head.fields[head.field_count++] = {name, value};
+  }
+  verify::Verifier verifier(scheme, keys, {});
+  const auto verdict = verifier.verify(head, message.body, now);
+  return verdict ? std::string() : std::string(ingest::answer_row(verdict.error()).message);
+}
+
+std::string read_stdin() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Failure(Exit::Usage, path + ": cannot be read");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace eventrelay::cli

@@ -1,0 +1,45 @@
+// What sign, verify, send and listen share: schemes by name, keys from flags, heads to judge.
+//
+// Owner:   the command.  Thread: main.  Bounds: 3 keys, 64 header lines.
+// Errors:  Failure with exit code 2 naming the flag and what is allowed.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/clock.hpp"
+#include "common/secret.hpp"
+#include "ingest/request_head.hpp"
+#include "ingest/verify/scheme.hpp"
+
+namespace eventrelay::cli {
+
+using HeaderLines = std::vector<std::pair<std::string, std::string>>;
+
+// The scheme of that name; Failure lists all names otherwise.
+[[nodiscard]] const ingest::verify::Scheme& scheme_named(const std::string& name);
+// Names of all schemes, for --help.
+[[nodiscard]] std::string scheme_names();
+// Keys as given: text, or @FILE for the first line of a file.
+[[nodiscard]] std::vector<Secret> keys_from(const std::vector<std::string>& flags);
+
+// What came with a body. Thread: value; lines must outlive the call.
+struct Signed {
+  std::string method = "POST";
+  std::string target = "/";
+  HeaderLines headers;
+  std::string body;
+};
+
+// Empty if genuine, else the reason in words.
+[[nodiscard]] std::string judge(const ingest::verify::Scheme& scheme,
+                                const std::vector<Secret>& keys, const Signed& message,
+                                WallTime now);
+
+// All of stdin.
+[[nodiscard]] std::string read_stdin();
+// All of a file; Failure if it cannot be read.
+[[nodiscard]] std::string read_file(const std::string& path);
+
+}  // namespace eventrelay::cli
