@@ -1,18 +1,15 @@
 #include "cli/http_client.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <optional>
@@ -22,11 +19,8 @@
 namespace eventrelay::cli {
 namespace {
 
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
-using PlainStream = beast::basic_stream<Tcp, Executor>;
-using TlsStream = beast::ssl_stream<PlainStream>;
 using Resolver = asio::ip::basic_resolver<Tcp, Executor>;
 constexpr auto kStepLimit = std::chrono::seconds(30);
 constexpr std::size_t kAnswerMax = 1U << 20;
@@ -35,6 +29,26 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 [[noreturn]] void fail(const Target& target, std::string_view step, const ErrorCode& error) {
   throw HttpFailure(target.host + ":" + target.port + ": " + std::string(step) + ": " +
                     error.message());
+}
+
+// Closes the socket of a step that takes too long. Thread: its loop; ends with the step.
+class StepLimit {
+ public:
+  StepLimit(Executor executor, Socket& socket) : timer_(executor, kStepLimit) {
+    timer_.async_wait([&socket](ErrorCode error) {
+      if (!error) socket.close(error);
+    });
+  }
+
+ private:
+  Timer timer_;
+};
+
+Socket& lowest(Socket& stream) {
+  return stream;
+}
+Socket& lowest(TlsStream& stream) {
+  return stream.next_layer();
 }
 
 }  // namespace
@@ -82,21 +96,24 @@ class HttpClient::Impl {
     close();
     ErrorCode error;
     Resolver resolver(executor_);
-    const auto token = asio::redirect_error(kAwait, error);
+    auto token = asio::redirect_error(kAwait, error);
     const auto found = co_await resolver.async_resolve(target_.host, target_.port, token);
     if (error) fail(target_, "resolve", error);
-    PlainStream stream(executor_);
-    stream.expires_after(kStepLimit);
-    co_await stream.async_connect(found, token);
+    Socket socket(executor_);
+    const StepLimit limit(executor_, socket);
+    co_await asio::async_connect(socket, found, token);
     if (error) fail(target_, "connect", error);
-    stream.socket().set_option(Tcp::no_delay(true));
+    socket.set_option(Tcp::no_delay(true));
     if (!target_.tls) {
-      plain_.emplace(std::move(stream));
+      plain_.emplace(std::move(socket));
       co_return;
     }
-    if (!context_) context_.emplace(http_tls::client_context(ca_file_, std::string()));
-    tls_.emplace(std::move(stream), *context_);
-    http_tls::expect_host(tls_->native_handle(), target_.host);
+    ClientTlsConfig tls_config;
+    tls_config.ca_file = ca_file_;
+    if (!context_) context_ = make_client_tls(tls_config);
+    tls_.emplace(std::move(socket), *context_);
+    if (!prepare_client(*tls_, target_.host)) fail(target_, "TLS", asio::error::invalid_argument);
+    const StepLimit handshake_limit(executor_, tls_->next_layer());
     co_await tls_->async_handshake(asio::ssl::stream_base::client, token);
     if (error) fail(target_, "TLS", error);
   }
@@ -126,8 +143,8 @@ class HttpClient::Impl {
     for (const auto& [name, value] : request.headers) message.insert(name, value);
     if (message.method() != http::verb::get) message.prepare_payload();
     ErrorCode error;
-    const auto token = asio::redirect_error(kAwait, error);
-    beast::get_lowest_layer(stream).expires_after(kStepLimit);
+    auto token = asio::redirect_error(kAwait, error);
+    const StepLimit limit(executor_, lowest(stream));
     co_await http::async_write(stream, message, token);
     if (error) co_return lost("send", error);
     http::response_parser<http::string_body> parser;
@@ -135,7 +152,7 @@ class HttpClient::Impl {
     co_await http::async_read(stream, buffer_, parser, token);
     if (error) co_return lost("receive", error);
     ClientResponse response;
-    response.status = parser.get().result_int();
+    response.status = static_cast<int>(parser.get().result_int());
     response.retry_after = std::string(parser.get()[http::field::retry_after]);
     response.body = std::move(parser.get().body());
     if (!parser.keep_alive()) close();
@@ -152,10 +169,10 @@ class HttpClient::Impl {
   Executor executor_;
   Target target_;
   std::string ca_file_;
-  std::optional<asio::ssl::context> context_;
-  std::optional<PlainStream> plain_;
+  std::shared_ptr<TlsContext> context_;
+  std::optional<Socket> plain_;
   std::optional<TlsStream> tls_;
-  beast::flat_buffer buffer_{kAnswerMax};
+  boost::beast::flat_buffer buffer_{kAnswerMax};
   std::string_view last_step_;
   ErrorCode last_error_;
 };

@@ -59,7 +59,7 @@ class Receiver::Impl : public std::enable_shared_from_this<Impl> {
   static Task<void> accept(std::shared_ptr<Impl> self) {
     while (!self->closed_) {
       ErrorCode error;
-      const auto token = asio::redirect_error(kAwait, error);
+      auto token = asio::redirect_error(kAwait, error);
       Socket socket = co_await self->acceptor_.async_accept(token);
       if (error || self->connections_ >= kConnectionsMax) continue;
       ++self->connections_;
@@ -92,7 +92,7 @@ class Receiver::Impl : public std::enable_shared_from_this<Impl> {
 
   Task<bool> one(Socket& socket, boost::beast::flat_buffer& buffer) {
     ErrorCode error;
-    const auto token = asio::redirect_error(kAwait, error);
+    auto token = asio::redirect_error(kAwait, error);
     http::request_parser<http::string_body> parser;
     parser.body_limit(kBodyMax);
     co_await http::async_read(socket, buffer, parser, token);

@@ -14,9 +14,9 @@ void add_version(CLI::App& app, Run& run) {
   command->callback([json, &run] {
     run = [json] {
       if (*json) {
-        fmt::print("{}\n", build_info_json());
+        fmt::print("{}\n", version_json());
       } else {
-        fmt::print("eventrelay {}\n", EVENTRELAY_VERSION);
+        fmt::print("{}\n", version_line("eventrelay"));
       }
       return Exit::Ok;
     };

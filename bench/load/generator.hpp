@@ -25,8 +25,9 @@ struct LoadOptions {
   double rate = 0;     // requests/s over all connections; 0 = closed loop
   Duration warm_up{};  // not counted, part of `duration`
   Duration duration = std::chrono::seconds(10);
-  std::uint64_t count = 0;           // 0 = until the time is up
-  std::function<void()> on_measure;  // called once when the warm-up is over
+  std::uint64_t count = 0;                // 0 = until the time is up
+  std::function<void()> on_measure;       // called once when the warm-up is over
+  std::vector<TimePoint>* due = nullptr;  // when request i was due, for latencies beyond the answer
 };
 
 // Thread: value.  Bounds: fixed.

@@ -16,8 +16,8 @@ namespace eventrelay::bench {
 
 struct RequestOptions {
   std::string host = "127.0.0.1";
-  std::string path;  // target of the event URL
-  std::string key;   // primary signature key
+  std::vector<std::string> paths;  // event URLs, taken in turn
+  std::string key;                 // primary signature key
   std::size_t count = 4096;
   WallTime now{};          // the delivery timestamp; must be within the verifier's window
   std::uint64_t seed = 1;  // makes the event ids of two runs differ
