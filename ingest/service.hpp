@@ -6,9 +6,12 @@
 #include <memory>
 
 #include "common/runtime.hpp"
+#include "common/volatile_budget.hpp"
 
 namespace eventrelay::ingest {
 
-[[nodiscard]] std::unique_ptr<Service> make_service();
+// `budget`, for a broker that forgets, takes the bytes of each record before it is written; refuses
+// with 503; null: no such broker.
+[[nodiscard]] std::unique_ptr<Service> make_service(VolatileBudget* budget = nullptr);
 
 }  // namespace eventrelay::ingest

@@ -6,9 +6,12 @@
 #include <memory>
 
 #include "common/runtime.hpp"
+#include "common/volatile_budget.hpp"
 
 namespace eventrelay::relay {
 
-[[nodiscard]] std::unique_ptr<Service> make_service();
+// `budget`, for a broker that forgets, gets the bytes of each record back when it is finished;
+// null: no such broker.
+[[nodiscard]] std::unique_ptr<Service> make_service(VolatileBudget* budget = nullptr);
 
 }  // namespace eventrelay::relay
