@@ -1,0 +1,51 @@
+// The demo of `eventrelay dev`: its instance, its signed event, and what to tell the user.
+//
+// Owner:   dev.cpp.  Thread: main.  Bounds: none of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cli/http_client.hpp"
+#include "common/clock.hpp"
+#include "common/config_load.hpp"
+
+namespace eventrelay::cli {
+
+inline constexpr std::string_view kDemoSourceKey = "SamplePrimaryKey";
+inline constexpr std::string_view kDemoCallbackKey = "MySecretEventSignatureKey";
+inline constexpr std::string_view kDemoInstance = "427236";
+
+// Flags of `dev`. Thread: main.
+struct DevFlags {
+  std::string listen = "127.0.0.1:8080";
+  std::string admin = "127.0.0.1:9464";
+  std::uint16_t callback_port = 0;
+  std::string kafka;
+  std::string config;
+  bool once = false;
+};
+
+// The demo's configuration, or the user's file with broker and addresses set.
+[[nodiscard]] ConfigInput demo_input(const DevFlags& flags, std::uint16_t callback_port,
+                                     const std::string& bootstrap);
+// `address` with the next port; port 0 stays 0.
+[[nodiscard]] std::string next_address(const std::string& address);
+// One Box V2 event, signed now.
+[[nodiscard]] ClientRequest demo_request(WallTime now);
+
+// Where everything is. Thread: value.
+struct Guide {
+  const DevFlags& flags;
+  std::string listen;
+  std::string ingest_admin;
+  std::string relay_admin;
+  std::uint16_t callback_port;
+  std::string kafka;  // empty: the embedded broker
+};
+
+// Prints the addresses, a curl that works as it stands for ten minutes, and further commands.
+void print_guide(const Guide& guide);
+
+}  // namespace eventrelay::cli
