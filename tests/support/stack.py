@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,3 +207,9 @@ def feed(
     load = Load(ingest_port, [box.v2_request(instance, raw) for raw in bodies], **options)
     load.start()
     return bodies, load
+
+
+def new_stack(broker: Broker, directory: Path, name: str) -> Stack:
+    """A stack on topics of its own."""
+    plain = "".join(c if c.isalnum() else "-" for c in name)[:60]
+    return Stack(broker, directory, f"{plain}.{os.urandom(3).hex()}.")

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.broker import DEFAULT_VERSION, Broker  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
-from support.stack import Stack  # noqa: E402
+from support.stack import Stack, new_stack  # noqa: E402
 
 VERSION = os.environ.get("EVENTRELAY_KAFKA_VERSION", DEFAULT_VERSION)
 
@@ -46,8 +46,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def _stack(broker: Broker, directory: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    name = "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
-    stack = Stack(broker, directory, f"{name}.{os.urandom(3).hex()}.")
+    stack = new_stack(broker, directory, request.node.name)
     yield stack
     stack.close()
 
