@@ -1,0 +1,76 @@
+#include "cli/signing.hpp"
+
+#include <gtest/gtest.h>
+
+#include "cli/command.hpp"
+
+namespace eventrelay::cli {
+namespace {
+
+constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};
+
+Signed signed_by(const std::string& scheme, const std::vector<std::string>& keys) {
+  Signed message;
+  message.body = R"({"a":1})";
+  message.target = "https://a.example/x";
+  const auto& row = scheme_named(scheme);
+  const std::string timestamp = ingest::verify::format_stamp(row.stamp, kNow);
+  ingest::verify::SignInput input;
+  input.uri = message.target;
+  input.id = "msg_1";
+  input.timestamp = timestamp;
+  input.body = message.body;
+  for (auto& field : ingest::verify::sign(row, keys_from(keys), input)) {
+    message.headers.emplace_back(field.name, field.value);
+  }
+  return message;
+}
+
+TEST(Signing, EverySchemeJudgesItsOwnSignatureGenuine) {
+  for (const auto& scheme : ingest::verify::schemes()) {
+    const std::string name(scheme.name);
+    const std::string key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const Signed message = signed_by(name, {key});
+    EXPECT_EQ(judge(scheme, keys_from({key}), message, kNow), "") << name;
+  }
+}
+
+TEST(Signing, EverySchemeRefusesAnotherKeyAndAChangedBody) {
+  for (const auto& scheme : ingest::verify::schemes()) {
+    const std::string name(scheme.name);
+    const std::string key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    Signed message = signed_by(name, {key});
+    EXPECT_NE(judge(scheme, keys_from({"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}), message, kNow),
+              "")
+        << name;
+    message.body += " ";
+    EXPECT_NE(judge(scheme, keys_from({key}), message, kNow), "") << name;
+  }
+}
+
+TEST(Signing, NamesTheSchemesWhenOneIsUnknown) {
+  try {
+    (void)scheme_named("md5");
+    FAIL() << "accepted";
+  } catch (const Failure& failure) {
+    EXPECT_EQ(failure.code(), Exit::Usage);
+    EXPECT_NE(std::string(failure.what()).find("box-v2"), std::string::npos) << failure.what();
+  }
+}
+
+TEST(Signing, RefusesAnEmptyKeyAndTooManyKeysWithoutPrintingOne) {
+  EXPECT_THROW((void)keys_from({""}), Failure);
+  try {
+    (void)keys_from({"secret-a", "secret-b", "secret-c", "secret-d"});
+    FAIL() << "accepted";
+  } catch (const Failure& failure) {
+    EXPECT_EQ(std::string(failure.what()).find("secret-"), std::string::npos) << failure.what();
+  }
+}
+
+TEST(Signing, SaysWhichKeyFileCannotBeRead) {
+  EXPECT_THROW((void)keys_from({"@/nonexistent/key"}), Failure);
+}
+
+}  // namespace
+}  // namespace eventrelay::cli
