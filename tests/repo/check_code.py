@@ -16,7 +16,7 @@ CO_AWAIT_HAZARD = re.compile(
 BANNED = {
     r"\bany_io_executor\b": "the executor is concrete (common/http/types.hpp)",
     r"\b(strand|make_strand)\b": "one loop per shard needs no strand",
-    r"\busing namespace (?!std::\w*literals)": "name what is used",
+    r"\busing namespace (?!std::\w*literals|eventrelay)": "name what is used",
     r"\bstd::format\b": "GCC 12 has none; use fmt",
     r"\bstd::expected\b": "use Expected (common/expected.hpp)",
     r"\bstd::source_location\b": "clang-tidy 14 cannot parse it",

@@ -16,7 +16,6 @@ LONG_FUNCTIONS: dict[str, str] = {}
 UNUSED_FIELDS: dict[str, str] = {
     "delays": "delay topics are not built yet",
     "jitter": "delay topics are not built yet",
-    "after": "detached subscriptions are not built yet",
     "blocked_max": "detached subscriptions are not built yet",
     "sweep_interval": "detached subscriptions are not built yet",
     "rate": "rate limits per subscription are not built yet",
