@@ -21,7 +21,10 @@ LONG = "\n".join("  f();" for _ in range(61))
 # check: [(breach, sound twin)]; a tree is {file: text}.
 PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     "includes_follow_the_flow": [
-        ({"ingest/a.cpp": '#include "relay/b.hpp"\n'}, {"ingest/a.cpp": '#include "common/b.hpp"\n'}),
+        (
+            {"ingest/a.cpp": '#include "relay/b.hpp"\n'},
+            {"ingest/a.cpp": '#include "common/b.hpp"\n'},
+        ),
         ({"relay/a.hpp": '#include "ingest/b.hpp"\n'}, {"relay/a.hpp": '// #include "ingest/b"\n'}),
         ({"common/a.cpp": '#include "cli/b.hpp"\n'}, {"cli/a.cpp": '#include "cli/b.hpp"\n'}),
         ({"ingest/a.cpp": '#include "tests/b.hpp"\n'}, {"tests/a.cpp": '#include "relay/b.hpp"\n'}),
@@ -49,7 +52,10 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"relay/retry.cpp": "#include <boost/asio/io_context.hpp>\n"},
             {"relay/deliverer.cpp": "#include <boost/asio/io_context.hpp>\n"},
         ),
-        ({"relay/scheduler.hpp": "auto t = monotonic_now();\n"}, {"relay/scheduler.hpp": "// now\n"}),
+        (
+            {"relay/scheduler.hpp": "auto t = monotonic_now();\n"},
+            {"relay/scheduler.hpp": "// now\n"},
+        ),
         ({"ingest/gate.cpp": "std::random_device d;\n"}, {"ingest/gate.cpp": 'auto s = "rand";\n'}),
         ({"ingest/verify/box.cpp": "throw 1;\n"}, {"ingest/shard.cpp": "throw 1;\n"}),
         (
@@ -59,7 +65,10 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     ],
     "co_await_takes_only_names_and_calls": [
         ({"cli/a.cpp": "co_await f([p]{ g(); });\n"}, {"cli/a.cpp": "co_await f(make(p));\n"}),
-        ({"cli/a.cpp": "co_await f([p](int) { g(); });\n"}, {"cli/a.cpp": "co_await f([](int));\n"}),
+        (
+            {"cli/a.cpp": "co_await f([p](int) { g(); });\n"},
+            {"cli/a.cpp": "co_await f([](int));\n"},
+        ),
         (
             {"cli/a.cpp": "co_await f(\n    Options{a, b});\n"},
             {"cli/a.cpp": "Options o{a, b};\nco_await f(std::move(o));\n"},
@@ -160,8 +169,8 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
     ],
     "every_key_is_used": [
         (
-            {"common/config.hpp": "struct A {\n  int turns = 1;\n};\n", "relay/a.cpp": "// turns\n"},
-            {"common/config.hpp": "struct A {\n  int turns = 1;\n};\n", "relay/a.cpp": "c.turns;\n"},
+            {"common/config.hpp": "struct A {\n  int turn = 1;\n};\n", "relay/a.cpp": "// turn\n"},
+            {"common/config.hpp": "struct A {\n  int turn = 1;\n};\n", "relay/a.cpp": "c.turn;\n"},
         ),
     ],
     "every_metric_is_used": [
@@ -183,7 +192,10 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
         ({"a.cpp": "// /ho" + "me/ada/x\n"}, {"a.cpp": "// $HOME/x\n"}),
     ],
     "named_pages_exist": [
-        ({"cli/a.cpp": "// see plan.md 3\n"}, {"cli/a.cpp": "// see README.md 3\n", "README.md": ""}),
+        (
+            {"cli/a.cpp": "// see plan.md 3\n"},
+            {"cli/a.cpp": "// see README.md 3\n", "README.md": ""},
+        ),
     ],
     "scripts_stop_at_an_error": [
         ({"go": "#!/bin/bash\necho\n"}, {"go": "#!/bin/bash\nset -euo pipefail\n"}),

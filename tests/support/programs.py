@@ -58,7 +58,8 @@ class Program:
     def wait_ready(self, seconds: float = 20.0) -> Program:
         def ready() -> dict | None:
             if self.process.poll() is not None:
-                raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log()}")
+                code = self.process.returncode
+                raise AssertionError(f"{self.name} ended with {code}:\n{self.log()}")
             found = self.said("ready")
             return found[-1] if found else None
 
@@ -136,7 +137,13 @@ class Program:
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
-def run(name: str, *arguments: str, stdin: bytes = b"", seconds: float = 30.0, env: dict | None = None):
+def run(
+    name: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    seconds: float = 30.0,
+    env: dict | None = None,
+) -> subprocess.CompletedProcess:
     """A program that ends by itself."""
     return subprocess.run(
         [str(BIN / name), *arguments],

@@ -66,7 +66,12 @@ class Stack:
         return self.config["relay"]["group"]
 
     def add_instance(
-        self, receiver: Receiver, number: int = INSTANCE, path: str = "/cb", user: str = "", **delivery
+        self,
+        receiver: Receiver,
+        number: int = INSTANCE,
+        path: str = "/cb",
+        user: str = "",
+        **delivery,
     ) -> dict:
         configuration = {
             "event.notification.enabled": True,
@@ -185,7 +190,9 @@ def judge(deliveries: list[Delivery], bodies: list[bytes], key: str = KEY) -> Ve
     return Verdict(lost, sum(n - 1 for n in times.values() if n > 1), wrong)
 
 
-def assert_accepted_once(records: list[Record], requests: list[bytes], answers: list[Answer]) -> None:
+def assert_accepted_once(
+    records: list[Record], requests: list[bytes], answers: list[Answer]
+) -> None:
     """Every event that got a 202 is in the log, once; none is there twice."""
     times = Counter(box.provider_id(record.value) for record in records)
     accepted = {

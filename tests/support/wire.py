@@ -33,7 +33,12 @@ def _take(buffer: bytes) -> tuple[Reply, bytes] | None:
 
 
 def exchange(
-    port: int, raw: bytes, replies: int = 1, step: int = 0, seconds: float = 10.0, linger: float = 0.3
+    port: int,
+    raw: bytes,
+    replies: int = 1,
+    step: int = 0,
+    seconds: float = 10.0,
+    linger: float = 0.3,
 ) -> Exchange:
     """Sends `raw` (in pieces of `step` bytes if given), reads until `replies` final answers are
     there or the peer closes, then looks `linger` seconds whether it closes."""

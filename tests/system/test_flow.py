@@ -27,6 +27,7 @@ from support.stack import (
 from support.wait import hold, until
 
 COUNT = 20_000
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @pytest.mark.smoke
@@ -83,7 +84,7 @@ def test_record_carries_the_headers_and_the_bytes(stack: Stack, receiver) -> Non
         assert found["er-date"] == "2026-03-01T17:10:32Z"
         assert re.fullmatch(r"1[0-9]{12}", found["er-received"])
         assert found["er-content-type"] == "application/json; charset=utf-8"
-        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", found["traceparent"])
+        assert TRACEPARENT.fullmatch(found["traceparent"])
         assert len(record.header_names) == len(set(record.header_names))
 
 
@@ -144,7 +145,7 @@ def test_notification_has_the_documented_shape(stack: Stack, receiver) -> None:
     assert delivery.headers["content-type"].startswith("application/json")
     assert re.fullmatch(r"eventrelay/\d+\.\d+\.\d+", delivery.headers["user-agent"])
     assert "eventrelay-attempt" not in delivery.headers
-    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", delivery.headers["traceparent"])
+    assert TRACEPARENT.fullmatch(delivery.headers["traceparent"])
     notification = json.loads(delivery.body)
     assert notification["topic"] == f"instance-{INSTANCE}-box-events"
     message = notification["message"]

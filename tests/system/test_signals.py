@@ -144,7 +144,7 @@ def test_one_of_two_workers_leaves(stack: Stack, receiver, report, membership: s
         "each of two workers owns half of the partitions",
     )
     ingest = stack.ingest()
-    loads = [feed(ingest.port, 200, number, number * 1000, connections=1) for number in range(1, 24)]
+    loads = [feed(ingest.port, 200, n, n * 1000, connections=1) for n in range(1, 24)]
     receiver.wait_for(1500, 60)
     begin = time.monotonic()
     code, seconds = workers[0].end()

@@ -1,0 +1,272 @@
+"""The command line tool, its signatures judged by Python's own hmac."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import re
+import subprocess
+import time
+
+import pytest
+from support import box
+from support.kafka_log import topics
+from support.load import Load
+from support.programs import BIN, Program, run
+from support.stack import INSTANCE, KEY, Stack
+from support.wait import until
+from support.wire import exchange
+
+COMMANDS = (
+    "dev send listen sign verify tail topics check-config print-config status bench version "
+    "completion"
+).split()
+BODY = b'{"a":"\xc3\xa9","b":[1,2]}'
+
+
+def digest(key: bytes, text: bytes, algorithm: str = "sha256") -> bytes:
+    return hmac.new(key, text, algorithm).digest()
+
+
+def b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+RAW_KEY = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+NOW = str(int(time.time()))
+# scheme: (key, further arguments, header, expected value)
+SCHEMES = {
+    "box-v2": (
+        "k1",
+        ["--timestamp", "2026-01-01T00:00:00Z"],
+        "box-signature-primary",
+        b64(digest(b"k1", BODY + b"2026-01-01T00:00:00Z")),
+    ),
+    "elements": ("k1", [], "elements-webhook-signature", "sha256=" + b64(digest(b"k1", BODY))),
+    "github": ("k1", [], "x-hub-signature-256", "sha256=" + digest(b"k1", BODY).hex()),
+    "stripe": (
+        "k1",
+        ["--timestamp", NOW],
+        "stripe-signature",
+        f"t={NOW},v1=" + digest(b"k1", NOW.encode() + b"." + BODY).hex(),
+    ),
+    "shopify": ("k1", [], "x-shopify-hmac-sha256", b64(digest(b"k1", BODY))),
+    "slack": (
+        "k1",
+        ["--timestamp", NOW],
+        "x-slack-signature",
+        "v0=" + digest(b"k1", b"v0:" + NOW.encode() + b":" + BODY).hex(),
+    ),
+    "standard": (
+        WHSEC,
+        ["--id", "msg_1", "--timestamp", NOW],
+        "webhook-signature",
+        "v1," + b64(digest(RAW_KEY, b"msg_1." + NOW.encode() + b"." + BODY)),
+    ),
+}
+
+
+def headers_of(text: bytes) -> dict[str, str]:
+    pairs = (line.split(": ", 1) for line in text.decode().splitlines())
+    return {name.lower(): value for name, value in pairs}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_sign_is_what_python_computes_and_verify_agrees(scheme: str) -> None:
+    key, extra, header, expected = SCHEMES[scheme]
+    done = run("eventrelay", "sign", "--scheme", scheme, "--key", key, *extra, stdin=BODY)
+    assert done.returncode == 0, done.stderr
+    assert headers_of(done.stdout)[header] == expected
+
+    def verify(body: bytes, key: str, drop: str = "") -> subprocess.CompletedProcess:
+        lines = done.stdout.decode().splitlines()
+        lines = [line for line in lines if line.split(":")[0].lower() != drop]
+        flags = [part for line in lines for part in ("--header", line)]
+        now = ["--now", str(int(time.mktime((2026, 1, 1, 0, 1, 0, 0, 0, 0)) - time.timezone))]
+        flags += now if scheme == "box-v2" else []
+        return run("eventrelay", "verify", "--scheme", scheme, "--key", key, *flags, stdin=body)
+
+    assert verify(BODY, key).returncode == 0
+    other = WHSEC[:-4] + "AAAA"
+    for wrong in (verify(BODY + b" ", key), verify(BODY, other), verify(BODY, key, header)):
+        assert wrong.returncode == 1
+        assert wrong.stderr.strip() and key.encode() not in wrong.stderr
+
+
+def test_usage_errors_are_2_and_every_command_has_help() -> None:
+    assert run("eventrelay").returncode == 2
+    assert run("eventrelay", "no-such-command").returncode == 2
+    for command in COMMANDS:
+        done = run("eventrelay", command, "--help")
+        assert done.returncode == 0 and command.encode() in done.stdout, command
+        assert run("eventrelay", command, "--no-such-flag").returncode == 2, command
+    done = run("eventrelay", "sign", "--scheme", "nonsense", "--key", "x")
+    assert done.returncode == 2 and b"nonsense" in done.stderr and b"github" in done.stderr
+
+
+def test_version_names_what_it_is_made_of() -> None:
+    assert re.fullmatch(rb"eventrelay \d+\.\d+\.\d+.*\n", run("eventrelay", "version").stdout)
+    done = json.loads(run("eventrelay", "version", "--json").stdout)
+    wanted = {"version", "commit", "compiler", "librdkafka", "boost", "simdjson", "openssl"}
+    assert wanted <= {key.lower() for key in done}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_every_command(shell: str) -> None:
+    done = run("eventrelay", "completion", shell)
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert command in done.stdout.decode()
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=done.stdout, check=False).returncode == 0
+
+
+def test_print_config_loads_again_and_hides_secrets(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    done = run("eventrelay", "print-config", "-c", str(stack.write()))
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.decode()
+    assert KEY not in printed and "***" in printed and "inflight_max: 1024" in printed
+    again = stack.directory / "printed.yaml"
+    again.write_text(printed)
+    done = run("eventrelay", "print-config", "-c", str(again))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode() == printed
+
+
+def test_topics_are_made_and_checked(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    path = str(stack.write())
+    assert run("eventrelay", "topics", "check", "-c", path).returncode == 1
+    done = run("eventrelay", "topics", "init", "-c", path)
+    assert done.returncode == 0, done.stderr
+    assert topics(stack.broker.bootstrap, stack.prefix)[stack.events] == 6
+    assert run("eventrelay", "topics", "init", "-c", path).returncode == 0
+    assert run("eventrelay", "topics", "check", "-c", path).returncode == 0
+    assert run("eventrelay", "check-config", "--connect", "-c", path).returncode == 0
+
+
+def test_send_tail_listen_and_status_around_the_services(stack: Stack, receiver, tmp_path) -> None:
+    listener = Program(
+        "eventrelay", ["listen", "--port", "0", "--key", KEY, "--json", "--count", "20"], tmp_path
+    )
+    stack.programs.append(listener)
+    told = until(lambda: re.search(r"127\.0\.0\.1:(\d+)", listener.log()), 10, "listen's port")
+    stack.add_instance(receiver, concurrency=4)
+    configuration = stack.config["instances"][0]["configuration"]
+    configuration["event.notification.callback.url"] = f"http://127.0.0.1:{told.group(1)}/cb"
+    stack.config["instances"][0]["delivery"]["ports"] = [int(told.group(1))]
+    ingest, relay = stack.ingest(), stack.relay()
+    url = f"http://127.0.0.1:{ingest.port}{box.path(INSTANCE)}"
+    keys = ["--key", box.PRIMARY, "--key", box.SECONDARY]
+    done = run("eventrelay", "send", "box-v2", "--url", url, *keys, "--count", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == [202] * 20
+    assert listener.process.wait(20) == 0
+    lines = [json.loads(line) for line in listener.out_path.read_text().splitlines()]
+    assert len(lines) == 20 and {line["signature"] for line in lines} == {"verified"}
+
+    wrong = run("eventrelay", "send", "box-v2", "--url", url, "--key", "wrong")
+    assert wrong.returncode == 1 and b"401" in wrong.stdout + wrong.stderr
+    tail = ["events", "-c", str(stack.write()), "--from-beginning", "--count", "20", "--json"]
+    done = run("eventrelay", "tail", *tail)
+    assert done.returncode == 0, done.stderr
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 20
+    admin = [f"http://127.0.0.1:{program.admin}" for program in (ingest, relay)]
+    done = run("eventrelay", "status", "--admin", admin[0], "--admin", admin[1], "--json")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+    assert run("eventrelay", "status", "--admin", "http://127.0.0.1:1").returncode == 1
+
+
+def test_listen_answers_and_judges_as_told(tmp_path) -> None:
+    listener = Program(
+        "eventrelay",
+        ["listen", "--port", "0", "--key", KEY, "--fail-first", "1", "--count", "3", "--json"],
+        tmp_path,
+    )
+    try:
+        port = int(until(lambda: re.search(r":(\d+)\s", listener.log()), 10, "port").group(1))
+        good = [("Elements-Webhook-Signature", "sha256=" + b64(digest(KEY.encode(), BODY)))]
+        bad = [("Elements-Webhook-Signature", "sha256=" + b64(digest(b"other", BODY)))]
+        statuses = [
+            exchange(port, box.http("POST", "/x", headers, BODY)).replies[0].status
+            for headers in (good, good, bad)
+        ]
+        assert statuses[0] == 503 and statuses[1] == 200
+        assert listener.process.wait(10) == 1, "one of them was not genuine"
+        lines = [json.loads(line) for line in listener.out_path.read_text().splitlines()]
+        assert [line["signature"] for line in lines] == ["verified", "verified", "NOT GENUINE"]
+    finally:
+        listener.kill()
+
+
+@pytest.mark.parametrize("broker", ["embedded", "real"])
+def test_dev_shows_a_verified_delivery(kafka, broker: str, tmp_path, report) -> None:
+    arguments = ["dev", "--once", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    if broker == "real":
+        arguments += ["--kafka", kafka.bootstrap]
+    begin = time.monotonic()
+    done = run("eventrelay", *arguments, seconds=60)
+    report(f"{broker} broker: {time.monotonic() - begin:.1f} s")
+    assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
+    text = done.stdout.decode()
+    assert "curl" in text and "verified" in text and "NOT GENUINE" not in text
+    assert ("VOLATILE" in text) == (broker == "embedded")
+
+
+def test_dev_stays_up_and_takes_what_send_sends(receiver, tmp_path) -> None:
+    arguments = ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    dev = Program("eventrelay", arguments, tmp_path)
+    try:
+        shown = until(
+            lambda: re.search(r"eventrelay send (.+)", dev.out_path.read_text()), 20, "what to try"
+        )
+        words = shown.group(1).split()
+        done = run("eventrelay", "send", *words)
+        assert done.returncode == 0, done.stderr
+        until(lambda: dev.out_path.read_text().count("signature verified") >= 11, 20, "deliveries")
+        curl = re.search(r"curl .*?--data-binary '.*?'\n", dev.out_path.read_text(), re.S).group(0)
+        done = subprocess.run(["sh", "-c", curl], capture_output=True, timeout=20, check=False)
+        assert b" 202 " in done.stdout.splitlines()[0], done
+        assert dev.end(15)[0] == 0
+    finally:
+        dev.kill()
+
+
+def test_dev_refuses_before_the_embedded_broker_would_drop(tmp_path, report) -> None:
+    """The stand-in keeps 5 MiB a partition and drops the rest: 503 comes before that, and every
+    event that got a 202 is delivered."""
+    arguments = ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    dev = Program("eventrelay", arguments, tmp_path)
+    try:
+        wanted = re.compile(r"--url (\S+) --key (\S+)")
+        text = until(lambda: wanted.search(dev.out_path.read_text()), 20, "what to try")
+        port = int(re.search(r":(\d+)/", text.group(1)).group(1))
+        path = re.sub(r"^http://[^/]+", "", text.group(1))
+        requests = []
+        for number in range(30_000):
+            raw = box.body(number)
+            headers = [("Content-Type", "application/json")]
+            headers += box.v2_headers(raw, keys=(text.group(2),))
+            requests.append(box.http("POST", path, headers, raw))
+        load = Load(port, requests, connections=64)
+        load.start()
+        load.finish(120)
+        accepted = load.statuses()[202]
+        report(f"answers {dict(load.statuses())}")
+        assert set(load.statuses()) <= {202, 503}
+        until(
+            lambda: dev.out_path.read_text().count("signature verified") >= accepted + 1,
+            60,
+            f"{accepted} deliveries",
+            pause=0.5,
+        )
+    finally:
+        dev.kill()
+
+
+def test_programs_are_where_they_belong() -> None:
+    names = {path.name for path in BIN.iterdir()}
+    assert names >= {"eventrelay-ingest", "eventrelay-relay", "eventrelay"}
