@@ -1,3 +1,6 @@
+// eventrelay bench: measures a scenario, the product beside its limit program.
+//
+// Thread:  main; load and receiver run their own.
 #include <fmt/format.h>
 #include <unistd.h>
 

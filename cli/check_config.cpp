@@ -1,3 +1,6 @@
+// eventrelay check-config: reads a configuration as the services do and says what is wrong.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <memory>

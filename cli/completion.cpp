@@ -1,3 +1,6 @@
+// eventrelay completion: a script for bash, zsh or fish, made from the commands themselves.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <memory>

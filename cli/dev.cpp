@@ -1,3 +1,6 @@
+// eventrelay dev: ingest, relay, a receiver and an embedded broker in one process.
+//
+// Thread:  the services' own shards; everything else on the main loop.
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>

@@ -1,3 +1,6 @@
+// eventrelay listen: takes callbacks, judges their signatures and prints each.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <boost/asio/signal_set.hpp>

@@ -1,3 +1,6 @@
+// eventrelay print-config: the effective configuration, secrets masked.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include "cli/command.hpp"

@@ -1,3 +1,6 @@
+// eventrelay send: posts events signed as their provider signs them, and counts the answers.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>

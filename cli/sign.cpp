@@ -1,3 +1,6 @@
+// eventrelay sign: prints the header lines that a sender adds to the body on stdin.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <memory>

@@ -1,3 +1,6 @@
+// eventrelay status: what running services say of themselves.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <boost/json/parse.hpp>

@@ -1,3 +1,6 @@
+// eventrelay tail: prints the records of a topic as they come.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <csignal>

@@ -1,3 +1,6 @@
+// eventrelay topics: creates the topics, or compares them with the configuration.
+//
+// Thread:  main.
 #include "common/kafka/topics.hpp"
 
 #include <fmt/format.h>

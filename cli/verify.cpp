@@ -1,3 +1,6 @@
+// eventrelay verify: judges the body on stdin by the headers given.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <memory>

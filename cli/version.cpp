@@ -1,3 +1,6 @@
+// eventrelay version: the program, its commit and its libraries.
+//
+// Thread:  main.
 #include <fmt/format.h>
 
 #include <memory>

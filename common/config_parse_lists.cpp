@@ -1,3 +1,4 @@
+// Reads the lists and secrets of a configuration; the rest of config_parse.
 #include <algorithm>
 #include <utility>
 

@@ -1,3 +1,4 @@
+// Prints a configuration as YAML that loads again, and the keys with their sentences.
 #include <algorithm>
 #include <functional>
 #include <variant>

@@ -1,3 +1,4 @@
+// Replaces ${VAR} and ${VAR:-x}, and fetches secrets from files and the environment.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// bench e2e: from the request at ingest to the signed callback, through both services.
 #include <fmt/format.h>
 
 #include <thread>

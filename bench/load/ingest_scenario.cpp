@@ -1,3 +1,4 @@
+// bench ingest: cost and latency of an accepted event, beside the limit program.
 #include <fmt/format.h>
 
 #include "bench/load/generator.hpp"

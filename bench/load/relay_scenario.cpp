@@ -1,3 +1,4 @@
+// bench relay: cost of a delivery with a backlog waiting, beside the limit program.
 #include <fmt/format.h>
 
 #include <stdexcept>
