@@ -1,0 +1,48 @@
+// Accepts clients on the shard's own SO_REUSEPORT socket.
+//
+// Why:     the kernel spreads connections over the shards, so nothing is handed between threads.
+// Owner:   the shard, one listener per address.  Thread: shard-local, but open() runs before the
+//          loop does.
+// Bounds:  accepts while the pool has room; a queue of kBacklog waits in the kernel.
+// Errors:  StartError from open(); out of descriptors pauses for kPause and is counted.
+#pragma once
+
+#include <cstdint>
+
+#include "common/http/types.hpp"
+#include "common/metrics.hpp"
+#include "ingest/session_pool.hpp"
+
+namespace eventrelay::ingest {
+
+inline constexpr int kBacklog = 4096;
+inline constexpr std::chrono::milliseconds kAcceptPause{50};
+
+// Thread: shard-local.  Bounds: see above.
+class Listener {
+ public:
+  Listener(Executor executor, SessionPool& pool, metrics::Counter& accepted);
+
+  // Binds and listens. Port 0 takes any; `endpoint()` tells which.
+  void open(const Tcp::endpoint& endpoint);
+  [[nodiscard]] Tcp::endpoint endpoint() const;
+  void start() { accept(); }
+  // Takes the clients that wait in the queue already, then closes.
+  void stop();
+  // How often accepting failed, e.g. for want of descriptors.
+  [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
+
+ private:
+  void accept();
+  void on_accepted(ErrorCode error, Socket socket);
+  void pause();
+  void adopt(Socket socket);
+
+  SessionPool& pool_;
+  metrics::Counter& accepted_;
+  Acceptor acceptor_;
+  Timer pause_;
+  std::uint64_t failures_ = 0;
+};
+
+}  // namespace eventrelay::ingest

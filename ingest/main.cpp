@@ -1,0 +1,8 @@
+// eventrelay-ingest: takes webhooks over HTTP and answers once Kafka has them.
+#include "common/runtime.hpp"
+#include "ingest/service.hpp"
+
+int main(int argc, char** argv) {
+  return eventrelay::run_service(argc, argv, "eventrelay-ingest",
+                                 [] { return eventrelay::ingest::make_service(); });
+}

@@ -1,0 +1,134 @@
+#include "ingest/producer.hpp"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "common/assert.hpp"
+
+namespace eventrelay::ingest {
+
+namespace {
+
+[[nodiscard]] std::uint64_t token_of(std::uint32_t index, std::uint32_t generation) noexcept {
+  return (std::uint64_t{generation} << 32U) | index;
+}
+
+[[nodiscard]] Settled settled_by(kafka::Stored stored) noexcept {
+  switch (stored) {
+    case kafka::Stored::Persisted:
+      return Settled::Stored;
+    case kafka::Stored::TooLarge:
+      return Settled::TooLarge;
+    case kafka::Stored::TimedOut:
+    case kafka::Stored::Rejected:
+    case kafka::Stored::Fatal:
+      break;
+  }
+  return Settled::Unavailable;
+}
+
+[[nodiscard]] IngestError refused_by(kafka::Queued queued) noexcept {
+  return queued == kafka::Queued::TooLarge ? IngestError::EventTooLarge
+                                           : IngestError::KafkaUnavailable;
+}
+
+}  // namespace
+
+Producer::Producer(Executor executor, const ProducerOptions& options, metrics::Slab& slab)
+    : slab_(slab),
+      budget_(options.budget),
+      client_(executor, options.kafka, options.limits, *this, slab),
+      topic_(client_.add_topic(options.topic)) {}
+
+Expected<Ticket, IngestError> Producer::write(std::span<const Event> events, AckWaiter& waiter) {
+  EVENTRELAY_ASSERT(!events.empty());
+  const std::uint32_t index = acquire(waiter);
+  const std::uint64_t token = token_of(index, entries_[index].generation);
+  entries_[index].value_bytes = events.front().body.size();
+  for (const Event& event : events) {
+    const kafka::Queued queued = hand_over(event, token);
+    if (queued != kafka::Queued::Queued) {
+      // What was handed over before goes on without a waiter; the provider sends all again under
+      // the same event ids.
+      entries_[index].waiter = nullptr;
+      if (entries_[index].reports_left == 0) release(index);
+      return Unexpected(refused_by(queued));
+    }
+    ++entries_[index].reports_left;
+  }
+  return Ticket{index, entries_[index].generation};
+}
+
+kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {
+  if (budget_ != nullptr && !budget_->take(event.body.size())) return kafka::Queued::Unavailable;
+  std::array<char, 20> key;
+  const auto printed = std::to_chars(key.data(), key.data() + key.size(), event.instance.value);
+  const RecordHeaders headers(event);
+  const kafka::ProduceRecord record{
+      .key = {key.data(), static_cast<std::size_t>(printed.ptr - key.data())},
+      .value = event.body,
+      .headers = &headers};
+  const kafka::Queued queued = client_.produce(topic_, record, token);
+  if (queued != kafka::Queued::Queued && budget_ != nullptr) budget_->give_back(event.body.size());
+  return queued;
+}
+
+void Producer::abandon(Ticket ticket) noexcept {
+  if (ticket.index >= entries_.size()) return;
+  Entry& entry = entries_[ticket.index];
+  if (entry.generation == ticket.generation) entry.waiter = nullptr;
+}
+
+KafkaState Producer::kafka_state() const noexcept {
+  return {client_.oldest_pending(), client_.pending_messages(), client_.pending_bytes()};
+}
+
+void Producer::drain(TimePoint deadline, std::function<void()> done) {
+  client_.drain(deadline, std::move(done));
+}
+
+void Producer::on_stored(std::uint64_t token, kafka::Stored stored) {
+  const auto index = static_cast<std::uint32_t>(token);
+  EVENTRELAY_ASSERT(index < entries_.size());
+  Entry& entry = entries_[index];
+  EVENTRELAY_ASSERT(entry.generation == static_cast<std::uint32_t>(token >> 32U));
+  EVENTRELAY_ASSERT(entry.reports_left > 0);
+  --entry.reports_left;
+  if (stored == kafka::Stored::Persisted) {
+    slab_.ingest_events_total.add();
+  } else {
+    entry.settled = settled_by(stored);
+    if (budget_ != nullptr) budget_->give_back(entry.value_bytes);
+  }
+  // One record lost decides the request; the others keep the entry until they report.
+  if (entry.reports_left > 0 && entry.settled == Settled::Stored) return;
+  const Settled settled = entry.settled;
+  AckWaiter* const waiter = std::exchange(entry.waiter, nullptr);
+  if (entry.reports_left == 0) release(index);
+  if (waiter != nullptr) waiter->on_settled(settled);
+}
+
+std::uint32_t Producer::acquire(AckWaiter& waiter) {
+  if (first_free_ == entries_.size()) {
+    entries_.emplace_back();
+    entries_.back().next_free = first_free_ + 1;
+  }
+  const std::uint32_t index = first_free_;
+  Entry& entry = entries_[index];
+  first_free_ = entry.next_free;
+  entry.waiter = &waiter;
+  entry.settled = Settled::Stored;
+  ++waiting_;
+  return index;
+}
+
+void Producer::release(std::uint32_t index) noexcept {
+  Entry& entry = entries_[index];
+  ++entry.generation;
+  entry.next_free = first_free_;
+  first_free_ = index;
+  --waiting_;
+}
+
+}  // namespace eventrelay::ingest

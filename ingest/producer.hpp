@@ -1,0 +1,99 @@
+// Events of a request -> Kafka records -> one answer: all stored, or not.
+//
+// Why:     a request is answered 2xx when every one of its records is acknowledged, and no sooner;
+//          a client may leave before that, the records are stored anyway.
+// Owner:   the shard.  Thread: shard-local, except ready().
+// Bounds:  one entry per request with a record under way; the queue limits of the producer client
+//          bound the records, so they bound the entries.
+// Errors:  IngestError at once where Kafka takes nothing; Settled later.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/event.hpp"
+#include "common/expected.hpp"
+#include "common/kafka/producer_client.hpp"
+#include "common/metrics.hpp"
+#include "common/volatile_budget.hpp"
+#include "ingest/admission.hpp"
+#include "ingest/answer.hpp"
+
+namespace eventrelay::ingest {
+
+// What became of a request's records. Only Stored is safe to answer 2xx.
+enum class Settled : std::uint8_t { Stored, Unavailable, TooLarge };
+
+// Waits for the records of one request. Thread: shard thread.
+class AckWaiter {
+ public:
+  virtual void on_settled(Settled settled) = 0;
+
+ protected:
+  ~AckWaiter() = default;
+};
+
+// Names one request under way; stale ones are harmless. Thread: value.  Bounds: 8 bytes.
+struct Ticket {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+};
+
+// How to open the way into Kafka. Thread: value.  Bounds: as KafkaConfig.
+struct ProducerOptions {
+  const KafkaConfig& kafka;
+  std::string topic;
+  kafka::ProducerLimits limits;
+  VolatileBudget* budget = nullptr;  // of a broker that forgets; null: none
+};
+
+// Thread: shard-local, except ready().  Bounds: see above.
+class Producer final : public kafka::ReportSink {
+ public:
+  Producer(Executor executor, const ProducerOptions& options, metrics::Slab& slab);
+
+  // Hands over every event; on_settled() of `waiter` follows unless the ticket is abandoned.
+  // pre: `events` is not empty.
+  [[nodiscard]] Expected<Ticket, IngestError> write(std::span<const Event> events,
+                                                    AckWaiter& waiter);
+  // The waiter is gone; its records go on.
+  void abandon(Ticket ticket) noexcept;
+
+  [[nodiscard]] KafkaState kafka_state() const noexcept;
+  [[nodiscard]] bool ready() const noexcept { return client_.ready(); }
+  // Flushes; `done` runs on the shard's thread.
+  void drain(TimePoint deadline, std::function<void()> done);
+  // Requests with a record under way.
+  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+
+  void on_stored(std::uint64_t token, kafka::Stored stored) override;
+
+ private:
+  // One request under way. Thread: shard-local.  Bounds: fixed.
+  struct Entry {
+    AckWaiter* waiter = nullptr;
+    std::uint32_t generation = 1;
+    std::uint32_t reports_left = 0;
+    std::uint32_t next_free = 0;
+    std::size_t value_bytes = 0;  // of each record: all carry the request's body
+    Settled settled = Settled::Stored;
+  };
+
+  [[nodiscard]] kafka::Queued hand_over(const Event& event, std::uint64_t token);
+  [[nodiscard]] std::uint32_t acquire(AckWaiter& waiter);
+  void release(std::uint32_t index) noexcept;
+
+  std::vector<Entry> entries_;
+  std::uint32_t first_free_ = 0;  // == entries_.size(): none
+  std::size_t waiting_ = 0;
+  metrics::Slab& slab_;
+  VolatileBudget* budget_;
+  kafka::ProducerClient client_;  // last: its reports reach a whole object
+  std::size_t topic_;
+};
+
+}  // namespace eventrelay::ingest

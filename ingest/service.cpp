@@ -1,0 +1,211 @@
+#include "ingest/service.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/http/listen_address.hpp"
+#include "common/http/server_tls.hpp"
+#include "common/json_text.hpp"
+#include "common/kafka/topics.hpp"
+#include "ingest/shard.hpp"
+
+namespace eventrelay::ingest {
+
+namespace {
+
+constexpr std::size_t kConnectionsMax = 65'536;
+constexpr std::size_t kDescriptorReserve = 256;  // Kafka, admin listener, files, pollers
+
+// Connections this process may hold: descriptors are raised to their hard limit first.
+[[nodiscard]] std::size_t connection_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024 - kDescriptorReserve;
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised = limit;
+    raised.rlim_cur = std::min<rlim_t>(limit.rlim_max, kConnectionsMax + kDescriptorReserve);
+    if (raised.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  if (limit.rlim_cur <= 2 * kDescriptorReserve) return kDescriptorReserve;
+  return std::min<std::size_t>(kConnectionsMax, limit.rlim_cur - kDescriptorReserve);
+}
+
+[[nodiscard]] std::vector<Tcp::endpoint> addresses(const IngestConfig& config) {
+  std::vector<Tcp::endpoint> endpoints;
+  for (const std::string& text : config.listen) endpoints.push_back(listen_endpoint(text));
+  return endpoints;
+}
+
+[[nodiscard]] std::shared_ptr<TlsContext> tls_of(const Settings& settings) {
+  const auto& tls = settings.config.ingest.tls;
+  return tls ? make_server_tls(*tls) : nullptr;
+}
+
+// One shard and its thread. Thread: control.  Bounds: one.
+struct Lane {
+  std::unique_ptr<ShardLoop> loop;
+  std::unique_ptr<Shard> shard;  // behind the loop: goes first
+};
+
+// Thread: as Service.  Bounds: 256 shards.
+class IngestService final : public Service {
+ public:
+  explicit IngestService(VolatileBudget* budget) : budget_(budget) { exporter_.show("ingest_"); }
+  ~IngestService() override { stop(); }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "ingest"; }
+  [[nodiscard]] std::string listen() const override { return listen_; }
+  [[nodiscard]] metrics::Exporter& exporter() noexcept override { return exporter_; }
+
+  void start(std::shared_ptr<const Settings> settings) override;
+  [[nodiscard]] std::vector<std::string> not_ready() const override;
+  void reload(std::shared_ptr<const Settings> settings) override;
+  void drain(std::function<void()> done) override;
+  [[nodiscard]] Duration drain_limit() const override;
+  void stop() override;
+  [[nodiscard]] std::string status() const override;
+
+ private:
+  VolatileBudget* budget_;
+  metrics::Exporter exporter_;
+  std::shared_ptr<const Settings> settings_;
+  std::vector<Lane> lanes_;
+  std::string listen_;
+  int partitions_ = 0;  // of the event topics
+  std::atomic<bool> started_{false};
+  std::atomic<bool> draining_{false};
+  std::atomic<std::size_t> draining_shards_{0};
+};
+
+void IngestService::start(std::shared_ptr<const Settings> settings) {
+  settings_ = std::move(settings);
+  const Config& config = settings_->config;
+  std::vector<Tcp::endpoint> endpoints = addresses(config.ingest);
+  const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
+  partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
+
+  const unsigned shards = shard_count(config.ingest.shards);
+  const std::size_t connections_max = std::max<std::size_t>(connection_limit() / shards, 1);
+  for (unsigned i = 0; i < shards; ++i) {
+    Lane lane;
+    lane.loop = std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(shards));
+    lane.shard =
+        std::make_unique<Shard>(*lane.loop, ShardOptions{.settings = settings_,
+                                                         .tls = tls_of(*settings_),
+                                                         .shards = shards,
+                                                         .connections_max = connections_max,
+                                                         .limits = {},
+                                                         .budget = budget_});
+    lane.shard->listen(endpoints);
+    endpoints = lane.shard->endpoints();  // a port the kernel chose is taken by the others as well
+    lanes_.push_back(std::move(lane));
+  }
+  for (const Tcp::endpoint& endpoint : endpoints) {
+    if (!listen_.empty()) listen_ += ',';
+    listen_ += print_endpoint(endpoint);
+  }
+  for (Lane& lane : lanes_) {
+    lane.loop->start();
+    lane.loop->post([&shard = *lane.shard] { shard.start(); });
+  }
+  started_ = true;
+}
+
+std::vector<std::string> IngestService::not_ready() const {
+  if (!started_) return {"starting"};
+  std::vector<std::string> reasons;
+  if (draining_) reasons.emplace_back("draining");
+  const auto any = [this](auto test) { return std::any_of(lanes_.begin(), lanes_.end(), test); };
+  if (any([](const Lane& lane) { return !lane.shard->ready(); })) {
+    reasons.emplace_back("kafka: the brokers have not told the partitions of the topic yet");
+  }
+  if (any([](const Lane& lane) { return lane.shard->figures().stalled; })) {
+    reasons.emplace_back("kafka: records are not acknowledged");
+  }
+  return reasons;
+}
+
+void IngestService::reload(std::shared_ptr<const Settings> settings) {
+  // Everything that can fail is made before the first shard is touched.
+  std::vector<std::pair<std::shared_ptr<Receiver>, std::shared_ptr<TlsContext>>> parts;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    parts.emplace_back(std::make_shared<Receiver>(settings), tls_of(*settings));
+  }
+  settings_ = std::move(settings);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lanes_[i].loop->call([&shard = *lanes_[i].shard, &part = parts[i]] {
+      shard.reload(std::move(part.first), std::move(part.second));
+    });
+  }
+}
+
+void IngestService::drain(std::function<void()> done) {
+  if (draining_.exchange(true)) return;
+  if (lanes_.empty()) return done();
+  draining_shards_ = lanes_.size();
+  const Duration delay = settings_->config.ingest.drain_delay;
+  for (Lane& lane : lanes_) {
+    lane.loop->post([this, &shard = *lane.shard, delay, done] {
+      shard.drain(delay, [this, done] {
+        if (--draining_shards_ == 0) done();
+      });
+    });
+  }
+}
+
+Duration IngestService::drain_limit() const {
+  if (!settings_) return Duration::zero();
+  return settings_->config.ingest.drain_delay + shard_drain_limit(*settings_);
+}
+
+void IngestService::stop() {
+  for (Lane& lane : lanes_) lane.loop->stop();
+  for (Lane& lane : lanes_) lane.loop->join();
+  started_ = false;
+  for (Lane& lane : lanes_) lane.shard.reset();
+  lanes_.clear();
+}
+
+std::string IngestService::status() const {
+  std::string shards = "[";
+  std::uint64_t connections = 0;
+  std::uint64_t inflight = 0;
+  for (std::size_t i = 0; started_ && i < lanes_.size(); ++i) {
+    const ShardFigures figures = lanes_[i].shard->figures();
+    connections += figures.connections;
+    inflight += figures.inflight;
+    JsonObject shard;
+    shard.number("shard", std::uint64_t{i})
+        .number("connections", figures.connections)
+        .number("inflight", figures.inflight)
+        .number("queue_messages", figures.queue_messages)
+        .number("queue_bytes", figures.queue_bytes)
+        .number("oldest_unacknowledged_ms", figures.oldest_unacknowledged_ms)
+        .number("accept_failures", figures.accept_failures)
+        .flag("stalled", figures.stalled);
+    if (i > 0) shards += ',';
+    shards += std::move(shard).finish();
+  }
+  shards += ']';
+  JsonObject all;
+  all.text("service", "ingest")
+      .text("listen", listen_)
+      .flag("draining", draining_)
+      .number("connections", connections)
+      .number("inflight", inflight)
+      .number("partitions", std::int64_t{partitions_})
+      .raw("shards", shards);
+  return std::move(all).finish();
+}
+
+}  // namespace
+
+std::unique_ptr<Service> make_service(VolatileBudget* budget) {
+  return std::make_unique<IngestService>(budget);
+}
+
+}  // namespace eventrelay::ingest

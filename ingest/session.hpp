@@ -1,0 +1,118 @@
+// One client connection: reads a request, has it judged, waits for Kafka, answers.
+//
+//   Handshake --> Head --> Body --> Waiting --> Writing --> Head ...   (keep-alive)
+//                  any refusal -------------> Writing --> Lingering --> Closed
+//
+// Why:     a session waits for its socket, for a report and for its deadline; each is a plain call
+//          on the shard's thread, so an event costs one read, one write and no allocation.
+// Owner:   SessionPool; reused for the next client once no handler of it is under way.
+// Thread:  shard-local.
+// Bounds:  one request at a time; bytes sent ahead wait in the input buffer or in the kernel.
+// Errors:  IngestError -> answer, see answer.hpp; a socket error closes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/http/types.hpp"
+#include "ingest/answer_bytes.hpp"
+#include "ingest/chunked.hpp"
+#include "ingest/gate.hpp"
+#include "ingest/head_parser.hpp"
+#include "ingest/input_buffer.hpp"
+#include "ingest/session_environment.hpp"
+
+namespace eventrelay::ingest {
+
+// TLS over the session's own socket.
+using ClientTls = asio::ssl::stream<Socket&>;
+
+// Thread: shard-local.  Bounds: about 3 KiB, and the input buffer.
+class Session final : public AckWaiter {
+ public:
+  explicit Session(SessionEnvironment& environment);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  void open(Socket socket, std::size_t place);
+  // Ends the connection at once; the pool gets the session back when its handlers have run.
+  void close();
+  // Ends it gently if no request is under way since `before`.
+  void close_if_idle(TimePoint before);
+  void on_deadline(TimePoint now);
+  void on_settled(Settled settled) override;
+
+  [[nodiscard]] std::size_t place() const noexcept { return place_; }
+  void move_place(std::size_t place) noexcept { place_ = place; }
+
+ private:
+  enum class State : std::uint8_t { Closed, Handshake, Head, Body, Waiting, Writing, Lingering };
+  enum class Next : std::uint8_t { Again, Read, Stop };  // Stop: touch nothing of *this any more
+  enum class Then : std::uint8_t { ReadBody, NextRequest, Linger };
+
+  void go_on(Next next);
+  void begin_request(TimePoint now, Duration patience);
+  [[nodiscard]] Next read_head();
+  [[nodiscard]] Next await_head();
+  [[nodiscard]] Next on_head();
+  [[nodiscard]] Next read_body();
+  [[nodiscard]] Next read_chunks();
+  [[nodiscard]] Next on_body(std::size_t size);
+  [[nodiscard]] Next store(std::span<const Event> events);
+  [[nodiscard]] Next reject(IngestError error);
+  [[nodiscard]] Next answer(metrics::Code code, std::string_view bytes, After after);
+  [[nodiscard]] Next send(std::string_view bytes, Then then);
+  [[nodiscard]] Next sent();
+  [[nodiscard]] After after_answer() const noexcept;
+  [[nodiscard]] std::span<char> answer_space(std::size_t bytes);
+  void announce_close();
+  void forget_input();
+
+  void handshake();
+  void start_read();
+  void on_read(ErrorCode error, std::size_t bytes);
+  void on_written(ErrorCode error);
+  void linger();
+  void discard();
+  void half_close();
+  void on_discarded(ErrorCode error, std::size_t bytes);
+  void give_back();
+  void set_deadline(TimePoint deadline) noexcept {
+    environment_.pool.set_deadline(place_, deadline);
+  }
+
+  SessionEnvironment& environment_;
+  Socket socket_;
+  std::unique_ptr<ClientTls> tls_;
+  std::size_t place_ = 0;
+  State state_ = State::Closed;
+  Then then_ = Then::NextRequest;
+  std::uint8_t handlers_ = 0;  // under way
+  bool reading_ = false;
+  bool head_begun_ = false;  // of the current request: its first byte is here
+  bool head_done_ = false;
+  bool body_done_ = false;
+  bool forgotten_ = false;  // its bytes are consumed
+
+  InputBuffer input_;
+  Gate gate_;
+  std::optional<HeadParser> parser_;
+  std::optional<ChunkedDecoder> chunks_;
+  std::size_t body_size_ = 0;
+  std::size_t coded_bytes_ = 0;         // of a chunked body, received
+  std::shared_ptr<Receiver> receiver_;  // of a request whose body is still on its way
+  Route route_;
+  TimePoint since_{};  // head read, or idle since
+  WallTime received_{};
+  Units request_;
+  Ticket ticket_;
+  std::vector<char> answer_;
+  std::string_view unsent_;
+  std::size_t discarded_ = 0;
+};
+
+}  // namespace eventrelay::ingest

@@ -1,0 +1,185 @@
+#include "ingest/shard.hpp"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "common/kafka/topics.hpp"
+
+namespace eventrelay::ingest {
+
+namespace {
+
+// A connection that is silent for this long after the listener closed is taken as idle.
+constexpr std::chrono::milliseconds kIdleGrace{1000};
+// Beyond the acknowledgement time: requests that only now arrive, and the flush itself.
+constexpr std::chrono::seconds kRequestGrace{1};
+constexpr std::chrono::seconds kFlushTime{3};
+constexpr std::chrono::seconds kLastAnswers{2};
+
+[[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
+  return options.settings->config.ingest.memory_max / 2 / options.shards;
+}
+
+[[nodiscard]] AdmissionLimits admission_limits(const ShardOptions& options) noexcept {
+  AdmissionLimits limits;
+  limits.bytes = share(options);
+  limits.requests = options.connections_max;
+  limits.queue_bytes = share(options) / 4 * 3;
+  return limits;
+}
+
+[[nodiscard]] kafka::ProducerLimits producer_limits(const ShardOptions& options) {
+  kafka::ProducerLimits limits;
+  limits.queue_bytes = share(options);
+  std::size_t body_max = options.settings->config.ingest.body_max;
+  for (const auto& [element, source] : options.settings->registry.sources()) {
+    body_max = std::max(body_max, source.body_max.value_or(0));
+  }
+  limits.record_bytes_max = body_max + (64U << 10U);
+  return limits;
+}
+
+// Request ids differ between shards, processes and restarts.
+[[nodiscard]] std::uint64_t first_request_id() {
+  std::random_device source;
+  return (std::uint64_t{source()} << 32U) | source();
+}
+
+}  // namespace
+
+Duration shard_drain_limit(const Settings& settings) noexcept {
+  return settings.config.ingest.ack_timeout + kRequestGrace + kFlushTime + kLastAnswers;
+}
+
+Shard::Shard(ShardLoop& loop, const ShardOptions& options)
+    : loop_(loop),
+      admission_(admission_limits(options)),
+      producer_(loop.executor(),
+                {.kafka = options.settings->config.kafka,
+                 .topic = kafka::topic_name(options.settings->config.topics, "events"),
+                 .limits = producer_limits(options),
+                 .budget = options.budget},
+                loop.slab()),
+      sessions_(environment_, options.connections_max),
+      environment_{.executor = loop.executor(),
+                   .receiver = std::make_shared<Receiver>(options.settings),
+                   .admission = admission_,
+                   .producer = producer_,
+                   .pool = sessions_,
+                   .slab = loop.slab(),
+                   .tls = options.tls,
+                   .limits = options.limits,
+                   .ack_timeout = options.settings->config.ingest.ack_timeout,
+                   .last_request_id = first_request_id()},
+      sweep_timer_(loop.executor()) {
+  prepare_answers();
+}
+
+Shard::~Shard() = default;
+
+void Shard::listen(const std::vector<Tcp::endpoint>& addresses) {
+  for (const Tcp::endpoint& address : addresses) {
+    listeners_.push_back(std::make_unique<Listener>(loop_.executor(), sessions_,
+                                                    loop_.slab().ingest_connections_total));
+    listeners_.back()->open(address);
+  }
+}
+
+std::vector<Tcp::endpoint> Shard::endpoints() const {
+  std::vector<Tcp::endpoint> bound;
+  for (const auto& listener : listeners_) bound.push_back(listener->endpoint());
+  return bound;
+}
+
+void Shard::start() {
+  for (const auto& listener : listeners_) listener->start();
+  sweep();
+}
+
+void Shard::reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls) {
+  environment_.ack_timeout = receiver->settings().config.ingest.ack_timeout;
+  environment_.receiver = std::move(receiver);
+  environment_.tls = std::move(tls);
+}
+
+ShardFigures Shard::figures() const noexcept {
+  const metrics::Slab& slab = loop_.slab();
+  const auto whole = [](const metrics::Gauge& gauge) {
+    return static_cast<std::uint64_t>(gauge.read());
+  };
+  return {.connections = whole(slab.ingest_connections),
+          .inflight = whole(slab.ingest_inflight_requests),
+          .queue_messages = whole(slab.ingest_produce_queue_messages),
+          .queue_bytes = whole(slab.ingest_produce_queue_bytes),
+          .oldest_unacknowledged_ms = oldest_ms_.load(std::memory_order_relaxed),
+          .accept_failures = accept_failures_.load(std::memory_order_relaxed),
+          .stalled = stalled_.load(std::memory_order_relaxed)};
+}
+
+void Shard::sweep() {
+  sweep_timer_.expires_after(kSweepInterval);
+  sweep_timer_.async_wait([this](ErrorCode error) {
+    if (!error) sweep();
+  });
+  const TimePoint now = monotonic_now();
+  sessions_.sweep(now);
+  if (drained_) continue_drain(now);
+  publish(now);
+}
+
+void Shard::publish(TimePoint now) {
+  metrics::Slab& slab = loop_.slab();
+  const KafkaState kafka = producer_.kafka_state();
+  slab.ingest_connections.set(static_cast<double>(sessions_.size()));
+  slab.ingest_inflight_requests.set(static_cast<double>(admission_.requests().used()));
+  slab.ingest_produce_queue_messages.set(static_cast<double>(kafka.messages));
+  slab.ingest_produce_queue_bytes.set(static_cast<double>(kafka.bytes));
+  std::uint64_t failures = 0;
+  for (const auto& listener : listeners_) failures += listener->failures();
+  accept_failures_.store(failures, std::memory_order_relaxed);
+  const Duration age = kafka.oldest_pending ? now - *kafka.oldest_pending : Duration::zero();
+  oldest_ms_.store(static_cast<std::uint64_t>(std::max<std::int64_t>(
+                       std::chrono::duration_cast<std::chrono::milliseconds>(age).count(), 0)),
+                   std::memory_order_relaxed);
+  stalled_.store(admission_.stalled(kafka, now), std::memory_order_relaxed);
+}
+
+void Shard::drain(Duration delay, std::function<void()> done) {
+  drained_ = std::move(done);
+  stop_at_ = monotonic_now() + delay;
+}
+
+void Shard::continue_drain(TimePoint now) {
+  switch (environment_.phase) {
+    case Phase::Serving:
+      if (now >= stop_at_) stop_accepting(now);
+      return;
+    case Phase::Closing:
+      // A request may be on its way on a connection that is silent now.
+      if (now - stop_at_ >= kIdleGrace) sessions_.close_idle(now - kIdleGrace);
+      if (sessions_.size() == 0 || now - stop_at_ >= environment_.ack_timeout + kRequestGrace) {
+        flush(now);
+      }
+      return;
+    case Phase::Flushing:
+      // The last answers are given the time to be read.
+      if (!flushed_ || (sessions_.size() > 0 && now < stop_at_)) return;
+      sessions_.close_all();
+      std::exchange(drained_, nullptr)();
+  }
+}
+
+void Shard::stop_accepting(TimePoint now) {
+  stop_at_ = now;
+  environment_.phase = Phase::Closing;
+  for (const auto& listener : listeners_) listener->stop();
+}
+
+void Shard::flush(TimePoint now) {
+  environment_.phase = Phase::Flushing;
+  stop_at_ = now + kFlushTime + environment_.limits.linger;
+  producer_.drain(now + kFlushTime, [this] { flushed_ = true; });
+}
+
+}  // namespace eventrelay::ingest

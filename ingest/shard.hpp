@@ -1,0 +1,97 @@
+// Everything one core owns of ingest: listeners, sessions, receiver, admission, producer.
+//
+// Owner:   the service; runs on a ShardLoop of its own.
+// Thread:  constructor, listen() and endpoints() on the control thread before the loop runs;
+//          figures() and ready() from any thread; all else on the shard's thread.
+// Bounds:  a share of ingest.memory_max, half for large bodies, half for the producer's queue.
+// Errors:  StartError from listen() and the constructor.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "common/shard_loop.hpp"
+#include "ingest/admission.hpp"
+#include "ingest/listener.hpp"
+#include "ingest/producer.hpp"
+#include "ingest/receive.hpp"
+#include "ingest/session.hpp"
+#include "ingest/session_pool.hpp"
+
+namespace eventrelay::ingest {
+
+inline constexpr std::chrono::milliseconds kSweepInterval{250};
+
+// What a shard gets to work with. Thread: value.  Bounds: as the settings.
+struct ShardOptions {
+  std::shared_ptr<const Settings> settings;
+  std::shared_ptr<TlsContext> tls;  // null: plain
+  unsigned shards = 1;              // of the process; the memory is divided by it
+  std::size_t connections_max = 65'536;
+  SessionLimits limits{};
+  VolatileBudget* budget = nullptr;
+};
+
+// How a shard stands, as of its last sweep. Thread: value.  Bounds: fixed.
+struct ShardFigures {
+  std::uint64_t connections = 0;
+  std::uint64_t inflight = 0;
+  std::uint64_t queue_messages = 0;
+  std::uint64_t queue_bytes = 0;
+  std::uint64_t oldest_unacknowledged_ms = 0;
+  std::uint64_t accept_failures = 0;
+  bool stalled = false;
+};
+
+// Thread: see above.  Bounds: see above.
+class Shard {
+ public:
+  Shard(ShardLoop& loop, const ShardOptions& options);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  // Binds these addresses; a port 0 becomes a real one in endpoints().
+  void listen(const std::vector<Tcp::endpoint>& addresses);
+  [[nodiscard]] std::vector<Tcp::endpoint> endpoints() const;
+
+  void start();
+  // Requests from now on are judged by these settings; those under way keep theirs.
+  void reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls);
+  // After `delay` takes no clients any more, answers those that are here, flushes; then `done`.
+  void drain(Duration delay, std::function<void()> done);
+
+  [[nodiscard]] bool ready() const noexcept { return producer_.ready(); }
+  [[nodiscard]] ShardFigures figures() const noexcept;
+  [[nodiscard]] Producer& producer() noexcept { return producer_; }
+  [[nodiscard]] Admission& admission() noexcept { return admission_; }
+
+ private:
+  void sweep();
+  void publish(TimePoint now);
+  void continue_drain(TimePoint now);
+  void stop_accepting(TimePoint now);
+  void flush(TimePoint now);
+
+  ShardLoop& loop_;
+  Admission admission_;
+  Producer producer_;
+  SessionPool sessions_;
+  SessionEnvironment environment_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  Timer sweep_timer_;
+  std::function<void()> drained_;
+  TimePoint stop_at_{};  // when to stop accepting; then when that was; then when to give up
+  bool flushed_ = false;
+  std::atomic<std::uint64_t> oldest_ms_{0};
+  std::atomic<std::uint64_t> accept_failures_{0};
+  std::atomic<bool> stalled_{false};
+};
+
+// How long a shard's drain may take at most, from the moment it takes no clients any more.
+[[nodiscard]] Duration shard_drain_limit(const Settings& settings) noexcept;
+
+}  // namespace eventrelay::ingest
