@@ -127,7 +127,7 @@ class ConsumerClient {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace eventrelay::kafka

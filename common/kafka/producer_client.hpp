@@ -86,7 +86,7 @@ class ProducerClient {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace eventrelay::kafka

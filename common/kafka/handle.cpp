@@ -1,0 +1,226 @@
+#include "common/kafka/handle.hpp"
+
+#include <array>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+
+#include "common/log.hpp"
+#include "common/runtime.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+constexpr std::size_t kErrorTextMax = 512;
+constexpr std::chrono::seconds kRetireLimit{10};
+
+// Each differs from the library's default, and the reason stands beside it.
+const Defaults& own_common() {
+  static const Defaults kSettings{
+      {"client.id", "eventrelay"},           // seen in broker logs and quotas
+      {"socket.nagle.disable", "true"},      // Nagle costs tail latency
+      {"socket.keepalive.enable", "true"},   // a dead path is found without traffic
+      {"reconnect.backoff.ms", "100"},       // a restarted broker is found again at once
+      {"reconnect.backoff.max.ms", "1000"},  // default 10 s: too long to answer 503
+      {"statistics.interval.ms", "5000"},    // off by default; costs 2 ms per 100 partitions
+      {"log.connection.close", "false"},     // idle disconnects are not news
+  };
+  return kSettings;
+}
+
+const Defaults& own_producer() {
+  static const Defaults kSettings{
+      {"acks", "all"},                    // stated: the promise behind every 202
+      {"enable.idempotence", "true"},     // a lost acknowledgement makes no duplicate
+      {"partitioner", "murmur2_random"},  // as the Java clients: other tools find the key
+      {"message.timeout.ms", "30000"},    // default 5 min: far past any waiting client
+      {"linger.ms", "5"},                 // stated: a batch per 5 ms and partition
+  };
+  return kSettings;
+}
+
+const Defaults& own_consumer() {
+  static const Defaults kSettings{
+      {"enable.auto.commit", "false"},             // only finished events are committed
+      {"enable.auto.offset.store", "false"},       // read is not finished
+      {"partition.assignment.strategy", "range"},  // cooperative loses assignments below 2.10
+      {"auto.offset.reset", "earliest"},           // default skips a new group's backlog
+  };
+  return kSettings;
+}
+
+// A promise of the product, and the values that keep it.
+struct Fixed {
+  std::string_view key;
+  std::array<std::string_view, 2> allowed;
+  std::string_view reason;
+};
+constexpr std::array<Fixed, 8> kFixed{{
+    {"acks", {"all", "-1"}, "2xx means that all in-sync replicas have the record"},
+    {"request.required.acks", {"all", "-1"}, "2xx means that all in-sync replicas have the record"},
+    {"enable.idempotence", {"true", "true"}, "a retry of the client must not make a duplicate"},
+    {"transactional.id", {"", ""}, "records are not written in transactions"},
+    {"enable.auto.commit", {"false", "false"}, "only finished events may be committed"},
+    {"enable.auto.offset.store", {"false", "false"}, "only finished events may be committed"},
+    {"partition.assignment.strategy", {"range", "roundrobin"}, "partitions move all at once"},
+    {"group.id", {"", ""}, "set relay.group instead"},
+}};
+
+// Which role knows a property: C, P or *, from the library's own table.
+char scope_of(const std::string& key) {
+  static const auto kScopes = [] {
+    std::unordered_map<std::string, char> scopes;
+    char* text = nullptr;
+    std::size_t size = 0;
+    if (std::FILE* out = open_memstream(&text, &size)) {
+      rd_kafka_conf_properties_show(out);
+      std::fclose(out);
+      std::string_view rest{text, size};
+      while (!rest.empty()) {
+        const auto line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+        const auto bar = line.find('|');
+        const auto end = line.find('|', bar == line.npos ? bar : bar + 1);
+        if (end == line.npos) continue;
+        const auto name = line.substr(0, line.find(' '));
+        const auto scope = line.substr(bar + 1, end - bar - 1);
+        const auto at = scope.find_first_of("CP*");
+        if (at != scope.npos) scopes.emplace(name, scope[at]);
+      }
+      std::free(text);
+    }
+    return scopes;
+  }();
+  const auto found = kScopes.find(key);
+  return found == kScopes.end() ? '*' : found->second;
+}
+
+bool applies(const std::string& key, Role role) {
+  const char scope = scope_of(key);
+  return scope == '*' || scope == (role == Role::Consumer ? 'C' : 'P');
+}
+
+LogLevel level_of(int syslog) noexcept {
+  if (syslog <= 2) return LogLevel::Error;
+  if (syslog <= 4) return LogLevel::Warn;  // 3 too: connection faults, which it retries itself
+  return syslog <= 6 ? LogLevel::Info : LogLevel::Debug;
+}
+
+void on_log(const rd_kafka_t*, int level, const char* facility, const char* text) {
+  log::write(level_of(level), "kafka client", {{"facility", facility}, {"text", text}});
+}
+
+void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value,
+         bool secret = false) {
+  std::array<char, kErrorTextMax> why{};
+  if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size()) ==
+      RD_KAFKA_CONF_OK) {
+    return;
+  }
+  std::string text = why.data();
+  if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";
+  throw StartError("kafka." + key + ": " + text + (secret ? "" : " (value \"" + value + "\")"));
+}
+
+void check_fixed(const std::string& key, const std::string& value) {
+  for (const Fixed& fixed : kFixed) {
+    if (key != fixed.key || value == fixed.allowed[0] || value == fixed.allowed[1]) continue;
+    throw StartError("kafka." + key + ": value \"" + value +
+                     "\" is not possible here: " + std::string{fixed.reason} +
+                     (fixed.allowed[0].empty() ? "; remove the key"
+                                               : "; remove the key or set it to \"" +
+                                                     std::string{fixed.allowed[0]} + "\""));
+  }
+}
+
+void set_all(rd_kafka_conf_t* conf, const Defaults& settings) {
+  for (const auto& [key, value] : settings) set(conf, key, value);
+}
+
+// Where handles end. Thread: any.  Bounds: one thread per handle still ending.
+class Retired {
+ public:
+  // Waits a little at the end of the process, so that no thread outlives what it uses.
+  ~Retired() { wait(std::chrono::seconds{5}); }
+
+  void add(std::shared_ptr<void> last) {
+    {
+      const std::lock_guard lock{mutex_};
+      ++ending_;
+    }
+    std::thread{[this, last = std::move(last)]() mutable {
+      const TimePoint since = monotonic_now();
+      last.reset();
+      if (monotonic_now() - since > kRetireLimit) log::warn("kafka client ended late");
+      const std::lock_guard lock{mutex_};
+      --ending_;
+      changed_.notify_all();
+    }}.detach();
+  }
+
+  bool wait(Duration limit) {
+    std::unique_lock lock{mutex_};
+    const bool gone = changed_.wait_for(lock, limit, [this] { return ending_ == 0; });
+    if (!gone) log::error("kafka client does not end, left behind", {{"clients", ending_}});
+    return gone;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int ending_ = 0;
+};
+
+Retired& retired() {
+  static Retired instance;
+  return instance;
+}
+
+}  // namespace
+
+ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults) {
+  ConfPtr conf{rd_kafka_conf_new()};
+  rd_kafka_conf_set_log_cb(conf.get(), on_log);
+  set_all(conf.get(), own_common());
+  if (role == Role::Producer) set_all(conf.get(), own_producer());
+  if (role == Role::Consumer) set_all(conf.get(), own_consumer());
+  set_all(conf.get(), defaults);
+  const ConfPtr unused{rd_kafka_conf_new()};  // checks what the other role will use
+  const auto apply = [&](const std::string& key, const std::string& value, bool secret) {
+    check_fixed(key, value);
+    const bool ours = applies(key, role) && !(role == Role::Admin && scope_of(key) != '*');
+    set(ours ? conf.get() : unused.get(), key, value, secret);
+  };
+  for (const auto& [key, value] : config.properties) apply(key, value, false);
+  for (const auto& [key, value] : config.secrets) apply(key, std::string{value.reveal()}, true);
+  return conf;
+}
+
+const std::string* user_property(const KafkaConfig& config, const std::string& key) {
+  const auto found = config.properties.find(key);
+  return found == config.properties.end() ? nullptr : &found->second;
+}
+
+ClientPtr make_client(ConfPtr conf, Role role) {
+  (void)retired();  // made before any handle, so that it ends after them
+  std::array<char, kErrorTextMax> why{};
+  const auto type = role == Role::Consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
+  ClientPtr client{rd_kafka_new(type, conf.get(), why.data(), why.size())};
+  if (!client) throw StartError(std::string{"kafka: "} + why.data());
+  (void)conf.release();  // owned by the handle now
+  return client;
+}
+
+void retire(std::shared_ptr<void> last) {
+  retired().add(std::move(last));
+}
+
+bool wait_retired(Duration limit) {
+  return retired().wait(limit);
+}
+
+}  // namespace eventrelay::kafka

@@ -1,0 +1,64 @@
+#include "common/kafka/mock_cluster.hpp"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include <vector>
+
+#include "common/kafka/handle.hpp"
+#include "common/runtime.hpp"
+
+namespace eventrelay::kafka {
+
+struct MockCluster::State {
+  using ClusterPtr =
+      std::unique_ptr<rd_kafka_mock_cluster_t, Destroy<rd_kafka_mock_cluster_destroy>>;
+
+  ClientPtr client;  // only the cluster's host; never connects
+  ClusterPtr cluster;
+  int brokers = 0;
+};
+
+MockCluster::MockCluster(int brokers) : state_(std::make_unique<State>()) {
+  ConfPtr conf{rd_kafka_conf_new()};
+  rd_kafka_conf_set_log_cb(conf.get(), nullptr);
+  state_->client = make_client(std::move(conf), Role::Admin);
+  state_->cluster.reset(rd_kafka_mock_cluster_new(state_->client.get(), brokers));
+  state_->brokers = brokers;
+  if (!state_->cluster) throw StartError("embedded kafka: cannot listen on 127.0.0.1");
+}
+
+MockCluster::~MockCluster() = default;
+
+std::string MockCluster::bootstrap_servers() const {
+  return rd_kafka_mock_cluster_bootstraps(state_->cluster.get());
+}
+
+void MockCluster::create_topic(const std::string& name, int partitions) {
+  const auto error =
+      rd_kafka_mock_topic_create(state_->cluster.get(), name.c_str(), partitions, state_->brokers);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    throw StartError("embedded kafka: topic \"" + name + "\": " + rd_kafka_err2str(error));
+  }
+}
+
+void MockCluster::fail_requests(std::int16_t api, int error, std::size_t count) {
+  const std::vector<rd_kafka_resp_err_t> errors(count, static_cast<rd_kafka_resp_err_t>(error));
+  rd_kafka_mock_push_request_errors_array(state_->cluster.get(), api, errors.size(), errors.data());
+}
+
+void MockCluster::set_round_trip(std::chrono::milliseconds delay) {
+  for (int broker = 1; broker <= state_->brokers; ++broker) {
+    rd_kafka_mock_broker_set_rtt(state_->cluster.get(), broker, static_cast<int>(delay.count()));
+  }
+}
+
+void MockCluster::set_down(int broker) {
+  rd_kafka_mock_broker_set_down(state_->cluster.get(), broker);
+}
+
+void MockCluster::set_up(int broker) {
+  rd_kafka_mock_broker_set_up(state_->cluster.get(), broker);
+}
+
+}  // namespace eventrelay::kafka

@@ -1,0 +1,349 @@
+#include "common/kafka/producer_client.hpp"
+
+#include <array>
+#include <atomic>
+#include <vector>
+
+#include "common/assert.hpp"
+#include "common/kafka/pending.hpp"
+#include "common/kafka/producer_handle.hpp"
+#include "common/kafka/record.hpp"
+#include "common/kafka/stats.hpp"
+#include "common/kafka/wakeup.hpp"
+#include "common/log.hpp"
+#include "common/runtime.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+// How often the shard looks by itself: drain, rebuild, and a wake-up that got lost.
+constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::milliseconds kDrainTick{5};
+// A handle that fails again at once is not rebuilt faster than this.
+constexpr std::chrono::seconds kRebuildPause{1};
+
+Stored stored_from(const rd_kafka_message_t& message) noexcept {
+  switch (message.err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+      return rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED ? Stored::Persisted
+                                                                                : Stored::Rejected;
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+      return Stored::TimedOut;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+      return Stored::TooLarge;
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+    case RD_KAFKA_RESP_ERR__DESTROY:
+      return Stored::Fatal;
+    default:
+      return Stored::Rejected;
+  }
+}
+
+rd_kafka_vu_t bytes_argument(rd_kafka_vtype_t type, std::string_view bytes) noexcept {
+  rd_kafka_vu_t argument{};
+  argument.vtype = type;
+  // The library's own struct lacks const; it copies.
+  argument.u.mem.ptr = const_cast<char*>(bytes.data());
+  argument.u.mem.size = bytes.size();
+  return argument;
+}
+
+}  // namespace
+
+// Everything behind ProducerClient; handlers of the loop keep it alive until they have run.
+// Thread: shard thread.  Bounds: ProducerLimits.
+class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Executor executor, const KafkaConfig& config, ProducerLimits limits, ReportSink& sink,
+       metrics::Slab& slab)
+      : config_(config),
+        limits_(limits),
+        sink_(sink),
+        slab_(slab),
+        meter_(slab),
+        wakeup_(executor),
+        timer_(executor),
+        handle_(make_handle()) {}
+
+  void begin() {
+    wait_wakeup();
+    wait_tick();
+  }
+  void end() {
+    stopped_ = true;
+    ready_.store(false);
+    timer_.cancel();
+    let_go();
+    wakeup_.close();
+  }
+
+  std::size_t add_topic(const std::string& name) {
+    ready_.store(false);
+    handle_->open_topic(name);
+    topics_.push_back(name);
+    return topics_.size() - 1;
+  }
+  [[nodiscard]] bool ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
+  [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
+  [[nodiscard]] const PendingRecords& pending() const noexcept { return pending_; }
+  void drain(TimePoint deadline, std::function<void()> done);
+  void inject_fatal_error() {
+    if (!handle_) return;
+    rd_kafka_test_fatal_error(handle_->client(), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                              "drill");
+  }
+
+ private:
+  std::shared_ptr<ProducerHandle> make_handle() {
+    return std::make_shared<ProducerHandle>(config_, limits_, wakeup_.descriptor());
+  }
+  void wait_wakeup() {
+    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t>) {
+      if (self->stopped_) return;
+      self->serve();
+      self->wait_wakeup();
+    });
+  }
+  void wait_tick() {
+    timer_.expires_after(drained_ ? kDrainTick : kTick);
+    timer_.async_wait([self = shared_from_this()](ErrorCode) {
+      if (self->stopped_) return;
+      self->tick();
+      self->wait_tick();
+    });
+  }
+  void tick();
+  void serve();
+  void on_reports(rd_kafka_event_t* event);
+  void on_error(rd_kafka_event_t* event);
+  [[nodiscard]] Queued refused(rd_kafka_resp_err_t code);
+  void fail_all();
+  void rebuild();
+  void let_go();
+  void check_drained();
+
+  const KafkaConfig config_;
+  const ProducerLimits limits_;
+  ReportSink& sink_;
+  metrics::Slab& slab_;
+  StatsMeter meter_;
+  Wakeup wakeup_;
+  Timer timer_;
+  std::shared_ptr<ProducerHandle> handle_;  // none while a rebuild has to wait
+  std::vector<std::string> topics_;
+  PendingRecords pending_;
+  std::atomic<bool> ready_{false};
+  bool fatal_ = false;
+  bool stopped_ = false;
+  TimePoint rebuild_not_before_{};
+  std::function<void()> drained_;
+  TimePoint drain_deadline_{};
+};
+
+Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& record,
+                                     std::uint64_t token) {
+  if (!ready()) return Queued::Unavailable;
+  EVENTRELAY_ASSERT(topic < topics_.size());
+  const std::size_t bytes = record.key.size() + record.value.size() +
+                            (record.headers != nullptr ? size_of(*record.headers) : 0);
+  if (bytes > limits_.record_bytes_max) return Queued::TooLarge;
+  if (pending_.count() >= limits_.queue_messages ||
+      pending_.bytes() + bytes > limits_.queue_bytes) {
+    return Queued::QueueFull;
+  }
+  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now());
+  HeadersPtr headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{};
+
+  std::array<rd_kafka_vu_t, 7> arguments{};
+  arguments[0].vtype = RD_KAFKA_VTYPE_RKT;
+  arguments[0].u.rkt = handle_->topic(topic);
+  arguments[1].vtype = RD_KAFKA_VTYPE_PARTITION;
+  arguments[1].u.i32 = record.partition;
+  arguments[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  arguments[2].u.i = RD_KAFKA_MSG_F_COPY;  // the session's buffer is free when this returns
+  arguments[3] = bytes_argument(RD_KAFKA_VTYPE_VALUE, record.value);
+  arguments[4] = bytes_argument(RD_KAFKA_VTYPE_KEY, record.key);
+  arguments[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  arguments[5].u.ptr = slot;
+  arguments[6].vtype = RD_KAFKA_VTYPE_HEADERS;
+  arguments[6].u.headers = headers.get();
+  const std::size_t count = headers ? arguments.size() : arguments.size() - 1;
+  const ErrorPtr error{rd_kafka_produceva(handle_->client(), arguments.data(), count)};
+  if (!error) {
+    (void)headers.release();  // the record's now
+    return Queued::Queued;
+  }
+  pending_.remove(slot);
+  return refused(rd_kafka_error_code(error.get()));
+}
+
+Queued ProducerClient::Impl::refused(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+      return Queued::QueueFull;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+      return Queued::TooLarge;
+    case RD_KAFKA_RESP_ERR__FATAL:
+      return Queued::Unavailable;  // its error event follows and rebuilds the handle
+    default:
+      log::warn("kafka record refused", {{"reason", rd_kafka_err2str(code)}});
+      return Queued::Unavailable;
+  }
+}
+
+void ProducerClient::Impl::serve() {
+  while (handle_ && !fatal_) {
+    const EventPtr event = handle_->poll();
+    if (!event) break;
+    switch (rd_kafka_event_type(event.get())) {
+      case RD_KAFKA_EVENT_DR:
+        on_reports(event.get());
+        break;
+      case RD_KAFKA_EVENT_ERROR:
+        on_error(event.get());
+        break;
+      case RD_KAFKA_EVENT_STATS:
+        if (const auto stats = parse_stats(rd_kafka_event_stats(event.get()))) {
+          meter_.producer(*stats);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  if (fatal_) rebuild();
+  if (handle_ && !drained_) ready_.store(!topics_.empty() && handle_->primed());
+  check_drained();
+}
+
+void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
+  while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) {
+    auto* slot = static_cast<PendingRecords::Slot*>(message->_private);
+    const std::uint64_t token = slot->token;
+    pending_.remove(slot);
+    sink_.on_stored(token, stored_from(*message));
+  }
+}
+
+void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {
+  const auto code = rd_kafka_event_error(event);
+  if (code != RD_KAFKA_RESP_ERR__FATAL) {
+    log::warn("kafka producer",
+              {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
+    return;
+  }
+  std::array<char, 512> why{};
+  const auto cause = rd_kafka_fatal_error(handle_->client(), why.data(), why.size());
+  log::error("kafka producer failed, building a new one",
+             {{"error", rd_kafka_err2name(cause)}, {"text", why.data()}});
+  fatal_ = true;
+}
+
+void ProducerClient::Impl::let_go() {
+  if (!handle_) return;
+  handle_->detach();
+  retire(std::exchange(handle_, nullptr));
+}
+
+void ProducerClient::Impl::fail_all() {
+  while (PendingRecords::Slot* slot = pending_.oldest()) {
+    const std::uint64_t token = slot->token;
+    pending_.remove(slot);
+    sink_.on_stored(token, Stored::Fatal);
+  }
+}
+
+// Pre: the handle is of no use any more. What it still holds is reported as failed; it may have
+// been stored, which is why the sender is told to try again.
+void ProducerClient::Impl::rebuild() {
+  ready_.store(false);
+  let_go();
+  fail_all();
+  const TimePoint now = monotonic_now();
+  if (now < rebuild_not_before_) return;  // the tick tries again
+  rebuild_not_before_ = now + kRebuildPause;
+  try {
+    auto next = make_handle();
+    for (const std::string& name : topics_) next->open_topic(name);
+    handle_ = std::move(next);
+  } catch (const StartError& error) {
+    log::error("kafka producer not built", {{"reason", error.what()}});
+    return;
+  }
+  fatal_ = false;
+  meter_.restart();
+  slab_.kafka_producer_rebuilds_total.add();
+}
+
+void ProducerClient::Impl::tick() {
+  if (drained_ && handle_) (void)rd_kafka_flush(handle_->client(), 0);  // ends the linger
+  serve();
+}
+
+void ProducerClient::Impl::drain(TimePoint deadline, std::function<void()> done) {
+  EVENTRELAY_ASSERT(!drained_);
+  drained_ = std::move(done);
+  drain_deadline_ = deadline;
+  timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
+}
+
+void ProducerClient::Impl::check_drained() {
+  if (!drained_) return;
+  if (pending_.count() > 0 && monotonic_now() < drain_deadline_) return;
+  if (pending_.count() > 0) {
+    log::error("kafka producer not drained in time", {{"records", pending_.count()}});
+  }
+  std::exchange(drained_, nullptr)();
+}
+
+ProducerClient::ProducerClient(Executor executor, const KafkaConfig& config, ProducerLimits limits,
+                               ReportSink& sink, metrics::Slab& slab)
+    : impl_(std::make_shared<Impl>(executor, config, limits, sink, slab)) {
+  impl_->begin();
+}
+
+ProducerClient::~ProducerClient() {
+  impl_->end();
+}
+
+std::size_t ProducerClient::add_topic(const std::string& name) {
+  return impl_->add_topic(name);
+}
+
+bool ProducerClient::ready() const noexcept {
+  return impl_->ready();
+}
+
+Queued ProducerClient::produce(std::size_t topic, const ProduceRecord& record,
+                               std::uint64_t token) {
+  return impl_->produce(topic, record, token);
+}
+
+std::optional<TimePoint> ProducerClient::oldest_pending() const noexcept {
+  const PendingRecords::Slot* slot = impl_->pending().oldest();
+  if (slot == nullptr) return std::nullopt;
+  return slot->since;
+}
+
+std::size_t ProducerClient::pending_messages() const noexcept {
+  return impl_->pending().count();
+}
+
+std::size_t ProducerClient::pending_bytes() const noexcept {
+  return impl_->pending().bytes();
+}
+
+void ProducerClient::drain(TimePoint deadline, std::function<void()> done) {
+  impl_->drain(deadline, std::move(done));
+}
+
+void ProducerClient::inject_fatal_error() {
+  impl_->inject_fatal_error();
+}
+
+}  // namespace eventrelay::kafka

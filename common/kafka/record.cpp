@@ -1,0 +1,36 @@
+#include "common/kafka/record.hpp"
+
+namespace eventrelay::kafka {
+
+HeadersPtr to_kafka(const RecordHeaders& headers) {
+  HeadersPtr result{rd_kafka_headers_new(headers.size())};
+  for (const HeaderField& field : headers) {
+    rd_kafka_header_add(result.get(), field.name.data(), static_cast<ssize_t>(field.name.size()),
+                        field.value.data(), static_cast<ssize_t>(field.value.size()));
+  }
+  return result;
+}
+
+std::size_t size_of(const RecordHeaders& headers) noexcept {
+  std::size_t bytes = 0;
+  for (const HeaderField& field : headers) bytes += field.name.size() + field.value.size();
+  return bytes;
+}
+
+Expected<Event, RecordError> read_event(const rd_kafka_message_t& message) {
+  RecordReader reader;
+  rd_kafka_headers_t* headers = nullptr;  // stays the message's own
+  if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const char* name = nullptr;
+    const void* value = nullptr;
+    std::size_t size = 0;
+    for (std::size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i) {
+      reader.accept(name, {static_cast<const char*>(value), size});
+    }
+  }
+  return reader.finish({static_cast<const char*>(message.payload), message.len});
+}
+
+}  // namespace eventrelay::kafka

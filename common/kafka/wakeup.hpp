@@ -1,0 +1,47 @@
+// Lets librdkafka wake a shard's loop: a pipe it writes a number into when a queue fills.
+//
+// Why:     the library's queues then behave like one more socket of the shard; no thread of ours
+//          stands between a report and the session that waits for it.
+// Owner:   a client of one shard.  Thread: shard thread; the write end is used by the library.
+// Bounds:  a full pipe drops the number; whoever waits looks at the queues from a timer as well.
+// Errors:  StartError if the pipe cannot be made.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "common/http/types.hpp"
+
+namespace eventrelay::kafka {
+
+// Thread: shard thread.  Bounds: 1024 numbers per read.
+class Wakeup {
+ public:
+  explicit Wakeup(Executor executor);
+  Wakeup(const Wakeup&) = delete;
+  Wakeup& operator=(const Wakeup&) = delete;
+  ~Wakeup();
+
+  // Write end, for rd_kafka_queue_io_event_enable(); the queue must forget it before this ends.
+  [[nodiscard]] int descriptor() const noexcept { return write_end_; }
+  // Calls `handler(span of numbers)` once; it must keep the owner of this object alive.
+  template <class Handler>
+  void wait(Handler handler) {
+    read_end_.async_read_some(
+        asio::buffer(numbers_),
+        [this, handler = std::move(handler)](ErrorCode error, std::size_t bytes) mutable {
+          if (error) return;
+          handler(std::span<const std::int32_t>{numbers_.data(), bytes / sizeof(std::int32_t)});
+        });
+  }
+  void close();
+
+ private:
+  Descriptor read_end_;
+  int write_end_ = -1;
+  std::array<std::int32_t, 1024> numbers_{};
+};
+
+}  // namespace eventrelay::kafka
