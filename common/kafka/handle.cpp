@@ -10,7 +10,7 @@
 #include <unordered_map>
 
 #include "common/log.hpp"
-#include "common/runtime.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 namespace {

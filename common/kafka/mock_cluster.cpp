@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/kafka/handle.hpp"
-#include "common/runtime.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 

@@ -11,7 +11,7 @@
 #include "common/kafka/stats.hpp"
 #include "common/kafka/wakeup.hpp"
 #include "common/log.hpp"
-#include "common/runtime.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 namespace {

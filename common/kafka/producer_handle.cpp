@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "common/log.hpp"
-#include "common/runtime.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "common/runtime.hpp"
+#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 
