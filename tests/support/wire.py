@@ -38,7 +38,7 @@ def exchange(
     replies: int = 1,
     step: int = 0,
     seconds: float = 10.0,
-    linger: float = 0.3,
+    linger: float = 0.1,
 ) -> Exchange:
     """Sends `raw` (in pieces of `step` bytes if given), reads until `replies` final answers are
     there or the peer closes, then looks `linger` seconds whether it closes."""
