@@ -34,9 +34,10 @@ std::string scheme_names() {
   return names;
 }
 
-const verify::Scheme& scheme_named(const std::string& name) {
+const verify::Scheme& scheme_named(std::string_view name) {
   if (const verify::Scheme* scheme = verify::find_scheme(name)) return *scheme;
-  throw Failure(Exit::Usage, "no signature scheme `" + name + "`; there are " + scheme_names());
+  throw Failure(Exit::Usage,
+                "no signature scheme `" + std::string(name) + "`; there are " + scheme_names());
 }
 
 std::vector<Secret> keys_from(const std::vector<std::string>& flags) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace eventrelay::cli {
 using HeaderLines = std::vector<std::pair<std::string, std::string>>;
 
 // The scheme of that name; Failure lists all names otherwise.
-[[nodiscard]] const ingest::verify::Scheme& scheme_named(const std::string& name);
+[[nodiscard]] const ingest::verify::Scheme& scheme_named(std::string_view name);
 // Names of all schemes, for --help.
 [[nodiscard]] std::string scheme_names();
 // Keys as given: text, or @FILE for the first line of a file.
