@@ -248,4 +248,8 @@ void random_bytes(char* out, std::size_t size) {
   EVENTRELAY_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(out), static_cast<int>(size)) == 1);
 }
 
+std::string_view library_version() noexcept {
+  return OpenSSL_version(OPENSSL_VERSION_STRING);
+}
+
 }  // namespace eventrelay::crypto

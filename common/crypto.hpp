@@ -67,4 +67,7 @@ enum class Padding : std::uint8_t { Required, Optional };
 
 void random_bytes(char* out, std::size_t size);
 
+// Version of OpenSSL as loaded, e.g. 3.0.17.
+[[nodiscard]] std::string_view library_version() noexcept;
+
 }  // namespace eventrelay::crypto

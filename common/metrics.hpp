@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/clock.hpp"
+#include "common/metrics_info.hpp"
 #include "common/metrics_list.hpp"
 
 namespace eventrelay::metrics {
@@ -102,29 +103,6 @@ struct alignas(64) Slab {
 #undef EVENTRELAY_GAUGE
 #undef EVENTRELAY_HISTOGRAM
 };
-
-// A gauge that is no cell: made at each scrape, with at most one label whose values its owner
-// bounds. Thread: value.  Bounds: up to its owner.
-struct ScrapedGauge {
-  struct Sample {
-    std::string label_value;  // unused when the gauge has no label
-    double value = 0;
-  };
-  std::string name;  // without the prefix `eventrelay_`
-  std::string sentence;
-  std::string label;  // empty = no label, one sample
-  std::vector<Sample> samples;
-};
-
-// One metric of the list, for docs and tests. Thread: immutable.  Bounds: views of constants.
-struct MetricInfo {
-  std::string_view name;  // with its prefix
-  std::string_view kind;  // counter, gauge or histogram
-  std::string_view label;
-  std::vector<std::string_view> words;  // label values
-  std::string_view sentence;
-};
-[[nodiscard]] std::vector<MetricInfo> describe();
 
 // Owns the slabs of a service and prints them. Counters, histograms and amounts are summed over
 // shards; gauges in seconds are no amounts: the worst shard counts (the earliest `oldest` time
