@@ -28,7 +28,7 @@ class Field {
   Field(std::string_view key, const std::string& value) : Field(key, std::string_view{value}) {}
   template <class Number>
   requires std::is_arithmetic_v<Number> Field(std::string_view key, Number value)
-      : name(key), number(std::to_string(value)) {}
+      : name(key), number(number_text(value)) {}
   template <class Tag, class Rep>
   Field(std::string_view key, StrongId<Tag, Rep> id) : Field(key, id.value) {}
   Field(std::string_view key, const Secret& value) = delete;
@@ -37,11 +37,25 @@ class Field {
   std::string_view text;
   std::string number;
   bool quoted = false;
+
+ private:
+  template <class Number>
+  static std::string number_text(Number value) {
+    if constexpr (std::is_same_v<Number, bool>) {
+      return value ? "true" : "false";
+    } else if constexpr (std::is_floating_point_v<Number>) {
+      return real_text(static_cast<double>(value));
+    } else {
+      return std::to_string(value);
+    }
+  }
+  static std::string real_text(double value);  // null unless finite, as JSON knows no other
 };
 
 using Fields = std::initializer_list<Field>;
 
-// Call once at start, again on reload. `on_line` counts lines by level; may be empty.
+// Call at start, before the first shard, and again on reload. `on_line` counts lines by level; may
+// be empty.
 void configure(const LogConfig& config, std::string_view component,
                std::function<void(LogLevel)> on_line = {});
 

@@ -47,6 +47,9 @@ class Service {
   // One JSON object. Any thread.
   [[nodiscard]] virtual std::string status() const = 0;
   [[nodiscard]] virtual metrics::Exporter& exporter() noexcept = 0;
+  // What to call, from any thread, when the service can not go on: the process logs the reason,
+  // drains, and ends with 1. Given before start().
+  virtual void set_failed(std::function<void(std::string)>) {}
   // Adds the service's own paths to the admin listener; called before start().
   virtual void mount(AdminServer&) {}
 };

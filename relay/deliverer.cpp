@@ -1,0 +1,49 @@
+#include "relay/deliverer.hpp"
+
+#include <utility>
+
+namespace eventrelay::relay {
+
+namespace {
+
+asio::const_buffer bytes_of(std::string_view view) {
+  return {view.data(), view.size()};
+}
+
+}  // namespace
+
+void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
+  Slot& slot = take();
+  slot.job = &job;
+  slot.target = target;
+  slot.begun = now;
+  slot.deadline = now + target->timeout;
+  const TraceSeed seed{dice_.next(), dice_.next(), dice_.next()};
+  const AttemptInfo info{job.attempts_made + 1, wall_now(), seed};
+  const Request request = target->request.compose(job.held->event, info, slot.buffers);
+  slot.parts = {bytes_of(request.head), bytes_of(request.body.prefix), bytes_of(request.body.raw),
+                bytes_of(request.body.suffix)};
+  const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
+  slot.delivery = Delivery(scheme, target->fatal_statuses);
+  if (job.attempts_made > 0) slab_.relay_retries_total.add();
+  pool_.start(target->endpoint, slot);
+}
+
+Deliverer::Slot& Deliverer::take() {
+  if (free_.empty()) return slots_.emplace_back(*this);
+  Slot& slot = *free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+void Deliverer::end(Slot& slot, const Result& result) {
+  Job& job = *std::exchange(slot.job, nullptr);
+  const TimePoint now = monotonic_now();
+  slab_.relay_deliveries_total.add(result.outcome);
+  slab_.relay_delivery_duration_seconds.observe(now - slot.begun);
+  slot.target.reset();
+  free_.push_back(&slot);
+  sink_.on_attempt_end(job, result, now);
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,42 @@
+#include "relay/held_record.hpp"
+
+#include <array>
+
+namespace eventrelay::relay {
+
+void HeldRecord::copy_out() {
+  if (!message) return;
+  const std::array<std::string_view*, 11> views{
+      &event.id,          &event.provider_id, &event.element, &event.event_type,
+      &event.object_type, &event.object_id,   &event.date,    &event.content_type,
+      &event.traceparent, &event.tracestate,  &event.body};
+  std::size_t total = 0;
+  for (const auto* view : views) total += view->size();
+  copy.reserve(total);
+  for (auto* view : views) {
+    const std::size_t at = copy.size();
+    copy.append(*view);
+    *view = {copy.data() + at, view->size()};  // never moves: reserved above
+  }
+  message = kafka::Message{};
+}
+
+HeldRecord& HeldRecords::take() {
+  if (free_.empty()) return all_.emplace_back();
+  HeldRecord& record = *free_.back();
+  free_.pop_back();
+  return record;
+}
+
+void HeldRecords::free(HeldRecord& record) {
+  record.message = kafka::Message{};
+  if (!record.copy.empty()) std::string().swap(record.copy);
+  record.event = Event{};
+  record.home = nullptr;
+  record.begun = false;
+  record.all_done = true;
+  record.jobs = 0;
+  free_.push_back(&record);
+}
+
+}  // namespace eventrelay::relay

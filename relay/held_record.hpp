@@ -1,0 +1,45 @@
+// An event in memory with the Kafka message its bytes lie in, and the pool such records come from.
+//
+// Why:     the body is signed and sent where the client library has put it; a record that waits
+//          for a retry is copied out, because one message holds its whole fetch answer in memory.
+// Owner:   Consumer; the scheduler and the deliverer borrow it.
+// Thread:  shard thread.
+// Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "common/kafka/consumer_client.hpp"
+#include "relay/job.hpp"
+
+namespace eventrelay::relay {
+
+struct PartitionState;
+
+// Thread: shard thread.  Bounds: one record.
+struct HeldRecord : HeldEvent {
+  kafka::Message message;  // or `copy`, never both
+  std::string copy;
+  PartitionState* home = nullptr;
+  bool begun = false;  // its offset is open in the ledger
+  HeldRecord* previous = nullptr;
+  HeldRecord* next = nullptr;
+
+  // Lets the message go and keeps its bytes; views of `event` move along.
+  void copy_out();
+};
+
+// Thread: shard thread.  Bounds: as its user.
+class HeldRecords {
+ public:
+  [[nodiscard]] HeldRecord& take();
+  void free(HeldRecord& record);
+
+ private:
+  std::deque<HeldRecord> all_;
+  std::vector<HeldRecord*> free_;
+};
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,162 @@
+#include "relay/service.hpp"
+
+#include <atomic>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "common/kafka/topics.hpp"
+#include "common/log.hpp"
+#include "common/shard_loop.hpp"
+#include "relay/resolver.hpp"
+#include "relay/shard.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr Duration kLeaveGroup = std::chrono::seconds(4);  // last commit and leaving, after a drain
+
+// Thread: control thread, except where Service says any.  Bounds: 256 shards.
+class RelayService final : public Service {
+ public:
+  explicit RelayService(VolatileBudget* budget) : budget_(budget) { exporter_.show("relay_"); }
+  ~RelayService() override { stop(); }
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "relay"; }
+  [[nodiscard]] std::string listen() const override { return {}; }
+  [[nodiscard]] metrics::Exporter& exporter() noexcept override { return exporter_; }
+  void set_failed(std::function<void(std::string)> failed) override { failed_ = std::move(failed); }
+
+  void start(std::shared_ptr<const Settings> settings) override;
+  [[nodiscard]] std::vector<std::string> not_ready() const override;
+  void reload(std::shared_ptr<const Settings> settings) override;
+  void drain(std::function<void()> done) override;
+  [[nodiscard]] Duration drain_limit() const override;
+  void stop() override;
+  [[nodiscard]] std::string status() const override;
+
+ private:
+  void make_shards();
+  [[nodiscard]] std::vector<ShardStatus> shard_status() const;
+
+  VolatileBudget* budget_;
+  metrics::Exporter exporter_;
+  std::function<void(std::string)> failed_;
+  std::shared_ptr<const Settings> settings_;
+  std::unique_ptr<Resolver> resolver_;
+  std::vector<std::unique_ptr<ShardLoop>> loops_;
+  mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<unsigned> draining_{0};
+  bool stopped_ = false;
+};
+
+void warn_of_private_addresses(const Config& config) {
+  if (!config.relay.allow_private_addresses) return;
+  log::warn(
+      "relay.allow_private_addresses is on: callbacks may reach loopback and private "
+      "networks; for development only");
+}
+
+void RelayService::start(std::shared_ptr<const Settings> settings) {
+  settings_ = std::move(settings);
+  const Config& config = settings_->config;
+  check_subscriptions(*settings_);
+  warn_of_private_addresses(config);
+  const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
+  static_cast<void>(kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create));
+  resolver_ = std::make_unique<Resolver>(ResolverOptions{});
+  make_shards();
+}
+
+void RelayService::make_shards() {
+  const unsigned count = shard_count(settings_->config.relay.shards);
+  ShardParts parts;
+  parts.settings = settings_;
+  parts.resolver = resolver_.get();
+  parts.budget = budget_;
+  parts.shards = count;
+  parts.on_fatal = [this](std::string reason) {
+    if (failed_) failed_(std::move(reason));
+  };
+  std::vector<std::unique_ptr<Shard>> shards;
+  for (unsigned i = 0; i < count; ++i) {
+    loops_.push_back(std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(count)));
+    shards.push_back(std::make_unique<Shard>(*loops_.back(), parts));
+  }
+  {
+    const std::lock_guard lock(shards_mutex_);
+    shards_ = std::move(shards);
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    loops_[i]->start();
+    loops_[i]->post([shard = shards_[i].get()] { shard->start(); });
+  }
+}
+
+std::vector<ShardStatus> RelayService::shard_status() const {
+  std::vector<ShardStatus> all;
+  const std::lock_guard lock(shards_mutex_);
+  for (const auto& shard : shards_) all.push_back(shard->status());
+  return all;
+}
+
+std::vector<std::string> RelayService::not_ready() const {
+  std::vector<std::string> reasons;
+  const std::vector<ShardStatus> all = shard_status();
+  if (all.empty()) reasons.emplace_back("shards are not running");
+  for (const ShardStatus& shard : all) append_reasons(shard, reasons);
+  return reasons;
+}
+
+std::string RelayService::status() const {
+  return print_status(shard_status());
+}
+
+void RelayService::reload(std::shared_ptr<const Settings> settings) {
+  check_subscriptions(*settings);
+  settings_ = std::move(settings);
+  warn_of_private_addresses(settings_->config);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    loops_[i]->post([shard = shards_[i].get(), fresh = settings_] { shard->use(fresh); });
+  }
+}
+
+void RelayService::drain(std::function<void()> done) {
+  if (shards_.empty()) return done();
+  draining_ = static_cast<unsigned>(shards_.size());
+  const TimePoint deadline = monotonic_now() + settings_->config.relay.drain_timeout;
+  const auto all_done = std::make_shared<std::function<void()>>(std::move(done));
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    loops_[i]->post([this, shard = shards_[i].get(), deadline, all_done] {
+      shard->drain(deadline, [this, all_done] {
+        if (--draining_ == 0) (*all_done)();
+      });
+    });
+  }
+}
+
+Duration RelayService::drain_limit() const {
+  return settings_->config.relay.drain_timeout + kLeaveGroup;
+}
+
+void RelayService::stop() {
+  if (std::exchange(stopped_, true)) return;
+  if (resolver_ != nullptr) resolver_->stop();
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    loops_[i]->call([shard = shards_[i].get()] { shard->shutdown(); });
+    loops_[i]->stop();
+  }
+  for (const auto& loop : loops_) loop->join();
+  const std::lock_guard lock(shards_mutex_);
+  shards_.clear();  // before the loops whose sockets they hold
+}
+
+}  // namespace
+
+std::unique_ptr<Service> make_service(VolatileBudget* budget) {
+  return std::make_unique<RelayService>(budget);
+}
+
+}  // namespace eventrelay::relay

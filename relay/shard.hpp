@@ -1,0 +1,119 @@
+// Everything one core of the relay owns, and the order in which its parts work.
+//
+//   Kafka --> Consumer --> Scheduler --> Deliverer --> HttpPool --> endpoint
+//                 ^ finished                | attempt end
+//   Kafka <-- Committer <-- ledgers <-------+--> RetryPolicy
+//
+// Why:     one thread runs the whole way of an event, so nothing on it is locked.
+// Owner:   the service.
+// Thread:  shard thread, except the constructor (control thread, before the loop runs) and
+// status(). Bounds:  ShardLimits in shard.cpp, from the configuration. Errors:  StartError from the
+// constructor; later a fatal error of the group member is reported
+//          once through `on_fatal`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/config_load.hpp"
+#include "common/kafka/consumer_client.hpp"
+#include "common/shard_loop.hpp"
+#include "common/volatile_budget.hpp"
+#include "relay/committer.hpp"
+#include "relay/consumer.hpp"
+#include "relay/deliverer.hpp"
+#include "relay/retry.hpp"
+#include "relay/scheduler.hpp"
+#include "relay/shard_status.hpp"
+#include "relay/subscriptions.hpp"
+
+namespace eventrelay::relay {
+
+// What a shard is made of. Thread: value.
+struct ShardParts {
+  std::shared_ptr<const Settings> settings;
+  Resolver* resolver = nullptr;
+  VolatileBudget* budget = nullptr;  // may be null
+  unsigned shards = 1;               // of the process: they share its memory bounds
+  std::function<void(std::string)> on_fatal;
+};
+
+// Thread: see the head of this file.  Bounds: likewise.
+class Shard final : public kafka::ConsumerHandler, public AttemptSink {
+ public:
+  Shard(ShardLoop& loop, const ShardParts& parts);
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  void start();
+  // Jobs in flight end under the old settings, all others go on under the new ones.
+  void use(const std::shared_ptr<const Settings>& settings);
+  // Takes nothing new, lets attempts in flight end until `deadline`, commits, leaves the group.
+  void drain(TimePoint deadline, std::function<void()> done);
+  // Closes what is open; the loop ends next.
+  void shutdown();
+
+  // Any thread.
+  [[nodiscard]] ShardStatus status() const;
+
+  void on_assigned(std::span<const kafka::Assigned> partitions) override;
+  void on_revoking(std::span<const Partition> partitions, kafka::Loss loss) override;
+  void on_readable(Partition partition) override;
+  void on_commit_failed(std::string_view reason) override;
+  void on_fatal(std::string_view reason) override;
+  void on_attempt_end(Job& job, const Result& result, TimePoint now) override;
+
+ private:
+  void pump(TimePoint now);
+  void pump_later();
+  void wake_at(TimePoint due);
+  void note(const Job& job, const Result& result);
+  void settle(std::vector<Finished>& finished);
+  void tick();
+  void publish();
+  void set_gauges();
+  // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
+  void advance_end(TimePoint now);
+  void finish_revoking();
+  void finish_drain();
+
+  ShardLoop& loop_;
+  metrics::Slab& slab_;
+  std::shared_ptr<const Settings> settings_;
+  std::function<void(std::string)> on_fatal_;
+  Scheduler scheduler_;
+  HttpPool pool_;
+  Subscriptions subscriptions_;
+  Consumer consumer_;
+  Committer committer_;
+  RetryPolicy retry_;
+  Dice dice_;
+  Deliverer deliverer_;
+  std::unique_ptr<kafka::ConsumerClient> client_;
+  std::vector<Finished> finished_;  // scratch
+
+  Timer tick_timer_;
+  unsigned ticks_ = 0;
+  Timer due_timer_;
+  TimePoint due_armed_ = TimePoint::max();
+  bool pump_posted_ = false;
+
+  std::vector<Partition> revoking_;
+  TimePoint revoke_deadline_{};
+  bool draining_ = false;
+  bool closing_ = false;  // the drain has committed and leaves the group
+  TimePoint drain_deadline_{};
+  std::function<void()> drained_;
+  bool shut_ = false;
+  std::string fatal_;
+  std::vector<Failing> failing_;  // as of the last look
+
+  mutable std::mutex status_mutex_;  // guards status_ alone
+  ShardStatus status_;
+};
+
+}  // namespace eventrelay::relay

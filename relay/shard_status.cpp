@@ -1,0 +1,119 @@
+#include "relay/shard_status.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "common/json_text.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+std::string_view word_of(PartitionState::Hold hold) {
+  switch (hold) {
+    case PartitionState::Hold::Window:
+      return "window full";
+    case PartitionState::Hold::Queue:
+      return "queue full";
+    case PartitionState::Hold::No:
+      break;
+  }
+  return "";
+}
+
+std::string print_partition(unsigned shard, const PartitionStatus& partition) {
+  JsonObject object;
+  object.number("partition", std::int64_t{partition.partition})
+      .number("shard", std::uint64_t{shard})
+      .number("committed", partition.committed)
+      .number("position", partition.position)
+      .number("unfinished", std::uint64_t{partition.unfinished});
+  if (partition.hold != PartitionState::Hold::No) {
+    object.text("held_back", word_of(partition.hold));
+  }
+  if (!partition.stopped.empty()) object.text("stopped", partition.stopped);
+  return std::move(object).finish();
+}
+
+std::string print_failing(const Failing& failing) {
+  return std::move(
+             JsonObject{}
+                 .text("subscription", failing.subscription)
+                 .text("outcome", metrics::kOutcomeWords[static_cast<std::size_t>(failing.last)])
+                 .number("in_a_row", failing.in_a_row)
+                 .number("oldest_pending_ms", unix_ms(failing.oldest_pending)))
+      .finish();
+}
+
+void append_item(std::string& list, const std::string& item) {
+  if (list.size() > 1) list += ',';
+  list += item;
+}
+
+std::string print_partitions(const std::vector<ShardStatus>& shards) {
+  std::string list = "[";
+  for (const ShardStatus& shard : shards) {
+    for (const PartitionStatus& partition : shard.partitions) {
+      append_item(list, print_partition(shard.shard, partition));
+    }
+  }
+  return list += ']';
+}
+
+std::string print_failing_of(const std::vector<ShardStatus>& shards) {
+  std::vector<Failing> all;
+  for (const ShardStatus& shard : shards) {
+    all.insert(all.end(), shard.failing.begin(), shard.failing.end());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Failing& a, const Failing& b) { return a.oldest_pending < b.oldest_pending; });
+  if (all.size() > kFailingMax) all.resize(kFailingMax);
+  std::string list = "[";
+  for (const Failing& failing : all) append_item(list, print_failing(failing));
+  return list += ']';
+}
+
+}  // namespace
+
+void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons) {
+  const std::string shard = "shard " + std::to_string(status.shard) + ": ";
+  if (!status.fatal.empty()) reasons.push_back(shard + status.fatal);
+  if (!status.joined) reasons.push_back(shard + "has not joined the consumer group");
+  if (status.draining) reasons.push_back(shard + "draining");
+  for (const PartitionStatus& partition : status.partitions) {
+    if (partition.stopped.empty()) continue;
+    reasons.push_back("partition " + std::to_string(partition.partition) +
+                      " stopped: " + partition.stopped);
+  }
+}
+
+std::string print_status(const std::vector<ShardStatus>& shards) {
+  ShardStatus sum;
+  for (const ShardStatus& shard : shards) {
+    sum.in_flight += shard.in_flight;
+    sum.jobs += shard.jobs;
+    sum.held_bytes += shard.held_bytes;
+    sum.connections += shard.connections;
+    sum.idle_connections += shard.idle_connections;
+    sum.dials += shard.dials;
+    sum.resent += shard.resent;
+    sum.unmatched += shard.unmatched;
+    sum.already_done += shard.already_done;
+  }
+  JsonObject object;
+  object.number("shards", static_cast<std::uint64_t>(shards.size()))
+      .number("in_flight", sum.in_flight)
+      .number("queued", sum.jobs - std::min(sum.jobs, sum.in_flight))
+      .number("held_bytes", sum.held_bytes)
+      .number("connections", sum.connections)
+      .number("connections_idle", sum.idle_connections)
+      .number("dials", sum.dials)
+      .number("resent", sum.resent)
+      .number("unmatched", sum.unmatched)
+      .number("already_done", sum.already_done)
+      .raw("partitions", print_partitions(shards))
+      .raw("failing", print_failing_of(shards));
+  return std::move(object).finish();
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,82 @@
+// Which subscriptions an event goes to: the registry's answer with a lane and a target each.
+//
+// Why:     a lane, a signer and an endpoint are made when the first event of an instance comes,
+//          not for 100 000 instances at start.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  as the registry; one route per instance that had an event.
+// Errors:  settings were checked before they came here; a target that can not be made all the
+//          same is logged and keeps the former one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/config_load.hpp"
+#include "common/metrics.hpp"
+#include "relay/deliverer.hpp"
+#include "relay/http_pool.hpp"
+#include "relay/scheduler.hpp"
+
+namespace eventrelay::relay {
+
+// A subscription that fails, for the status page. Thread: value.
+struct Failing {
+  std::string subscription;
+  metrics::Outcome last = metrics::Outcome::Ok;
+  std::uint64_t in_a_row = 0;
+  WallTime oldest_pending{};  // when the oldest event that failed was received
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class Subscriptions {
+ public:
+  enum class Match : std::uint8_t { Some, None, UnknownInstance };
+
+  Subscriptions(Scheduler& scheduler, HttpPool& pool) : scheduler_(scheduler), pool_(pool) {}
+
+  // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
+  void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
+  // Appends the lanes that want `event`.
+  [[nodiscard]] Match match(const Event& event, std::vector<Lane*>& lanes);
+  [[nodiscard]] const TargetPtr& target(const Lane& lane) const { return targets_[lane.index]; }
+
+  void note_success(const Lane& lane);
+  void note_failure(const Lane& lane, metrics::Outcome outcome, WallTime received);
+  // At most `max`, oldest first.
+  [[nodiscard]] std::vector<Failing> failing(std::size_t max) const;
+
+ private:
+  struct Arm {
+    const Subscription* subscription = nullptr;
+    Lane* lane = nullptr;
+  };
+  struct Route {
+    const Instance* instance = nullptr;
+    std::vector<Arm> arms;
+  };
+  struct Known {
+    Lane* lane = nullptr;
+    InstanceId instance;
+  };
+
+  [[nodiscard]] Route make_route(const Instance& instance);
+  [[nodiscard]] Lane& lane_of(const Instance& instance, const Subscription& subscription);
+  [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
+  void set_target(const Lane& lane, TargetPtr target);
+
+  Scheduler& scheduler_;
+  HttpPool& pool_;
+  std::shared_ptr<const Settings> settings_;
+  std::unordered_map<InstanceId, Route> routes_;
+  std::unordered_map<std::string, Known> lanes_;  // by subscription id
+  std::vector<TargetPtr> targets_;                // by lane index
+  std::unordered_map<std::uint32_t, Failing> failing_;
+};
+
+// Tries to build what every subscription needs. Throws StartError naming the first that fails.
+void check_subscriptions(const Settings& settings);
+
+}  // namespace eventrelay::relay
