@@ -1,5 +1,9 @@
 #include "common/kafka/record.hpp"
 
+#include <utility>
+
+#include "common/kafka/consumer_client.hpp"
+
 namespace eventrelay::kafka {
 
 HeadersPtr to_kafka(const RecordHeaders& headers) {
@@ -31,6 +35,38 @@ Expected<Event, RecordError> read_event(const rd_kafka_message_t& message) {
     }
   }
   return reader.finish({static_cast<const char*>(message.payload), message.len});
+}
+
+Message& Message::operator=(Message&& other) noexcept {
+  if (this != &other) {
+    if (raw_ != nullptr) rd_kafka_message_destroy(raw_);
+    raw_ = std::exchange(other.raw_, nullptr);
+  }
+  return *this;
+}
+
+Message::~Message() {
+  if (raw_ != nullptr) rd_kafka_message_destroy(raw_);
+}
+
+Partition Message::partition() const noexcept {
+  return {raw_->partition};
+}
+
+Offset Message::offset() const noexcept {
+  return {raw_->offset};
+}
+
+std::string_view Message::key() const noexcept {
+  return {static_cast<const char*>(raw_->key), raw_->key_len};
+}
+
+std::string_view Message::value() const noexcept {
+  return {static_cast<const char*>(raw_->payload), raw_->len};
+}
+
+Expected<Event, RecordError> Message::event() const {
+  return read_event(*raw_);
 }
 
 }  // namespace eventrelay::kafka

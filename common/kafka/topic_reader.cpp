@@ -27,7 +27,7 @@ class TopicReader::Impl {
     client_ = make_client(make_conf(config, Role::Consumer, defaults), Role::Consumer);
     rd_kafka_poll_set_consumer(client_.get());
     const TopicPtr handle(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
-    const rd_kafka_metadata* raw = nullptr;
+    const rd_kafka_metadata_t* raw = nullptr;
     const auto error = rd_kafka_metadata(client_.get(), 0, handle.get(), &raw, kMetadataLimitMs);
     const MetadataPtr metadata(raw);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(topic, error);

@@ -1,0 +1,47 @@
+// The partitions a member owns, each with its own queue, cut off from the shared one.
+//
+// Why:     a partition is held back by not reading its queue; pausing would drop its prefetch.
+// Owner:   ConsumerClient.  Thread: shard thread.
+// Bounds:  O(1) per record; one queue per partition.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/ids.hpp"
+#include "common/kafka/handle.hpp"
+
+namespace eventrelay::kafka {
+
+inline constexpr std::int64_t kNoOffset = -1;
+
+// One partition. Thread: shard thread.  Bounds: fixed size.
+struct OwnedPartition {
+  Partition partition;
+  QueuePtr queue;
+  std::int64_t done = kNoOffset;      // committed, or where reading began
+  std::int64_t expected = kNoOffset;  // the next record should have this offset
+  bool drained = true;                // the reader found nothing and waits to be told
+};
+
+// Thread: shard thread.  Bounds: one entry per partition.
+class Assignment {
+ public:
+  // Takes the queue and cuts it off; before rd_kafka_assign(), so that nothing slips through.
+  void take(rd_kafka_t* client, const std::string& topic, Partition partition, int wake_descriptor);
+  // Gives all queues back.
+  void drop();
+
+  [[nodiscard]] OwnedPartition* find(Partition partition) noexcept;
+  [[nodiscard]] std::vector<OwnedPartition>& owned() noexcept { return owned_; }
+  [[nodiscard]] std::vector<Partition> partitions() const;
+  // Records behind the end of the log, as far as the last answers tell; `client` asks nobody.
+  [[nodiscard]] std::int64_t lag(rd_kafka_t* client, const std::string& topic) const;
+
+ private:
+  std::vector<OwnedPartition> owned_;
+  std::vector<std::int32_t> place_;  // partition number -> index in owned_, or -1
+};
+
+}  // namespace eventrelay::kafka

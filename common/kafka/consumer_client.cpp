@@ -1,0 +1,454 @@
+#include "common/kafka/consumer_client.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include "common/assert.hpp"
+#include "common/kafka/assignment.hpp"
+#include "common/kafka/consumer_handle.hpp"
+#include "common/kafka/stats.hpp"
+#include "common/kafka/wakeup.hpp"
+#include "common/log.hpp"
+#include "common/start_error.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+// Polls although nothing woke the shard: the member stays in its group, a lost wake-up is found.
+constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::milliseconds kCloseTick{5};
+constexpr std::chrono::seconds kLagInterval{1};
+
+PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits) {
+  PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
+  for (const Commit& commit : commits) {
+    rd_kafka_topic_partition_t* one =
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), commit.partition.value);
+    one->offset = commit.next.value;
+    if (commit.metadata.empty()) continue;
+    one->metadata = std::malloc(commit.metadata.size());  // the library frees it
+    EVENTRELAY_ASSERT(one->metadata != nullptr);
+    std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
+    one->metadata_size = commit.metadata.size();
+  }
+  return list;
+}
+
+// The reason a commit failed, or nothing.
+const char* commit_failure(rd_kafka_event_t* event) {
+  auto error = rd_kafka_event_error(event);
+  const auto* list = rd_kafka_event_topic_partition_list(event);
+  for (int i = 0; list != nullptr && error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; ++i) {
+    error = list->elems[i].err;
+  }
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
+}
+
+bool ends_the_member(rd_kafka_resp_err_t error) noexcept {
+  return error == RD_KAFKA_RESP_ERR__FATAL ||
+         error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+         error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+}
+
+}  // namespace
+
+// Everything behind ConsumerClient; handlers of the loop keep it alive until they have run.
+// Thread: shard thread.  Bounds: ConsumerOptions.
+class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,
+       ConsumerHandler& handler, metrics::Slab& slab)
+      : options_(options),
+        handler_(handler),
+        slab_(slab),
+        meter_(slab),
+        wakeup_(executor),
+        timer_(executor),
+        handle_(std::make_shared<ConsumerHandle>(config, options, wakeup_.descriptor())) {}
+
+  void begin() {
+    wait_wakeup();
+    wait_tick();
+  }
+  void end() {
+    stopped_ = true;
+    timer_.cancel();
+    let_go();
+    wakeup_.close();
+  }
+  void start();
+  [[nodiscard]] std::optional<Message> next(Partition partition);
+  void commit_async(std::span<const Commit> commits);
+  [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
+  void release();
+  void close(TimePoint deadline, std::function<void()> done);
+  [[nodiscard]] bool joined() const noexcept { return joined_.load(std::memory_order_relaxed); }
+
+ private:
+  enum class State : std::uint8_t { Idle, LookingUp, Owning, Revoking };
+
+  void wait_wakeup() {
+    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t> numbers) {
+      if (self->stopped_) return;
+      self->on_numbers(numbers);
+      if (!self->stopped_) self->wait_wakeup();
+    });
+  }
+  void wait_tick() {
+    timer_.expires_after(closed_ ? kCloseTick : kTick);
+    timer_.async_wait([self = shared_from_this()](ErrorCode) {
+      if (self->stopped_) return;
+      self->tick();
+      if (!self->stopped_) self->wait_tick();
+    });
+  }
+  void on_numbers(std::span<const std::int32_t> numbers);
+  void tick();
+  void serve();
+  void on_rebalance(rd_kafka_event_t* event);
+  void on_error(rd_kafka_event_t* event);
+  void on_committed(rd_kafka_event_t* event);
+  void begin_assign(PartitionsPtr partitions);
+  void finish_assign(const rd_kafka_topic_partition_list_t& committed);
+  void begin_revoke();
+  void unassign();
+  void tell_readable(OwnedPartition& one);
+  void note_committed(const rd_kafka_topic_partition_list_t* list);
+  void check_order(OwnedPartition& one, const rd_kafka_message_t& message);
+  void check_closed();
+  void let_go();
+
+  const ConsumerOptions options_;
+  ConsumerHandler& handler_;
+  metrics::Slab& slab_;
+  StatsMeter meter_;
+  Wakeup wakeup_;
+  Timer timer_;
+  std::shared_ptr<ConsumerHandle> handle_;
+  Assignment assignment_;
+  State state_ = State::Idle;
+  std::atomic<bool> joined_{false};
+  bool stopped_ = false;
+  TimePoint lag_due_{};
+  std::function<void()> closed_;
+  TimePoint close_deadline_{};
+};
+
+void ConsumerClient::Impl::start() {
+  const PartitionsPtr topics{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_list_add(topics.get(), options_.topic.c_str(), RD_KAFKA_PARTITION_UA);
+  const auto error = rd_kafka_subscribe(handle_->client(), topics.get());
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  throw StartError("kafka group \"" + options_.group + "\", topic \"" + options_.topic +
+                   "\": " + rd_kafka_err2str(error));
+}
+
+void ConsumerClient::Impl::on_numbers(std::span<const std::int32_t> numbers) {
+  for (const std::int32_t number : numbers) {
+    if (number < 0) continue;
+    OwnedPartition* one = assignment_.find(Partition{number});
+    if (one != nullptr && one->drained) tell_readable(*one);
+  }
+  serve();
+}
+
+void ConsumerClient::Impl::tell_readable(OwnedPartition& one) {
+  if (state_ != State::Owning) return;
+  one.drained = false;
+  handler_.on_readable(one.partition);
+}
+
+void ConsumerClient::Impl::serve() {
+  while (handle_) {
+    const EventPtr event = handle_->poll();
+    if (!event) break;
+    switch (rd_kafka_event_type(event.get())) {
+      case RD_KAFKA_EVENT_REBALANCE:
+        on_rebalance(event.get());
+        break;
+      case RD_KAFKA_EVENT_ERROR:
+        on_error(event.get());
+        break;
+      case RD_KAFKA_EVENT_OFFSET_COMMIT:
+        on_committed(event.get());
+        break;
+      case RD_KAFKA_EVENT_STATS:
+        if (const auto stats = parse_stats(rd_kafka_event_stats(event.get()))) {
+          meter_.consumer(*stats);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  if (handle_ && state_ == State::LookingUp) {
+    if (const PartitionsPtr committed = handle_->looked_up()) finish_assign(*committed);
+  }
+  check_closed();
+}
+
+void ConsumerClient::Impl::on_rebalance(rd_kafka_event_t* event) {
+  const auto what = rd_kafka_event_error(event);
+  const auto* partitions = rd_kafka_event_topic_partition_list(event);
+  if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+    begin_assign(PartitionsPtr{rd_kafka_topic_partition_list_copy(partitions)});
+    return;
+  }
+  if (what != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+    log::error("kafka rebalance failed", {{"reason", rd_kafka_err2str(what)}});
+  }
+  begin_revoke();
+}
+
+void ConsumerClient::Impl::begin_assign(PartitionsPtr partitions) {
+  EVENTRELAY_ASSERT(assignment_.owned().empty());
+  if (partitions->cnt == 0) {
+    finish_assign(*partitions);
+    return;
+  }
+  state_ = State::LookingUp;
+  handle_->look_up(std::move(partitions));
+}
+
+void ConsumerClient::Impl::finish_assign(const rd_kafka_topic_partition_list_t& committed) {
+  const PartitionsPtr starts{rd_kafka_topic_partition_list_new(committed.cnt)};
+  std::vector<Assigned> assigned;
+  assigned.reserve(static_cast<std::size_t>(committed.cnt));
+  for (int i = 0; i < committed.cnt; ++i) {
+    const rd_kafka_topic_partition_t& from = committed.elems[i];
+    const Partition partition{from.partition};
+    assignment_.take(handle_->client(), options_.topic, partition, wakeup_.descriptor());
+    Assigned& one = assigned.emplace_back(Assigned{partition, std::nullopt, {}});
+    auto* start = rd_kafka_topic_partition_list_add(starts.get(), from.topic, from.partition);
+    start->offset = RD_KAFKA_OFFSET_INVALID;  // by auto.offset.reset
+    if (from.offset < 0) continue;
+    start->offset = from.offset;
+    one.committed = Offset{from.offset};
+    if (from.metadata != nullptr) {
+      one.metadata.assign(static_cast<const char*>(from.metadata), from.metadata_size);
+    }
+    OwnedPartition* owned = assignment_.find(partition);
+    owned->done = from.offset;
+    owned->expected = from.offset;
+  }
+  state_ = State::Owning;
+  slab_.kafka_rebalances_total.add();
+  handler_.on_assigned(assigned);
+  const auto error = rd_kafka_assign(handle_->client(), starts.get());
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    log::error("kafka assignment not taken", {{"reason", rd_kafka_err2str(error)}});
+  }
+  joined_.store(true, std::memory_order_relaxed);
+}
+
+void ConsumerClient::Impl::begin_revoke() {
+  if (state_ == State::Revoking) return;
+  if (assignment_.owned().empty()) {
+    unassign();
+    return;
+  }
+  state_ = State::Revoking;
+  slab_.kafka_rebalances_total.add();
+  const bool lost = rd_kafka_assignment_lost(handle_->client()) == 1;
+  handler_.on_revoking(assignment_.partitions(), lost ? Loss::Lost : Loss::Revoked);
+}
+
+void ConsumerClient::Impl::release() {
+  EVENTRELAY_ASSERT(state_ == State::Revoking);
+  unassign();
+}
+
+void ConsumerClient::Impl::unassign() {
+  handle_->forget_lookup();
+  assignment_.drop();
+  state_ = State::Idle;
+  slab_.kafka_consumer_lag_messages.set(0);
+  const auto error = rd_kafka_assign(handle_->client(), nullptr);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    log::error("kafka assignment not given back", {{"reason", rd_kafka_err2str(error)}});
+  }
+}
+
+void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
+  const auto code = rd_kafka_event_error(event);
+  if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
+  slab_.kafka_consumer_errors_total.add();
+  std::array<char, 512> why{};
+  std::string_view text = rd_kafka_event_error_string(event);
+  if (code == RD_KAFKA_RESP_ERR__FATAL) {
+    rd_kafka_fatal_error(handle_->client(), why.data(), why.size());
+    text = why.data();
+  }
+  if (ends_the_member(code)) {
+    log::error("kafka consumer cannot go on", {{"error", rd_kafka_err2name(code)}, {"text", text}});
+    handler_.on_fatal(text);
+    return;
+  }
+  log::warn("kafka consumer", {{"error", rd_kafka_err2name(code)}, {"text", text}});
+}
+
+std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
+  if (state_ != State::Owning) return std::nullopt;
+  OwnedPartition* one = assignment_.find(partition);
+  if (one == nullptr) return std::nullopt;
+  for (;;) {
+    MessagePtr message{rd_kafka_consume_queue(one->queue.get(), 0)};
+    if (!message) {
+      one->drained = true;
+      return std::nullopt;
+    }
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      if (message->offset != one->expected) check_order(*one, *message);
+      one->expected = message->offset + 1;
+      return Message{message.release()};
+    }
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
+    slab_.kafka_consumer_errors_total.add();
+    log::error("kafka partition", {{"partition", partition},
+                                   {"error", rd_kafka_err2name(message->err)},
+                                   {"text", rd_kafka_message_errstr(message.get())}});
+  }
+}
+
+// A jump means that the log lost what was between, or that the topic is compacted.
+void ConsumerClient::Impl::check_order(OwnedPartition& one, const rd_kafka_message_t& message) {
+  if (one.done < 0) one.done = message.offset;
+  if (one.expected < 0) return;
+  slab_.kafka_consumer_errors_total.add();
+  log::error("kafka offsets jump, records are missing",
+             {{"partition", one.partition}, {"expected", one.expected}, {"found", message.offset}});
+}
+
+void ConsumerClient::Impl::commit_async(std::span<const Commit> commits) {
+  if (!handle_ || commits.empty()) return;
+  const PartitionsPtr list = to_list(options_.topic, commits);
+  const auto error =
+      rd_kafka_commit_queue(handle_->client(), list.get(), handle_->events(), nullptr, nullptr);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) handler_.on_commit_failed(rd_kafka_err2str(error));
+}
+
+void ConsumerClient::Impl::on_committed(rd_kafka_event_t* event) {
+  if (const char* reason = commit_failure(event)) {
+    handler_.on_commit_failed(reason);
+  } else {
+    note_committed(rd_kafka_event_topic_partition_list(event));
+  }
+}
+
+void ConsumerClient::Impl::note_committed(const rd_kafka_topic_partition_list_t* list) {
+  for (int i = 0; list != nullptr && i < list->cnt; ++i) {
+    OwnedPartition* one = assignment_.find(Partition{list->elems[i].partition});
+    if (one != nullptr) one->done = std::max(one->done, list->elems[i].offset);
+  }
+}
+
+bool ConsumerClient::Impl::commit_sync(std::span<const Commit> commits) {
+  if (!handle_) return false;
+  if (commits.empty()) return true;
+  const PartitionsPtr list = to_list(options_.topic, commits);
+  // A queue of its own: nothing else is served while the shard waits.
+  const QueuePtr answers{rd_kafka_queue_new(handle_->client())};
+  const auto error =
+      rd_kafka_commit_queue(handle_->client(), list.get(), answers.get(), nullptr, nullptr);
+  const char* reason = error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
+  if (reason == nullptr) {
+    const auto limit =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options_.commit_timeout);
+    const EventPtr event{rd_kafka_queue_poll(answers.get(), static_cast<int>(limit.count()))};
+    reason = event ? commit_failure(event.get()) : "no answer in time";
+    if (reason == nullptr) note_committed(rd_kafka_event_topic_partition_list(event.get()));
+  }
+  if (reason != nullptr) log::warn("kafka commit refused", {{"reason", reason}});
+  return reason == nullptr;
+}
+
+void ConsumerClient::Impl::tick() {
+  serve();
+  if (state_ == State::Owning) {
+    auto& owned = assignment_.owned();
+    // By index: the handler may give everything back while it is told.
+    for (std::size_t i = 0; i < owned.size(); ++i) {
+      if (owned[i].drained && rd_kafka_queue_length(owned[i].queue.get()) > 0) {
+        tell_readable(owned[i]);
+      }
+    }
+  }
+  const TimePoint now = monotonic_now();
+  if (!handle_ || now < lag_due_) return;
+  lag_due_ = now + kLagInterval;
+  slab_.kafka_consumer_lag_messages.set(
+      static_cast<double>(assignment_.lag(handle_->client(), options_.topic)));
+}
+
+void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done) {
+  EVENTRELAY_ASSERT(!closed_);
+  closed_ = std::move(done);
+  close_deadline_ = deadline;
+  if (state_ == State::LookingUp) unassign();  // the group must not wait for the answer
+  if (const ErrorPtr error = handle_->begin_close()) {
+    log::warn("kafka consumer not closed", {{"reason", rd_kafka_error_string(error.get())}});
+    close_deadline_ = TimePoint{};
+  }
+  timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
+}
+
+void ConsumerClient::Impl::check_closed() {
+  if (!closed_) return;
+  if (!handle_->closed()) {
+    if (monotonic_now() < close_deadline_) return;
+    log::error("kafka consumer not closed in time, left behind");
+  }
+  let_go();
+  std::exchange(closed_, nullptr)();
+}
+
+void ConsumerClient::Impl::let_go() {
+  if (!handle_) return;
+  assignment_.drop();
+  state_ = State::Idle;
+  handle_->detach();
+  retire(std::exchange(handle_, nullptr));
+}
+
+ConsumerClient::ConsumerClient(Executor executor, const KafkaConfig& config,
+                               const ConsumerOptions& options, ConsumerHandler& handler,
+                               metrics::Slab& slab)
+    : impl_(std::make_shared<Impl>(executor, config, options, handler, slab)) {
+  impl_->begin();
+}
+
+ConsumerClient::~ConsumerClient() {
+  impl_->end();
+}
+
+void ConsumerClient::start() {
+  impl_->start();
+}
+
+std::optional<Message> ConsumerClient::next(Partition partition) {
+  return impl_->next(partition);
+}
+
+void ConsumerClient::commit_async(std::span<const Commit> commits) {
+  impl_->commit_async(commits);
+}
+
+bool ConsumerClient::commit_sync(std::span<const Commit> commits) {
+  return impl_->commit_sync(commits);
+}
+
+void ConsumerClient::release() {
+  impl_->release();
+}
+
+void ConsumerClient::close(TimePoint deadline, std::function<void()> done) {
+  impl_->close(deadline, std::move(done));
+}
+
+bool ConsumerClient::joined() const noexcept {
+  return impl_->joined();
+}
+
+}  // namespace eventrelay::kafka

@@ -1,0 +1,121 @@
+#include "common/kafka/consumer_handle.hpp"
+
+#include <unistd.h>
+
+#include "common/kafka/prefetch.hpp"
+#include "common/log.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+// Short, so that a member that must end does not wait for it; a broker answers in milliseconds.
+constexpr std::chrono::milliseconds kLookupTimeout{2000};
+constexpr std::chrono::milliseconds kLookupPause{100};
+
+Defaults defaults_of(const ConsumerOptions& options) {
+  const Prefetch prefetch = prefetch_for(options);
+  return {{"group.id", options.group},
+          {"queued.max.messages.kbytes", std::to_string(prefetch.queue_kbytes)},
+          {"queued.min.messages", std::to_string(prefetch.queue_messages)},
+          {"fetch.message.max.bytes", std::to_string(prefetch.fetch_bytes)}};
+}
+
+KafkaConfig with_member_name(KafkaConfig config, unsigned shard) {
+  const auto found = config.properties.find("group.instance.id");
+  if (found != config.properties.end()) found->second += "-" + std::to_string(shard);
+  return config;
+}
+
+bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
+  auto error = rd_kafka_committed(client, partitions, static_cast<int>(kLookupTimeout.count()));
+  for (int i = 0; error == RD_KAFKA_RESP_ERR_NO_ERROR && i < partitions->cnt; ++i) {
+    error = partitions->elems[i].err;
+  }
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
+  log::warn("kafka committed positions not known yet", {{"reason", rd_kafka_err2str(error)}});
+  return false;
+}
+
+}  // namespace
+
+ConsumerHandle::ConsumerHandle(const KafkaConfig& config, const ConsumerOptions& options,
+                               int wake_descriptor)
+    : wake_descriptor_(wake_descriptor) {
+  ConfPtr conf =
+      make_conf(with_member_name(config, options.shard), Role::Consumer, defaults_of(options));
+  rd_kafka_conf_set_events(conf.get(),
+                           RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
+  client_ = make_client(std::move(conf), Role::Consumer);
+  rd_kafka_poll_set_consumer(client_.get());
+  events_.reset(rd_kafka_queue_get_consumer(client_.get()));
+  rd_kafka_queue_io_event_enable(events_.get(), wake_descriptor, &kEventsNumber,
+                                 sizeof kEventsNumber);
+}
+
+ConsumerHandle::~ConsumerHandle() {
+  detach();
+  end_lookup();
+  closing_.reset();
+  events_.reset();
+  // A close that did not end in time must not begin again here.
+  rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+EventPtr ConsumerHandle::poll() const noexcept {
+  return EventPtr{rd_kafka_queue_poll(closing_ ? closing_.get() : events_.get(), 0)};
+}
+
+void ConsumerHandle::look_up(PartitionsPtr partitions) {
+  end_lookup();
+  const std::lock_guard lock{mutex_};
+  cancelled_ = false;
+  found_.reset();
+  lookup_ = std::thread{
+      [this, partitions = std::move(partitions)]() mutable { run_lookup(std::move(partitions)); }};
+}
+
+void ConsumerHandle::run_lookup(PartitionsPtr partitions) {
+  while (!ask(client_.get(), partitions.get())) {
+    std::unique_lock lock{mutex_};
+    if (cancelled_changed_.wait_for(lock, kLookupPause, [this] { return cancelled_; })) return;
+  }
+  const std::lock_guard lock{mutex_};
+  if (cancelled_) return;
+  found_ = std::move(partitions);
+  // Under the lock: detach() must not return while the descriptor is being written.
+  if (wake_descriptor_ < 0) return;
+  (void)!::write(wake_descriptor_, &kLookedUpNumber, sizeof kLookedUpNumber);
+}
+
+PartitionsPtr ConsumerHandle::looked_up() {
+  const std::lock_guard lock{mutex_};
+  return std::move(found_);
+}
+
+void ConsumerHandle::forget_lookup() {
+  const std::lock_guard lock{mutex_};
+  cancelled_ = true;
+  found_.reset();
+  cancelled_changed_.notify_all();
+}
+
+void ConsumerHandle::end_lookup() {
+  forget_lookup();
+  if (lookup_.joinable()) lookup_.join();
+}
+
+ErrorPtr ConsumerHandle::begin_close() {
+  closing_.reset(rd_kafka_queue_new(client_.get()));
+  rd_kafka_queue_io_event_enable(closing_.get(), wake_descriptor_, &kEventsNumber,
+                                 sizeof kEventsNumber);
+  return ErrorPtr{rd_kafka_consumer_close_queue(client_.get(), closing_.get())};
+}
+
+void ConsumerHandle::detach() {
+  if (closing_) rd_kafka_queue_io_event_enable(closing_.get(), -1, nullptr, 0);
+  rd_kafka_queue_io_event_enable(events_.get(), -1, nullptr, 0);
+  const std::lock_guard lock{mutex_};
+  wake_descriptor_ = -1;
+}
+
+}  // namespace eventrelay::kafka

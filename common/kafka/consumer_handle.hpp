@@ -1,0 +1,66 @@
+// One librdkafka consumer with its event queue; ends as a whole.
+//
+// Why:     committed positions with their metadata can only be asked for by a call that blocks
+//          for a round trip or, with the coordinator away, for much longer. A short-lived thread
+//          asks until it has an answer, because guessing a start would skip or repeat events;
+//          meanwhile the shard goes on polling and the member stays in the group.
+// Owner:   ConsumerClient, then retire().
+// Thread:  shard thread; the destructor may block: retire() runs it.
+// Bounds:  one thread while positions are looked up.
+// Errors:  StartError from the constructor.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "common/kafka/consumer_client.hpp"
+#include "common/kafka/handle.hpp"
+
+namespace eventrelay::kafka {
+
+// Numbers a handle writes beside partition numbers.
+inline constexpr std::int32_t kEventsNumber = -1;
+inline constexpr std::int32_t kLookedUpNumber = -2;
+
+// Thread: shard thread.  Bounds: see above.
+class ConsumerHandle {
+ public:
+  ConsumerHandle(const KafkaConfig& config, const ConsumerOptions& options, int wake_descriptor);
+  ConsumerHandle(const ConsumerHandle&) = delete;
+  ConsumerHandle& operator=(const ConsumerHandle&) = delete;
+  ~ConsumerHandle();
+
+  [[nodiscard]] rd_kafka_t* client() const noexcept { return client_.get(); }
+  // For results of commits.
+  [[nodiscard]] rd_kafka_queue_t* events() const noexcept { return events_.get(); }
+  // The next event of the handle, or nothing.
+  [[nodiscard]] EventPtr poll() const noexcept;
+  // Asks for the committed positions of these partitions; the newest call counts.
+  void look_up(PartitionsPtr partitions);
+  // The positions, once; nothing while they are not there.
+  [[nodiscard]] PartitionsPtr looked_up();
+  void forget_lookup();
+  // Leaves the group; events go on. Returns the reason if that is not possible.
+  [[nodiscard]] ErrorPtr begin_close();
+  [[nodiscard]] bool closed() const noexcept { return rd_kafka_consumer_closed(client()) == 1; }
+  // No number is written to the descriptor any more.
+  void detach();
+
+ private:
+  void run_lookup(PartitionsPtr partitions);
+  void end_lookup();
+
+  ClientPtr client_;
+  QueuePtr events_;
+  QueuePtr closing_;  // the library wants a queue of its own for the events of a close
+  int wake_descriptor_;
+
+  std::mutex mutex_;
+  std::condition_variable cancelled_changed_;
+  bool cancelled_ = false;
+  PartitionsPtr found_;
+  std::thread lookup_;
+};
+
+}  // namespace eventrelay::kafka

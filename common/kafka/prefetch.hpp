@@ -1,0 +1,39 @@
+// How much one partition may read ahead. Pure.
+//
+// Why:     a queue over its limit is not filled for a whole second, so the limit must be wide;
+//          yet all queues together must stay inside the memory budget. The library fixes the
+//          limit when the handle is made, before anybody knows who gets which partition.
+// Rule:    share = budget of the member * members of this process / partitions of the topic.
+//          A partition has one owner, so the process never reads ahead more than
+//          budget * members, even if one member owns every partition. A quarter of the share, at
+//          most 1 MiB, is kept for the answer that is on its way when the limit is passed.
+// Thread:  any.  Bounds: from 64 KiB per partition on; below that the budget is exceeded.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "common/kafka/consumer_client.hpp"
+
+namespace eventrelay::kafka {
+
+// Thread: value.  Bounds: those of the library.
+struct Prefetch {
+  std::size_t queue_kbytes = 0;    // queued.max.messages.kbytes
+  std::size_t queue_messages = 0;  // queued.min.messages
+  std::size_t fetch_bytes = 0;     // fetch.message.max.bytes
+};
+
+[[nodiscard]] inline Prefetch prefetch_for(const ConsumerOptions& options) noexcept {
+  constexpr std::size_t kFloor = 64U << 10;
+  const auto partitions = static_cast<std::size_t>(std::max(options.partitions, 1));
+  const std::size_t share = std::max(
+      options.prefetch_bytes / partitions * std::max<std::size_t>(options.shards, 1), kFloor);
+  const std::size_t fetch = std::clamp<std::size_t>(share / 4, kFloor / 4, 1U << 20);
+  const std::size_t queue = share - fetch;
+  // Records are rarely smaller than 256 bytes with their headers; so bytes decide, not records.
+  return {std::min<std::size_t>(queue / 1024, 2'097'151),
+          std::clamp<std::size_t>(queue / 256, 1000, 1'000'000), fetch};
+}
+
+}  // namespace eventrelay::kafka
