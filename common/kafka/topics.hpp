@@ -25,6 +25,7 @@ struct TopicSpec {
   std::string name;
   int partitions = 0;
   int replication_factor = 0;
+  bool like_events = true;  // must have the partition count of `events`
   std::vector<std::pair<std::string, std::string>> config;  // broker-side topic properties
 };
 

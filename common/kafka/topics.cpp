@@ -1,0 +1,195 @@
+#include "common/kafka/topics.hpp"
+
+#include <array>
+#include <map>
+#include <thread>
+
+#include "common/kafka/handle.hpp"
+#include "common/log.hpp"
+#include "common/start_error.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kRequestTimeout{5000};
+constexpr milliseconds kPause{100};
+
+int as_ms(milliseconds time) {
+  return static_cast<int>(time.count());
+}
+
+// The admin side of one start. Thread: control thread.  Bounds: kTopicsTimeout in all.
+class Admin {
+ public:
+  explicit Admin(const KafkaConfig& config)
+      : servers_(bootstrap(config)),
+        client_(make_client(make_conf(config, Role::Admin, {}), Role::Admin)),
+        deadline_(monotonic_now() + kTopicsTimeout) {}
+
+  // Partition count of every topic the cluster has.
+  [[nodiscard]] std::map<std::string, int> topics();
+  // As topics(), for one topic; the embedded broker creates it on being asked.
+  [[nodiscard]] int touch(const std::string& name);
+  void create(const std::vector<TopicSpec>& missing);
+  // Waits a little before another try, or gives up with the reason.
+  void pause_or_fail(const std::string& reason) const;
+
+ private:
+  static std::string bootstrap(const KafkaConfig& config) {
+    const std::string* servers = user_property(config, "bootstrap.servers");
+    return servers != nullptr ? *servers : "(none)";
+  }
+  void check(const rd_kafka_topic_result_t& result) const;
+
+  std::string servers_;
+  ClientPtr client_;
+  TimePoint deadline_;
+};
+
+void Admin::pause_or_fail(const std::string& reason) const {
+  if (monotonic_now() + kPause > deadline_) {
+    throw StartError("kafka at \"" + servers_ + "\": " + reason + " for " +
+                     std::to_string(kTopicsTimeout.count()) +
+                     " s; check kafka.bootstrap.servers and that the brokers run");
+  }
+  log::warn("kafka not ready yet", {{"servers", servers_}, {"reason", reason}});
+  std::this_thread::sleep_for(kPause);  // the library answers some errors at once
+}
+
+std::map<std::string, int> Admin::topics() {
+  for (;;) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, as_ms(kRequestTimeout));
+    const MetadataPtr metadata{raw};
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      pause_or_fail(rd_kafka_err2str(error));
+      continue;
+    }
+    std::map<std::string, int> found;
+    for (int i = 0; i < metadata->topic_cnt; ++i) {
+      const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
+      if (topic.err == RD_KAFKA_RESP_ERR_NO_ERROR) found[topic.topic] = topic.partition_cnt;
+    }
+    return found;
+  }
+}
+
+int Admin::touch(const std::string& name) {
+  const TopicPtr topic{rd_kafka_topic_new(client_.get(), name.c_str(), nullptr)};
+  if (!topic) throw StartError("topics.prefix: \"" + name + "\" is not a topic name");
+  for (;;) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const auto error =
+        rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, as_ms(kRequestTimeout));
+    const MetadataPtr metadata{raw};
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1 &&
+        metadata->topics[0].partition_cnt > 0) {
+      return metadata->topics[0].partition_cnt;
+    }
+    pause_or_fail("topic \"" + name + "\": " + rd_kafka_err2str(error));
+  }
+}
+
+void Admin::check(const rd_kafka_topic_result_t& result) const {
+  const auto error = rd_kafka_topic_result_error(&result);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+    return;
+  }
+  const char* text = rd_kafka_topic_result_error_string(&result);
+  throw StartError(std::string{"kafka topic \""} + rd_kafka_topic_result_name(&result) +
+                   "\" not created: " + (text != nullptr ? text : rd_kafka_err2str(error)) +
+                   "; check topics.replication_factor against the number of brokers, or create "
+                   "the topic by hand and set topics.create: false");
+}
+
+void Admin::create(const std::vector<TopicSpec>& missing) {
+  std::array<char, 512> why{};
+  std::vector<NewTopicPtr> topics;
+  std::vector<rd_kafka_NewTopic_t*> raw;
+  for (const TopicSpec& spec : missing) {
+    NewTopicPtr& topic = topics.emplace_back(rd_kafka_NewTopic_new(
+        spec.name.c_str(), spec.partitions, spec.replication_factor, why.data(), why.size()));
+    if (!topic) throw StartError("kafka topic \"" + spec.name + "\": " + why.data());
+    raw.push_back(topic.get());
+    for (const auto& [key, value] : spec.config) {
+      (void)rd_kafka_NewTopic_set_config(topic.get(), key.c_str(), value.c_str());
+    }
+  }
+  const AdminOptionsPtr options{
+      rd_kafka_AdminOptions_new(client_.get(), RD_KAFKA_ADMIN_OP_CREATETOPICS)};
+  // The answer waits until the topics exist on every broker.
+  rd_kafka_AdminOptions_set_operation_timeout(options.get(), as_ms(kRequestTimeout), why.data(),
+                                              why.size());
+  const QueuePtr answers{rd_kafka_queue_new(client_.get())};
+  rd_kafka_CreateTopics(client_.get(), raw.data(), raw.size(), options.get(), answers.get());
+  const EventPtr event{rd_kafka_queue_poll(answers.get(), as_ms(kTopicsTimeout))};
+  const char* reason = !event ? "no answer"
+                       : rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR
+                           ? rd_kafka_event_error_string(event.get())
+                           : nullptr;
+  if (reason != nullptr) {
+    throw StartError("kafka topic \"" + missing.front().name + "\" not created: " + reason +
+                     "; create the topics by hand and set topics.create: false");
+  }
+  std::size_t count = 0;
+  const auto* results =
+      rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
+  for (std::size_t i = 0; i < count; ++i) check(*results[i]);
+  for (const TopicSpec& spec : missing) {
+    log::info("kafka topic created", {{"topic", spec.name}, {"partitions", spec.partitions}});
+  }
+}
+
+std::vector<TopicSpec> missing_of(const std::vector<TopicSpec>& plan,
+                                  const std::map<std::string, int>& found) {
+  const auto events = found.find(plan.front().name);
+  std::vector<TopicSpec> missing;
+  for (const TopicSpec& spec : plan) {
+    if (found.contains(spec.name)) continue;
+    TopicSpec& one = missing.emplace_back(spec);
+    // An existing log decides: topics.partitions speaks of new ones only.
+    if (one.like_events && events != found.end()) one.partitions = events->second;
+  }
+  return missing;
+}
+
+int check_counts(const std::vector<TopicSpec>& plan, const std::map<std::string, int>& found) {
+  const int expected = found.at(plan.front().name);
+  for (const TopicSpec& spec : plan) {
+    const int count = found.at(spec.name);
+    if (!spec.like_events || count == expected) continue;
+    throw StartError("kafka topic \"" + spec.name + "\" has " + std::to_string(count) +
+                     " partitions, \"" + plan.front().name + "\" has " + std::to_string(expected) +
+                     ": they must agree; add partitions to the smaller one, or use another "
+                     "topics.prefix");
+  }
+  return expected;
+}
+
+}  // namespace
+
+int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan, Create create) {
+  Admin admin{kafka};
+  if (create == Create::Automatic) {
+    std::map<std::string, int> found;
+    for (const TopicSpec& spec : plan) found[spec.name] = admin.touch(spec.name);
+    return check_counts(plan, found);
+  }
+  for (bool asked = false;; asked = true) {
+    const auto found = admin.topics();
+    const auto missing = missing_of(plan, found);
+    if (missing.empty()) return check_counts(plan, found);
+    const std::string& first = missing.front().name;
+    if (create == Create::No) {
+      throw StartError("kafka topic \"" + first +
+                       "\" does not exist; create it with `eventrelay topics init`, or set "
+                       "topics.create: true");
+    }
+    if (asked) admin.pause_or_fail("topic \"" + first + "\" created but not to be seen");
+    admin.create(missing);
+  }
+}
+
+}  // namespace eventrelay::kafka
