@@ -28,6 +28,34 @@ namespace {
   return Settled::Unavailable;
 }
 
+[[nodiscard]] metrics::ProduceFailure failure_of(kafka::Stored stored) noexcept {
+  switch (stored) {
+    case kafka::Stored::TimedOut:
+      return metrics::ProduceFailure::Timeout;
+    case kafka::Stored::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case kafka::Stored::Fatal:
+      return metrics::ProduceFailure::Fatal;
+    case kafka::Stored::Persisted:
+    case kafka::Stored::Rejected:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
+[[nodiscard]] metrics::ProduceFailure failure_of(kafka::Queued queued) noexcept {
+  switch (queued) {
+    case kafka::Queued::QueueFull:
+      return metrics::ProduceFailure::QueueFull;
+    case kafka::Queued::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case kafka::Queued::Queued:
+    case kafka::Queued::Unavailable:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
 [[nodiscard]] IngestError refused_by(kafka::Queued queued) noexcept {
   return queued == kafka::Queued::TooLarge ? IngestError::EventTooLarge
                                            : IngestError::KafkaUnavailable;
@@ -70,7 +98,10 @@ kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {
       .value = event.body,
       .headers = &headers};
   const kafka::Queued queued = client_.produce(topic_, record, token);
-  if (queued != kafka::Queued::Queued && budget_ != nullptr) budget_->give_back(event.body.size());
+  if (queued != kafka::Queued::Queued) {
+    slab_.ingest_produce_errors_total.add(failure_of(queued));
+    if (budget_ != nullptr) budget_->give_back(event.body.size());
+  }
   return queued;
 }
 
@@ -98,6 +129,7 @@ void Producer::on_stored(std::uint64_t token, kafka::Stored stored) {
   if (stored == kafka::Stored::Persisted) {
     slab_.ingest_events_total.add();
   } else {
+    slab_.ingest_produce_errors_total.add(failure_of(stored));
     entry.settled = settled_by(stored);
     if (budget_ != nullptr) budget_->give_back(entry.value_bytes);
   }

@@ -1,5 +1,4 @@
 // The session's side that touches the socket: handshake, reads, writes, and the gentle end.
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 
 #include "common/assert.hpp"
