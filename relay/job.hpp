@@ -72,6 +72,7 @@ struct Job {
   std::optional<TimePoint> first_failure;
   // The scheduler's own:
   State state = State::Free;
+  bool urgent = false;     // which of the lane's two lists it is in while Queued
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
   std::uint32_t heap_index = kNotInHeap;
@@ -84,6 +85,7 @@ struct Job {
 
 struct Chain {
   std::uint64_t hash = 0;
+  bool whole_lane = false;  // one chain for all of an instance, instead of one per object
   LinkedList<Job, &Job::chain_previous, &Job::chain_next> jobs;
   Chain* next = nullptr;  // in its bucket, or among the free ones
 };

@@ -56,8 +56,8 @@ class OffsetLedger {
 
   // The offset to commit: every event below it is finished. Nothing: nothing is known yet.
   [[nodiscard]] std::optional<Offset> committable() const;
-  // Finished ranges at or above committable(), as ASCII `1:<first>-<last>,...` with offsets
-  // relative to committable(); ranges that do not fit are left out from the far end.
+  // What is finished above committable(), as ASCII run lengths `1:<unfinished>,<finished>,...` from
+  // committable() on; runs that do not fit are left out from the far end. Empty: nothing is.
   [[nodiscard]] std::string encode_ranges(std::size_t max_bytes = 4096) const;
 
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return open_count_; }

@@ -89,6 +89,8 @@ class Scheduler {
   void make_ready(Lane& lane);
   [[nodiscard]] bool paced(Lane& lane, TimePoint now);
   [[nodiscard]] Job* take(Lane& lane, CircuitBreaker::Verdict verdict);
+  void queue_urgent(Job& job);
+  void note_circuit(CircuitBreaker::State before, const Lane& lane);
   void leave_flight(Job& job, const Step* step, TimePoint now);
   [[nodiscard]] Finished drop(Job& job, bool done);
   void unlink(Job& job);
