@@ -1,0 +1,222 @@
+#include "common/runtime.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "common/build_info.hpp"
+#include "common/log.hpp"
+#include "common/service_host.hpp"
+
+namespace eventrelay {
+
+namespace {
+
+enum ExitCode : int { kOk = 0, kRuntime = 1, kUsage = 2, kBadConfiguration = 78 };
+
+using Signals = asio::basic_signal_set<Executor>;
+
+// How much longer than its limit a drain may take, for the shards to end.
+constexpr std::chrono::seconds kDrainGrace{1};
+
+// Ends the process if it is not disarmed in time, on a thread of its own: the control thread may
+// be the one that hangs. Thread: control.  Bounds: one thread.
+class Watchdog {
+ public:
+  Watchdog() = default;
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+  ~Watchdog() {
+    {
+      const std::scoped_lock lock(mutex_);
+      disarmed_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void arm(Duration limit) {
+    if (!thread_.joinable()) thread_ = std::thread([this, limit] { watch(limit); });
+  }
+
+ private:
+  void watch(Duration limit) {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, limit, [this] { return disarmed_; })) return;
+    // Should even the log line hang, the alarm ends the process.
+    ::signal(SIGALRM, SIG_DFL);
+    ::alarm(1);
+    log::error("drain did not end in time, the process ends now");
+    ::_exit(kRuntime);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool disarmed_ = false;
+  std::thread thread_;
+};
+
+// Async-signal-safe: the only thing a second SIGTERM or SIGINT does.
+void end_at_once(int) {
+  constexpr char kLine[] = "{\"level\":\"warn\",\"msg\":\"second signal, the process ends now\"}\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kLine, sizeof kLine - 1);
+  ::_exit(kRuntime);
+}
+
+// From here on no signal can be lost in a control thread that hangs. Asio's own handler is
+// replaced without a gap.
+void let_next_signal_end_at_once() {
+  struct sigaction action = {};
+  action.sa_handler = end_at_once;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+// `program: line` for each line of `text`.
+void complain(std::string_view program, std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (end > 0) out.append(program).append(": ").append(text.substr(0, end)).append("\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  std::fwrite(out.data(), 1, out.size(), stderr);
+}
+
+// Flags and environment. Thread: main.  Bounds: none.
+struct Invocation {
+  ConfigInput input;
+  std::optional<int> exit;  // set: nothing to run
+};
+
+Invocation parse_flags(int argc, char** argv, const std::string& program) {
+  Invocation invocation;
+  ConfigInput& input = invocation.input;
+  input.environment = process_environment();
+  CLI::App app{"Runs one service of eventrelay until SIGTERM or SIGINT; SIGHUP reloads.", program};
+  app.add_option("-c,--config", input.path, "Configuration file (or EVENTRELAY_CONFIG)");
+  app.add_option("--set", input.overrides, "key=value over the file; may be repeated")
+      ->allow_extra_args(false);
+  app.set_version_flag("--version", version_line(program));
+  app.footer(
+      "Exit codes: 0 drained, 1 runtime, 2 usage, 78 bad configuration. A second signal\n"
+      "ends the process at once with 1.\n\nConfiguration keys:\n" +
+      describe_keys());
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      invocation.exit = app.exit(error);
+      return invocation;
+    }
+    complain(program, std::string{error.what()} + "; see --help");
+    invocation.exit = kUsage;
+    return invocation;
+  }
+  if (input.path.empty()) {
+    const auto from = input.environment.find("EVENTRELAY_CONFIG");
+    if (from != input.environment.end()) input.path = from->second;
+  }
+  if (input.path.empty()) {
+    complain(program, "no configuration; give -c FILE or set EVENTRELAY_CONFIG");
+    invocation.exit = kUsage;
+  }
+  return invocation;
+}
+
+// One service on one control loop, from start to exit code. Thread: main.  Bounds: one service.
+class Program {
+ public:
+  Program(std::string_view name, const ServiceFactory& factory, const ConfigInput& input)
+      : name_(name),
+        service_(factory()),
+        host_(control_, *service_, host_options(input)),
+        signals_(control_.get_executor(), SIGTERM, SIGINT, SIGHUP) {}
+
+  int run(std::shared_ptr<const Settings> settings) {
+    await_signal();
+    host_.start(std::move(settings));
+    while (!ended_) {
+      try {
+        control_.run();
+        break;
+      } catch (const std::exception& error) {
+        log::error("exception in the control loop", {{"what", error.what()}});
+      }
+    }
+    host_.stop();
+    return exit_;
+  }
+
+ private:
+  HostOptions host_options(const ConfigInput& input) {
+    HostOptions options;
+    options.input = input;
+    options.admin_default = service_->name() == "relay" ? "127.0.0.1:9465" : "127.0.0.1:9464";
+    options.on_settings = [this](const Settings& settings) {
+      log::configure(settings.config.log, service_->name(), count_log_line);
+    };
+    return options;
+  }
+
+  void await_signal() {
+    signals_.async_wait([this](ErrorCode error, int number) {
+      if (error) return;
+      await_signal();
+      if (number == SIGHUP) {
+        (void)host_.reload();  // logs and counts by itself
+      } else {
+        begin_drain();
+      }
+    });
+  }
+
+  void begin_drain() {
+    let_next_signal_end_at_once();
+    watchdog_.arm(service_->drain_limit() + kDrainGrace);
+    host_.drain([this](Drained how) {
+      exit_ = how == Drained::Complete ? kOk : kRuntime;
+      ended_ = true;
+      control_.stop();
+    });
+  }
+
+  std::string name_;
+  Watchdog watchdog_;  // the last to go: it guards the end of all others
+  asio::io_context control_{1};
+  std::unique_ptr<Service> service_;
+  ServiceHost host_;
+  Signals signals_;
+  int exit_ = kOk;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+int run_service(int argc, char** argv, std::string_view program, const ServiceFactory& factory) {
+  ::signal(SIGPIPE, SIG_IGN);
+  const std::string name{program};
+  try {
+    const Invocation invocation = parse_flags(argc, argv, name);
+    if (invocation.exit) return *invocation.exit;
+    std::shared_ptr<const Settings> settings = load_settings(invocation.input);
+    Program running(name, factory, invocation.input);
+    return running.run(std::move(settings));
+  } catch (const ConfigError& error) {
+    complain(program, error.what());
+    return kBadConfiguration;
+  } catch (const std::exception& error) {
+    complain(program, error.what());
+    return kRuntime;
+  }
+}
+
+}  // namespace eventrelay
