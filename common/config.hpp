@@ -86,8 +86,9 @@ struct SourceConfig {
   std::optional<std::size_t> body_max;
   bool v1_enabled = false;
   std::optional<Secret> v1_token;
-  milliseconds window_past{600'000};  // how old a signed timestamp may be
-  milliseconds window_future{60'000};
+  // How old, and how far ahead, a signed time may be; absent = as the scheme's provider says.
+  std::optional<milliseconds> window_past;
+  std::optional<milliseconds> window_future;
 };
 
 enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };

@@ -269,12 +269,14 @@ const Schema& source_schema() {
                                          .kind = Kind::Duration,
                                          .sentence = "How old a signed time may be.",
                                          .low = 1000,
-                                         .high = kDay}),
+                                         .high = kDay,
+                                         .shown_default = "10m for box-v2, else the scheme's"}),
       field<&SourceConfig::window_future>({.key = "window_future",
                                            .kind = Kind::Duration,
                                            .sentence = "How far ahead a signed time may be.",
                                            .low = 0,
-                                           .high = kDay}),
+                                           .high = kDay,
+                                           .shown_default = "1m for box-v2, else the scheme's"}),
   }};
   return schema;
 }

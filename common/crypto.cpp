@@ -244,6 +244,16 @@ std::optional<Mac> mac_from_hex(std::string_view text) noexcept {
   return mac;
 }
 
+std::string key_from_whsec(std::string_view text) {
+  constexpr std::string_view kPrefix = "whsec_";
+  if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+  std::optional<std::string> bytes = from_base64(text, Padding::Optional);
+  if (!bytes || bytes->empty()) {
+    throw std::runtime_error("a key of this scheme is base64, with or without whsec_ in front");
+  }
+  return *std::move(bytes);
+}
+
 void random_bytes(char* out, std::size_t size) {
   EVENTRELAY_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(out), static_cast<int>(size)) == 1);
 }

@@ -65,6 +65,10 @@ enum class Padding : std::uint8_t { Required, Optional };
 [[nodiscard]] std::optional<Mac> mac_from_base64(std::string_view text) noexcept;
 [[nodiscard]] std::optional<Mac> mac_from_hex(std::string_view text) noexcept;
 
+// The bytes of a key written as base64, `whsec_` in front or not, padded or not.
+// Throws std::runtime_error, without the key, on anything else; start only.
+[[nodiscard]] std::string key_from_whsec(std::string_view text);
+
 void random_bytes(char* out, std::size_t size);
 
 // Version of OpenSSL as loaded, e.g. 3.0.17.

@@ -47,6 +47,7 @@ struct Received {
 // Thread: shard-local.  Bounds: as the settings.
 class Receiver {
  public:
+  // Throws std::runtime_error naming the source that cannot be used; start and reload only.
   explicit Receiver(std::shared_ptr<const Settings> settings);
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
@@ -56,6 +57,8 @@ class Receiver {
   // `body` is followed by kBodyPadding readable bytes; it and `head` outlive the result.
   [[nodiscard]] Expected<Received, IngestError> receive(const RequestHead& head, const Route& route,
                                                         std::string_view body, WallTime now);
+  // For the Allow header behind a MethodNotAllowed.
+  [[nodiscard]] std::string_view allowed_methods(const RequestHead& head);
   [[nodiscard]] const Settings& settings() const noexcept;
 
  private:

@@ -75,14 +75,12 @@ struct Scheme {
 
 [[nodiscard]] std::span<const Scheme> schemes() noexcept;
 [[nodiscard]] const Scheme* find_scheme(std::string_view name) noexcept;
-// The scheme that an element uses unless configured otherwise; null if there is none.
-[[nodiscard]] const Scheme* scheme_of_element(std::string_view element) noexcept;
 
 // One source's scheme with its keys, ready to run. An empty key never verifies.
 // Thread: one shard.  Bounds: kKeysMax contexts; verify() does not allocate.
 class Verifier {
  public:
-  // Throws std::runtime_error on a key that the scheme cannot read.
+  // At most kKeysMax keys. std::runtime_error on a key that the scheme cannot read.
   Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window);
 
   [[nodiscard]] Expected<void, IngestError> verify(const RequestHead& head, std::string_view body,
@@ -110,7 +108,8 @@ struct SignedField {
   std::string value;
 };
 
-// The header lines a sender adds. Throws std::runtime_error on a key the scheme cannot read.
+// The header lines a sender adds; none if every key is empty. std::runtime_error on a key that the
+// scheme cannot read.
 [[nodiscard]] std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys,
                                             const SignInput& input);
 

@@ -130,10 +130,4 @@ const Scheme* find_scheme(std::string_view name) noexcept {
   return found == kSchemes.end() ? nullptr : found;
 }
 
-const Scheme* scheme_of_element(std::string_view element) noexcept {
-  if (element == "box") return find_scheme("box-v2");
-  if (element == "hubspot") return find_scheme("hubspot-v3");
-  return find_scheme(element);
-}
-
 }  // namespace eventrelay::ingest::verify

@@ -1,0 +1,48 @@
+// The configured sources, compiled: scheme found, keys in their MAC contexts, limits settled.
+//
+// Why:     what can be wrong with a source is found at start or reload, not at the first event.
+// Owner:   the Receiver of a shard; contexts are never shared.
+// Thread:  made by anyone, used by one shard.
+// Bounds:  as the configuration.
+// Errors:  std::runtime_error naming the source, while it is made.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/config_load.hpp"
+#include "ingest/verify/scheme.hpp"
+
+namespace eventrelay::ingest {
+
+// One element's verification, ready to run. Thread: one shard.  Bounds: kKeysMax contexts.
+struct CompiledSource {
+  std::string element;
+  std::optional<verify::Verifier> verifier;
+  bool box = false;         // events are normalised as Box's
+  bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
+  Secret v1_token;          // empty: no V1 call can prove itself
+  std::size_t body_max = 0;
+  bool chunked = false;
+  const Instance* only_instance = nullptr;  // of this element, if there is exactly one
+};
+
+// Thread: one shard.  Bounds: as the configuration.
+class Sources {
+ public:
+  explicit Sources(const Settings& settings);
+
+  // Null for an element that is not configured.
+  [[nodiscard]] CompiledSource* find(std::string_view element) noexcept;
+
+ private:
+  std::map<std::string, CompiledSource, std::less<>> by_element_;
+};
+
+// May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
+[[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;
+
+}  // namespace eventrelay::ingest
