@@ -96,10 +96,10 @@ class Verifier {
 // What is signed. Thread: value.  Bounds: views.
 struct SignInput {
   std::string_view method = "POST";
-  std::string_view uri;
-  std::string_view id;
-  std::string_view timestamp;  // as it will stand in its header
-  std::string_view body;
+  std::string_view uri{};
+  std::string_view id{};
+  std::string_view timestamp{};  // as it will stand in its header
+  std::string_view body{};
 };
 
 // One header line of a sender. Thread: value.  Bounds: its text.
