@@ -81,6 +81,16 @@ std::string read_host(const urls::url_view& url) {
   }
 }
 
+// Boost 1.81 takes `1.2.3.4.5` for the host 1.2.3.4 and `:80a` for port 80: what it read must be
+// what stands there.
+void check_authority(std::string_view text, const urls::url_view& url) {
+  std::string_view written = text.substr(text.find("://") + 3);
+  written = written.substr(0, written.find_first_of("/?#"));
+  std::string read(url.encoded_host());
+  if (url.has_port()) read.append(":").append(std::string(url.port()));
+  if (read != written) refuse("the host or the port is malformed");
+}
+
 }  // namespace
 
 CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
@@ -101,6 +111,8 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (!url.has_authority()) refuse("has no host");
   if (url.has_userinfo()) refuse("must not hold a user name or password");
   if (url.has_fragment()) refuse("must not have a fragment (#)");
+
+  check_authority(text, url);
 
   CallbackUrl out;
   out.text = std::string(text);

@@ -9,6 +9,7 @@
 #include "common/callback_url.hpp"
 #include "common/config_units.hpp"
 #include "common/elements.hpp"
+#include "common/kafka/properties.hpp"
 
 namespace eventrelay::config {
 namespace {
@@ -56,6 +57,7 @@ class Checker {
       : config_(config), places_(places), findings_(findings) {}
 
   void run() {
+    kafka();
     admin();
     ingest();
     for (const auto& [element, source] : config_.sources) check_source(element, source);
@@ -70,6 +72,18 @@ class Checker {
   void add(const std::string& path, std::string_view problem) {
     if (findings_.about(path)) return;  // what is wrong with it has been told
     findings_.add(findings_.full() ? std::string{} : places_.find(path), path, problem);
+  }
+
+  void kafka() {
+    for (const auto& [key, value] : config_.kafka.properties) {
+      const std::string problem = eventrelay::kafka::property_problem(key, {value, false});
+      if (!problem.empty()) add("kafka." + key, problem);
+    }
+    for (const auto& [key, value] : config_.kafka.secrets) {
+      const std::string problem =
+          eventrelay::kafka::property_problem(key, {std::string(value.reveal()), true});
+      if (!problem.empty()) add("kafka." + key, problem);
+    }
   }
 
   void admin() {
@@ -100,6 +114,12 @@ class Checker {
     const Element* const built_in = find_element(element);
     if (source.scheme.empty() && built_in == nullptr) {
       add(path + ".scheme", "required because " + element + " is not a built-in element");
+    }
+    if (!source.scheme.empty() && !is_scheme(source.scheme)) {
+      std::string known;
+      for (const Element& each : kElements)
+        known.append(known.empty() ? "" : ", ").append(each.scheme);
+      add(path + ".scheme", source.scheme + " is not one of " + known);
     }
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");

@@ -2,7 +2,7 @@
 //
 // Why:     a typo must stop the start, not change the behaviour.
 // Thread:  any; blocking file reads, start and reload only.
-// Bounds:  file 16 MiB; 100 000 instances.
+// Bounds:  file 64 MiB; 100 000 instances.
 // Errors:  ConfigError: every finding with file, line, column, key, value, bound and nearest key.
 #pragma once
 

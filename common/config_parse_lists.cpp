@@ -161,7 +161,7 @@ std::optional<Value> Parser::delays(const YamlNode& node, const Row& row, const 
     if (!out.empty() && delay <= out.back()) {
       finding(node.items[i].mark, here,
               print_duration(delay) + " is not above " + print_duration(out.back()) +
-                  "; delays must ascend");
+                  "; delays must be ascending");
       return std::nullopt;
     }
     out.push_back(delay);

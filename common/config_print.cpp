@@ -52,7 +52,8 @@ std::string plain(std::string_view text) {
   };
   const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), good) &&
                     text.front() != '-' && text.front() != ':' && text.back() != ':' &&
-                    text != "null" && text != "true" && text != "false" && text != "...";
+                    !config::parse_real(text) && text != "null" && text != "true" &&
+                    text != "false" && text != "...";
   return bare ? std::string(text) : quoted(text);
 }
 
@@ -155,33 +156,51 @@ std::string describe(const Row& row, const std::string& name, const void* defaul
   const std::string bound = config::bound_text(row);
   if (!bound.empty()) out.append(", ").append(bound);
   if (!row.rule.empty()) out.append(", ").append(row.rule);
+  const std::optional<Value> value = row.get(defaults);
+  const std::string* const text = value ? std::get_if<std::string>(&*value) : nullptr;
   if (!row.shown_default.empty()) {
     out.append("; default ").append(row.shown_default);
-  } else if (const std::optional<Value> value = row.get(defaults)) {
+  } else if (value && (text == nullptr || !text->empty())) {
     out.append("; default ").append(print_value(row, *value));
   }
   return out.append(row.effect == config::Effect::Restart ? "; restart\n" : "\n");
 }
 
-void describe_all(const Schema& schema, const std::string& prefix, const void* defaults,
-                  std::string& out) {
-  for (const Row& row : schema.rows) {
-    std::string name = prefix + std::string(row.key);
-    if (row.schema == nullptr) {
-      out.append(describe(row, name, defaults));
-      continue;
+// Writes the help of all keys; a struct that occurs twice is written once.
+// Thread: one owner.  Bounds: as the table.
+class Describer {
+ public:
+  void section(const Schema& schema, const std::string& prefix, const void* defaults) {
+    for (const Row& row : schema.rows) {
+      std::string name = prefix + std::string(row.key);
+      if (row.schema == nullptr) {
+        out_.append(describe(row, name, defaults));
+        continue;
+      }
+      if (row.kind == Kind::Map) name.append(".<name>");
+      if (row.kind == Kind::List) name.append("[]");
+      const auto [known, fresh] = names_.emplace(&row.schema(), name);
+      if (!fresh) {
+        out_.append(name).append("\n    As ").append(known->second).append(".\n");
+        continue;
+      }
+      const std::shared_ptr<void> owner = row.fresh();
+      section(row.schema(), name + ".", owner ? owner.get() : defaults);
     }
-    if (row.kind == Kind::Map) name.append(".<name>");
-    if (row.kind == Kind::List) name.append("[]");
-    const std::shared_ptr<void> owner = row.fresh();
-    describe_all(row.schema(), name + ".", owner ? owner.get() : defaults, out);
+    if (schema.open) open(*schema.open, prefix);
   }
-  if (!schema.open) return;
-  const config::Open& open = *schema.open;
-  out.append(prefix).append(open.name).append("\n    ").append(open.sentence);
-  out.append("\n    text, at most ").append(std::to_string(open.most)).append(" keys");
-  out.append(open.effect == config::Effect::Restart ? "; restart\n" : "\n");
-}
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  void open(const config::Open& open, const std::string& prefix) {
+    out_.append(prefix).append(open.name).append("\n    ").append(open.sentence);
+    out_.append("\n    text, at most ").append(std::to_string(open.most)).append(" keys");
+    out_.append(open.effect == config::Effect::Restart ? "; restart\n" : "\n");
+  }
+
+  std::map<const Schema*, std::string> names_;
+  std::string out_;
+};
 
 // Text of a value with its secrets, only ever compared.
 std::string comparable(const Row& row, const void* owner) {
@@ -233,10 +252,10 @@ std::string print_config(const Config& config) {
 }
 
 std::string describe_keys() {
-  std::string out;
   const Config defaults;
-  describe_all(config::root_schema(), "", &defaults, out);
-  return out;
+  Describer describer;
+  describer.section(config::root_schema(), "", &defaults);
+  return describer.take();
 }
 
 std::vector<std::string> restart_only_changes(const Config& before, const Config& after) {

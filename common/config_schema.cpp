@@ -42,6 +42,7 @@ bool kafka_secret(std::string_view key) {
 std::string kafka_problem(std::string_view key, std::string_view value) {
   if (!topic_problem(key).empty()) return "is not the name of a librdkafka property";
   if (value.find('\0') != std::string_view::npos) return "must not hold a zero byte";
+  if (key == "bootstrap.servers" && value.empty()) return "must name a broker as host:port";
   return {};
 }
 
@@ -167,6 +168,7 @@ const Schema& admin_schema() {
            .kind = Kind::Text,
            .sentence = "Address of health, metrics, status and reload; port 0 lets the kernel "
                        "choose.",
+           .low = 1,
            .effect = Effect::Restart,
            .rule = "host:port",
            .problem = listen_problem,

@@ -123,7 +123,9 @@ std::string ascii_lower(std::string_view text) {
 }
 
 bool ListenAddress::loopback() const noexcept {
-  return host.starts_with("127.") || host == "::1" || host == "localhost";
+  const auto numeric = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  const bool v4 = host.starts_with("127.") && std::all_of(host.begin(), host.end(), numeric);
+  return v4 || host == "::1" || host == "localhost";
 }
 
 std::optional<ListenAddress> parse_listen(std::string_view text) {

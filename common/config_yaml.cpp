@@ -165,7 +165,7 @@ std::string_view describe(YamlNode::Kind kind) noexcept {
     case YamlNode::Kind::List:
       return "a list";
     case YamlNode::Kind::Map:
-      return "a section";
+      return "a map";
   }
   return "";
 }

@@ -19,17 +19,25 @@ struct Element {
 inline constexpr std::array<Element, 12> kElements{{
     {"box", "documents", "box-v2"},
     {"dropbox", "documents", "dropbox"},
+    {"elements", "general", "elements"},
     {"github", "collaboration", "github"},
     {"hubspot", "marketing", "hubspot-v3"},
     {"meta", "social", "meta"},
-    {"msgraph", "documents", "msgraph"},
     {"shopify", "ecommerce", "shopify"},
     {"slack", "messaging", "slack"},
     {"standard", "general", "standard"},
     {"stripe", "payment", "stripe"},
-    {"twilio", "messaging", "twilio"},
+    {"svix", "general", "svix"},
     {"zendesk", "helpdesk", "zendesk"},
 }};
+
+// Schemes are named by the rows above; each has one.
+[[nodiscard]] constexpr bool is_scheme(std::string_view name) noexcept {
+  for (const Element& element : kElements) {
+    if (element.scheme == name) return true;
+  }
+  return false;
+}
 
 // Null for an element that is not built in.
 [[nodiscard]] constexpr const Element* find_element(std::string_view key) noexcept {
