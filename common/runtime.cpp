@@ -203,6 +203,7 @@ class Program {
 
 int run_service(int argc, char** argv, std::string_view program, const ServiceFactory& factory) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);  // until there is something to reload; its default is to end
   const std::string name{program};
   try {
     const Invocation invocation = parse_flags(argc, argv, name);

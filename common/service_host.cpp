@@ -99,6 +99,9 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   service_.mount(admin_);
   admin_.open(admin.listen.empty() ? options_.admin_default : admin.listen);
   reported_ = monotonic_now();
+  log::info("starting", {{"service", service_.name()},
+                         {"version", build_info().version},
+                         {"admin", admin_.address()}});
   service_.start(settings_);
   started_ = true;
   mark_reload(true);

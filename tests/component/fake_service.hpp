@@ -1,0 +1,60 @@
+// A service that does nothing but behave as told, for tests of what surrounds a service.
+//
+// Thread: control, except the members that any thread may call.  Bounds: none.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/runtime.hpp"
+
+namespace eventrelay::testing {
+
+// Thread: as Service.  Bounds: none.
+class FakeService : public Service {
+ public:
+  FakeService() { exporter_.show("ingest_"); }
+
+  std::string_view name() const noexcept override { return "ingest"; }
+  void start(std::shared_ptr<const Settings> settings) override {
+    if (!start_error.empty()) throw StartError(start_error);
+    settings_ = std::move(settings);
+  }
+  std::string listen() const override { return "127.0.0.1:1"; }
+  std::vector<std::string> not_ready() const override {
+    return ready ? std::vector<std::string>{} : std::vector<std::string>{"kafka \"unreachable\""};
+  }
+  void reload(std::shared_ptr<const Settings> settings) override {
+    ++reloads;
+    if (!reload_error.empty()) throw StartError(reload_error);
+    settings_ = std::move(settings);
+  }
+  void drain(std::function<void()> done) override {
+    if (on_drain) return on_drain(std::move(done));
+    done();
+  }
+  Duration drain_limit() const override { return limit; }
+  void stop() override {
+    if (on_stop) on_stop();
+  }
+  std::string status() const override { return R"({"service":"fake"})"; }
+  metrics::Exporter& exporter() noexcept override { return exporter_; }
+
+  std::string start_error;
+  std::string reload_error;
+  std::atomic<bool> ready{true};
+  std::atomic<int> reloads{0};
+  Duration limit = std::chrono::seconds{5};
+  std::function<void(std::function<void()>)> on_drain;
+  std::function<void()> on_stop;
+
+ protected:
+  std::shared_ptr<const Settings> settings_;
+  metrics::Exporter exporter_;
+};
+
+}  // namespace eventrelay::testing
