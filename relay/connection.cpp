@@ -109,7 +109,7 @@ bool Connection::acquire(TimePoint now) {
 void Connection::send(Exchange& exchange) {
   exchange_ = &exchange;
   state_ = State::Busy;
-  written_ = false;
+  written_ = told_written_ = false;
   if (tls_ != nullptr) return write_joined();
   unsent_ = exchange.parts;
   write();
@@ -154,6 +154,7 @@ void Connection::write_joined() {
 }
 
 void Connection::on_written() {
+  if (std::exchange(told_written_, true)) return;
   static_cast<void>(exchange_->delivery.on_written());
 }
 
@@ -177,11 +178,10 @@ void Connection::on_read(ErrorCode error, std::size_t bytes) {
   if (state_ == State::Idle) return close();
   Delivery& delivery = exchange_->delivery;
   if (!error) {
+    on_written();  // an endpoint may answer before it has read everything
     proceed(reader_.received(bytes, delivery, wall_now()));
-  } else if (error == asio::error::eof) {
-    proceed(reader_.ended(delivery));
   } else {
-    fail(TransportError::Reset);
+    proceed(error == asio::error::eof ? reader_.ended(delivery) : reader_.broken(delivery));
   }
   if (state_ != State::Closed && !reading_) arm_read();
 }

@@ -109,8 +109,9 @@ class Connection final {
   Socket socket_;
   std::unique_ptr<TlsStream> tls_;  // owns the socket once TLS begins
   State state_ = State::Resolving;
-  bool written_ = false;  // the request has left whole
-  bool reading_ = false;  // a read is armed
+  bool written_ = false;       // the request has left whole
+  bool told_written_ = false;  // the delivery knows, or has been told early
+  bool reading_ = false;       // a read is armed
   Exchange* exchange_ = nullptr;
   Exchange::Parts unsent_;
   std::string joined_;  // TLS: the request as one piece, so that it is one record

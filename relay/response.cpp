@@ -12,6 +12,12 @@ namespace eventrelay::relay {
 namespace http = boost::beast::http;
 using Action = Delivery::Action;
 
+namespace {
+// Beast up to 1.81 expects at least a whole last chunk once it has seen its first bytes, and so
+// much always follows (github.com/boostorg/beast, fixed in version 354).
+constexpr std::size_t kLastChunkMin = 5;
+}  // namespace
+
 ResponseParser::ResponseParser() {
   header_limit(ResponseReader::kBufferBytes);
   body_limit(boost::none);  // the delivery counts: over it the status stands, the connection ends
@@ -90,6 +96,7 @@ void ResponseReader::compact() {
 Action ResponseReader::parse(Delivery& delivery, WallTime now) {
   while (start_ < used_) {
     const bool in_head = !head_->is_header_done();
+    if (!in_head && head_->chunked() && used_ - start_ < kLastChunkMin) return Action::Read;
     boost::beast::error_code error;
     const std::size_t taken = head_->put({buffer_.get() + start_, used_ - start_}, error);
     start_ += taken;
@@ -125,10 +132,14 @@ Action ResponseReader::on_head(Delivery& delivery, WallTime now) {
 }
 
 Action ResponseReader::ended(Delivery& delivery) {
-  if (!head_->got_some()) return delivery.on_error(TransportError::Reset);
+  if (!head_->got_some()) return broken(delivery);
   boost::beast::error_code error;
   head_->put_eof(error);
-  return error ? delivery.on_error(TransportError::Reset) : delivery.on_complete(0);
+  return error ? broken(delivery) : delivery.on_complete(0);
+}
+
+Action ResponseReader::broken(Delivery& delivery) {
+  return delivery.on_error(touched_ ? TransportError::Protocol : TransportError::Reset);
 }
 
 }  // namespace eventrelay::relay

@@ -85,9 +85,9 @@ class ResponseReader {
   [[nodiscard]] Delivery::Action received(std::size_t bytes, Delivery& delivery, WallTime now);
   // The peer closed in order: the end of a body that has no length, else a broken answer.
   [[nodiscard]] Delivery::Action ended(Delivery& delivery);
-
-  // At least one byte of an answer has come.
-  [[nodiscard]] bool touched() const noexcept { return touched_; }
+  // The connection broke: Reset only if nothing of an answer has come, so that a kept connection
+  // is replaced only then.
+  [[nodiscard]] Delivery::Action broken(Delivery& delivery);
 
  private:
   [[nodiscard]] Delivery::Action parse(Delivery& delivery, WallTime now);
@@ -99,7 +99,7 @@ class ResponseReader {
   std::size_t used_ = 0;
   std::optional<ResponseParser> head_;
   std::size_t head_bytes_ = 0;  // of heads, interim ones included, that left the buffer
-  bool touched_ = false;
+  bool touched_ = false;        // at least one byte of an answer has come
 };
 
 }  // namespace eventrelay::relay

@@ -48,6 +48,7 @@ class RelayService final : public Service {
   std::vector<std::unique_ptr<ShardLoop>> loops_;
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
   std::vector<std::unique_ptr<Shard>> shards_;
+  int partitions_ = 1;
   std::atomic<unsigned> draining_{0};
   bool stopped_ = false;
 };
@@ -65,7 +66,7 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   check_subscriptions(*settings_);
   warn_of_private_addresses(config);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
-  static_cast<void>(kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create));
+  partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
 }
@@ -77,6 +78,7 @@ void RelayService::make_shards() {
   parts.resolver = resolver_.get();
   parts.budget = budget_;
   parts.shards = count;
+  parts.partitions = partitions_;
   parts.on_fatal = [this](std::string reason) {
     if (failed_) failed_(std::move(reason));
   };

@@ -34,6 +34,8 @@ kafka::ConsumerOptions consumer_options(const ShardLoop& loop, const ShardParts&
   options.group = config.relay.group;
   options.topic = kafka::topic_name(config.topics, "events");
   options.shard = loop.index();
+  options.shards = parts.shards;
+  options.partitions = parts.partitions;
   options.prefetch_bytes =
       std::max<std::size_t>(config.relay.memory_max / parts.shards / 2, 1U << 20);
   return options;

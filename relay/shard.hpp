@@ -38,6 +38,7 @@ struct ShardParts {
   Resolver* resolver = nullptr;
   VolatileBudget* budget = nullptr;  // may be null
   unsigned shards = 1;               // of the process: they share its memory bounds
+  int partitions = 1;                // of the topic
   std::function<void(std::string)> on_fatal;
 };
 
