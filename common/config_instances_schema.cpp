@@ -70,8 +70,8 @@ Row noting_signature(Row row) {
   return row;
 }
 
-const Schema& delivery_schema() {
-  static const Schema schema{{
+std::vector<Row> sending_rows() {
+  return {
       field<&DeliveryConfig::format>({.key = "format",
                                       .kind = Kind::Word,
                                       .sentence = "What the body looks like.",
@@ -107,6 +107,11 @@ const Schema& delivery_schema() {
                                        .sentence = "One attempt, from connect to the last byte.",
                                        .low = 100,
                                        .high = 5 * kMinute}),
+  };
+}
+
+std::vector<Row> target_rows() {
+  return {
       object<&DeliveryConfig::headers>({.key = "headers", .sentence = "Further headers."},
                                        headers_schema),
       field<&DeliveryConfig::allow_private_addresses>(
@@ -137,7 +142,15 @@ const Schema& delivery_schema() {
            .sentence = "Statuses that send an event to the dead-letter topic at once.",
            .low = 300,
            .high = 599}),
-  }};
+  };
+}
+
+const Schema& delivery_schema() {
+  static const Schema schema = [] {
+    Schema all{sending_rows()};
+    for (const Row& row : target_rows()) all.rows.push_back(row);
+    return all;
+  }();
   return schema;
 }
 

@@ -210,7 +210,7 @@ std::optional<Secret> Parser::secret(const YamlNode& node, PlainText plain, cons
 
 std::optional<Secret> Parser::secret_from(const YamlEntry& entry, const Path& path) {
   if (entry.key != "file" && entry.key != "env") {
-    finding(entry.mark, path, "must be a text, {file: path} or {env: NAME}");
+    finding(entry.mark, path, entry.key + ": must be a text, {file: path} or {env: NAME}");
     return std::nullopt;
   }
   const Text name = scalar(entry.value, Path(path, entry.key));
