@@ -17,8 +17,19 @@ constexpr std::chrono::seconds kRequestGrace{1};
 constexpr std::chrono::seconds kFlushTime{3};
 constexpr std::chrono::seconds kLastAnswers{2};
 
+// The longest body that any source may send.
+[[nodiscard]] std::size_t body_max(const Settings& settings) noexcept {
+  std::size_t longest = settings.config.ingest.body_max;
+  for (const auto& [element, source] : settings.registry.sources()) {
+    longest = std::max(longest, source.body_max.value_or(0));
+  }
+  return longest;
+}
+
+// Half of the memory for bodies, half for the producer, by shard; at least one longest body fits.
 [[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
-  return options.settings->config.ingest.memory_max / 2 / options.shards;
+  return std::max(options.settings->config.ingest.memory_max / 2 / options.shards,
+                  2 * body_max(*options.settings));
 }
 
 [[nodiscard]] AdmissionLimits admission_limits(const ShardOptions& options) noexcept {
@@ -32,11 +43,7 @@ constexpr std::chrono::seconds kLastAnswers{2};
 [[nodiscard]] kafka::ProducerLimits producer_limits(const ShardOptions& options) {
   kafka::ProducerLimits limits;
   limits.queue_bytes = share(options);
-  std::size_t body_max = options.settings->config.ingest.body_max;
-  for (const auto& [element, source] : options.settings->registry.sources()) {
-    body_max = std::max(body_max, source.body_max.value_or(0));
-  }
-  limits.record_bytes_max = body_max + (64U << 10U);
+  limits.record_bytes_max = body_max(*options.settings) + (64U << 10U);
   return limits;
 }
 

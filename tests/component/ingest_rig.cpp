@@ -1,0 +1,97 @@
+#include "tests/component/ingest_rig.hpp"
+
+#include <sys/resource.h>
+
+#include <stdexcept>
+
+#include "common/config_load.hpp"
+#include "common/http/server_tls.hpp"
+#include "common/kafka/topic_reader.hpp"
+#include "tests/component/self_signed.hpp"
+
+namespace eventrelay::ingest::test {
+
+namespace {
+
+constexpr std::string_view kTopic = "eventrelay.events";
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Rig::Rig(RigOptions options)
+    : options_(std::move(options)), slab_(exporter_.add_slab()), loop_(0, slab_) {
+  raise_descriptor_limit();
+  cluster_.create_topic(std::string(kTopic), 3);
+  ShardOptions shard{.settings = settings(options_.primary_key),
+                     .tls = nullptr,
+                     .shards = 1,
+                     .connections_max = options_.connections_max,
+                     .limits = options_.limits,
+                     .budget = nullptr};
+  if (options_.wire == Wire::Tls) shard.tls = make_server_tls(self_signed());
+  shard_ = std::make_unique<Shard>(loop_, shard);
+  shard_->listen({Tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
+  port_ = shard_->endpoints().front().port();
+  loop_.start();
+  loop_.post([this] { shard_->start(); });
+  if (!eventually([this] { return shard_->ready(); })) throw std::runtime_error("never ready");
+}
+
+Rig::~Rig() {
+  loop_.stop();
+  loop_.join();
+}
+
+std::shared_ptr<const Settings> Rig::settings(const std::string& primary_key) const {
+  ConfigInput input;
+  input.text = "version: 1\nkafka:\n  bootstrap.servers: " + cluster_.bootstrap_servers() + "\n" +
+               options_.kafka + "ingest:\n  listen: 127.0.0.1:0\n" + options_.ingest +
+               "sources:\n  box:\n    keys: [" + primary_key +
+               ", secondary-key]\n"
+               "instances:\n"
+               "  - id: 427236\n    name: docs\n    element: box\n    configuration:\n"
+               "      event.notification.enabled: true\n"
+               "      event.notification.callback.url: https://mycoolapp.com/events\n"
+               "  - id: 7\n    name: off\n    element: box\n    configuration:\n"
+               "      event.notification.enabled: false\n"
+               "      event.notification.callback.url: https://mycoolapp.com/events\n";
+  return load_settings(input);
+}
+
+void Rig::reload(const std::string& primary_key) {
+  auto receiver = std::make_shared<Receiver>(settings(primary_key));
+  loop_.call([&] { shard_->reload(std::move(receiver), nullptr); });
+}
+
+void Rig::begin_drain(Duration delay, std::function<void()> done) {
+  loop_.post([this, delay, done = std::move(done)] { shard_->drain(delay, done); });
+}
+
+std::vector<StoredRecord> Rig::records(std::size_t count) {
+  KafkaConfig config;
+  config.properties["bootstrap.servers"] = cluster_.bootstrap_servers();
+  kafka::TopicReader reader(config, std::string(kTopic), kafka::From::Beginning);
+  std::vector<StoredRecord> records;
+  const TimePoint end = monotonic_now() + kPatience;
+  while (records.size() < count && monotonic_now() < end) {
+    const auto message = reader.next(std::chrono::milliseconds{200});
+    if (!message) continue;
+    const auto event = message->event();
+    if (!event) throw std::runtime_error("a record that cannot be read");
+    records.push_back({.key = std::string(message->key()),
+                       .value = std::string(message->value()),
+                       .id = std::string(event->id),
+                       .provider_id = std::string(event->provider_id),
+                       .element = std::string(event->element),
+                       .content_type = std::string(event->content_type)});
+  }
+  return records;
+}
+
+}  // namespace eventrelay::ingest::test
