@@ -46,9 +46,8 @@ const char* commit_failure(rd_kafka_event_t* event) {
   return error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
 }
 
-bool ends_the_member(rd_kafka_resp_err_t error) noexcept {
-  return error == RD_KAFKA_RESP_ERR__FATAL ||
-         error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+bool not_allowed(rd_kafka_resp_err_t error) noexcept {
+  return error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
          error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 }
 
@@ -276,12 +275,10 @@ void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
   if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
   slab_.kafka_consumer_errors_total.add();
   std::array<char, 512> why{};
-  std::string_view text = rd_kafka_event_error_string(event);
-  if (code == RD_KAFKA_RESP_ERR__FATAL) {
-    rd_kafka_fatal_error(handle_->client(), why.data(), why.size());
-    text = why.data();
-  }
-  if (ends_the_member(code)) {
+  const bool fatal =
+      rd_kafka_fatal_error(handle_->client(), why.data(), why.size()) != RD_KAFKA_RESP_ERR_NO_ERROR;
+  const std::string_view text = fatal ? why.data() : rd_kafka_event_error_string(event);
+  if (fatal || not_allowed(code)) {
     log::error("kafka consumer cannot go on", {{"error", rd_kafka_err2name(code)}, {"text", text}});
     handler_.on_fatal(text);
     return;
@@ -317,7 +314,7 @@ void ConsumerClient::Impl::check_order(OwnedPartition& one, const rd_kafka_messa
   if (one.done < 0) one.done = message.offset;
   if (one.expected < 0) return;
   slab_.kafka_consumer_errors_total.add();
-  log::error("kafka offsets jump, records are missing",
+  log::error("kafka offsets jump, records are missing or repeated",
              {{"partition", one.partition}, {"expected", one.expected}, {"found", message.offset}});
 }
 

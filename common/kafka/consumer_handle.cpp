@@ -57,7 +57,9 @@ ConsumerHandle::~ConsumerHandle() {
   end_lookup();
   closing_.reset();
   events_.reset();
-  // A close that did not end in time must not begin again here.
+  // A rebalance nobody answered would hold the end up; and a close that did not end in time must
+  // not begin again here.
+  rd_kafka_assign(client_.get(), nullptr);
   rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 

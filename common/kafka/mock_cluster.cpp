@@ -16,7 +16,6 @@ struct MockCluster::State {
 
   ClientPtr client;  // only the cluster's host; never connects
   ClusterPtr cluster;
-  int brokers = 0;
 };
 
 MockCluster::MockCluster(int brokers) : state_(std::make_unique<State>()) {
@@ -24,7 +23,6 @@ MockCluster::MockCluster(int brokers) : state_(std::make_unique<State>()) {
   rd_kafka_conf_set_log_cb(conf.get(), nullptr);
   state_->client = make_client(std::move(conf), Role::Admin);
   state_->cluster.reset(rd_kafka_mock_cluster_new(state_->client.get(), brokers));
-  state_->brokers = brokers;
   if (!state_->cluster) throw StartError("embedded kafka: cannot listen on 127.0.0.1");
 }
 
@@ -35,8 +33,7 @@ std::string MockCluster::bootstrap_servers() const {
 }
 
 void MockCluster::create_topic(const std::string& name, int partitions) {
-  const auto error =
-      rd_kafka_mock_topic_create(state_->cluster.get(), name.c_str(), partitions, state_->brokers);
+  const auto error = rd_kafka_mock_topic_create(state_->cluster.get(), name.c_str(), partitions, 1);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     throw StartError("embedded kafka: topic \"" + name + "\": " + rd_kafka_err2str(error));
   }
@@ -47,10 +44,12 @@ void MockCluster::fail_requests(std::int16_t api, int error, std::size_t count) 
   rd_kafka_mock_push_request_errors_array(state_->cluster.get(), api, errors.size(), errors.data());
 }
 
-void MockCluster::set_round_trip(std::chrono::milliseconds delay) {
-  for (int broker = 1; broker <= state_->brokers; ++broker) {
-    rd_kafka_mock_broker_set_rtt(state_->cluster.get(), broker, static_cast<int>(delay.count()));
-  }
+void MockCluster::set_round_trip(int broker, std::chrono::milliseconds delay) {
+  rd_kafka_mock_broker_set_rtt(state_->cluster.get(), broker, static_cast<int>(delay.count()));
+}
+
+void MockCluster::set_leader(const std::string& topic, int partition, int broker) {
+  rd_kafka_mock_partition_set_leader(state_->cluster.get(), topic.c_str(), partition, broker);
 }
 
 void MockCluster::set_down(int broker) {

@@ -34,8 +34,9 @@ class MockCluster {
   // The next `count` requests of this Kafka API (0 produce, 1 fetch, 8 commit, ...) fail with
   // `error`, a Kafka error code, before they take effect.
   void fail_requests(std::int16_t api, int error, std::size_t count);
-  // Every answer of all brokers is late by this much.
-  void set_round_trip(std::chrono::milliseconds delay);
+  // Every answer of this broker, counted from 1, is late by this much.
+  void set_round_trip(int broker, std::chrono::milliseconds delay);
+  void set_leader(const std::string& topic, int partition, int broker);
   void set_down(int broker);
   void set_up(int broker);
 

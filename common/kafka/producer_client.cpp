@@ -113,14 +113,14 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
     timer_.expires_after(drained_ ? kDrainTick : kTick);
     timer_.async_wait([self = shared_from_this()](ErrorCode) {
       if (self->stopped_) return;
-      self->tick();
+      self->serve();
       self->wait_tick();
     });
   }
-  void tick();
   void serve();
   void on_reports(rd_kafka_event_t* event);
   void on_error(rd_kafka_event_t* event);
+  void on_fatal();
   [[nodiscard]] Queued refused(rd_kafka_resp_err_t code);
   void fail_all();
   void rebuild();
@@ -226,22 +226,30 @@ void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
     auto* slot = static_cast<PendingRecords::Slot*>(message->_private);
     const std::uint64_t token = slot->token;
     pending_.remove(slot);
-    sink_.on_stored(token, stored_from(*message));
+    const Stored stored = stored_from(*message);
+    // Reports of a failed handle come before its error.
+    if (stored == Stored::Fatal && !fatal_) on_fatal();
+    sink_.on_stored(token, stored);
   }
 }
 
 void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {
-  const auto code = rd_kafka_event_error(event);
-  if (code != RD_KAFKA_RESP_ERR__FATAL) {
-    log::warn("kafka producer",
-              {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
+  // A fatal event carries its cause as the code, so the handle itself is asked.
+  if (rd_kafka_fatal_error(handle_->client(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (!fatal_) on_fatal();
     return;
   }
+  log::warn("kafka producer", {{"error", rd_kafka_err2name(rd_kafka_event_error(event))},
+                               {"text", rd_kafka_event_error_string(event)}});
+}
+
+void ProducerClient::Impl::on_fatal() {
+  fatal_ = true;
+  ready_.store(false);
   std::array<char, 512> why{};
   const auto cause = rd_kafka_fatal_error(handle_->client(), why.data(), why.size());
   log::error("kafka producer failed, building a new one",
              {{"error", rd_kafka_err2name(cause)}, {"text", why.data()}});
-  fatal_ = true;
 }
 
 void ProducerClient::Impl::let_go() {
@@ -280,15 +288,11 @@ void ProducerClient::Impl::rebuild() {
   slab_.kafka_producer_rebuilds_total.add();
 }
 
-void ProducerClient::Impl::tick() {
-  if (drained_ && handle_) (void)rd_kafka_flush(handle_->client(), 0);  // ends the linger
-  serve();
-}
-
 void ProducerClient::Impl::drain(TimePoint deadline, std::function<void()> done) {
   EVENTRELAY_ASSERT(!drained_);
   drained_ = std::move(done);
   drain_deadline_ = deadline;
+  if (handle_ && pending_.count() > 0) handle_->begin_flush();
   timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
 }
 

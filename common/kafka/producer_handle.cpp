@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kMetadataTimeout{1000};
 constexpr std::chrono::milliseconds kMetadataPause{100};
+constexpr std::chrono::milliseconds kFlushSlice{100};
 constexpr std::int32_t kWakeNumber = -1;
 
 Defaults limits_of(const ProducerLimits& limits) {
@@ -64,6 +65,7 @@ ProducerHandle::~ProducerHandle() {
     ending_changed_.notify_all();
   }
   if (primer_.joinable()) primer_.join();
+  if (flusher_.joinable()) flusher_.join();
   topics_.clear();
   reports_.reset();
 }
@@ -105,6 +107,17 @@ void ProducerHandle::prime() {
   primed_.store(true, std::memory_order_release);
   // Under the lock: detach() must not return while the descriptor is being written.
   if (wake_descriptor_ >= 0) (void)!::write(wake_descriptor_, &kWakeNumber, sizeof kWakeNumber);
+}
+
+void ProducerHandle::begin_flush() {
+  if (flusher_.joinable()) return;
+  flusher_ = std::thread{[this] {
+    const int slice = static_cast<int>(kFlushSlice.count());
+    while (rd_kafka_flush(client_.get(), slice) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+      const std::lock_guard lock{mutex_};
+      if (ending_) return;
+    }
+  }};
 }
 
 EventPtr ProducerHandle::poll() const noexcept {

@@ -5,7 +5,7 @@
 //          so a short-lived thread asks for them before the producer counts as ready.
 // Owner:   ProducerClient, then retire().
 // Thread:  shard thread; primed() any. The destructor may block: retire() runs it.
-// Bounds:  one thread while a topic is unknown.
+// Bounds:  one thread while a topic is unknown, one while it is flushed.
 // Errors:  StartError from the constructor and from open_topic().
 #pragma once
 
@@ -33,6 +33,8 @@ class ProducerHandle {
   void open_topic(const std::string& name);
   // True if the partitions of every topic are known.
   [[nodiscard]] bool primed() const noexcept { return primed_.load(std::memory_order_acquire); }
+  // Sends what lingers without waiting for more; in a thread, because the library's flush waits.
+  void begin_flush();
   // No number is written to the descriptor any more.
   void detach();
 
@@ -56,6 +58,7 @@ class ProducerHandle {
   bool ending_ = false;
   std::atomic<bool> primed_{true};
   std::thread primer_;
+  std::thread flusher_;
 };
 
 }  // namespace eventrelay::kafka
