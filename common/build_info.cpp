@@ -6,7 +6,7 @@
 #include "common/json_text.hpp"
 #include "common/json_version.hpp"
 #include "common/kafka/version.hpp"
-#include "eventrelay_commit.hpp"  // written by CMake
+#include "eventrelay_commit.h"  // written by CMake
 
 namespace eventrelay {
 

@@ -9,7 +9,7 @@
 
 #include "common/assert.hpp"
 #include "common/build_info.hpp"
-#include "common/process_metrics.hpp"
+#include "common/metrics_process.hpp"
 
 namespace eventrelay::metrics {
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
 #include <list>
@@ -54,6 +55,7 @@ class AdminServerTest : public ::testing::Test {
   void TearDown() override {
     if (!thread_.joinable()) return;
     on_loop([this] { server_->close(); });
+    work_.reset();
     thread_.join();
   }
 
@@ -67,6 +69,7 @@ class AdminServerTest : public ::testing::Test {
   }
 
   asio::io_context loop_{1};
+  asio::executor_work_guard<Executor> work_{loop_.get_executor()};
   std::optional<AdminServer> server_;
   std::string address_;
   std::thread thread_;

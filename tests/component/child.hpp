@@ -7,10 +7,10 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -67,27 +67,25 @@ class Child {
   int wait() {
     while (fill()) {
     }
-    int status = 0;
-    const auto limit = std::chrono::steady_clock::now() + kLimit;
-    while (::waitpid(pid_, &status, WNOHANG) == 0) {
-      if (std::chrono::steady_clock::now() > limit) {
-        ADD_FAILURE() << "does not end: " << text_;
-        return -1;
-      }
-      ::usleep(1000);
+    pollfd ended{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
+    const bool in_time = ::poll(&ended, 1, limit_ms()) == 1;
+    ::close(ended.fd);
+    if (!in_time) {
+      ADD_FAILURE() << "does not end: " << text_;
+      return -1;
     }
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
  private:
-  static constexpr std::chrono::seconds kLimit{20};
+  static constexpr int limit_ms() noexcept { return 20'000; }
 
   bool fill() {
     pollfd ready{out_, POLLIN, 0};
-    if (::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds{kLimit}.count())) <= 0) {
-      return false;
-    }
+    if (::poll(&ready, 1, limit_ms()) <= 0) return false;
     char bytes[4096];
     const ssize_t got = ::read(out_, bytes, sizeof bytes);
     if (got <= 0) return false;

@@ -1,4 +1,4 @@
-#include "common/process_metrics.hpp"
+#include "common/metrics_process.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
