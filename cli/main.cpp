@@ -42,8 +42,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "eventrelay " EVENTRELAY_VERSION);
   app.require_subcommand(1);
   app.failure_message([](const CLI::App* parsed, const CLI::Error& error) {
-    return "eventrelay: " + std::string(error.what()) + "; try `" + parsed->get_name() +
-           " --help`\n";
+    std::string command = parsed->get_name();
+    for (const CLI::App* at = parsed; !at->get_subcommands().empty();) {
+      at = at->get_subcommands().back();
+      command += " " + at->get_name();
+    }
+    return "eventrelay: " + std::string(error.what()) + "; try `" + command + " --help`\n";
   });
   Run run;
   add_dev(app, run);
