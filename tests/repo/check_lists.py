@@ -40,7 +40,7 @@ def stems(tree: Tree, folder: str) -> list[str]:
         if stem not in order:
             before = next((s for s in reversed(sources[:index]) if s in order), None)
             order.insert(order.index(before) + 1 if before else 0, stem)
-    return order
+    return sorted(order, key=lambda stem: stem != "main")
 
 
 @check
