@@ -5,8 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+
+from support.wait import until
+
+_LEADERLESS = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 @dataclass
@@ -34,6 +42,20 @@ def _consumer(bootstrap: str, group: str = "checker") -> Consumer:
     )
 
 
+def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Start and end; a partition that was just made has no leader for a moment."""
+
+    def ask() -> tuple[int, int] | None:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() not in _LEADERLESS:
+                raise
+            return None
+
+    return until(ask, 20, f"{topic}/{partition} has a leader")
+
+
 def topics(bootstrap: str, prefix: str = "") -> dict[str, int]:
     """Topics and their partition counts."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
@@ -49,7 +71,7 @@ def read_topic(bootstrap: str, topic: str, seconds: float = 60.0) -> list[Record
         assert meta.partitions, f"no topic {topic}"
         ends = {}
         for partition in meta.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            low, high = _watermarks(consumer, topic, partition)
             if high > low:
                 ends[partition] = high
         records: list[Record] = []
@@ -83,10 +105,7 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
     consumer = _consumer(bootstrap)
     try:
         meta = consumer.list_topics(topic, timeout=10).topics[topic]
-        return {
-            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
-            for p in meta.partitions
-        }
+        return {p: _watermarks(consumer, topic, p)[1] for p in meta.partitions}
     finally:
         consumer.close()
 
