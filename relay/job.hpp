@@ -96,7 +96,7 @@ struct LaneConfig {
   std::uint32_t concurrency = 16;  // attempts in flight at once
   std::uint32_t rate = 0;          // attempts per second, 0 = no limit
   std::uint32_t jobs_max = 1000;   // unfinished jobs; larger: a slow subscriber holds more memory
-  BreakerConfig breaker;
+  BreakerConfig breaker{};
 };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,

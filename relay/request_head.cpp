@@ -6,13 +6,13 @@
 #include <stdexcept>
 
 #include "common/assert.hpp"
+#include "common/trace_context.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
-constexpr std::string_view kLowerHexDigits = "0123456789abcdef";
 
 constexpr std::array<bool, 256> token_bytes() {
   std::array<bool, 256> token{};
@@ -68,29 +68,11 @@ bool is_reserved(std::string_view name) noexcept {
          std::any_of(kReservedPrefixes.begin(), kReservedPrefixes.end(), under);
 }
 
-void append_hex(std::uint64_t number, std::string& out) {
-  for (unsigned shift = 64; shift != 0; shift -= 4) {
-    out.push_back(kLowerHexDigits[number >> (shift - 4) & 15U]);
+template <std::size_t N>
+void put_bytes(std::uint64_t number, std::array<std::uint8_t, N>& out, std::size_t at) noexcept {
+  for (unsigned shift = 64; shift != 0; shift -= 8) {
+    out[at++] = static_cast<std::uint8_t>(number >> (shift - 8) & 0xFFU);
   }
-}
-
-bool is_lower_hex(std::string_view text) noexcept {
-  return text.find_first_not_of(kLowerHexDigits) == std::string_view::npos;
-}
-bool is_zero(std::string_view text) noexcept {
-  return text.find_first_not_of('0') == std::string_view::npos;
-}
-
-// 00-<32 hex>-<16 hex>-<2 hex>, neither id all zero; a later version may have more behind it.
-bool is_traceparent(std::string_view text) noexcept {
-  if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return false;
-  const std::string_view version = text.substr(0, 2);
-  if (!is_lower_hex(version) || version == "ff") return false;
-  if (text.size() > 55 && (version == "00" || text[55] != '-')) return false;
-  const std::string_view trace = text.substr(3, 32);
-  const std::string_view span = text.substr(36, 16);
-  return is_lower_hex(trace) && is_lower_hex(span) && is_lower_hex(text.substr(53, 2)) &&
-         !is_zero(trace) && !is_zero(span);
 }
 
 }  // namespace
@@ -157,22 +139,16 @@ void append_event_field(std::string_view name, std::string_view value, std::stri
 }
 
 void append_trace(const Event& event, const TraceSeed& seed, std::string& head) {
-  const bool child = is_traceparent(event.traceparent);
-  head.append("traceparent: 00-");
-  if (child) {
-    head.append(event.traceparent.substr(3, 32));
-  } else {
-    append_hex(seed.trace_high, head);
-    append_hex(seed.trace_low | 1U, head);  // an id of zeros is none
-  }
-  head.push_back('-');
-  append_hex(seed.span | 1U, head);
-  head.push_back('-');
-  head.append(child ? event.traceparent.substr(53, 2) : std::string_view{"00"});
-  head.append("\r\n");
+  eventrelay::TraceSeed bytes;
+  put_bytes(seed.trace_high, bytes.trace, 0);
+  put_bytes(seed.trace_low, bytes.trace, 8);
+  put_bytes(seed.span, bytes.span, 0);
+  const std::optional<TraceContext> parent = parse_traceparent(event.traceparent);
+  const TraceparentText text(parent ? child_of(*parent, bytes.span) : start_trace(bytes));
+  append_field("traceparent", text.view(), head);
   // Cut or encoded it would say something else, so it goes as it came or not at all.
-  const bool clean = event.tracestate.size() <= kEventValueMax && is_field_value(event.tracestate);
-  if (child && clean) append_field("tracestate", event.tracestate, head);
+  const bool clean = is_field_value(event.tracestate) && is_tracestate(event.tracestate);
+  if (parent && clean) append_field("tracestate", event.tracestate, head);
 }
 
 RequestHead::RequestHead(const CallbackUrl& url,

@@ -1,0 +1,370 @@
+#include "relay/scheduler.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+
+namespace eventrelay::relay {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr Step kDone{Step::Kind::Done, {}};
+constexpr Step kDead{Step::Kind::Dead, {}};
+
+TimePoint at(double second) {
+  return TimePoint{std::chrono::duration_cast<Duration>(std::chrono::duration<double>(second))};
+}
+Step again_at(double second) {
+  return Step{Step::Kind::Retry, at(second)};
+}
+
+// A scheduler and the events it holds, in a few words.
+class SchedulerTest : public ::testing::Test {
+ protected:
+  Lane& lane(const LaneConfig& config = {}) { return scheduler.add_lane(config); }
+
+  HeldEvent& event(std::string_view object = "o", std::int32_t partition = 0) {
+    HeldEvent& held = events_.emplace_back();
+    held.event.object_id = object;
+    held.partition = Partition{partition};
+    held.offset = Offset{static_cast<std::int64_t>(events_.size())};
+    held.bytes = 100;
+    return held;
+  }
+
+  Admitted admit(HeldEvent& held, std::vector<Lane*> lanes) { return scheduler.admit(held, lanes); }
+  // Admits `count` events to the lane.
+  void fill(Lane& target, int count) {
+    for (int i = 0; i < count; ++i) ASSERT_EQ(admit(event(), {&target}), Admitted::Yes);
+  }
+  // Takes all jobs that may go now.
+  std::vector<Job*> take(double second = 0) {
+    std::vector<Job*> jobs;
+    while (Job* job = scheduler.next(at(second))) jobs.push_back(job);
+    return jobs;
+  }
+
+  Scheduler scheduler{SchedulerBounds{}};
+
+ private:
+  std::deque<HeldEvent> events_;
+};
+
+TEST_F(SchedulerTest, SendsInTheOrderOfTheLog) {
+  Lane& a = lane();
+  HeldEvent& first = event();
+  HeldEvent& second = event();
+  ASSERT_EQ(admit(first, {&a}), Admitted::Yes);
+  ASSERT_EQ(admit(second, {&a}), Admitted::Yes);
+  EXPECT_EQ(scheduler.next(at(0))->held, &first);
+  EXPECT_EQ(scheduler.next(at(0))->held, &second);
+  EXPECT_EQ(scheduler.next(at(0)), nullptr);
+}
+
+TEST_F(SchedulerTest, FinishesAnEventWithItsLastJob) {
+  Lane& a = lane();
+  Lane& b = lane();
+  HeldEvent& held = event();
+  ASSERT_EQ(admit(held, {&a, &b}), Admitted::Yes);
+  EXPECT_EQ(scheduler.held_bytes(), 100U);
+  const std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(scheduler.finish(*jobs[0], kDone, at(0)).held, nullptr);
+  const Finished last = scheduler.finish(*jobs[1], kDead, at(0));
+  EXPECT_EQ(last.held, &held);
+  EXPECT_TRUE(last.done);
+  EXPECT_EQ(scheduler.held_bytes(), 0U);
+  EXPECT_EQ(scheduler.jobs(), 0U);
+}
+
+TEST_F(SchedulerTest, KeepsEachLaneWithinItsConcurrencyAtLimit) {
+  Lane& a = lane({.concurrency = 2});
+  fill(a, 5);
+  std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 2U);
+  scheduler.finish(*jobs[0], kDone, at(0));
+  EXPECT_EQ(take().size(), 1U);
+}
+
+TEST_F(SchedulerTest, KeepsTheShardWithinItsAttemptsAtLimit) {
+  Scheduler small({.in_flight_max = 3});
+  Lane& a = small.add_lane({});
+  std::deque<HeldEvent> held(5);
+  std::vector<Lane*> lanes{&a};
+  for (HeldEvent& one : held) ASSERT_EQ(small.admit(one, lanes), Admitted::Yes);
+  std::vector<Job*> jobs;
+  while (Job* job = small.next(at(0))) jobs.push_back(job);
+  ASSERT_EQ(jobs.size(), 3U);
+  small.finish(*jobs[1], kDone, at(0));
+  EXPECT_NE(small.next(at(0)), nullptr);
+  EXPECT_EQ(small.next(at(0)), nullptr);
+}
+
+TEST_F(SchedulerTest, GivesEachReadyLaneOneTurn) {
+  Lane& busy = lane({.concurrency = 100});
+  Lane& quiet = lane({.concurrency = 100});
+  fill(busy, 50);
+  fill(quiet, 3);
+  std::vector<const Lane*> order;
+  for (int i = 0; i < 6; ++i) order.push_back(scheduler.next(at(0))->lane);
+  EXPECT_EQ(order, (std::vector<const Lane*>{&busy, &quiet, &busy, &quiet, &busy, &quiet}));
+}
+
+TEST_F(SchedulerTest, RefusesAnEventWholeWhenOneLaneIsFullAtLimit) {
+  Lane& full = lane({.jobs_max = 2});
+  Lane& open = lane();
+  fill(full, 2);
+  HeldEvent& held = event();
+  EXPECT_EQ(admit(held, {&open, &full}), Admitted::Full);
+  EXPECT_EQ(held.jobs, 0U);
+  EXPECT_EQ(scheduler.jobs(), 2U);
+  EXPECT_FALSE(scheduler.take_room());
+  scheduler.finish(*scheduler.next(at(0)), kDone, at(0));
+  EXPECT_TRUE(scheduler.take_room());
+  EXPECT_FALSE(scheduler.take_room());
+  EXPECT_EQ(admit(held, {&open, &full}), Admitted::Yes);
+}
+
+TEST_F(SchedulerTest, RefusesWhatIsOverItsBytesAtLimit) {
+  Scheduler small({.bytes_max = 250});
+  std::vector<Lane*> lanes{&small.add_lane({})};
+  HeldEvent& first = event();
+  HeldEvent& second = event();
+  HeldEvent& third = event();
+  ASSERT_EQ(small.admit(first, lanes), Admitted::Yes);
+  ASSERT_EQ(small.admit(second, lanes), Admitted::Yes);
+  EXPECT_EQ(small.admit(third, lanes), Admitted::Full);
+  small.finish(*small.next(at(0)), kDone, at(0));
+  EXPECT_TRUE(small.take_room());
+  EXPECT_EQ(small.admit(third, lanes), Admitted::Yes);
+}
+
+TEST_F(SchedulerTest, TakesAnEventLargerThanAllItsBytesAlone) {
+  Scheduler small({.bytes_max = 50});
+  std::vector<Lane*> lanes{&small.add_lane({})};
+  EXPECT_EQ(small.admit(event(), lanes), Admitted::Yes);
+  EXPECT_EQ(small.admit(event(), lanes), Admitted::Full);
+}
+
+TEST_F(SchedulerTest, RetriesWhenDueAndHoldsTheEventMeanwhile) {
+  Lane& a = lane();
+  fill(a, 1);
+  Job* job = scheduler.next(at(0));
+  EXPECT_EQ(scheduler.finish(*job, again_at(5), at(1)).held, nullptr);
+  EXPECT_EQ(scheduler.next(at(4.9)), nullptr);
+  EXPECT_EQ(scheduler.next_due(), at(5));
+  ASSERT_EQ(scheduler.next(at(5)), job);
+  EXPECT_EQ(job->attempts_made, 1U);
+  EXPECT_EQ(job->first_failure, at(1));
+  EXPECT_EQ(scheduler.next_due(), std::nullopt);
+  EXPECT_TRUE(scheduler.finish(*job, kDone, at(5)).done);
+}
+
+TEST_F(SchedulerTest, LetsOtherEventsPassOneThatWaits) {
+  Lane& a = lane({.concurrency = 1});
+  fill(a, 2);
+  Job* failing = scheduler.next(at(0));
+  scheduler.finish(*failing, again_at(5), at(0));
+  Job* other = scheduler.next(at(0));
+  ASSERT_NE(other, nullptr);
+  EXPECT_NE(other, failing);
+}
+
+TEST_F(SchedulerTest, HoldsLaterEventsOfAnObjectBehindTheFailingOne) {
+  Lane& a = lane({.ordering = Ordering::Object});
+  HeldEvent& first = event("x");
+  HeldEvent& later = event("x");
+  HeldEvent& other = event("y");
+  for (HeldEvent* held : {&first, &later, &other}) ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
+  std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 2U);
+  EXPECT_EQ(jobs[0]->held, &first);
+  EXPECT_EQ(jobs[1]->held, &other);
+  scheduler.finish(*jobs[0], again_at(5), at(0));
+  EXPECT_EQ(take().size(), 0U);
+  jobs = take(5);
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0]->held, &first);
+  scheduler.finish(*jobs[0], kDone, at(5));
+  jobs = take(5);
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0]->held, &later);
+}
+
+TEST_F(SchedulerTest, SendsOneEventOfAnInstanceAtATime) {
+  Lane& a = lane({.ordering = Ordering::Instance});
+  for (const std::string_view object : {"x", "y", "z"}) {
+    ASSERT_EQ(admit(event(object), {&a}), Admitted::Yes);
+  }
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<Job*> jobs = take();
+    ASSERT_EQ(jobs.size(), 1U);
+    scheduler.finish(*jobs[0], kDone, at(0));
+  }
+  EXPECT_EQ(scheduler.jobs(), 0U);
+}
+
+TEST_F(SchedulerTest, AsksADeadEndpointOncePerCoolDown) {
+  Lane& a = lane({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
+  Lane& healthy = lane();
+  fill(a, 20);
+  for (Job* job : take()) scheduler.finish(*job, again_at(100), at(0));
+  EXPECT_EQ(scheduler.circuits_open(), 1U);
+  EXPECT_EQ(take(0.5).size(), 0U);
+  EXPECT_EQ(scheduler.next_due(), at(1));
+  std::vector<Job*> probe = take(1);
+  ASSERT_EQ(probe.size(), 1U);
+  EXPECT_TRUE(probe[0]->probe);
+  fill(healthy, 1);
+  EXPECT_EQ(take(1).size(), 1U);
+  scheduler.finish(*probe[0], again_at(100), at(1));
+  EXPECT_EQ(take(2.9).size(), 0U);
+  probe = take(3);
+  ASSERT_EQ(probe.size(), 1U);
+  scheduler.finish(*probe[0], kDone, at(3));
+  EXPECT_EQ(scheduler.circuits_open(), 0U);
+  EXPECT_EQ(take(3).size(), 4U);
+}
+
+TEST_F(SchedulerTest, IgnoresLateAnswersWhileAProbeIsOut) {
+  Lane& a = lane({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
+  fill(a, 10);
+  const std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 4U);
+  for (int i = 0; i < 3; ++i)
+    scheduler.finish(*jobs[static_cast<std::size_t>(i)], again_at(100), at(0));
+  const std::vector<Job*> probe = take(1);
+  ASSERT_EQ(probe.size(), 1U);
+  scheduler.finish(*jobs[3], kDone, at(1));
+  EXPECT_EQ(scheduler.circuits_open(), 1U);
+  EXPECT_EQ(take(1).size(), 0U);
+  scheduler.finish(*probe[0], kDone, at(1));
+  EXPECT_EQ(scheduler.circuits_open(), 0U);
+}
+
+TEST_F(SchedulerTest, ProbesAgainWhenAProbeWasGivenUp) {
+  Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
+  fill(a, 1);
+  scheduler.finish(*scheduler.next(at(0)), again_at(0), at(0));
+  fill(a, 1);
+  Job* probe = scheduler.next(at(1));
+  ASSERT_NE(probe, nullptr);
+  const Finished given_up = scheduler.abandon(*probe, at(1));
+  EXPECT_NE(given_up.held, nullptr);
+  EXPECT_FALSE(given_up.done);
+  EXPECT_NE(scheduler.next(at(1)), nullptr);
+}
+
+TEST_F(SchedulerTest, KeepsTheRateOfALane) {
+  Lane& a = lane({.concurrency = 1000, .rate = 100});
+  fill(a, 500);
+  std::size_t sent = 0;
+  double now = 0;
+  while (now < 2) {
+    sent += take(now).size();
+    ASSERT_TRUE(scheduler.next_due().has_value());
+    const TimePoint due = *scheduler.next_due();
+    ASSERT_GT(due, at(now));
+    now = std::chrono::duration<double>(due.time_since_epoch()).count() + 1e-9;
+  }
+  EXPECT_GE(sent, 200U);
+  EXPECT_LE(sent, 211U);  // two seconds and the tenth that may go at once
+}
+
+TEST_F(SchedulerTest, DropsWhatWaitsForARevokedPartition) {
+  Lane& a = lane({.ordering = Ordering::Object, .concurrency = 1});
+  HeldEvent& flying = event("x", 1);
+  HeldEvent& chained = event("x", 1);
+  HeldEvent& queued = event("y", 1);
+  HeldEvent& other = event("z", 2);
+  for (HeldEvent* held : {&flying, &chained, &queued, &other}) {
+    ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
+  }
+  Job* job = scheduler.next(at(0));
+  ASSERT_EQ(job->held, &flying);
+  std::vector<Finished> finished;
+  scheduler.remove(Partition{1}, finished);
+  ASSERT_EQ(finished.size(), 2U);
+  for (const Finished& end : finished) EXPECT_FALSE(end.done);
+  const Finished end = scheduler.finish(*job, kDone, at(0));
+  EXPECT_EQ(end.held, &flying);
+  EXPECT_TRUE(end.done);
+  EXPECT_EQ(scheduler.next(at(0))->held, &other);
+}
+
+TEST_F(SchedulerTest, DropsAFailingAttemptOfARevokedPartition) {
+  Lane& a = lane();
+  HeldEvent& held = event("x", 1);
+  ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  std::vector<Finished> finished;
+  scheduler.remove(Partition{1}, finished);
+  EXPECT_TRUE(finished.empty());
+  const Finished end = scheduler.finish(*job, again_at(5), at(0));
+  EXPECT_EQ(end.held, &held);
+  EXPECT_FALSE(end.done);
+  EXPECT_EQ(scheduler.next_due(), std::nullopt);
+}
+
+TEST_F(SchedulerTest, DropsRetriesOfARevokedPartition) {
+  Lane& a = lane();
+  ASSERT_EQ(admit(event("x", 1), {&a}), Admitted::Yes);
+  scheduler.finish(*scheduler.next(at(0)), again_at(5), at(0));
+  std::vector<Finished> finished;
+  scheduler.remove(Partition{1}, finished);
+  EXPECT_EQ(finished.size(), 1U);
+  EXPECT_EQ(scheduler.next_due(), std::nullopt);
+  EXPECT_EQ(take(10).size(), 0U);
+}
+
+TEST_F(SchedulerTest, CountsEventsOfARetiredLaneAsDone) {
+  Lane& a = lane({.concurrency = 1});
+  Lane& b = lane();
+  const std::uint32_t index = a.index;
+  HeldEvent& both = event();
+  ASSERT_EQ(admit(both, {&a, &b}), Admitted::Yes);
+  fill(a, 1);
+  const std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 2U);
+  std::vector<Finished> finished;
+  scheduler.retire(a, finished);
+  ASSERT_EQ(finished.size(), 1U);
+  EXPECT_TRUE(finished[0].done);
+  EXPECT_TRUE(scheduler.is_live(index));
+  for (Job* job : jobs) {
+    const Finished end = scheduler.finish(*job, job->lane == &b ? kDone : again_at(9), at(0));
+    if (end.held != nullptr) {
+      EXPECT_TRUE(end.done);
+    }
+  }
+  EXPECT_FALSE(scheduler.is_live(index));
+  EXPECT_EQ(scheduler.jobs(), 0U);
+  EXPECT_EQ(lane().index, index);
+}
+
+TEST_F(SchedulerTest, FreesALaneThatRestsWhenItRetires) {
+  Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
+  fill(a, 2);
+  std::vector<Job*> jobs = take();
+  for (Job* job : jobs) scheduler.finish(*job, again_at(50), at(0));
+  fill(a, 1);
+  EXPECT_EQ(scheduler.next(at(0)), nullptr);
+  std::vector<Finished> finished;
+  scheduler.retire(a, finished);
+  EXPECT_EQ(finished.size(), 3U);
+  EXPECT_EQ(scheduler.circuits_open(), 0U);
+  EXPECT_EQ(scheduler.next_due(), std::nullopt);
+}
+
+TEST_F(SchedulerTest, TakesNewLimitsWhileInUse) {
+  Lane& a = lane({.concurrency = 1});
+  fill(a, 4);
+  ASSERT_EQ(take().size(), 1U);
+  scheduler.configure(a, {.concurrency = 3});
+  EXPECT_EQ(take().size(), 2U);
+}
+
+}  // namespace
+}  // namespace eventrelay::relay
