@@ -102,8 +102,9 @@ class Receiver::Impl {
 
  private:
   Expected<void, IngestError> find_targets(const RequestHead& head, const Route& route);
-  void find_users(const BoxV1Event& call);
-  void add_target(const Instance* instance);
+  Expected<void, IngestError> find_users(const BoxV1Event& call);
+  // Once each; false when there is no room for another.
+  bool add_target(const Instance* instance);
   Received make_events(const RequestHead& head, const Normalised& fields, std::string_view body,
                        WallTime now);
 
@@ -149,11 +150,13 @@ Expected<Route, IngestError> Receiver::Impl::route(const RequestHead& head) {
   return route;
 }
 
-void Receiver::Impl::add_target(const Instance* instance) {
+bool Receiver::Impl::add_target(const Instance* instance) {
   for (std::size_t i = 0; i < target_count; ++i) {
-    if (targets[i] == instance) return;
+    if (targets[i] == instance) return true;
   }
-  if (target_count < kEventsMax) targets[target_count++] = instance;
+  if (target_count == kEventsMax) return false;
+  targets[target_count++] = instance;
+  return true;
 }
 
 // The instances of a JSON call: the one of its URL, those of its header, or the only one there is.
@@ -185,13 +188,15 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const RequestHead& head
   return {};
 }
 
-void Receiver::Impl::find_users(const BoxV1Event& call) {
+// Refuses a call for more instances than one request may serve: a part of them would be a loss.
+Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
     for (const Instance* instance : settings->registry.by_user("box", call.users[i])) {
-      add_target(instance);
+      if (!add_target(instance)) return refuse(IngestError::MemoryBudget);
     }
   }
+  return {};
 }
 
 Received Receiver::Impl::make_events(const RequestHead& head, const Normalised& fields,
@@ -262,8 +267,8 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const RequestHead& he
   if (route.instance != nullptr) {
     target_count = 0;
     add_target(route.instance);
-  } else {
-    find_users(**call);
+  } else if (const auto found = find_users(**call); !found) {
+    return refuse(found.error());
   }
   v1_id = box_v1_provider_id(route.source->element, **call, now);
   const Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
