@@ -1,5 +1,6 @@
 #include "cli/signing.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -54,7 +55,12 @@ std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
                   const Signed& message, WallTime now) {
   ingest::RequestHead head;
   head.method = message.method == "GET" ? ingest::Method::Get : ingest::Method::Post;
-  head.target = message.target;
+  // A scheme that signs the URI reads it as https, Host and target.
+  const std::string_view uri = message.target;
+  const std::size_t host = uri.rfind("https://", 0) == 0 ? 8 : std::string_view::npos;
+  const std::size_t path = host == 8 ? std::min(uri.find('/', host), uri.size()) : 0;
+  head.target = uri.substr(path);
+  if (host == 8) head.fields[head.field_count++] = {"Host", uri.substr(host, path - host)};
   for (const auto& [name, value] : message.headers) {
     if (head.field_count == ingest::kFieldsMax) break;
     head.fields[head.field_count++] = {name, value};
