@@ -70,7 +70,7 @@ class Load {
 
 TEST(IngestSession, RefusesAtTheHeadWhileKafkaStallsAndRecovers) {
   Rig rig({.ingest = "  ack_timeout: 4s\n"});
-  rig.cluster().set_round_trip(milliseconds{3000});
+  rig.cluster().set_round_trip(1, milliseconds{3000});
   Client waiting = rig.client();
   waiting.send(BoxEvent{.id = "waiting"}.request());
   const TimePoint stuck = monotonic_now();
@@ -85,7 +85,7 @@ TEST(IngestSession, RefusesAtTheHeadWhileKafkaStallsAndRecovers) {
   EXPECT_EQ(answer->fields.count("retry-after"), 1U);
   EXPECT_TRUE(client.closed());
   EXPECT_GE(rig.slab().ingest_rejected_total.read(metrics::Reject::Backpressure), 1U);
-  rig.cluster().set_round_trip(milliseconds{0});
+  rig.cluster().set_round_trip(1, milliseconds{0});
   EXPECT_EQ(status_of(waiting), 202);
   EXPECT_TRUE(eventually([&] {
     Client again = rig.client();
@@ -96,7 +96,7 @@ TEST(IngestSession, RefusesAtTheHeadWhileKafkaStallsAndRecovers) {
 
 TEST(IngestSession, Answers503WhenTheAcknowledgementDoesNotCome) {
   Rig rig({.ingest = "  ack_timeout: 300ms\n"});
-  rig.cluster().set_round_trip(milliseconds{1500});
+  rig.cluster().set_round_trip(1, milliseconds{1500});
   Client client = rig.client();
   client.send(BoxEvent{.id = "late"}.request());
   const auto answer = client.answer();
@@ -104,20 +104,20 @@ TEST(IngestSession, Answers503WhenTheAcknowledgementDoesNotCome) {
   EXPECT_EQ(answer->status, 503);
   EXPECT_EQ(answer->fields.count("retry-after"), 1U);
   // The record was on its way: the provider's next attempt carries the same event id.
-  rig.cluster().set_round_trip(milliseconds{0});
+  rig.cluster().set_round_trip(1, milliseconds{0});
   EXPECT_EQ(rig.records(1).size(), 1U);
 }
 
 TEST(IngestSession, StoresTheEventOfAClientThatWentAway) {
   Rig rig;
-  rig.cluster().set_round_trip(milliseconds{400});
+  rig.cluster().set_round_trip(1, milliseconds{400});
   {
     Client client = rig.client();
     client.send(BoxEvent{.id = "orphan"}.request());
     ASSERT_TRUE(eventually([&] { return rig.shard().figures().inflight == 1; }));
   }
   // Others use the connection's place meanwhile.
-  rig.cluster().set_round_trip(milliseconds{0});
+  rig.cluster().set_round_trip(1, milliseconds{0});
   Client client = rig.client();
   client.send(BoxEvent{.id = "present"}.request());
   EXPECT_EQ(status_of(client), 202);
@@ -262,7 +262,7 @@ TEST(IngestShard, DrainUnderLoadResetsNoRequest) {
 
 TEST(IngestShard, DrainAnswersWhatWaitsForKafka) {
   Rig rig;
-  rig.cluster().set_round_trip(milliseconds{700});
+  rig.cluster().set_round_trip(1, milliseconds{700});
   Client client = rig.client();
   client.send(BoxEvent{}.request());
   ASSERT_TRUE(eventually([&] { return rig.shard().figures().inflight == 1; }));
