@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <mutex>
 
 #include "common/assert.hpp"
 #include "common/build_info.hpp"
@@ -187,7 +188,8 @@ std::vector<MetricInfo> describe() {
 }
 
 struct Exporter::State {
-  Slabs slabs;  // a deque: references stay valid
+  mutable std::mutex mutex;  // a scrape may come while the service still starts
+  Slabs slabs;               // a deque: references stay valid
   std::vector<std::string> shown;
   std::vector<std::function<std::vector<ScrapedGauge>()>> collectors;
 
@@ -206,20 +208,24 @@ Exporter::Exporter() : state_(std::make_unique<State>()) {}
 Exporter::~Exporter() = default;
 
 Slab& Exporter::add_slab() {
+  const std::scoped_lock lock(state_->mutex);
   return state_->slabs.emplace_back();
 }
 
 void Exporter::show(std::string_view name_prefix) {
+  const std::scoped_lock lock(state_->mutex);
   EVENTRELAY_ASSERT(std::find(std::begin(kTiers), std::end(kTiers), name_prefix) !=
                     std::end(kTiers));
   state_->shown.emplace_back(name_prefix);
 }
 
 void Exporter::add_gauges(std::function<std::vector<ScrapedGauge>()> collect) {
+  const std::scoped_lock lock(state_->mutex);
   state_->collectors.push_back(std::move(collect));
 }
 
 std::string Exporter::expose() const {
+  const std::scoped_lock lock(state_->mutex);
   std::vector<MetricFamily> families = collect_all(state_->slabs);
   std::erase_if(families, [this](const MetricFamily& f) { return !state_->shows(f.name); });
   for (const auto& scrape : state_->collectors) {

@@ -107,7 +107,7 @@ struct alignas(64) Slab {
 // Owns the slabs of a service and prints them. Counters, histograms and amounts are summed over
 // shards; gauges in seconds are no amounts: the worst shard counts (the earliest `oldest` time
 // stamp, else the largest value; 0 = none).
-// Thread: add_slab(), show() and add_gauges() before start only; expose() from any thread.
+// Thread: any; locked, as nothing here is on the data plane.
 // Bounds: one slab per shard.
 class Exporter {
  public:

@@ -27,6 +27,9 @@ using Signals = asio::basic_signal_set<Executor>;
 // How much longer than its limit a drain may take, for the shards to end.
 constexpr std::chrono::seconds kDrainGrace{1};
 
+// How long an end asked for during the start waits for the start to be over.
+constexpr std::chrono::seconds kStartGrace{2};
+
 // Ends the process if it is not disarmed in time, on a thread of its own: the control thread may
 // be the one that hangs. Thread: control.  Bounds: one thread.
 class Watchdog {
@@ -144,6 +147,7 @@ class Program {
   int run(std::shared_ptr<const Settings> settings) {
     await_signal();
     host_.start(std::move(settings));
+    if (end_wanted_) begin_drain();
     while (!ended_) {
       try {
         control_.run();
@@ -161,6 +165,7 @@ class Program {
     HostOptions options;
     options.input = input;
     options.admin_default = service_->name() == "relay" ? "127.0.0.1:9465" : "127.0.0.1:9464";
+    options.serve_while_starting = true;
     options.on_settings = [this](const Settings& settings) {
       log::configure(settings.config.log, service_->name(), count_log_line);
     };
@@ -174,13 +179,26 @@ class Program {
       if (number == SIGHUP) {
         (void)host_.reload();  // logs and counts by itself
       } else {
-        begin_drain();
+        end();
       }
     });
   }
 
-  void begin_drain() {
+  void end() {
     let_next_signal_end_at_once();
+    if (host_.started()) return begin_drain();
+    // Nothing has been accepted yet, so nothing is lost if the start does not come to an end.
+    end_wanted_ = true;
+    start_timer_.expires_after(kStartGrace);
+    start_timer_.async_wait([this](ErrorCode error) {
+      if (error || host_.started()) return;
+      log::info("ended while starting", {{"service", service_->name()}});
+      ::_exit(kOk);
+    });
+  }
+
+  void begin_drain() {
+    start_timer_.cancel();
     watchdog_.arm(service_->drain_limit() + kDrainGrace);
     host_.drain([this](Drained how) {
       exit_ = how == Drained::Complete ? kOk : kRuntime;
@@ -195,6 +213,8 @@ class Program {
   std::unique_ptr<Service> service_;
   ServiceHost host_;
   Signals signals_;
+  Timer start_timer_{control_.get_executor()};
+  bool end_wanted_ = false;
   int exit_ = kOk;
   bool ended_ = false;
 };

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <exception>
+#include <thread>
 
 #include "common/build_info.hpp"
 #include "common/json_text.hpp"
@@ -102,10 +105,34 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   log::info("starting", {{"service", service_.name()},
                          {"version", build_info().version},
                          {"admin", admin_.address()}});
-  service_.start(settings_);
+  start_service();
   started_ = true;
   mark_reload(true);
   poll_readiness();
+}
+
+void ServiceHost::start_service() {
+  if (!options_.serve_while_starting) return service_.start(settings_);
+  const auto work = asio::make_work_guard(control_);
+  const auto done = std::make_shared<bool>(false);
+  std::exception_ptr thrown;
+  std::thread starter([this, done, &thrown] {
+    try {
+      service_.start(settings_);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    asio::post(control_, [done] { *done = true; });
+  });
+  while (!*done) {
+    try {
+      control_.run_one();
+    } catch (const std::exception& error) {
+      log::error("exception in the control loop", {{"what", error.what()}});
+    }
+  }
+  starter.join();
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 void ServiceHost::mount_routes() {
@@ -122,8 +149,9 @@ void ServiceHost::mount_routes() {
   add("/metrics", AdminAccess::Token,
       [this] { return text_response(200, metrics(), kMetricsType); });
   add("/version", AdminAccess::Token, [] { return text_response(200, version_json()); });
-  add("/api/v1/status", AdminAccess::Token,
-      [this] { return text_response(200, service_.status()); });
+  add("/api/v1/status", AdminAccess::Token, [this] {
+    return started_ ? text_response(200, service_.status()) : admin_error(503, "starting");
+  });
   admin_.mount("/-/reload", AdminAccess::Token, exactly("/-/reload", "POST", [this] {
                  const std::optional<std::string> error = reload();
                  return error ? reload_refused(*error) : text_response(200, R"({"reloaded":true})");

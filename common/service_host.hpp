@@ -29,6 +29,9 @@ struct HostOptions {
   std::string admin_default;  // where to listen when admin.listen is empty
   // Runs at start and after each reload that took effect; e.g. sets the log level.
   std::function<void(const Settings&)> on_settings;
+  // Answers admin requests (and signals) while the service starts, on a thread of its own: a
+  // broker that is away must not look like a hanging process.
+  bool serve_while_starting = false;
   // Runs once, when the service has first become ready; the line `ready` is already written.
   std::function<void()> on_ready;
 };
@@ -53,6 +56,7 @@ class ServiceHost {
 
   [[nodiscard]] AdminServer& admin() noexcept { return admin_; }
   [[nodiscard]] std::string admin_address() const { return admin_.address(); }
+  [[nodiscard]] bool started() const noexcept { return started_; }
   [[nodiscard]] bool ready() const noexcept { return ready_; }
   // Why the service, or this host, is not ready.
   [[nodiscard]] std::vector<std::string> reasons() const;
@@ -61,6 +65,7 @@ class ServiceHost {
 
  private:
   void mount_routes();
+  void start_service();
   void poll_readiness();
   void on_first_ready();
   void report_not_ready(const std::vector<std::string>& reasons);

@@ -3,6 +3,8 @@
 // Thread: control, except the members that any thread may call.  Bounds: none.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -22,6 +24,7 @@ class FakeService : public Service {
   std::string_view name() const noexcept override { return "ingest"; }
   void start(std::shared_ptr<const Settings> settings) override {
     if (!start_error.empty()) throw StartError(start_error);
+    while (block_start) ::pause();
     settings_ = std::move(settings);
   }
   std::string listen() const override { return "127.0.0.1:1"; }
@@ -45,6 +48,7 @@ class FakeService : public Service {
   metrics::Exporter& exporter() noexcept override { return exporter_; }
 
   std::string start_error;
+  bool block_start = false;
   std::string reload_error;
   std::atomic<bool> ready{true};
   std::atomic<int> reloads{0};

@@ -33,10 +33,11 @@ class RunService : public ::testing::Test {
                    const std::vector<std::string>& environment = {}) {
     return Child(RUNTIME_PROBE, flags, environment);
   }
-  // Value of a text field of the line `ready`.
-  static std::string field(const std::string& output, const std::string& name) {
+  // Value of a text field of the line `message`.
+  static std::string field(const std::string& output, const std::string& name,
+                           const std::string& message = "ready") {
     const std::string key = '"' + name + "\":\"";
-    const std::size_t line = output.find("\"msg\":\"ready\"");
+    const std::size_t line = output.find("\"msg\":\"" + message + '"');
     const std::size_t begin = output.find(key, output.rfind('\n', line) + 1) + key.size();
     return output.substr(begin, output.find('"', begin) - begin);
   }
@@ -66,6 +67,21 @@ TEST_F(RunService, DrainsOnSigintAndBeforeItIsReady) {
   waiting.signal(SIGTERM);
   EXPECT_EQ(waiting.wait(), 0);
   EXPECT_THAT(waiting.output(), Not(HasSubstr("\"msg\":\"ready\"")));
+}
+
+TEST_F(RunService, AnswersWhileItStarts) {
+  Child child = start("start_blocks");
+  ASSERT_TRUE(child.says("\"msg\":\"starting\"")) << child.output();
+  ASSERT_TRUE(child.says("\n"));
+  HttpProbe probe(field(child.output(), "admin", "starting"));
+  EXPECT_EQ(probe.get("/healthz").status, 200);
+  EXPECT_EQ(probe.get("/readyz").body, R"({"ready":false,"reasons":["starting"]})");
+  EXPECT_EQ(probe.get("/metrics").status, 200);
+  EXPECT_EQ(probe.get("/api/v1/status").status, 503);
+  EXPECT_EQ(probe.post("/-/reload").status, 400);
+  child.signal(SIGTERM);
+  EXPECT_EQ(child.wait(), 0) << child.output();
+  EXPECT_THAT(child.output(), HasSubstr("ended while starting"));
 }
 
 TEST_F(RunService, EndsWithOneWhenADrainPassesItsLimit) {
