@@ -40,8 +40,8 @@ class Sink {
   Arrivals* arrivals_;
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> unsigned_{0};
+  std::uint16_t port_ = 0;  // before the loop, whose constructor sets it
   std::unique_ptr<Loop> loop_;
-  std::uint16_t port_ = 0;
   std::thread thread_;
 };
 
