@@ -1,3 +1,4 @@
+// Reads Retry-After: seconds, or a date in one of the three forms of RFC 9110.
 #include <algorithm>
 #include <array>
 #include <charconv>

@@ -180,10 +180,10 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
         ),
         (
             {
-                "common/metrics_list.hpp": "  GAUGE(relay_circuits_open,\n",
-                "relay/a.cpp": "relay_circuits_open;\n",
+                "common/metrics_list.hpp": "  GAUGE(relay_dead_letters_total,\n",
+                "relay/a.cpp": "relay_dead_letters_total;\n",
             },
-            {"common/metrics_list.hpp": "  GAUGE(relay_circuits_open,\n"},
+            {"common/metrics_list.hpp": "  GAUGE(relay_dead_letters_total,\n"},
         ),
     ],
     "words_of_other_places_are_absent": [
