@@ -1,0 +1,76 @@
+// What one event costs in the scheduler: admit, its turn, its end; by lanes and by ordering.
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "common/assert.hpp"
+#include "relay/scheduler.hpp"
+
+namespace eventrelay::relay {
+namespace {
+
+constexpr std::size_t kBatch = 64;
+
+void schedule(benchmark::State& state, Ordering ordering) {
+  Scheduler scheduler(SchedulerBounds{});
+  std::vector<std::array<Lane*, 1>> lanes;
+  LaneConfig config;
+  config.ordering = ordering;
+  config.concurrency = 64;
+  for (std::int64_t i = 0; i < state.range(0); ++i) lanes.push_back({&scheduler.add_lane(config)});
+  std::deque<std::string> objects;
+  std::vector<HeldEvent> held(kBatch);
+  for (HeldEvent& event : held) {
+    event.event.object_id = objects.emplace_back("object-" + std::to_string(objects.size()));
+    event.bytes = 1000;
+  }
+  std::size_t turn = 0;
+  TimePoint now{};
+  for ([[maybe_unused]] const auto step : state) {
+    now += Duration{1000};
+    for (HeldEvent& event : held) {
+      const auto& lane = lanes[turn++ % lanes.size()];
+      EVENTRELAY_ASSERT(scheduler.admit(event, lane) == Admitted::Yes);
+    }
+    std::size_t done = 0;
+    while (Job* const job = scheduler.next(now)) {
+      done += scheduler.finish(*job, Step{}, now).done ? 1U : 0U;
+    }
+    EVENTRELAY_ASSERT(done == kBatch && scheduler.jobs() == 0);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kBatch));
+}
+BENCHMARK_CAPTURE(schedule, none, Ordering::None)->Arg(1)->Arg(100)->Arg(10'000);
+BENCHMARK_CAPTURE(schedule, object, Ordering::Object)->Arg(1)->Arg(100)->Arg(10'000);
+
+// A retry: into the heap behind others that wait, out of it when due.
+void schedule_retry(benchmark::State& state) {
+  Scheduler scheduler(SchedulerBounds{});
+  LaneConfig config;
+  config.jobs_max = 1 << 16;
+  config.breaker.trip_after = ~std::uint32_t{0};
+  const std::array<Lane*, 1> lane{&scheduler.add_lane(config)};
+  const auto waiting = static_cast<std::size_t>(state.range(0));
+  std::deque<HeldEvent> held(waiting);
+  TimePoint now{};
+  std::int64_t due = 0;
+  for (HeldEvent& event : held) {
+    EVENTRELAY_ASSERT(scheduler.admit(event, lane) == Admitted::Yes);
+    scheduler.finish(*scheduler.next(now), Step{Step::Kind::Retry, TimePoint{Duration{++due}}},
+                     now);
+  }
+  for ([[maybe_unused]] const auto step : state) {
+    now = *scheduler.next_due();
+    Job* const job = scheduler.next(now);
+    EVENTRELAY_ASSERT(job != nullptr);
+    scheduler.finish(*job, Step{Step::Kind::Retry, TimePoint{Duration{++due}}}, now);
+  }
+  EVENTRELAY_ASSERT(scheduler.jobs() == waiting);
+}
+BENCHMARK(schedule_retry)->Arg(100)->Arg(10'000);
+
+}  // namespace
+}  // namespace eventrelay::relay
