@@ -100,8 +100,8 @@ bool search_tape(dom::object object, std::string_view name, const Search& search
       take(value, search.found[i], search.digits[i]);
     }
     dom::object inner;
-    if (name.empty() && search.has_object(key) && value.get(inner) == simdjson::SUCCESS &&
-        !search_tape(inner, key, search)) {
+    if (name.empty() && value.is_object() && search.has_object(key) &&
+        value.get(inner) == simdjson::SUCCESS && !search_tape(inner, key, search)) {
       return false;
     }
   }

@@ -15,10 +15,11 @@ constexpr std::string_view kNow = "2020-01-01T07:00:30Z";
 constexpr std::string_view kPrimary = "SamplePrimaryKey";
 constexpr std::string_view kSecondary = "SampleSecondaryKey";
 
-const std::string kNamed =
-    R"({"webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED","source":{"id":"1234567890","type":"file","name":")";
+const std::string kNamed = R"({"webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED",)"
+                           R"("source":{"id":"1234567890","type":"file","name":")";
 const std::string kBodyA =
-    R"({"type":"webhook_event","webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED","source":{"id":"1234567890","type":"file","name":"Test.txt"}})";
+    R"({"type":"webhook_event","webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED",)"
+    R"("source":{"id":"1234567890","type":"file","name":"Test.txt"}})";
 constexpr std::string_view kPrimaryA = "6TfeAW3A1PASkgboxxA5yqHNKOwFyMWuEXny/FPD5hI=";
 constexpr std::string_view kSecondaryA = "v+1CD1Jdo3muIcbpv5lxxgPglOqMfsNHPV899xWYydo=";
 

@@ -48,7 +48,8 @@ TEST(BoxV2Normalizer, TakesWhatBoxMaySend) {
   const std::vector<Row> rows{
       {"{}", {"", "UNKNOWN", "", "", ""}},
       {R"({ "payload" : "test" })", {"", "UNKNOWN", "", "", ""}},
-      {R"({"id":"1","trigger":"FOLDER.TRASHED","source":{"type":"folder","id":"2"},"additional_info":{"reason":"auto_cleanup"}})",
+      {R"({"id":"1","trigger":"FOLDER.TRASHED","source":{"type":"folder","id":"2"},)"
+       R"("additional_info":{"reason":"auto_cleanup"}})",
        {"1", "DELETED", "folder", "2", ""}},
       {R"({"id":12345,"source":{"type":"file","id":67}})", {"12345", "UNKNOWN", "file", "67", ""}},
       {R"({"id":null,"trigger":null,"source":null,"created_at":null})",
@@ -65,7 +66,8 @@ TEST(BoxV2Normalizer, TakesWhatBoxMaySend) {
       {R"({"id":""})", {"", "UNKNOWN", "", "", ""}},
       {R"({"id":"caf\u00e9","source":{"id":"\u0000","type":"a\nb"}})", {"", "UNKNOWN", "", "", ""}},
       {R"({"n":123456789012345678901234567890,"id":"1"})", {"1", "UNKNOWN", "", "", ""}},
-      {R"({"webhook":{"id":"9"},"created_by":{"id":"8"},"id":"1","source":{"owned_by":{"id":"7"},"id":"2"}})",
+      {R"({"webhook":{"id":"9"},"created_by":{"id":"8"},"id":"1",)"
+       R"("source":{"owned_by":{"id":"7"},"id":"2"}})",
        {"1", "UNKNOWN", "", "2", ""}},
   };
   for (const Row& row : rows) {

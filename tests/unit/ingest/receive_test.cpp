@@ -328,8 +328,8 @@ TEST(ReceiveBoxV1, FansOutToEveryInstanceOfAUser) {
   Ingest ingest(
       config_of({instance(1, "box", "u1"), instance(2, "box", "u2"), instance(3, "box", "u2"),
                  instance(4, "box", "u3"), instance(5, "github", "u1")}));
-  const std::string form =
-      R"(userId=["u1","u2","u2","nobody"]&event=uploaded&itemId=73&itemType=file&newItemId=&token=shared&x=y)";
+  const std::string form = R"(userId=["u1","u2","u2","nobody"]&event=uploaded&itemId=73)"
+                           "&itemType=file&newItemId=&token=shared&x=y";
   ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, form).answer(), 202);
   ASSERT_EQ(ingest.events(), 3U);
   const Event& event = ingest.event(0);
