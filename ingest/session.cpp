@@ -13,8 +13,6 @@ namespace {
 // A chunked body is read in steps of this; what the client sends behind it fits the first block.
 constexpr std::size_t kChunkedStep = kBlockBytes;
 
-constexpr std::string_view kAllowedMethods = "GET, POST";
-
 [[nodiscard]] ChunkedBodies chunked_bodies(const Settings& settings) noexcept {
   if (settings.config.ingest.chunked) return ChunkedBodies::Allowed;
   for (const auto& [element, source] : settings.registry.sources()) {
@@ -209,9 +207,12 @@ Session::Next Session::reject(IngestError error) {
   }
   environment_.slab.ingest_rejected_total.add(row.reject);
   const bool keep = body_done_ && row.after == After::Keep && after_answer() == After::Keep;
-  const ErrorAnswer answered{.request_id = ++environment_.last_request_id,
-                             .after = keep ? After::Keep : After::Close,
-                             .allow = kAllowedMethods};
+  ErrorAnswer answered{.request_id = ++environment_.last_request_id,
+                       .after = keep ? After::Keep : After::Close,
+                       .allow = {}};
+  if (error == IngestError::MethodNotAllowed) {
+    answered.allow = environment_.receiver->allowed_methods(head);
+  }
   return answer(row.code, render_error(error, answered, answer_space(kAnswerBytesMax)),
                 answered.after);
 }
