@@ -191,6 +191,10 @@ std::shared_ptr<const Settings> load_settings(const ConfigInput& input) {
     throw ConfigError(name + ":" + std::to_string(problem.mark.line) + ":" +
                       std::to_string(problem.mark.column) + ": not YAML: " + problem.what());
   }
+  // A file cut short while it was written must not count as a wish to drop everything.
+  if (!input.path.empty() && root.kind == YamlNode::Kind::Null) {
+    throw ConfigError(name + ": is empty (expected at least `version: 1`)");
+  }
   Config out;
   Parser parser({name, true, &input.environment}, findings);
   parser.section(root, config::root_schema(), &out, Path{});

@@ -130,7 +130,11 @@ def test_print_config_loads_again_and_hides_secrets(stack: Stack, receiver) -> N
     printed = done.stdout.decode()
     assert KEY not in printed and "***" in printed and "inflight_max: 1024" in printed
     again = stack.directory / "printed.yaml"
+    assert run("eventrelay", "print-config", "-c", str(again.with_name("x"))).returncode == 78
     again.write_text(printed)
+    refused = run("eventrelay", "print-config", "-c", str(again))
+    assert refused.returncode == 78 and b"masked" in refused.stderr
+    again.write_text(printed.replace("'***'", "s").replace('"***"', "s").replace("***", "s"))
     done = run("eventrelay", "print-config", "-c", str(again))
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode() == printed

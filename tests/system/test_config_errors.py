@@ -214,6 +214,8 @@ def test_wrong_value(tmp_path: Path, key: str, value: Any, holds: list[str]) -> 
         ("version: 1\nversion: 1\n", ["version", "doubled", "c.yaml:2:1"]),
         ("version: 1\nlog: {level: info, level: warn}\n", ["log.level", "doubled"]),
         ("- 1\n- 2\n", ["map"]),
+        ("", ["c.yaml", "empty"]),
+        ("# only a comment\n", ["c.yaml", "empty"]),
         ("version: 1\n---\nversion: 1\n", ["document"]),
         ("version: 1\nlog: &a {level: info}\nadmin: *a\n", ["c.yaml:"]),
         ("\x00\x01", ["c.yaml"]),
