@@ -9,6 +9,9 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/command.hpp"
 #include "cli/delivery_print.hpp"
@@ -53,9 +56,11 @@ class Dev {
     if (!flags_.kafka.empty()) return flags_.kafka;
     cluster_.emplace(1);
     ConfigInput input = demo_input(flags_, receiver_->port(), cluster_->bootstrap_servers());
+    std::vector<std::pair<std::string, int>> topics;
     for (const auto& topic : kafka::topic_plan(load_settings(input)->config)) {
-      cluster_->create_topic(topic.name, topic.partitions);
+      topics.emplace_back(topic.name, topic.partitions);
     }
+    cluster_->create_topics(topics);
     return cluster_->bootstrap_servers();
   }
 

@@ -3,6 +3,7 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
+#include <future>
 #include <vector>
 
 #include "common/kafka/handle.hpp"
@@ -37,6 +38,16 @@ void MockCluster::create_topic(const std::string& name, int partitions) {
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     throw StartError("embedded kafka: topic \"" + name + "\": " + rd_kafka_err2str(error));
   }
+}
+
+void MockCluster::create_topics(const std::vector<std::pair<std::string, int>>& topics) {
+  std::vector<std::future<void>> made;
+  made.reserve(topics.size());
+  for (const auto& topic : topics) {
+    made.push_back(std::async(std::launch::async,
+                              [this, &topic] { create_topic(topic.first, topic.second); }));
+  }
+  for (auto& one : made) one.get();
 }
 
 void MockCluster::fail_requests(std::int16_t api, int error, std::size_t count) {

@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace eventrelay::kafka {
 
@@ -30,6 +32,8 @@ class MockCluster {
   // For bootstrap.servers; other processes on this machine may use it too.
   [[nodiscard]] std::string bootstrap_servers() const;
   void create_topic(const std::string& name, int partitions);
+  // All at once: the library can lose a wake-up and then waits a second, once per call.
+  void create_topics(const std::vector<std::pair<std::string, int>>& topics);
 
   // The next `count` requests of this Kafka API (0 produce, 1 fetch, 8 commit, ...) fail with
   // `error`, a Kafka error code, before they take effect.
