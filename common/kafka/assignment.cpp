@@ -1,15 +1,37 @@
 #include "common/kafka/assignment.hpp"
 
+#include <algorithm>
+
 #include "common/assert.hpp"
 
 namespace eventrelay::kafka {
 
-void Assignment::take(rd_kafka_t* client, const std::string& topic, Partition partition,
-                      int wake_descriptor) {
+std::vector<Assigned> Assignment::take(rd_kafka_t* client,
+                                       const rd_kafka_topic_partition_list_t& committed,
+                                       int wake_descriptor) {
+  EVENTRELAY_ASSERT(owned_.empty());
+  std::vector<Assigned> told;
+  told.reserve(static_cast<std::size_t>(committed.cnt));
+  for (int i = 0; i < committed.cnt; ++i) {
+    const rd_kafka_topic_partition_t& from = committed.elems[i];
+    OwnedPartition& one = cut_off(client, from.topic, Partition{from.partition}, wake_descriptor);
+    Assigned& assigned = told.emplace_back(Assigned{one.partition, std::nullopt, {}});
+    if (from.offset < 0) continue;
+    one.done = from.offset;
+    one.expected = from.offset;
+    assigned.committed = Offset{from.offset};
+    if (from.metadata == nullptr) continue;
+    assigned.metadata.assign(static_cast<const char*>(from.metadata), from.metadata_size);
+  }
+  return told;
+}
+
+OwnedPartition& Assignment::cut_off(rd_kafka_t* client, const char* topic, Partition partition,
+                                    int wake_descriptor) {
   EVENTRELAY_ASSERT(find(partition) == nullptr);
   OwnedPartition one;
   one.partition = partition;
-  one.queue.reset(rd_kafka_queue_get_partition(client, topic.c_str(), partition.value));
+  one.queue.reset(rd_kafka_queue_get_partition(client, topic, partition.value));
   EVENTRELAY_ASSERT(one.queue != nullptr);
   rd_kafka_queue_forward(one.queue.get(), nullptr);
   rd_kafka_queue_io_event_enable(one.queue.get(), wake_descriptor, &partition.value,
@@ -17,7 +39,14 @@ void Assignment::take(rd_kafka_t* client, const std::string& topic, Partition pa
   const auto number = static_cast<std::size_t>(partition.value);
   if (place_.size() <= number) place_.resize(number + 1, -1);
   place_[number] = static_cast<std::int32_t>(owned_.size());
-  owned_.push_back(std::move(one));
+  return owned_.emplace_back(std::move(one));
+}
+
+void Assignment::note_committed(const rd_kafka_topic_partition_list_t* list) noexcept {
+  for (int i = 0; list != nullptr && i < list->cnt; ++i) {
+    OwnedPartition* one = find(Partition{list->elems[i].partition});
+    if (one != nullptr) one->done = std::max(one->done, list->elems[i].offset);
+  }
 }
 
 void Assignment::drop() {

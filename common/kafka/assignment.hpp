@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/ids.hpp"
+#include "common/kafka/consumer_client.hpp"
 #include "common/kafka/handle.hpp"
 
 namespace eventrelay::kafka {
@@ -28,8 +29,13 @@ struct OwnedPartition {
 // Thread: shard thread.  Bounds: one entry per partition.
 class Assignment {
  public:
-  // Takes the queue and cuts it off; before rd_kafka_assign(), so that nothing slips through.
-  void take(rd_kafka_t* client, const std::string& topic, Partition partition, int wake_descriptor);
+  // Takes the queues and cuts them off; before rd_kafka_assign(), so that nothing slips through.
+  // Returns what to tell the reader. Pre: none is owned.
+  [[nodiscard]] std::vector<Assigned> take(rd_kafka_t* client,
+                                           const rd_kafka_topic_partition_list_t& committed,
+                                           int wake_descriptor);
+  // Positions a broker has taken.
+  void note_committed(const rd_kafka_topic_partition_list_t* list) noexcept;
   // Gives all queues back.
   void drop();
 
@@ -40,6 +46,9 @@ class Assignment {
   [[nodiscard]] std::int64_t lag(rd_kafka_t* client, const std::string& topic) const;
 
  private:
+  OwnedPartition& cut_off(rd_kafka_t* client, const char* topic, Partition partition,
+                          int wake_descriptor);
+
   std::vector<OwnedPartition> owned_;
   std::vector<std::int32_t> place_;  // partition number -> index in owned_, or -1
 };

@@ -2,11 +2,10 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
-#include <cstring>
 
 #include "common/assert.hpp"
 #include "common/kafka/assignment.hpp"
+#include "common/kafka/commits.hpp"
 #include "common/kafka/consumer_handle.hpp"
 #include "common/kafka/stats.hpp"
 #include "common/kafka/wakeup.hpp"
@@ -20,31 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kCloseTick{5};
 constexpr std::chrono::seconds kLagInterval{1};
-
-PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits) {
-  PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
-  for (const Commit& commit : commits) {
-    rd_kafka_topic_partition_t* one =
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), commit.partition.value);
-    one->offset = commit.next.value;
-    if (commit.metadata.empty()) continue;
-    one->metadata = std::malloc(commit.metadata.size());  // the library frees it
-    EVENTRELAY_ASSERT(one->metadata != nullptr);
-    std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
-    one->metadata_size = commit.metadata.size();
-  }
-  return list;
-}
-
-// The reason a commit failed, or nothing.
-const char* commit_failure(rd_kafka_event_t* event) {
-  auto error = rd_kafka_event_error(event);
-  const auto* list = rd_kafka_event_topic_partition_list(event);
-  for (int i = 0; list != nullptr && error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; ++i) {
-    error = list->elems[i].err;
-  }
-  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
-}
 
 bool not_allowed(rd_kafka_resp_err_t error) noexcept {
   return error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
@@ -114,7 +88,6 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   void begin_revoke();
   void unassign();
   void tell_readable(OwnedPartition& one);
-  void note_committed(const rd_kafka_topic_partition_list_t* list);
   void check_order(OwnedPartition& one, const rd_kafka_message_t& message);
   void check_closed();
   void let_go();
@@ -212,30 +185,11 @@ void ConsumerClient::Impl::begin_assign(PartitionsPtr partitions) {
 }
 
 void ConsumerClient::Impl::finish_assign(const rd_kafka_topic_partition_list_t& committed) {
-  const PartitionsPtr starts{rd_kafka_topic_partition_list_new(committed.cnt)};
-  std::vector<Assigned> assigned;
-  assigned.reserve(static_cast<std::size_t>(committed.cnt));
-  for (int i = 0; i < committed.cnt; ++i) {
-    const rd_kafka_topic_partition_t& from = committed.elems[i];
-    const Partition partition{from.partition};
-    assignment_.take(handle_->client(), options_.topic, partition, wakeup_.descriptor());
-    Assigned& one = assigned.emplace_back(Assigned{partition, std::nullopt, {}});
-    auto* start = rd_kafka_topic_partition_list_add(starts.get(), from.topic, from.partition);
-    start->offset = RD_KAFKA_OFFSET_INVALID;  // by auto.offset.reset
-    if (from.offset < 0) continue;
-    start->offset = from.offset;
-    one.committed = Offset{from.offset};
-    if (from.metadata != nullptr) {
-      one.metadata.assign(static_cast<const char*>(from.metadata), from.metadata_size);
-    }
-    OwnedPartition* owned = assignment_.find(partition);
-    owned->done = from.offset;
-    owned->expected = from.offset;
-  }
+  const auto assigned = assignment_.take(handle_->client(), committed, wakeup_.descriptor());
   state_ = State::Owning;
   slab_.kafka_rebalances_total.add();
   handler_.on_assigned(assigned);
-  const auto error = rd_kafka_assign(handle_->client(), starts.get());
+  const auto error = rd_kafka_assign(handle_->client(), starts_from(committed).get());
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     log::error("kafka assignment not taken", {{"reason", rd_kafka_err2str(error)}});
   }
@@ -330,14 +284,7 @@ void ConsumerClient::Impl::on_committed(rd_kafka_event_t* event) {
   if (const char* reason = commit_failure(event)) {
     handler_.on_commit_failed(reason);
   } else {
-    note_committed(rd_kafka_event_topic_partition_list(event));
-  }
-}
-
-void ConsumerClient::Impl::note_committed(const rd_kafka_topic_partition_list_t* list) {
-  for (int i = 0; list != nullptr && i < list->cnt; ++i) {
-    OwnedPartition* one = assignment_.find(Partition{list->elems[i].partition});
-    if (one != nullptr) one->done = std::max(one->done, list->elems[i].offset);
+    assignment_.note_committed(rd_kafka_event_topic_partition_list(event));
   }
 }
 
@@ -345,18 +292,10 @@ bool ConsumerClient::Impl::commit_sync(std::span<const Commit> commits) {
   if (!handle_) return false;
   if (commits.empty()) return true;
   const PartitionsPtr list = to_list(options_.topic, commits);
-  // A queue of its own: nothing else is served while the shard waits.
-  const QueuePtr answers{rd_kafka_queue_new(handle_->client())};
-  const auto error =
-      rd_kafka_commit_queue(handle_->client(), list.get(), answers.get(), nullptr, nullptr);
-  const char* reason = error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
-  if (reason == nullptr) {
-    const auto limit =
-        std::chrono::duration_cast<std::chrono::milliseconds>(options_.commit_timeout);
-    const EventPtr event{rd_kafka_queue_poll(answers.get(), static_cast<int>(limit.count()))};
-    reason = event ? commit_failure(event.get()) : "no answer in time";
-    if (reason == nullptr) note_committed(rd_kafka_event_topic_partition_list(event.get()));
-  }
+  const EventPtr event = commit_and_wait(handle_->client(), list.get(), options_.commit_timeout);
+  const char* reason = event ? commit_failure(event.get()) : "no answer in time";
+  if (reason == nullptr)
+    assignment_.note_committed(rd_kafka_event_topic_partition_list(event.get()));
   if (reason != nullptr) log::warn("kafka commit refused", {{"reason", reason}});
   return reason == nullptr;
 }

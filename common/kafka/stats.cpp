@@ -1,40 +1,52 @@
 #include "common/kafka/stats.hpp"
 
-#include <simdjson.h>
-
 #include <algorithm>
+#include <boost/json/parse.hpp>
 
 namespace eventrelay::kafka {
 namespace {
 
-std::uint64_t whole(simdjson::simdjson_result<simdjson::dom::element> found) {
-  std::int64_t value = 0;
-  return found.get(value) == simdjson::SUCCESS && value > 0 ? static_cast<std::uint64_t>(value) : 0;
+namespace json = boost::json;
+
+// The number at `object[outer][inner]`; 0 where there is none.
+std::uint64_t whole(const json::object& object, std::string_view outer,
+                    std::string_view inner = {}) {
+  const json::value* found = object.if_contains(outer);
+  if (found != nullptr && !inner.empty()) {
+    const json::object* nested = found->if_object();
+    found = nested != nullptr ? nested->if_contains(inner) : nullptr;
+  }
+  const std::int64_t* number = found != nullptr ? found->if_int64() : nullptr;
+  return number != nullptr && *number > 0 ? static_cast<std::uint64_t>(*number) : 0;
 }
 
 std::uint64_t growth(std::uint64_t now, std::uint64_t last) {
   return now > last ? now - last : 0;
 }
 
+void add_broker(ClientStats& stats, const json::object& broker) {
+  stats.tx_retries += whole(broker, "txretries");
+  stats.request_timeouts += whole(broker, "req_timeouts");
+  const auto throttle_ms = static_cast<double>(whole(broker, "throttle", "avg"));
+  const auto round_trip_us = static_cast<double>(whole(broker, "rtt", "p95"));
+  stats.throttle_seconds = std::max(stats.throttle_seconds, throttle_ms / 1e3);
+  stats.round_trip_seconds = std::max(stats.round_trip_seconds, round_trip_us / 1e6);
+}
+
 }  // namespace
 
-std::optional<ClientStats> parse_stats(std::string_view json) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS) return std::nullopt;
-  simdjson::dom::object brokers;
-  if (root["brokers"].get(brokers) != simdjson::SUCCESS) return std::nullopt;
+std::optional<ClientStats> parse_stats(std::string_view text) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(text, error);
+  const json::object* root = error ? nullptr : parsed.if_object();
+  const json::value* brokers = root != nullptr ? root->if_contains("brokers") : nullptr;
+  if (brokers == nullptr || !brokers->is_object()) return std::nullopt;
   ClientStats stats;
-  for (const auto& [name, broker] : brokers) {
-    stats.tx_retries += whole(broker["txretries"]);
-    stats.request_timeouts += whole(broker["req_timeouts"]);
-    const auto throttle_ms = static_cast<double>(whole(broker["throttle"]["avg"]));
-    const auto round_trip_us = static_cast<double>(whole(broker["rtt"]["p95"]));
-    stats.throttle_seconds = std::max(stats.throttle_seconds, throttle_ms / 1e3);
-    stats.round_trip_seconds = std::max(stats.round_trip_seconds, round_trip_us / 1e6);
+  for (const auto& [name, broker] : brokers->get_object()) {
+    if (broker.is_object()) add_broker(stats, broker.get_object());
   }
-  stats.queued_messages = whole(root["msg_cnt"]);
-  stats.producer_ids = whole(root["eos"]["epoch_cnt"]);
+  stats.queued_messages = whole(*root, "msg_cnt");
+  stats.producer_ids = whole(*root, "eos", "epoch_cnt");
   return stats;
 }
 

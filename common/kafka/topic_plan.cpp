@@ -1,3 +1,6 @@
+// Which topics there are and how long each is kept: data only, no Kafka.
+//
+// Thread: any.
 #include <algorithm>
 
 #include "common/kafka/topics.hpp"

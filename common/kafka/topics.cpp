@@ -2,7 +2,6 @@
 
 #include <array>
 #include <map>
-#include <thread>
 
 #include "common/kafka/handle.hpp"
 #include "common/log.hpp"
@@ -55,7 +54,7 @@ void Admin::pause_or_fail(const std::string& reason) const {
                      " s; check kafka.bootstrap.servers and that the brokers run");
   }
   log::warn("kafka not ready yet", {{"servers", servers_}, {"reason", reason}});
-  std::this_thread::sleep_for(kPause);  // the library answers some errors at once
+  rd_kafka_poll(client_.get(), as_ms(kPause));  // the library answers some errors at once
 }
 
 std::map<std::string, int> Admin::topics() {

@@ -1,0 +1,57 @@
+#include "common/kafka/commits.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "common/assert.hpp"
+#include "common/log.hpp"
+
+namespace eventrelay::kafka {
+
+PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits) {
+  PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
+  for (const Commit& commit : commits) {
+    rd_kafka_topic_partition_t* one =
+        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), commit.partition.value);
+    one->offset = commit.next.value;
+    if (commit.metadata.empty()) continue;
+    one->metadata = std::malloc(commit.metadata.size());  // the library frees it
+    EVENTRELAY_ASSERT(one->metadata != nullptr);
+    std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
+    one->metadata_size = commit.metadata.size();
+  }
+  return list;
+}
+
+const char* commit_failure(rd_kafka_event_t* event) {
+  auto error = rd_kafka_event_error(event);
+  const auto* list = rd_kafka_event_topic_partition_list(event);
+  for (int i = 0; list != nullptr && error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; ++i) {
+    error = list->elems[i].err;
+  }
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR ? nullptr : rd_kafka_err2str(error);
+}
+
+PartitionsPtr starts_from(const rd_kafka_topic_partition_list_t& committed) {
+  PartitionsPtr starts{rd_kafka_topic_partition_list_new(committed.cnt)};
+  for (int i = 0; i < committed.cnt; ++i) {
+    const rd_kafka_topic_partition_t& from = committed.elems[i];
+    auto* start = rd_kafka_topic_partition_list_add(starts.get(), from.topic, from.partition);
+    start->offset = from.offset < 0 ? RD_KAFKA_OFFSET_INVALID : from.offset;
+  }
+  return starts;
+}
+
+EventPtr commit_and_wait(rd_kafka_t* client, const rd_kafka_topic_partition_list_t* list,
+                         Duration limit) {
+  const QueuePtr answers{rd_kafka_queue_new(client)};
+  const auto error = rd_kafka_commit_queue(client, list, answers.get(), nullptr, nullptr);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    log::warn("kafka commit not sent", {{"reason", rd_kafka_err2str(error)}});
+    return nullptr;
+  }
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit);
+  return EventPtr{rd_kafka_queue_poll(answers.get(), static_cast<int>(ms.count()))};
+}
+
+}  // namespace eventrelay::kafka
