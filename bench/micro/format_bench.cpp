@@ -10,9 +10,8 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::string_view kHead = R"({"id":)";
-constexpr std::string_view kAround =
-    R"(,"topic":"instance-427236-box-events","severity":"low","createdDate":"2016-07-11T17:10:33Z",)"
-    R"("message":{"raw":)";
+constexpr std::string_view kAround = R"(,"topic":"instance-427236-box-events","severity":"low",)"
+                                     R"("createdDate":"2016-07-11T17:10:33Z","message":{"raw":)";
 constexpr std::string_view kTail =
     R"(,"elementKey":"box","eventId":"0190d7c4-5b7a-7c3e-9d52-3f1d3a1c2b4e","instanceId":427236,)"
     R"("instanceName":"docs","events":[{"objectId":"73835521473","objectType":"file",)"

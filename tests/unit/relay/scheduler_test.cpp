@@ -366,5 +366,15 @@ TEST_F(SchedulerTest, TakesNewLimitsWhileInUse) {
   EXPECT_EQ(take().size(), 2U);
 }
 
+TEST_F(SchedulerTest, KeepsALowerLimitThatComesWhileTheLaneIsReady) {
+  Lane& a = lane({.concurrency = 2});
+  fill(a, 5);
+  std::vector<Job*> jobs{scheduler.next(at(0))};
+  scheduler.configure(a, {.concurrency = 1});
+  EXPECT_EQ(take().size(), 0U);
+  scheduler.finish(*jobs[0], kDone, at(0));
+  EXPECT_EQ(take().size(), 1U);
+}
+
 }  // namespace
 }  // namespace eventrelay::relay
