@@ -37,6 +37,10 @@ constexpr std::chrono::seconds kLastAnswers{2};
   limits.bytes = share(options);
   limits.requests = options.connections_max;
   limits.queue_bytes = share(options) / 4 * 3;
+  // A probe waits for the whole ack timeout. A few of them at any time keep the stall in sight, and
+  // the first one that is acknowledged ends it at once: more would only make clients wait.
+  limits.probe_interval =
+      std::min<Duration>(std::chrono::seconds{1}, options.settings->config.ingest.ack_timeout / 4);
   return limits;
 }
 

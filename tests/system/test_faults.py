@@ -30,7 +30,8 @@ def test_broker_away(own_stack: Stack, receiver, report, how: str) -> None:
     assert ingest.get("/readyz")[0] == 503 and ingest.get("/healthz")[0] == 200
     # Once it is known, the refusal comes at once, before the body is read.
     late = [a.seconds for a in down if a.status == 503 and a.sent > first + 1.0]
-    assert late and sorted(late)[int(len(late) * 0.99)] <= 0.25
+    p99 = sorted(late)[int(len(late) * 0.99)]
+    assert p99 <= 0.25
     assert ingest.rss() < 200 * 2**20 and relay.rss() < 200 * 2**20
     if how == "stands still":
         broker.resume()
@@ -47,10 +48,10 @@ def test_broker_away(own_stack: Stack, receiver, report, how: str) -> None:
     load.stop()
     load.finish(30)
     report(
-        f"503 after {first - gone:.2f} s, p99 of 503 {sorted(late)[int(len(late) * 0.99)]:.3f} s, "
+        f"503 after {first - gone:.2f} s, p99 of 503 {p99 * 1000:.1f} ms, "
         f"202 again {recovery:.2f} s after ready; answers {dict(load.statuses())}"
     )
-    assert first - gone <= 1.5, "503 within a second of the first request that waited"
+    assert first - gone <= 1.0, "503 within a second"
     assert recovery <= 3.0
     assert load.statuses()[RESET] == 0
     accepted = [bodies[a.index] for a in load.answers if a.status == 202]
