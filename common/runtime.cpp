@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <condition_variable>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "common/build_info.hpp"
 #include "common/log.hpp"
@@ -142,7 +144,11 @@ class Program {
       : name_(name),
         service_(factory()),
         host_(control_, *service_, host_options(input)),
-        signals_(control_.get_executor(), SIGTERM, SIGINT, SIGHUP) {}
+        signals_(control_.get_executor(), SIGTERM, SIGINT, SIGHUP) {
+    service_->set_failed([this](std::string reason) {
+      asio::post(control_, [this, reason = std::move(reason)] { fail(reason); });
+    });
+  }
 
   int run(std::shared_ptr<const Settings> settings) {
     await_signal();
@@ -197,11 +203,20 @@ class Program {
     });
   }
 
+  // What is still in order is finished, but the process does not call this a good end.
+  void fail(const std::string& reason) {
+    if (std::exchange(failed_, true)) return;
+    log::error("the service can not go on, the process ends",
+               {{"service", service_->name()}, {"reason", reason}});
+    if (!std::exchange(draining_, true)) end();
+  }
+
   void begin_drain() {
+    draining_ = true;
     start_timer_.cancel();
     watchdog_.arm(service_->drain_limit() + kDrainGrace);
     host_.drain([this](Drained how) {
-      exit_ = how == Drained::Complete ? kOk : kRuntime;
+      exit_ = how == Drained::Complete && !failed_ ? kOk : kRuntime;
       ended_ = true;
       control_.stop();
     });
@@ -215,6 +230,8 @@ class Program {
   Signals signals_;
   Timer start_timer_{control_.get_executor()};
   bool end_wanted_ = false;
+  bool draining_ = false;
+  bool failed_ = false;
   int exit_ = kOk;
   bool ended_ = false;
 };

@@ -26,6 +26,7 @@ class FakeService : public Service {
     if (!start_error.empty()) throw StartError(start_error);
     while (block_start) ::pause();
     settings_ = std::move(settings);
+    if (!failure.empty()) failed(failure);
   }
   std::string listen() const override { return "127.0.0.1:1"; }
   std::vector<std::string> not_ready() const override {
@@ -40,6 +41,7 @@ class FakeService : public Service {
     if (on_drain) return on_drain(std::move(done));
     done();
   }
+  void set_failed(std::function<void(std::string)> tell) override { failed = std::move(tell); }
   Duration drain_limit() const override { return limit; }
   void stop() override {
     if (on_stop) on_stop();
@@ -49,7 +51,9 @@ class FakeService : public Service {
 
   std::string start_error;
   bool block_start = false;
+  std::string failure;  // reported once started
   std::string reload_error;
+  std::function<void(std::string)> failed;
   std::atomic<bool> ready{true};
   std::atomic<int> reloads{0};
   Duration limit = std::chrono::seconds{5};

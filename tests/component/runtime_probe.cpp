@@ -18,6 +18,7 @@ std::unique_ptr<eventrelay::Service> make() {
   auto service = std::make_unique<FakeService>();
   FakeService* const fake = service.get();
   if (probe == "start_error") fake->start_error = "ingest.listen 127.0.0.1:1: taken";
+  if (probe == "fails") fake->failure = "fenced by another member";
   if (probe == "start_blocks") fake->block_start = true;
   if (probe == "never_ready") fake->ready = false;
   if (probe == "drain_never") {

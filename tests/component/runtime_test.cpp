@@ -84,6 +84,13 @@ TEST_F(RunService, AnswersWhileItStarts) {
   EXPECT_THAT(child.output(), HasSubstr("ended while starting"));
 }
 
+TEST_F(RunService, DrainsAndEndsWithOneWhenTheServiceFails) {
+  Child child = start("fails");
+  EXPECT_TRUE(child.says("fenced by another member"));
+  EXPECT_EQ(child.wait(), 1) << child.output();
+  EXPECT_THAT(child.output(), HasSubstr("\"msg\":\"drained\""));
+}
+
 TEST_F(RunService, EndsWithOneWhenADrainPassesItsLimit) {
   Child child = start("drain_never");
   ASSERT_TRUE(child.says("\"msg\":\"ready\""));
