@@ -23,7 +23,7 @@ SchedulerBounds bounds_of(const ShardParts& parts) {
   const RelayConfig& relay = parts.settings->config.relay;
   SchedulerBounds bounds;
   bounds.in_flight_max = relay.inflight_max;
-  // Half is for events held, half for what the client library has fetched ahead.
+  // The rest is for what the client library has fetched ahead, and what that costs to keep.
   bounds.bytes_max = std::max<std::size_t>(relay.memory_max / parts.shards / 2, 1U << 20);
   return bounds;
 }
@@ -172,13 +172,13 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
 
 void Shard::note(const Job& job, const Result& result) {
   if (result.retry != RetryClass::Delivered) {
-    subscriptions_.note_failure(*job.lane, result.outcome, job.held->event.received);
+    subscriptions_.note_failure(job, result.outcome);
     return;
   }
   const WallTime now = wall_now();
   slab_.relay_event_age_seconds.observe(Duration(now - job.held->event.received));
   slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
-  subscriptions_.note_success(*job.lane);
+  if (job.attempts_made > 0) subscriptions_.note_recovery(job);
 }
 
 void Shard::settle(std::vector<Finished>& finished) {
@@ -206,6 +206,7 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
     scheduler_.remove(partition, finished_);
     settle(finished_);
   }
+  subscriptions_.forget_failing();
   if (loss == kafka::Loss::Lost || closing_) {
     for (const Partition partition : partitions) consumer_.drop(partition);
     publish();

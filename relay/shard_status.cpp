@@ -40,7 +40,8 @@ std::string print_failing(const Failing& failing) {
              JsonObject{}
                  .text("subscription", failing.subscription)
                  .text("outcome", metrics::kOutcomeWords[static_cast<std::size_t>(failing.last)])
-                 .number("in_a_row", failing.in_a_row)
+                 .number("waiting", failing.waiting)
+                 .number("failures", failing.failures)
                  .number("oldest_pending_ms", unix_ms(failing.oldest_pending)))
       .finish();
 }

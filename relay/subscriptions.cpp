@@ -118,21 +118,25 @@ void Subscriptions::set_target(const Lane& lane, TargetPtr target) {
   targets_[lane.index] = std::move(target);
 }
 
-void Subscriptions::note_success(const Lane& lane) {
-  if (!failing_.empty()) failing_.erase(lane.index);
+void Subscriptions::note_recovery(const Job& job) {
+  const auto it = failing_.find(job.lane->index);
+  if (it != failing_.end() && --it->second.waiting == 0) failing_.erase(it);
 }
 
-void Subscriptions::note_failure(const Lane& lane, metrics::Outcome outcome, WallTime received) {
+void Subscriptions::note_failure(const Job& job, metrics::Outcome outcome) {
+  const Lane& lane = *job.lane;
   if (lane.retired) return;
+  const WallTime received = job.held->event.received;
   const auto [it, fresh] = failing_.try_emplace(lane.index);
   Failing& entry = it->second;
   if (fresh) {
     entry.subscription = targets_[lane.index]->id;
     entry.oldest_pending = received;
   }
+  if (fresh || job.attempts_made == 0) ++entry.waiting;
   entry.oldest_pending = std::min(entry.oldest_pending, received);
   entry.last = outcome;
-  ++entry.in_a_row;
+  ++entry.failures;
 }
 
 std::vector<Failing> Subscriptions::failing(std::size_t max) const {

@@ -26,8 +26,9 @@ namespace eventrelay::relay {
 struct Failing {
   std::string subscription;
   metrics::Outcome last = metrics::Outcome::Ok;
-  std::uint64_t in_a_row = 0;
-  WallTime oldest_pending{};  // when the oldest event that failed was received
+  std::uint64_t waiting = 0;   // events that failed and are to be tried again
+  std::uint64_t failures = 0;  // attempts that failed since the first of them
+  WallTime oldest_pending{};   // when the oldest of them was received
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -43,8 +44,11 @@ class Subscriptions {
   [[nodiscard]] Match match(const Event& event, std::vector<Lane*>& lanes);
   [[nodiscard]] const TargetPtr& target(const Lane& lane) const { return targets_[lane.index]; }
 
-  void note_success(const Lane& lane);
-  void note_failure(const Lane& lane, metrics::Outcome outcome, WallTime received);
+  // An event that had failed before was taken at last.
+  void note_recovery(const Job& job);
+  void note_failure(const Job& job, metrics::Outcome outcome);
+  // Partitions have left and with them events that had failed; those that stay will say so again.
+  void forget_failing() { failing_.clear(); }
   // At most `max`, oldest first.
   [[nodiscard]] std::vector<Failing> failing(std::size_t max) const;
 
