@@ -325,14 +325,14 @@ void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done)
   if (state_ == State::LookingUp) unassign();  // the group must not wait for the answer
   if (const ErrorPtr error = handle_->begin_close()) {
     log::warn("kafka consumer not closed", {{"reason", rd_kafka_error_string(error.get())}});
-    close_deadline_ = TimePoint{};
+    let_go();
   }
   timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
 }
 
 void ConsumerClient::Impl::check_closed() {
   if (!closed_) return;
-  if (!handle_->closed()) {
+  if (handle_ && !handle_->closed()) {
     if (monotonic_now() < close_deadline_) return;
     log::error("kafka consumer not closed in time, left behind");
   }

@@ -70,6 +70,8 @@ constexpr std::array<Fixed, 8> kFixed{{
     {"group.id", {"", ""}, "set relay.group instead"},
 }};
 
+constexpr char kUnknown = '?';
+
 // Which role knows a property: C, P or *, from the library's own table.
 char scope_of(const std::string& key) {
   static const auto kScopes = [] {
@@ -96,12 +98,12 @@ char scope_of(const std::string& key) {
     return scopes;
   }();
   const auto found = kScopes.find(key);
-  return found == kScopes.end() ? '*' : found->second;
+  return found == kScopes.end() ? kUnknown : found->second;
 }
 
 bool applies(const std::string& key, Role role) {
   const char scope = scope_of(key);
-  return scope == '*' || scope == (role == Role::Consumer ? 'C' : 'P');
+  return scope == '*' || scope == kUnknown || scope == (role == Role::Consumer ? 'C' : 'P');
 }
 
 LogLevel level_of(int syslog) noexcept {
@@ -187,12 +189,17 @@ ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
   set_all(conf.get(), own_common());
   if (role == Role::Producer) set_all(conf.get(), own_producer());
-  if (role == Role::Consumer) set_all(conf.get(), own_consumer());
+  if (role == Role::Consumer) {
+    set_all(conf.get(), own_consumer());
+    // From 2.2 on: a queue that passed its limit is filled again after this, not after a second.
+    constexpr char kBackoff[] = "fetch.queue.backoff.ms";
+    if (scope_of(kBackoff) != kUnknown) set(conf.get(), kBackoff, "50");
+  }
   set_all(conf.get(), defaults);
   const ConfPtr unused{rd_kafka_conf_new()};  // checks what the other role will use
   const auto apply = [&](const std::string& key, const std::string& value, bool secret) {
     check_fixed(key, value);
-    const bool ours = applies(key, role) && !(role == Role::Admin && scope_of(key) != '*');
+    const bool ours = applies(key, role) && !(role == Role::Admin && scope_of(key) == 'P');
     set(ours ? conf.get() : unused.get(), key, value, secret);
   };
   for (const auto& [key, value] : config.properties) apply(key, value, false);
