@@ -1,4 +1,5 @@
 // A form body as a JSON object: its parameters in order, percent-decoded, every value a string.
+#include <algorithm>
 #include <array>
 
 #include "relay/format.hpp"

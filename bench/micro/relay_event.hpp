@@ -12,14 +12,14 @@ namespace eventrelay::relay {
 
 // A webhook_event of about 900 bytes.
 inline std::string box_body() {
-  std::string body =
-      R"({"type":"webhook_event","id":"eb0c4e06-751f-442c-86f8-fd5bb404dbec",)"
-      R"("created_at":"2016-07-11T10:10:32-07:00","trigger":"FILE.UPLOADED",)"
-      R"("webhook":{"id":"53","type":"webhook"},)"
-      R"("created_by":{"id":"226067247","type":"user",)"
-      R"("name":"John Q. Developer","login":"johnq@dev.name"},"source":{"id":"73835521473","type":"file",)"
-      R"("file_version":{"type":"file_version","id":"78096737033","sha1":)"
-      R"("2c61623e86bee78e6ab444af456bccc7a1164095"},"description":")";
+  std::string body = R"({"type":"webhook_event","id":"eb0c4e06-751f-442c-86f8-fd5bb404dbec",)"
+                     R"("created_at":"2016-07-11T10:10:32-07:00","trigger":"FILE.UPLOADED",)"
+                     R"("webhook":{"id":"53","type":"webhook"},)"
+                     R"("created_by":{"id":"226067247","type":"user",)"
+                     R"("name":"John Q. Developer",)"
+                     R"("login":"johnq@dev.name"},"source":{"id":"73835521473","type":"file",)"
+                     R"("file_version":{"type":"file_version","id":"78096737033","sha1":)"
+                     R"("2c61623e86bee78e6ab444af456bccc7a1164095"},"description":")";
   body.append(900 - body.size() - 3, 'x');
   return body + R"("}})";
 }
