@@ -209,8 +209,7 @@ void ConsumerClient::Impl::begin_revoke() {
 }
 
 void ConsumerClient::Impl::release() {
-  EVENTRELAY_ASSERT(state_ == State::Revoking);
-  unassign();
+  if (state_ == State::Revoking) unassign();  // else a close gave up waiting for it
 }
 
 void ConsumerClient::Impl::unassign() {
@@ -237,6 +236,7 @@ void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
     handler_.on_fatal(text);
     return;
   }
+  if (logged_by_library(code)) return;
   log::warn("kafka consumer", {{"error", rd_kafka_err2name(code)}, {"text", text}});
 }
 

@@ -222,6 +222,10 @@ ClientPtr make_client(ConfPtr conf, Role role) {
   return client;
 }
 
+bool logged_by_library(rd_kafka_resp_err_t error) noexcept {
+  return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE;
+}
+
 void retire(std::shared_ptr<void> last) {
   retired().add(std::move(last));
 }

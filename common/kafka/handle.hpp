@@ -56,6 +56,9 @@ using Defaults = std::vector<std::pair<std::string, std::string>>;
 // Takes the settings over. Throws StartError.
 [[nodiscard]] ClientPtr make_client(ConfPtr conf, Role role);
 
+// Is this error event the twin of a log line the library wrote by itself?
+[[nodiscard]] bool logged_by_library(rd_kafka_resp_err_t error) noexcept;
+
 // Lets go of `last` in a thread of its own; a handle that does not end in time is logged.
 void retire(std::shared_ptr<void> last);
 // Waits until every retired handle is gone. False if some were not by then.

@@ -239,8 +239,10 @@ void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {
     if (!fatal_) on_fatal();
     return;
   }
-  log::warn("kafka producer", {{"error", rd_kafka_err2name(rd_kafka_event_error(event))},
-                               {"text", rd_kafka_event_error_string(event)}});
+  const auto code = rd_kafka_event_error(event);
+  if (logged_by_library(code)) return;
+  log::warn("kafka producer",
+            {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }
 
 void ProducerClient::Impl::on_fatal() {
