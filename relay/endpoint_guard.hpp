@@ -44,7 +44,7 @@ struct Judgement {
 struct GuardConfig {
   bool allow_private_addresses = false;  // of the subscription or of the whole relay
   bool allow_http = false;               // adds port 80
-  std::vector<std::uint16_t> ports{};      // beside 443 and 8443
+  std::vector<std::uint16_t> ports{};    // beside 443 and 8443
 };
 
 // Thread: immutable.  Bounds: O(answers).

@@ -21,6 +21,7 @@
 #include "common/kafka/topics.hpp"
 #include "relay/service.hpp"
 #include "tests/component/relay_peer.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace eventrelay::relay::test {
 
@@ -218,7 +219,7 @@ class Relay {
     at = status.find('"' + name + "\":", at) + name.size() + 3;
     return std::stoll(status.substr(at, 24));
   }
-  static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
+  static void pause() { eventrelay::test::be_slow(std::chrono::milliseconds(5)); }
 
  private:
   std::unique_ptr<Service> service_;

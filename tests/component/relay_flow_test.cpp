@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/eventually.hpp"
+
 namespace eventrelay::relay::test {
 namespace {
 
@@ -15,7 +17,7 @@ using testing::HasSubstr;
 Server::Script counting(Arrived& arrived, Duration delay = Duration::zero()) {
   return [&arrived, delay](Peer& peer) {
     for (std::string request; !(request = peer.read_request()).empty();) {
-      std::this_thread::sleep_for(delay);
+      eventrelay::test::be_slow(delay);
       arrived.take(request);
       peer.write(kAnswer);
     }

@@ -6,6 +6,7 @@
 
 #include "relay/http_pool.hpp"
 #include "tests/component/relay_peer.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace eventrelay::relay::test {
 namespace {
@@ -155,7 +156,7 @@ TEST(HttpPool, ClosesAConnectionThatSpeaksWithoutBeingAsked) {
   Server server([](Peer& peer) {
     peer.read_request();
     peer.write(kAnswer);
-    std::this_thread::sleep_for(milliseconds(50));
+    eventrelay::test::be_slow(milliseconds(50));
     peer.write(kAnswer);
     peer.wait_closed();
   });
@@ -259,7 +260,7 @@ TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
   const std::string body(8 << 20, 'y');
   std::string seen;
   Server server([&](Peer& peer) {
-    std::this_thread::sleep_for(milliseconds(50));
+    eventrelay::test::be_slow(milliseconds(50));
     seen = peer.read_request();
     peer.write(kAnswer);
     peer.wait_closed();
@@ -278,7 +279,7 @@ TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
 TEST(HttpPool, TakesAnAnswerThatComesBeforeTheRequestHasLeft) {
   Server server([](Peer& peer) {
     peer.write("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
-    std::this_thread::sleep_for(milliseconds(200));
+    eventrelay::test::be_slow(milliseconds(200));
   });
   Client client;
   TestExchange exchange;
