@@ -37,7 +37,7 @@ Admission::Verdict Admission::admit(const KafkaState& kafka, TimePoint now) noex
     last_probe_ = now;
     return Verdict::Reject;
   }
-  if (now - *last_probe_ < limits_.probe_interval) return Verdict::Reject;
+  if (probes_.used() > 0 || now - *last_probe_ < limits_.probe_interval) return Verdict::Reject;
   last_probe_ = now;
   return Verdict::Probe;
 }

@@ -80,6 +80,9 @@ struct KafkaState {
 //
 //   Admit: Kafka takes records.  Probe: it does not, but this one finds out.  Reject: it does not.
 //
+// A probe waits for its acknowledgement as long as any request; so that nearly all others are
+// refused at once, only one is under way at a time: whoever gets it holds a unit of probes().
+//
 // Thread: shard-local.  Bounds: O(1).
 class Admission {
  public:
@@ -95,11 +98,13 @@ class Admission {
 
   [[nodiscard]] Budget& bytes() noexcept { return bytes_; }
   [[nodiscard]] Budget& requests() noexcept { return requests_; }
+  [[nodiscard]] Budget& probes() noexcept { return probes_; }
 
  private:
   AdmissionLimits limits_;
   Budget bytes_;
   Budget requests_;
+  Budget probes_{1};
   std::optional<TimePoint> last_probe_;
 };
 

@@ -90,10 +90,7 @@ Session::Next Session::on_head() {
   route_ = *route;
   if (head.chunked && !route_.chunked) return reject(IngestError::TransferEncoding);
   if (head.content_length > route_.body_max) return reject(IngestError::BodyTooLarge);
-  const KafkaState kafka = environment_.producer.kafka_state();
-  if (environment_.admission.admit(kafka, since_) == Admission::Verdict::Reject) {
-    return reject(IngestError::KafkaUnavailable);
-  }
+  if (!admitted()) return reject(IngestError::KafkaUnavailable);
   if (!request_.hold(environment_.admission.requests(), 1) ||
       !input_.reserve_body(head.content_length)) {
     return reject(IngestError::MemoryBudget);
@@ -109,6 +106,18 @@ Session::Next Session::on_head() {
   set_deadline(since_ + environment_.limits.body);
   if (head.expect_continue) return send(continue_bytes(), Then::ReadBody);
   return Next::Again;
+}
+
+bool Session::admitted() {
+  switch (environment_.admission.admit(environment_.producer.kafka_state(), since_)) {
+    case Admission::Verdict::Admit:
+      return true;
+    case Admission::Verdict::Probe:
+      return probe_.hold(environment_.admission.probes(), 1);
+    case Admission::Verdict::Reject:
+      break;
+  }
+  return false;
 }
 
 Session::Next Session::read_body() {
@@ -223,6 +232,7 @@ Session::Next Session::answer(metrics::Code code, std::string_view bytes, After 
   if (head_done_) environment_.slab.ingest_request_duration_seconds.observe(now - since_);
   since_ = now;
   request_.release();
+  probe_.release();
   if (after == After::Keep) forget_input();
   return send(bytes, after == After::Keep ? Then::NextRequest : Then::Linger);
 }

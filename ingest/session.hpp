@@ -59,6 +59,7 @@ class Session final : public AckWaiter {
   [[nodiscard]] Next read_head();
   [[nodiscard]] Next await_head();
   [[nodiscard]] Next on_head();
+  [[nodiscard]] bool admitted();
   [[nodiscard]] Next read_body();
   [[nodiscard]] Next read_chunks();
   [[nodiscard]] Next on_body(std::size_t size);
@@ -109,6 +110,7 @@ class Session final : public AckWaiter {
   TimePoint since_{};  // head read, or idle since
   WallTime received_{};
   Units request_;
+  Units probe_;
   Ticket ticket_;
   std::vector<char> answer_;
   std::string_view unsent_;

@@ -167,6 +167,7 @@ void Session::close() {
   state_ = State::Closed;
   set_deadline(TimePoint::max());
   request_.release();
+  probe_.release();
   receiver_.reset();
   ErrorCode ignored;
   socket_.close(ignored);

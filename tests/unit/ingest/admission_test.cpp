@@ -36,6 +36,19 @@ TEST(Admission, LetsOneProbeThroughPerInterval) {
   EXPECT_EQ(admission.admit(stuck, at(1000)), Admission::Verdict::Probe);
 }
 
+TEST(Admission, LetsNoSecondProbeThroughWhileOneIsUnderWay) {
+  Admission admission({});
+  const KafkaState stuck = pending_since(0);
+  EXPECT_EQ(admission.admit(stuck, at(800)), Admission::Verdict::Reject);
+  ASSERT_EQ(admission.admit(stuck, at(900)), Admission::Verdict::Probe);
+  {
+    Units probe;
+    ASSERT_TRUE(probe.hold(admission.probes(), 1));
+    EXPECT_EQ(admission.admit(stuck, at(5000)), Admission::Verdict::Reject);
+  }
+  EXPECT_EQ(admission.admit(stuck, at(5001)), Admission::Verdict::Probe);
+}
+
 TEST(Admission, AdmitsAgainAtOnceWhenKafkaIsBack) {
   Admission admission({});
   EXPECT_EQ(admission.admit(pending_since(0), at(800)), Admission::Verdict::Reject);
