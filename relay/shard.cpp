@@ -12,8 +12,11 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr Duration kTick = std::chrono::milliseconds(200);  // commit interval
-constexpr unsigned kTicksPerLook = 5;                       // at the failing subscriptions
+constexpr Duration kTick = std::chrono::milliseconds(200);  // the longest between two commits
+// After so many events it is committed sooner: it is what a killed process sends again.
+constexpr std::uint32_t kEventsPerCommit = 1000;
+constexpr Duration kCommitSpacing = std::chrono::milliseconds(20);
+constexpr unsigned kTicksPerLook = 5;  // at the failing subscriptions
 constexpr Duration kRevokeWait = std::chrono::seconds(10);
 constexpr Duration kCloseWait = std::chrono::seconds(3);
 constexpr std::size_t kReadBatch = 16;  // events read before looking at what may be sent
@@ -167,6 +170,7 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
                         result.retry_after};
   const Finished end = scheduler_.finish(job, retry_.next(attempt, dice_), now);
   if (end.held != nullptr) consumer_.finished(end);
+  if (++ended_ >= kEventsPerCommit && now - committed_at_ >= kCommitSpacing) commit(now);
   pump(now);
   if (draining_ || !revoking_.empty()) advance_end(now);
 }
@@ -285,7 +289,7 @@ void Shard::finish_drain() {
 
 void Shard::tick() {
   if (shut_) return;
-  if (!closing_) committer_.commit();
+  commit(monotonic_now());
   if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
   set_gauges();
   publish();
@@ -295,6 +299,13 @@ void Shard::tick() {
   tick_timer_.async_wait([this](ErrorCode error) {
     if (!error) tick();
   });
+}
+
+void Shard::commit(TimePoint now) {
+  if (closing_) return;
+  ended_ = 0;
+  committed_at_ = now;
+  committer_.commit();
 }
 
 void Shard::set_gauges() {

@@ -75,6 +75,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void note(const Job& job, const Result& result);
   void settle(std::vector<Finished>& finished);
   void tick();
+  void commit(TimePoint now);
   void publish();
   void set_gauges();
   // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
@@ -99,6 +100,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
 
   Timer tick_timer_;
   unsigned ticks_ = 0;
+  std::uint32_t ended_ = 0;  // attempts since the last commit
+  TimePoint committed_at_{};
   Timer due_timer_;
   TimePoint due_armed_ = TimePoint::max();
   bool pump_posted_ = false;
