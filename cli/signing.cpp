@@ -65,7 +65,7 @@ std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
     if (head.field_count == ingest::kFieldsMax) break;
     head.fields[head.field_count++] = {name, value};
   }
-  verify::Verifier verifier(scheme, keys, {});
+  verify::Verifier verifier(scheme, keys, scheme.window);
   const auto verdict = verifier.verify(head, message.body, now);
   return verdict ? std::string() : std::string(ingest::answer_row(verdict.error()).message);
 }

@@ -1,4 +1,5 @@
-// A form body as a JSON object: its parameters in order, percent-decoded, every value a string.
+// A form body as a JSON object: its parameters in order, percent-decoded, every value a string;
+// the shared token is left out.
 #include <algorithm>
 #include <array>
 
@@ -9,6 +10,8 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::size_t kParametersMax = 256;
+// The shared token of Box V1: whoever knows it can forge events, so no subscriber may read it.
+constexpr std::string_view kSecretParameter = "token";
 
 struct Parameter {
   std::string_view name;  // as sent
@@ -61,8 +64,9 @@ bool split(std::string_view form, std::array<Parameter, kParametersMax>& found,
     const std::string_view piece = form.substr(0, end);
     form.remove_prefix(std::min(end + 1, form.size()));
     if (piece.empty()) continue;
-    if (count == kParametersMax) return false;
     const std::size_t equals = std::min(piece.find('='), piece.size());
+    if (same_decoded(piece.substr(0, equals), kSecretParameter)) continue;
+    if (count == kParametersMax) return false;
     const std::string_view value = piece.substr(std::min(equals + 1, piece.size()));
     found[count++] = Parameter{piece.substr(0, equals), value};
   }

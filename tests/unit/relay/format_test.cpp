@@ -186,6 +186,12 @@ std::string form(std::string_view text) {
   return out;
 }
 
+TEST(FormAsJson, LeavesTheSharedTokenOutHoweverItIsWritten) {
+  EXPECT_EQ(form("a=1&token=planted&b=2"), R"({"a":"1","b":"2"})");
+  EXPECT_EQ(form("%74oken=planted&to%6ben=planted"), "{}");
+  EXPECT_EQ(form("tokens=3"), R"({"tokens":"3"})");
+}
+
 TEST(Form, ReadsEachRow) {
   EXPECT_EQ(form(""), "{}");
   EXPECT_EQ(form("&&"), "{}");
