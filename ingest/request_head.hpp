@@ -42,6 +42,9 @@ struct RequestHead {
 };
 
 // Do two ASCII texts agree but for the case of letters?
-[[nodiscard]] bool equal_without_case(std::string_view a, std::string_view b) noexcept;
+[[nodiscard]] bool same_letters(const char* a, const char* b, std::size_t size) noexcept;
+[[nodiscard]] inline bool equal_without_case(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
+}
 
 }  // namespace eventrelay::ingest

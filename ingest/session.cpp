@@ -25,10 +25,10 @@ constexpr std::size_t kChunkedStep = kBlockBytes;
 
 Session::Session(SessionEnvironment& environment)
     : environment_(environment),
+      answer_(answer_bytes_max(1)),
       socket_(environment.executor),
       input_(environment.admission.bytes()),
-      gate_(ChunkedBodies::Refused),
-      answer_(answer_bytes_max(1)) {}
+      gate_(ChunkedBodies::Refused) {}
 
 Session::~Session() = default;
 
@@ -49,7 +49,7 @@ void Session::open(Socket socket, std::size_t place) {
 void Session::begin_request(TimePoint now, Duration patience) {
   state_ = State::Head;
   head_begun_ = head_done_ = body_done_ = forgotten_ = false;
-  parser_.emplace(gate_);
+  keep_alive_ = true;
   since_ = now;
   set_deadline(now + patience);
 }
@@ -61,11 +61,13 @@ void Session::go_on(Next next) {
 
 Session::Next Session::read_head() {
   if (input_.empty()) return Next::Read;
+  if (!head_begun_) parser_.emplace(gate_);
   const auto progress = parser_->feed(input_.unread());
   if (!progress) return reject(progress.error());
   if (*progress == HeadParser::Progress::NeedMore) return await_head();
   input_.end_head(parser_->size());
-  head_done_ = true;
+  head_begun_ = head_done_ = true;
+  keep_alive_ = gate_.head().keep_alive;
   return on_head();
 }
 
@@ -245,7 +247,7 @@ void Session::forget_input() {
 }
 
 After Session::after_answer() const noexcept {
-  const bool keep = gate_.head().keep_alive && environment_.phase == Phase::Serving;
+  const bool keep = keep_alive_ && environment_.phase == Phase::Serving;
   return keep ? After::Keep : After::Close;
 }
 

@@ -86,9 +86,8 @@ class Session final : public AckWaiter {
     environment_.pool.set_deadline(place_, deadline);
   }
 
+  // What an acknowledgement touches lies together; what only a head needs comes last.
   SessionEnvironment& environment_;
-  Socket socket_;
-  std::unique_ptr<ClientTls> tls_;
   std::size_t place_ = 0;
   State state_ = State::Closed;
   Then then_ = Then::NextRequest;
@@ -98,23 +97,26 @@ class Session final : public AckWaiter {
   bool head_done_ = false;
   bool body_done_ = false;
   bool forgotten_ = false;  // its bytes are consumed
-
-  InputBuffer input_;
-  Gate gate_;
-  std::optional<HeadParser> parser_;
-  std::optional<ChunkedDecoder> chunks_;
-  std::size_t body_size_ = 0;
-  std::size_t coded_bytes_ = 0;         // of a chunked body, received
-  std::shared_ptr<Receiver> receiver_;  // of a request whose body is still on its way
-  Route route_;
+  bool keep_alive_ = true;  // as the client asked
+  Ticket ticket_;
   TimePoint since_{};  // head read, or idle since
-  WallTime received_{};
+  std::string_view unsent_;
+  std::vector<char> answer_;
   Units request_;
   Units probe_;
-  Ticket ticket_;
-  std::vector<char> answer_;
-  std::string_view unsent_;
+  std::unique_ptr<ClientTls> tls_;
+  Socket socket_;
+  InputBuffer input_;
+
+  std::shared_ptr<Receiver> receiver_;  // of a request whose body is still on its way
+  Route route_;
+  WallTime received_{};
+  std::size_t body_size_ = 0;
+  std::size_t coded_bytes_ = 0;  // of a chunked body, received
   std::size_t discarded_ = 0;
+  std::optional<ChunkedDecoder> chunks_;
+  std::optional<HeadParser> parser_;  // made by the first byte of a head
+  Gate gate_;
 };
 
 }  // namespace eventrelay::ingest
