@@ -136,6 +136,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.bytes = message.value().size() + message.key().size() + 256;  // headers, about
   record.message = std::move(message);
   record.home = &partition;
+  record.born = age_;
   partition.held.push_back(&record);
   ++partition.held_count;
   return &record;
@@ -209,6 +210,17 @@ void Consumer::settle(PartitionState& partition, HeldRecord& record, bool done) 
   partition.held.remove(&record);
   --partition.held_count;
   records_.free(record);
+}
+
+void Consumer::age() {
+  for (const PartitionState* partition : owned_) {
+    // In the order in which they were read, so the young ones are at the end.
+    for (HeldRecord* record = partition->held.first; record != nullptr; record = record->next) {
+      if (age_ == record->born) break;
+      record->copy_out();
+    }
+  }
+  ++age_;
 }
 
 // --- holding back -------------------------------------------------------------------------------

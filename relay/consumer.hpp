@@ -69,6 +69,9 @@ class Consumer {
   // It belongs to somebody else now.
   void drop(Partition partition);
 
+  // Now and then: lets go of the messages of records that have waited since the last call.
+  void age();
+
   // The last job of an event ended.
   void finished(const Finished& end);
 
@@ -109,6 +112,7 @@ class Consumer {
   std::vector<PartitionState*> held_back_;
   HeldRecords records_;
   std::vector<Lane*> lanes_;  // scratch
+  std::uint32_t age_ = 0;
   std::uint64_t unmatched_ = 0;
   std::uint64_t already_done_ = 0;
 };

@@ -2,10 +2,12 @@
 
 #include <array>
 
+#include "common/assert.hpp"
+
 namespace eventrelay::relay {
 
 void HeldRecord::copy_out() {
-  if (!message) return;
+  if (!message || sending > 0) return;
   const std::array<std::string_view*, 11> views{
       &event.id,          &event.provider_id, &event.element, &event.event_type,
       &event.object_type, &event.object_id,   &event.date,    &event.content_type,
@@ -29,6 +31,7 @@ HeldRecord& HeldRecords::take() {
 }
 
 void HeldRecords::free(HeldRecord& record) {
+  EVENTRELAY_ASSERT(record.sending == 0);
   record.message = kafka::Message{};
   if (!record.copy.empty()) std::string().swap(record.copy);
   record.event = Event{};

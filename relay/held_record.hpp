@@ -1,7 +1,7 @@
 // An event in memory with the Kafka message its bytes lie in, and the pool such records come from.
 //
 // Why:     the body is signed and sent where the client library has put it; a record that waits
-//          for a retry is copied out, because one message holds its whole fetch answer in memory.
+//          is copied out, because one message holds its whole fetch answer in memory.
 // Owner:   Consumer; the scheduler and the deliverer borrow it.
 // Thread:  shard thread.
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
@@ -23,11 +23,13 @@ struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both
   std::string copy;
   PartitionState* home = nullptr;
-  bool begun = false;  // its offset is open in the ledger
+  bool begun = false;         // its offset is open in the ledger
+  std::uint32_t sending = 0;  // attempts under way, which read its bytes
+  std::uint32_t born = 0;     // the consumer's age when it was read
   HeldRecord* previous = nullptr;
   HeldRecord* next = nullptr;
 
-  // Lets the message go and keeps its bytes; views of `event` move along.
+  // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();
 };
 

@@ -121,6 +121,7 @@ void Shard::pump(TimePoint now) {
   if (draining_ || shut_) return;
   for (unsigned round = 0;; ++round) {
     while (Job* const job = scheduler_.next(now)) {
+      ++static_cast<HeldRecord*>(job->held)->sending;
       deliverer_.start(*job, subscriptions_.target(*job->lane), now);
     }
     if (scheduler_.in_flight() >= settings_->config.relay.inflight_max) break;
@@ -160,12 +161,7 @@ void Shard::on_readable(Partition partition) {
 void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   if (shut_) return;
   note(job, result);
-  const bool failed = result.retry != RetryClass::Delivered;
-  if (failed) {
-    if (!job.first_failure) job.first_failure = now;
-    // Its message pins a whole fetch answer; other attempts may still be sending from it.
-    if (job.held->jobs == 1) static_cast<HeldRecord*>(job.held)->copy_out();
-  }
+  --static_cast<HeldRecord*>(job.held)->sending;
   const Attempt attempt{result.retry, job.attempts_made + 1, job.first_failure.value_or(now), now,
                         result.retry_after};
   const Finished end = scheduler_.finish(job, retry_.next(attempt, dice_), now);
@@ -290,6 +286,7 @@ void Shard::finish_drain() {
 void Shard::tick() {
   if (shut_) return;
   commit(monotonic_now());
+  consumer_.age();
   if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
   set_gauges();
   publish();
