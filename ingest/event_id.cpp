@@ -15,7 +15,7 @@ constexpr std::size_t kProviderIdMax = 1024;
 using Bits = std::array<std::uint8_t, 16>;
 
 EventIdText print(Bits bits, std::uint8_t version) noexcept {
-  bits[6] = static_cast<std::uint8_t>((bits[6] & 0x0FU) | (version << 4U));
+  bits[6] = static_cast<std::uint8_t>((bits[6] & 0x0FU) | (std::uint32_t{version} << 4U));
   bits[8] = static_cast<std::uint8_t>((bits[8] & 0x3FU) | 0x80U);
   constexpr std::string_view kDigits = "0123456789abcdef";
   EventIdText text{};
