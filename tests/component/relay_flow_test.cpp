@@ -188,9 +188,8 @@ TEST(RelayFlow, CountsAnEventThatNobodyWantsAsDone) {
   flow.write(0, 40, stranger);
   Relay relay(flow.load(Flow::url(server.port())));
   ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 10; }));
-  EXPECT_TRUE(eventually([&] {
-    return relay.service().status().find("\"unmatched\":40,") != std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return relay.service().status().find("\"unmatched\":40,") != std::string::npos; }));
   EXPECT_EQ(arrived.total(), 0U);
   EXPECT_TRUE(relay.drain());
 }
