@@ -11,6 +11,12 @@
 
 namespace eventrelay::kafka {
 
+namespace {
+
+constexpr Duration kGoodbye = std::chrono::seconds{1};
+
+}  // namespace
+
 struct MockCluster::State {
   using ClusterPtr =
       std::unique_ptr<rd_kafka_mock_cluster_t, Destroy<rd_kafka_mock_cluster_destroy>>;
@@ -27,7 +33,10 @@ MockCluster::MockCluster(int brokers) : state_(std::make_unique<State>()) {
   if (!state_->cluster) throw StartError("embedded kafka: cannot listen on 127.0.0.1");
 }
 
-MockCluster::~MockCluster() = default;
+MockCluster::~MockCluster() {
+  // Clients that are on their way out would complain about a broker that went before them.
+  (void)wait_retired(kGoodbye);
+}
 
 std::string MockCluster::bootstrap_servers() const {
   return rd_kafka_mock_cluster_bootstraps(state_->cluster.get());
