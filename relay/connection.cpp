@@ -95,7 +95,7 @@ void Connection::on_handshake(ErrorCode error) {
 void Connection::ready() {
   phase_deadline_ = TimePoint::max();
   send(*exchange_);
-  if (state_ == State::Busy && !reading_) arm_read();
+  pool_.arm_later(*this);
 }
 
 // --- exchange -----------------------------------------------------------------------------------
@@ -159,6 +159,7 @@ void Connection::on_written() {
 }
 
 void Connection::arm_read() {
+  if (reading_ || state_ == State::Closed) return;
   reading_ = true;
   const auto space = asio::buffer(reader_.space(), reader_.space_bytes());
   auto handler = [self = Self(this)](ErrorCode error, std::size_t bytes) {
@@ -183,7 +184,7 @@ void Connection::on_read(ErrorCode error, std::size_t bytes) {
   } else {
     proceed(error == asio::error::eof ? reader_.ended(delivery) : reader_.broken(delivery));
   }
-  if (state_ != State::Closed && !reading_) arm_read();
+  if (state_ != State::Closed) pool_.arm_later(*this);
 }
 
 void Connection::proceed(Action action) {

@@ -72,6 +72,8 @@ class Connection final {
   void send(Exchange& exchange);
   // False: too old, and closed now.
   [[nodiscard]] bool acquire(TimePoint now);
+  // Reads as soon as there is something, unless it does already.
+  void arm_read();
   // Ends whatever is going on; nobody is told.
   void close();
   // Ends what is overdue.
@@ -97,7 +99,6 @@ class Connection final {
   void advance(std::size_t bytes);
   void write_joined();
   void on_written();
-  void arm_read();
   void on_read(ErrorCode error, std::size_t bytes);
   void finish();
   void fail(TransportError error);

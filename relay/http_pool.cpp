@@ -122,6 +122,19 @@ bool HttpPool::keep(Connection& connection, PoolSlot& slot, bool reusable) {
   return true;
 }
 
+// The reactor tries a read at once, before it waits. Right behind a write that attempt is wasted;
+// a round later the answer is often there already, and no wait is needed at all.
+void HttpPool::arm_later(Connection& connection) {
+  to_arm_.emplace_back(&connection);
+  if (std::exchange(arm_posted_, true)) return;
+  asio::post(executor_, [this] {
+    arm_posted_ = false;
+    arming_.swap(to_arm_);
+    for (const auto& item : arming_) item->arm_read();
+    arming_.clear();
+  });
+}
+
 void HttpPool::forget_idle(Connection& connection) {
   auto& idle = connection.endpoint()->idle;
   const auto it = std::find(idle.rbegin(), idle.rend(), &connection);
@@ -168,6 +181,7 @@ void HttpPool::shutdown() {
   if (shut_) return;
   shut_ = true;
   timer_.cancel();
+  to_arm_.clear();
   while (!connections_.empty()) connections_.back()->close();
 }
 

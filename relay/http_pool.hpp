@@ -96,6 +96,8 @@ class HttpPool {
   void look_up(Connection& connection);
   // An exchange ended. True: it waits for the next one; false: close it.
   [[nodiscard]] bool keep(Connection& connection, PoolSlot& slot, bool reusable);
+  // Arms its read after what is ready now has been handled.
+  void arm_later(Connection& connection);
   void forget_idle(Connection& connection);
   void remove(Connection& connection);
   // The kept connection was dead, and is closed.
@@ -110,6 +112,9 @@ class HttpPool {
   std::map<EndpointKey, std::weak_ptr<Endpoint>> endpoints_;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<TlsContext>> contexts_;
   std::vector<boost::intrusive_ptr<Connection>> connections_;
+  std::vector<boost::intrusive_ptr<Connection>> to_arm_;
+  std::vector<boost::intrusive_ptr<Connection>> arming_;  // scratch
+  bool arm_posted_ = false;
   std::size_t idle_ = 0;
   PoolStats stats_;
   Timer timer_;
