@@ -38,7 +38,7 @@ const Defaults& own_producer() {
       {"enable.idempotence", "true"},     // a lost acknowledgement makes no duplicate
       {"partitioner", "murmur2_random"},  // as the Java clients: other tools find the key
       {"message.timeout.ms", "30000"},    // default 5 min: far past any waiting client
-      {"linger.ms", "2"},                 // 5 costs as much CPU and 1.6 ms at the median
+      {"linger.ms", "5"},                 // 2 saves 1.6 ms at half load, costs 10 % CPU at peak
   };
   return kSettings;
 }
