@@ -12,6 +12,7 @@ namespace {
 
 // ALPN: HTTP/1.1 if the client offers it; a client that offers only others is let through without
 // a choice, as RFC 7301 lets it fall back to its default.
+// NOLINTNEXTLINE(readability-function-size): the signature of an OpenSSL callback
 int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
                     const unsigned char* offered, unsigned int offered_size, void*) {
   static constexpr unsigned char kHttp11[] = "\x08http/1.1";
