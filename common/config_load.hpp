@@ -43,7 +43,7 @@ struct Settings {
 // Throws ConfigError.
 [[nodiscard]] std::shared_ptr<const Settings> load_settings(const ConfigInput& input);
 
-// The effective configuration as YAML that loads again; secrets as ***.
+// The effective configuration as YAML; secrets as ***, so it loads once they are given anew.
 [[nodiscard]] std::string print_config(const Config& config);
 
 // Every key with its sentence, default and bound, for --help and the docs.

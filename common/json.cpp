@@ -17,6 +17,8 @@ static_assert(kPadding >= simdjson::SIMDJSON_PADDING);
 
 namespace dom = simdjson::dom;
 
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 // A document longer than this does not leave its memory behind.
 constexpr std::size_t kKeepBytes = 256U << 10;
 
@@ -174,6 +176,8 @@ Expected<Kind, ScanError> Scanner::scan(std::string_view text, std::span<const W
   state_->large = text.size() > kKeepBytes;
   std::fill(found.begin(), found.end(), Found{});
   const Search search{wanted, found, state_->digits};
+  // Not JSON (RFC 8259, section 8.1); later versions of the parser skip it, 3.0 refuses it.
+  if (text.starts_with(kByteOrderMark)) return refuse(ScanError::Malformed);
 
   dom::element root;
   auto error = state_->tape.parse(text.data(), text.size(), false).get(root);
