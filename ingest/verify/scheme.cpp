@@ -127,12 +127,12 @@ Verdict read_signature(const Scheme& scheme, std::string_view value, std::uint8_
 
 // Both slots of Box; elsewhere the first spelling that is there.
 Verdict read_signatures(const Scheme& scheme, const RequestHead& head, Claim& claim) {
-  for (std::uint8_t slot = 0; slot < scheme.signature.size(); ++slot) {
+  for (std::size_t slot = 0; slot < scheme.signature.size(); ++slot) {
     if (scheme.signature[slot].empty()) break;
     const auto value = single(head, scheme.signature[slot]);
     if (!value) return refuse(value.error());
     if (value->empty()) continue;
-    const Verdict read = read_signature(scheme, *value, slot, claim);
+    const Verdict read = read_signature(scheme, *value, static_cast<std::uint8_t>(slot), claim);
     if (!read) return read;
     if (scheme.keys == Keys::AnyKey) break;
   }
