@@ -33,8 +33,13 @@ struct TopicsConfig {
   bool create = true;                  // create what is missing at start
 };
 
+// The waits as they are written, or the schedule of Cloud Elements they come from: its offsets
+// count from the first failure (docs.cloud-elements.com/home/event-retry-and-queueing).
+enum class RetryProfile : std::uint8_t { List, Ce, CeLegacy };
+
 struct RetryConfig {
-  // Waits before each further attempt: 1..12 steps, ascending; a long one costs a delay topic.
+  RetryProfile profile = RetryProfile::List;
+  // Waits before each further attempt: 1..12 steps, ascending; each costs a delay topic.
   std::vector<milliseconds> delays{milliseconds{5'000},     milliseconds{30'000},
                                    milliseconds{300'000},   milliseconds{1'800'000},
                                    milliseconds{7'200'000}, milliseconds{18'000'000},
@@ -94,6 +99,9 @@ struct SourceConfig {
 enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
 enum class Signature : std::uint8_t { Elements, Standard, StandardEd25519, None };
 enum class Ordering : std::uint8_t { None, Object, Instance };
+// Of a subscription whose event has failed for the last time: it goes on without that event, or is
+// switched off and its events wait.
+enum class Exhausted : std::uint8_t { Dead, Queue };
 
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.
 struct DeliveryConfig {
@@ -112,6 +120,10 @@ struct DeliveryConfig {
   std::string ca_file;
   std::string client_cert;  // PEM with certificate and key
   std::vector<int> fatal_statuses;
+  RetryProfile retry_profile = RetryProfile::List;
+  std::vector<milliseconds> retry_delays;  // empty = as retry.delays; else 1..12, ascending
+  Exhausted exhausted = Exhausted::Dead;
+  std::uint32_t slow_start = 100;  // requests/s once it answers again, doubling; 0 = at once
 };
 
 struct FilterConfig {
@@ -143,6 +155,9 @@ struct InstanceConfig {
   std::vector<SubscriptionConfig> subscriptions;
 };
 
+// Which attempts get a line in the attempts topic; Failures: and the success after them.
+enum class AttemptsLog : std::uint8_t { Failures, All, None };
+
 struct RelayConfig {
   std::string group = "eventrelay-relay";
   unsigned shards = 0;
@@ -150,6 +165,7 @@ struct RelayConfig {
   std::uint32_t inflight_max = 1024;  // requests in flight per shard
   bool allow_private_addresses = false;
   milliseconds drain_timeout{25'000};
+  AttemptsLog attempts_log = AttemptsLog::Failures;
 };
 
 struct ControlConfig {

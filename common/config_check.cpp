@@ -155,6 +155,7 @@ class Checker {
     }
     check_url(key + "callback.url", instance.callback_url, instance.delivery);
     check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
+    check_delays(path, instance.delivery);
     check_subscriptions(path, instance);
   }
 
@@ -181,6 +182,7 @@ class Checker {
       if (each.url.empty()) add(path + ".url", "required");
       check_url(path + ".url", each.url, each.delivery);
       check_signature(path, path + ".key", each.delivery, each.key);
+      check_delays(path, each.delivery);
     }
   }
 
@@ -199,6 +201,17 @@ class Checker {
                        const DeliveryConfig& delivery, const std::optional<Secret>& key) {
     if (delivery.signature == Signature::None || key || !delivery.keys.empty()) return;
     add(key_path, "required because " + owner + ".delivery.signature asks for one");
+  }
+
+  // A wait longer than every delay topic has none to wait in.
+  void check_delays(const std::string& owner, const DeliveryConfig& delivery) {
+    if (delivery.retry_delays.empty() || config_.retry.delays.empty()) return;
+    const std::chrono::milliseconds longest = config_.retry.delays.back();
+    const std::chrono::milliseconds asked = delivery.retry_delays.back();
+    if (asked <= longest) return;
+    add(owner + ".delivery.retry_delays", "a wait of " + print_duration(asked) +
+                                              " is longer than the longest of retry.delays (" +
+                                              print_duration(longest) + ")");
   }
 
   const Config& config_;

@@ -9,20 +9,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/config_schema.hpp"
 #include "common/config_values.hpp"
 
 namespace eventrelay::config {
-
-template <class T>
-struct MemberOf;
-// The two halves of a member pointer's type. Thread: constant.  Bounds: none.
-template <class Owner, class T>
-struct MemberOf<T Owner::*> {
-  using owner = Owner;
-  using type = T;
-};
 
 template <class T>
 inline constexpr bool kIsOptional = false;
@@ -50,6 +42,31 @@ Row field(Row row) {
       Convert<typename T::value_type>::in(*member, std::move(value));
     } else {
       Convert<T>::in(member, std::move(value));
+    }
+  };
+  return row;
+}
+
+// A schedule of waits beside the profile it may come from; where it is empty there is none.
+template <auto Waits, auto Profile>
+Row delays(Row row) {
+  using Owner = typename MemberOf<decltype(Waits)>::owner;
+  using Enum = typename MemberOf<decltype(Profile)>::type;
+  row.kind = Kind::Delays;
+  row.get = [](const void* owner) -> std::optional<Value> {
+    const Owner& it = *static_cast<const Owner*>(owner);
+    if ((it.*Waits).empty()) return std::nullopt;
+    if (it.*Profile == Enum{}) return it.*Waits;
+    return Convert<Enum>::out(it.*Profile);
+  };
+  row.set = [](void* owner, Value&& value) {
+    Owner& it = *static_cast<Owner*>(owner);
+    it.*Profile = Enum{};
+    if (const std::string* const word = std::get_if<std::string>(&value)) {
+      it.*Waits = retry_profile(*word);
+      Convert<Enum>::in(it.*Profile, std::move(value));
+    } else {
+      it.*Waits = std::get<std::vector<std::chrono::milliseconds>>(std::move(value));
     }
   };
   return row;

@@ -24,6 +24,10 @@ template <>
 struct Words<Ordering> {
   static constexpr std::array<std::string_view, 3> kWords{"none", "object", "instance"};
 };
+template <>
+struct Words<Exhausted> {
+  static constexpr std::array<std::string_view, 2> kWords{"dead", "queue"};
+};
 
 namespace {
 
@@ -136,12 +140,38 @@ std::vector<Row> target_rows() {
            .sentence = "PEM file with a client certificate and its key.",
            .low = 0,
            .high = 4096}),
+  };
+}
+
+std::vector<Row> failing_rows() {
+  return {
       field<&DeliveryConfig::fatal_statuses>(
           {.key = "fatal_statuses",
            .kind = Kind::Numbers,
            .sentence = "Statuses that send an event to the dead-letter topic at once.",
            .low = 300,
            .high = 599}),
+      delays<&DeliveryConfig::retry_delays, &DeliveryConfig::retry_profile>(
+          {.key = "retry_delays",
+           .sentence = "Wait before each further attempt, or the profile ce or ce-legacy; none may "
+                       "be longer than the longest of retry.delays.",
+           .low = 1,
+           .high = 12,
+           .rule = "ascending, each 10ms..7d",
+           .shown_default = "retry.delays"}),
+      field<&DeliveryConfig::exhausted>(
+          {.key = "exhausted",
+           .kind = Kind::Word,
+           .sentence = "After the last attempt of an event: dead goes on without it; queue "
+                       "switches the subscription off, and its events wait.",
+           .words = Words<Exhausted>::kWords}),
+      field<&DeliveryConfig::slow_start>(
+          {.key = "slow_start",
+           .kind = Kind::Number,
+           .sentence = "Requests per second once the endpoint answers again, doubled every 5 s "
+                       "until nothing waits for it; 0 is no limit.",
+           .low = 0,
+           .high = 1'000'000}),
   };
 }
 
@@ -149,6 +179,7 @@ const Schema& delivery_schema() {
   static const Schema schema = [] {
     Schema all{sending_rows()};
     for (const Row& row : target_rows()) all.rows.push_back(row);
+    for (const Row& row : failing_rows()) all.rows.push_back(row);
     return all;
   }();
   return schema;

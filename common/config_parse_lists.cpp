@@ -138,8 +138,7 @@ std::optional<Value> Parser::delays(const YamlNode& node, const Row& row, const 
   if (node.kind == YamlNode::Kind::Scalar) {
     const Text word = scalar(node, path);
     if (!word) return std::nullopt;
-    std::vector<std::chrono::milliseconds> profile = retry_profile(*word);
-    if (!profile.empty()) return profile;
+    if (!retry_profile(*word).empty()) return *word;
     finding(node.mark, path, "must be a list of durations, ce or ce-legacy");
     return std::nullopt;
   }

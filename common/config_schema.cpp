@@ -16,6 +16,10 @@ struct Words<LogLevel> {
   static constexpr std::array<std::string_view, 4> kWords{"debug", "info", "warn", "error"};
 };
 template <>
+struct Words<AttemptsLog> {
+  static constexpr std::array<std::string_view, 3> kWords{"failures", "all", "none"};
+};
+template <>
 struct Words<LogFormat> {
   static constexpr std::array<std::string_view, 3> kWords{"auto", "json", "text"};
 };
@@ -103,9 +107,8 @@ const Schema& topics_schema() {
 
 const Schema& retry_schema() {
   static const Schema schema{{
-      field<&RetryConfig::delays>(
+      delays<&RetryConfig::delays, &RetryConfig::profile>(
           {.key = "delays",
-           .kind = Kind::Delays,
            .sentence = "Wait before each further attempt, one delay topic each; or the profile ce "
                        "(8s 64s .. 9h after the first failure) or ce-legacy (4s 16s .. 73h).",
            .low = 1,
@@ -115,7 +118,8 @@ const Schema& retry_schema() {
       field<&RetryConfig::jitter>(
           {.key = "jitter",
            .kind = Kind::Real,
-           .sentence = "Share of a wait by which it is varied at random, either way.",
+           .sentence = "Share of a wait by which it is varied at random, either way; the profiles "
+                       "are kept to the second.",
            .low = 0,
            .high = 0.5}),
   }};
@@ -127,7 +131,8 @@ const Schema& detach_schema() {
       field<&DetachConfig::after>(
           {.key = "after",
            .kind = Kind::Number,
-           .sentence = "Parked events after which a subscription with an open breaker is detached.",
+           .sentence = "Events that wait in memory for one subscription before it is detached: "
+                       "the log itself is its queue then.",
            .low = 1,
            .high = 1'000'000}),
       field<&DetachConfig::blocked_max>(
@@ -296,6 +301,12 @@ const Schema& relay_schema() {
            .low = 0,
            .high = 10 * kMinute,
            .effect = Effect::Restart}),
+      field<&RelayConfig::attempts_log>(
+          {.key = "attempts_log",
+           .kind = Kind::Word,
+           .sentence = "Which attempts get a line in the attempts topic: failures (and the success "
+                       "after them), all or none.",
+           .words = Words<AttemptsLog>::kWords}),
   }};
   return schema;
 }

@@ -3,6 +3,7 @@
 // Thread:  any.  Bounds: as the member.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/config.hpp"
 #include "common/config_schema.hpp"
 
 namespace eventrelay::config {
@@ -19,6 +21,19 @@ namespace eventrelay::config {
 // Thread: constant.  Bounds: as the enum.
 template <class Enum>
 struct Words;
+template <>
+struct Words<RetryProfile> {
+  static constexpr std::array<std::string_view, 3> kWords{"", "ce", "ce-legacy"};
+};
+
+template <class T>
+struct MemberOf;
+// The two halves of a member pointer's type. Thread: constant.  Bounds: none.
+template <class Owner, class T>
+struct MemberOf<T Owner::*> {
+  using owner = Owner;
+  using type = T;
+};
 
 // Between a member and a Value. Thread: any.  Bounds: as the member.
 template <class T>

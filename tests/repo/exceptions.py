@@ -16,6 +16,11 @@ LONG_FUNCTIONS: dict[str, str] = {}
 UNUSED_FIELDS: dict[str, str] = {
     "blocked_max": "detached subscriptions are not built yet",
     "sweep_interval": "detached subscriptions are not built yet",
+    "retry_delays": "delay topics are not built yet",
+    "retry_profile": "delay topics are not built yet",
+    "exhausted": "detached subscriptions are not built yet",
+    "slow_start": "the scheduler does not have it yet",
+    "attempts_log": "the attempts log is not built yet",
     "organizations": "the control API is not built yet",
     "control": "the control API is not built yet",
     "configuration": "kept and shown for whoever reads the configuration; nothing acts on it",

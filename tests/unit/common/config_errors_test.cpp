@@ -102,6 +102,8 @@ TEST(ConfigErrors, NameTheKindThatIsWanted) {
       {delivery("ordering: strict"), "\"strict\" is not one of none, object, instance"},
       {delivery("format: soap"), "is not one of elements, raw, cloudevents, cloudevents-binary"},
       {delivery("signature: md5"), "is not one of elements, standard, standard-ed25519, none"},
+      {delivery("exhausted: drop"), "\"drop\" is not one of dead, queue"},
+      {"relay: {attempts_log: some}", "\"some\" is not one of failures, all, none"},
       {delivery("keys: abc"), "delivery.keys: must be a list, found a single value"},
   });
 }
@@ -124,6 +126,11 @@ TEST(ConfigErrors, NameBoundsAndUnits) {
       {"retry: {delays: [5s, 5s]}",
        "retry.delays[1]: 5s is not above 5s; delays must be ascending"},
       {"retry: {delays: cloud}", "must be a list of durations, ce or ce-legacy"},
+      {"retry: {delays: ''}", "must be a list of durations, ce or ce-legacy"},
+      {delivery("retry_delays: []"), "delivery.retry_delays: 0 entries (allowed: 1..12 entries)"},
+      {delivery("retry_delays: [5s, 4s]"), "4s is not above 5s; delays must be ascending"},
+      {delivery("retry_delays: soon"), "must be a list of durations, ce or ce-legacy"},
+      {delivery("slow_start: -1"), "delivery.slow_start: -1 is below 0 (allowed: 0..1000000)"},
       {"ingest: {ack_timeout: 5}", "\"5\" is not a duration with a unit, such as 250ms, 5s"},
       {"ingest: {ack_timeout: 1ms}", "1ms is below 100ms (allowed: 100ms..1m)"},
       {"ingest: {ack_timeout: 5 s}", "is not a duration with a unit"},
@@ -194,6 +201,14 @@ TEST(ConfigErrors, NameRelationsBetweenKeys) {
       {"sources: {BOX: {keys: [a]}}", "the name may hold lower-case letters, digits and - only"},
       {"instances: [{element: box}]", "c.yaml:1:13: instances[0].id: required"},
       {"instances: [{id: 1}]", "instances[0].element: required"},
+      {"retry: {delays: [1s, 1m]}\n" + delivery("retry_delays: [30s, 61s]"),
+       "instances[0].delivery.retry_delays: a wait of 61s is longer than the longest of "
+       "retry.delays (1m)"},
+      {delivery("retry_delays: ce-legacy"),
+       "a wait of 196608s is longer than the longest of retry.delays (10h)"},
+      {instance("    subscriptions: [{name: a, url: 'https://a.example/', "
+                "delivery: {retry_delays: [11h]}}]\n"),
+       "instances[0].subscriptions[0].delivery.retry_delays: a wait of 11h is longer"},
       {"instances: [{id: 1, element: bax}]",
        "bax is neither built in nor described in sources, did you mean box?"},
       {"instances:\n- {id: 7, element: box}\n- {id: 7, element: box}",

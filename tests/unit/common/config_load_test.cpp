@@ -132,6 +132,49 @@ TEST(ConfigLoad, TakesTheProfilesOfTheElementsApi) {
   EXPECT_EQ(sum, seconds{262144});
 }
 
+TEST(ConfigLoad, RemembersTheProfileSoThatItPrintsAndLoadsAgain) {
+  const auto profile = load("retry: {delays: ce}");
+  EXPECT_EQ(profile->config.retry.profile, RetryProfile::Ce);
+  const std::string printed = print_config(profile->config);
+  EXPECT_NE(printed.find("  delays: ce\n"), std::string::npos) << printed;
+  EXPECT_EQ(load(printed)->config.retry.profile, RetryProfile::Ce);
+
+  // A list that is given later takes the place of the profile whole.
+  const auto listed = load("retry: {delays: ce-legacy}", {"retry.delays=[1s]"});
+  EXPECT_EQ(listed->config.retry.profile, RetryProfile::List);
+  EXPECT_EQ(listed->config.retry.delays, std::vector<milliseconds>{seconds{1}});
+  EXPECT_EQ(restart_only_changes(profile->config, listed->config),
+            std::vector<std::string>{"retry.delays"});
+}
+
+TEST(ConfigLoad, TakesAScheduleOfASubscription) {
+  const auto settings = load(
+      "instances:\n- id: 1\n  element: box\n"
+      "  delivery: {retry_delays: [7s, 1m], exhausted: queue, slow_start: 5}\n"
+      "  subscriptions:\n  - name: audit\n    url: https://a.example/\n"
+      "    delivery: {retry_delays: ce}\n"
+      "  - {name: plain, url: 'https://a.example/'}\n"
+      "relay: {attempts_log: all}\n");
+  const InstanceConfig& instance = settings->config.instances.at(0);
+  EXPECT_EQ(instance.delivery.retry_delays, (std::vector<milliseconds>{seconds{7}, minutes{1}}));
+  EXPECT_EQ(instance.delivery.retry_profile, RetryProfile::List);
+  EXPECT_EQ(instance.delivery.exhausted, Exhausted::Queue);
+  EXPECT_EQ(instance.delivery.slow_start, 5U);
+  const DeliveryConfig& audit = instance.subscriptions.at(0).delivery;
+  EXPECT_EQ(audit.retry_profile, RetryProfile::Ce);
+  EXPECT_EQ(audit.retry_delays.size(), 5U);
+  const DeliveryConfig& plain = instance.subscriptions.at(1).delivery;
+  EXPECT_TRUE(plain.retry_delays.empty());
+  EXPECT_EQ(plain.exhausted, Exhausted::Dead);
+  EXPECT_EQ(plain.slow_start, 100U);
+  EXPECT_EQ(settings->config.relay.attempts_log, AttemptsLog::All);
+
+  const std::string printed = print_config(settings->config);
+  EXPECT_NE(printed.find("retry_delays: [7s, 1m]\n"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("retry_delays: ce\n"), std::string::npos) << printed;
+  EXPECT_EQ(print_config(load(printed)->config), printed);
+}
+
 TEST(ConfigLoad, KeepsTheFieldNamesOfTheElementsApi) {
   const auto settings = load(
       "instances:\n- id: 1\n  element: box\n  configuration:\n"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/config_load.hpp"
 #include "common/kafka/topics.hpp"
 
 namespace eventrelay::kafka {
@@ -30,6 +31,19 @@ TEST(TopicPlan, NamesEveryTopicWithEventsFirst) {
   const std::vector<std::string> expected{"acme.events",    "acme.retry.5s", "acme.retry.30m",
                                           "acme.retry.10h", "acme.dead",     "acme.instances",
                                           "acme.state",     "acme.attempts"};
+  EXPECT_EQ(names, expected);
+}
+
+TEST(TopicPlan, HasADelayTopicForEachWaitOfAProfile) {
+  ConfigInput input;
+  input.text = "retry: {delays: ce}";
+  std::vector<std::string> names;
+  for (const TopicSpec& topic : topic_plan(load_settings(input)->config)) {
+    if (topic.name.find(".retry.") != std::string::npos) names.push_back(topic.name);
+  }
+  const std::vector<std::string> expected{"eventrelay.retry.8s", "eventrelay.retry.56s",
+                                          "eventrelay.retry.448s", "eventrelay.retry.3584s",
+                                          "eventrelay.retry.28672s"};
   EXPECT_EQ(names, expected);
 }
 
