@@ -47,9 +47,16 @@ class Message {
   [[nodiscard]] Offset offset() const noexcept;
   [[nodiscard]] std::string_view key() const noexcept;
   [[nodiscard]] std::string_view value() const noexcept;
+  [[nodiscard]] std::string_view topic() const noexcept;
+  // As its producer or its broker stamped it; the epoch if neither did.
+  [[nodiscard]] WallTime stamped() const noexcept;
+  // The value of the last header of that name; empty without one.
+  [[nodiscard]] std::string_view header(const char* name) const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;
   [[nodiscard]] explicit operator bool() const noexcept { return raw_ != nullptr; }
+  // For files of this folder.
+  [[nodiscard]] const rd_kafka_message_s* raw() const noexcept { return raw_; }
 
  private:
   rd_kafka_message_s* raw_ = nullptr;

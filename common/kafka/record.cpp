@@ -65,6 +65,27 @@ std::string_view Message::value() const noexcept {
   return {static_cast<const char*>(raw_->payload), raw_->len};
 }
 
+std::string_view Message::topic() const noexcept {
+  return rd_kafka_topic_name(raw_->rkt);
+}
+
+WallTime Message::stamped() const noexcept {
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  const auto ms = rd_kafka_message_timestamp(raw_, &type);
+  return WallTime{std::chrono::milliseconds{type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms}};
+}
+
+std::string_view Message::header(const char* name) const noexcept {
+  rd_kafka_headers_t* headers = nullptr;  // stays the message's own
+  const void* value = nullptr;
+  std::size_t size = 0;
+  if (rd_kafka_message_headers(raw_, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return {};
+  }
+  return {static_cast<const char*>(value), size};
+}
+
 Expected<Event, RecordError> Message::event() const {
   return read_event(*raw_);
 }

@@ -1,15 +1,17 @@
-// Reads a topic from a chosen place without a consumer group: for looking, never for delivering.
+// Reads topics from a chosen place without a consumer group: for looking, never for delivering.
 //
 // Why:     `eventrelay tail` must not join, move or disturb the group that delivers.
 // Owner:   a command.  Thread: one; next() blocks up to its limit.
-// Bounds:  prefetch of 1 MiB per partition.
-// Errors:  StartError from the constructor; next() throws std::runtime_error on a broker error.
+// Bounds:  prefetch of 1 MiB per partition, 128 KiB where several topics are read.
+// Errors:  StartError from the constructor; next() throws std::runtime_error on a broker error
+//          that does not heal by itself.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/clock.hpp"
 #include "common/config.hpp"
@@ -24,6 +26,8 @@ enum class From : std::uint8_t { Beginning, End };
 class TopicReader {
  public:
   TopicReader(const KafkaConfig& config, const std::string& topic, From from);
+  // Those of `topics` that exist; it is an error if none does.
+  TopicReader(const KafkaConfig& config, const std::vector<std::string>& topics, From from);
   TopicReader(const TopicReader&) = delete;
   TopicReader& operator=(const TopicReader&) = delete;
   ~TopicReader();
