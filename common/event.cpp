@@ -31,6 +31,7 @@ enum Known : std::size_t {
   kDueField,
   kFirstFailureField,
   kReasonField,
+  kDeadClassField,
   kKnownCount
 };
 constexpr std::array<std::string_view, kKnownCount> kNames{
@@ -38,7 +39,7 @@ constexpr std::array<std::string_view, kKnownCount> kNames{
     header::kInstance,     header::kEventType,    header::kObjectType,  header::kObjectId,
     header::kDate,         header::kReceived,     header::kContentType, header::kTraceparent,
     header::kTracestate,   header::kSubscription, header::kAttempt,     header::kDue,
-    header::kFirstFailure, header::kReason};
+    header::kFirstFailure, header::kReason,       header::kDeadClass};
 static_assert(RecordHeaders::kFieldsMax == kKnownCount);
 
 constexpr std::uint32_t bit(std::size_t field) noexcept {
@@ -122,6 +123,8 @@ bool store(std::size_t field, std::string_view value, Event& event, ParkedState&
       return read_time(value, parked.first_failure);
     case kReasonField:
       return read_text(value, parked.reason);
+    case kDeadClassField:
+      return read_text(value, parked.dead_class);
     default:
       return false;
   }
@@ -141,6 +144,10 @@ std::string_view describe(RecordError error) noexcept {
       return "record has a malformed or repeated header";
   }
   return "unknown record error";
+}
+
+RecordHeaders::RecordHeaders() {
+  add(header::kVersion, kRecordVersion);
 }
 
 RecordHeaders::RecordHeaders(const Event& event) {
@@ -163,6 +170,7 @@ RecordHeaders::RecordHeaders(const Event& event) {
   if (event.parked->due) add_time(header::kDue, *event.parked->due);
   add_time(header::kFirstFailure, event.parked->first_failure);
   add(header::kReason, event.parked->reason);
+  add_optional(header::kDeadClass, event.parked->dead_class);
 }
 
 void RecordHeaders::add(std::string_view name, std::string_view value) {

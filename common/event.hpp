@@ -39,7 +39,12 @@ inline constexpr std::string_view kAttempt = "er-attempt";
 inline constexpr std::string_view kDue = "er-due";
 inline constexpr std::string_view kFirstFailure = "er-first-failure";
 inline constexpr std::string_view kReason = "er-reason";
+inline constexpr std::string_view kDeadClass = "er-class";
 }  // namespace header
+
+// Why an event is dead: its subscriber did not take it in time, or it could not be handled here.
+inline constexpr std::string_view kSubscriberFailure = "subscriber";
+inline constexpr std::string_view kPipelineFailure = "pipeline";
 
 // State of a parked or dead record. Thread: any.  Bounds: views, as Event.
 struct ParkedState {
@@ -47,7 +52,8 @@ struct ParkedState {
   std::uint32_t attempts_made = 0;
   std::optional<WallTime> due;  // parked records only
   WallTime first_failure{};
-  std::string_view reason;  // one word of the outcome list
+  std::string_view reason;        // one word of the outcome list
+  std::string_view dead_class{};  // dead records only: kSubscriberFailure or kPipelineFailure
 };
 
 // One event as both services see it. Empty view = field absent. Thread: any.  Bounds: views.
@@ -83,8 +89,10 @@ struct HeaderField {
 // Thread: one owner.  Bounds: kFieldsMax fields, no allocation; views die with the object.
 class RecordHeaders {
  public:
-  static constexpr std::size_t kFieldsMax = 18;
+  static constexpr std::size_t kFieldsMax = 19;
 
+  // Of a record that is no event: its version alone.
+  RecordHeaders();
   explicit RecordHeaders(const Event& event);
   RecordHeaders(const RecordHeaders&) = delete;
   RecordHeaders& operator=(const RecordHeaders&) = delete;

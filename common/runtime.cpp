@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "common/build_info.hpp"
+#include "common/failpoint.hpp"
 #include "common/log.hpp"
 #include "common/service_host.hpp"
 
@@ -246,6 +247,7 @@ int run_service(int argc, char** argv, std::string_view program, const ServiceFa
     const Invocation invocation = parse_flags(argc, argv, name);
     if (invocation.exit) return *invocation.exit;
     std::shared_ptr<const Settings> settings = load_settings(invocation.input);
+    failpoint::arm_from_environment();
     Program running(name, factory, invocation.input);
     return running.run(std::move(settings));
   } catch (const ConfigError& error) {

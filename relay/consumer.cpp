@@ -45,7 +45,7 @@ void Consumer::stop_reading(Partition id) {
   leave_turn(*partition);
   let_go(*partition);
   if (HeldRecord* const record = std::exchange(partition->waiting, nullptr)) {
-    settle(*partition, *record, false);
+    free(*partition, *record, End::NotDone);
   }
 }
 
@@ -135,6 +135,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.offset = message.offset();
   record.bytes = message.value().size() + message.key().size() + 256;  // headers, about
   record.message = std::move(message);
+  record.origin = this;
   record.home = &partition;
   record.born = age_;
   partition.held.push_back(&record);
@@ -153,7 +154,7 @@ Consumer::Taken Consumer::take(PartitionState& partition, HeldRecord& record) {
   lanes_.clear();
   if (subscriptions_.match(record.event, lanes_) != Subscriptions::Match::Some) {
     ++unmatched_;
-    settle(partition, record, true);
+    free(partition, record, End::Done);
     return Taken::Yes;
   }
   if (scheduler_.admit(record, lanes_) == Admitted::Full) {
@@ -181,7 +182,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
       break;
     case Begin::AlreadyDone:
       ++already_done_;
-      settle(partition, record, true);
+      free(partition, record, End::Done);
       break;
     case Begin::Full:
       hold(partition, record, Hold::Window);
@@ -193,10 +194,9 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
   return Taken::Yes;
 }
 
-void Consumer::finished(const Finished& end) {
-  auto& record = static_cast<HeldRecord&>(*end.held);
+void Consumer::settled(HeldRecord& record, End end) {
   PartitionState& partition = *record.home;
-  settle(partition, record, end.done);
+  free(partition, record, end);
   if (partition.hold == Hold::Window && partition.ledger.in_flight() <= kWindowLow) {
     let_go(partition);
     enter_turn(partition);
@@ -204,7 +204,8 @@ void Consumer::finished(const Finished& end) {
 }
 
 // The record leaves memory. Not done: its offset stays open, so nothing is committed past it.
-void Consumer::settle(PartitionState& partition, HeldRecord& record, bool done) {
+void Consumer::free(PartitionState& partition, HeldRecord& record, End end) {
+  const bool done = end == End::Done;
   if (done && record.begun) partition.ledger.finish(record.offset, record.epoch);
   if (done && budget_ != nullptr) budget_->give_back(record.event.body.size());
   partition.held.remove(&record);

@@ -50,7 +50,7 @@ struct PartitionState {
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
-class Consumer {
+class Consumer final : public Origin {
  public:
   // `budget` gets the bytes of each finished record back; may be null.
   Consumer(Scheduler& scheduler, Subscriptions& subscriptions, metrics::Slab& slab,
@@ -72,8 +72,7 @@ class Consumer {
   // Now and then: lets go of the messages of records that have waited since the last call.
   void age();
 
-  // The last job of an event ended.
-  void finished(const Finished& end);
+  void settled(HeldRecord& record, End end) override;
 
   [[nodiscard]] const std::vector<PartitionState*>& owned() const noexcept { return owned_; }
   [[nodiscard]] PartitionState* find(Partition partition);
@@ -92,7 +91,7 @@ class Consumer {
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Taken take(PartitionState& partition, HeldRecord& record);
   [[nodiscard]] Taken begin(PartitionState& partition, HeldRecord& record);
-  void settle(PartitionState& partition, HeldRecord& record, bool done);
+  void free(PartitionState& partition, HeldRecord& record, End end);
   void enter_turn(PartitionState& partition);
   void leave_turn(PartitionState& partition);
   void hold(PartitionState& partition, HeldRecord& record, PartitionState::Hold why);

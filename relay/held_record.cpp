@@ -6,6 +6,10 @@
 
 namespace eventrelay::relay {
 
+void Origin::entry_ended(HeldRecord& /*record*/, std::uint32_t /*entry*/, End /*end*/) {
+  EVENTRELAY_ASSERT(false);  // only what a sweep handed out is owned by an entry
+}
+
 void HeldRecord::copy_out() {
   if (!message || sending > 0) return;
   const std::array<std::string_view*, 11> views{
@@ -35,6 +39,7 @@ void HeldRecords::free(HeldRecord& record) {
   record.message = kafka::Message{};
   if (!record.copy.empty()) std::string().swap(record.copy);
   record.event = Event{};
+  record.origin = nullptr;
   record.home = nullptr;
   record.begun = false;
   record.all_done = true;

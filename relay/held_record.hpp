@@ -2,7 +2,8 @@
 //
 // Why:     the body is signed and sent where the client library has put it; a record that waits
 //          is copied out, because one message holds its whole fetch answer in memory.
-// Owner:   Consumer; the scheduler and the deliverer borrow it.
+// Owner:   its origin (the live path, a delay topic, a sweep); the scheduler and the deliverer
+//          borrow it.
 // Thread:  shard thread.
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
 #pragma once
@@ -13,19 +14,36 @@
 
 #include "common/kafka/consumer_client.hpp"
 #include "relay/job.hpp"
+#include "relay/scheduler.hpp"
 
 namespace eventrelay::relay {
 
 struct PartitionState;
+struct HeldRecord;
+
+// Where records come from, and who hears of their end: the live path, the delay topics, a sweep.
+// Thread: shard thread.
+class Origin {
+ public:
+  // The last job of `record` ended; the record is the origin's to free. Done: it was delivered, is
+  // dead, or was written where it waits, for every subscription; otherwise its offset stays open.
+  virtual void settled(HeldRecord& record, End end) = 0;
+  // One job that the detached entry `entry` owns (Job::entry) ended; before settled().
+  virtual void entry_ended(HeldRecord& record, std::uint32_t entry, End end);
+
+ protected:
+  ~Origin() = default;
+};
 
 // Thread: shard thread.  Bounds: one record.
 struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both
   std::string copy;
-  PartitionState* home = nullptr;
-  bool begun = false;         // its offset is open in the ledger
-  std::uint32_t sending = 0;  // attempts under way, which read its bytes
-  std::uint32_t born = 0;     // the consumer's age when it was read
+  Origin* origin = nullptr;
+  PartitionState* home = nullptr;  // of a record of the live path
+  bool begun = false;              // its offset is open in the ledger
+  std::uint32_t sending = 0;       // attempts under way, which read its bytes
+  std::uint32_t born = 0;          // the consumer's age when it was read
   HeldRecord* previous = nullptr;
   HeldRecord* next = nullptr;
 

@@ -58,18 +58,28 @@ struct LinkedList {
   }
 };
 
+// What an event that was tried before brings along. Thread: value.
+struct JobState {
+  std::uint32_t attempts_made = 0;
+  std::uint32_t entry = 0;  // see Job
+  std::optional<WallTime> first_failure;
+  bool urgent = false;  // it waited long enough: goes before what is fresh
+};
+
 // Jobs of one ordering key in one lane; the first is the only one that may be sent.
 // Thread: shard-local.  Bounds: pooled.
 struct Chain;
 
 // One event for one subscription. Thread: shard-local.  Bounds: pooled.
 struct Job {
-  enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Waiting };
+  // Leaving: out of flight and out of every queue; its bytes are being written elsewhere.
+  enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Waiting, Leaving };
 
   HeldEvent* held = nullptr;
   Lane* lane = nullptr;
-  std::uint32_t attempts_made = 0;  // counted by finish(); the shell sends attempt made + 1
-  std::optional<TimePoint> first_failure;
+  std::uint32_t attempts_made = 0;        // counted when one ends; the shell sends attempt made + 1
+  std::uint32_t entry = 0;                // the detached entry that owns it; 0: the path it came by
+  std::optional<WallTime> first_failure;  // set by the shell
   // The scheduler's own:
   State state = State::Free;
   bool urgent = false;     // which of the lane's two lists it is in while Queued

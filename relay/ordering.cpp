@@ -72,6 +72,17 @@ void Scheduler::unlink_chain(Job& job) {
   chains_free_ = &chain;
 }
 
+void Scheduler::take_chain(Job& job, std::vector<Job*>& taken) {
+  EVENTRELAY_ASSERT(job.state == Job::State::Leaving);
+  if (job.chain == nullptr) return;
+  for (Job* later = job.chain_next; later != nullptr;) {
+    Job* const next = later->chain_next;
+    take_job(*later, taken);
+    later = next;
+  }
+  unlink_chain(job);
+}
+
 void Scheduler::grow_buckets(Lane& lane) {
   std::vector<Chain*> old = std::move(lane.buckets);
   lane.buckets.assign(old.empty() ? kBucketsMin : old.size() * 2, nullptr);

@@ -49,7 +49,7 @@ bool Scheduler::is_live(std::uint32_t index) const noexcept {
   return index < lanes_.size() && lanes_[index] != nullptr;
 }
 
-Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes) {
+Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes, const JobState& state) {
   EVENTRELAY_ASSERT(!lanes.empty() && held.jobs == 0);
   const bool fits = jobs_ + lanes.size() <= bounds_.jobs_max &&
                     (bytes_ == 0 || bytes_ + held.bytes <= bounds_.bytes_max);
@@ -68,23 +68,29 @@ Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes) {
   if (full) return Admitted::Full;
   bytes_ += held.bytes;
   held.all_done = true;
-  for (Lane* const lane : lanes) enqueue(held, *lane);
+  for (Lane* const lane : lanes) enqueue(held, *lane, state);
   return Admitted::Yes;
 }
 
-void Scheduler::enqueue(HeldEvent& held, Lane& lane) {
+void Scheduler::enqueue(HeldEvent& held, Lane& lane, const JobState& state) {
   if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
   Job& job = *jobs_free_.back();
   jobs_free_.pop_back();
   job = Job{};
   job.held = &held;
   job.lane = &lane;
+  job.attempts_made = state.attempts_made;
+  job.entry = state.entry;
+  job.first_failure = state.first_failure;
   ++held.jobs;
   ++lane.jobs;
   ++jobs_;
   job.state = Job::State::Queued;
   if (lane.config.ordering != Ordering::None) link_chain(lane, job);
-  if (job.state == Job::State::Queued) lane.fresh.push_back(&job);
+  if (job.state == Job::State::Queued) {
+    job.urgent = state.urgent;
+    (state.urgent ? lane.urgent : lane.fresh).push_back(&job);
+  }
   make_ready(lane);
 }
 
@@ -159,10 +165,9 @@ Job* Scheduler::take(Lane& lane, Verdict verdict) {
 
 Finished Scheduler::finish(Job& job, const Step& step, TimePoint now) {
   ++job.attempts_made;
-  leave_flight(job, &step, now);
+  leave_flight(job, step.kind == Step::Kind::Retry ? Answer::Failed : Answer::Answered, now);
   if (step.kind == Step::Kind::Retry) {
     if (job.abandoned) return drop(job, job.lane->retired);
-    if (!job.first_failure) job.first_failure = now;
     job.state = Job::State::Waiting;
     waiting_.push(step.at, &job);
     make_ready(*job.lane);
@@ -171,12 +176,26 @@ Finished Scheduler::finish(Job& job, const Step& step, TimePoint now) {
   return drop(job, true);
 }
 
+std::optional<Finished> Scheduler::leave(Job& job, Answer answer, TimePoint now) {
+  ++job.attempts_made;
+  leave_flight(job, answer, now);
+  if (job.abandoned) return drop(job, job.lane->retired);
+  job.state = Job::State::Leaving;
+  make_ready(*job.lane);
+  return std::nullopt;
+}
+
+Finished Scheduler::settle(Job& job, End end) {
+  EVENTRELAY_ASSERT(job.state == Job::State::Leaving);
+  return drop(job, end == End::Done);
+}
+
 Finished Scheduler::abandon(Job& job, TimePoint now) {
-  leave_flight(job, nullptr, now);
+  leave_flight(job, std::nullopt, now);
   return drop(job, false);
 }
 
-void Scheduler::leave_flight(Job& job, const Step* step, TimePoint now) {
+void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
   EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
   Lane& lane = *job.lane;
   --lane.in_flight;
@@ -186,9 +205,9 @@ void Scheduler::leave_flight(Job& job, const Step* step, TimePoint now) {
   const CircuitBreaker::State before = breaker.state();
   // Attempts from before the trip say nothing while a probe is out.
   const bool counts = job.probe || before == CircuitBreaker::State::Closed;
-  if (counts && step == nullptr) {
+  if (counts && !answer) {
     if (job.probe) breaker.on_cancel();
-  } else if (counts && step->kind == Step::Kind::Retry) {
+  } else if (counts && *answer == Answer::Failed) {
     breaker.on_failure(now);
   } else if (counts) {
     breaker.on_success();
@@ -236,18 +255,46 @@ void Scheduler::unlink(Job& job) {
       break;
     case Job::State::Chained:
     case Job::State::InFlight:
+    case Job::State::Leaving:
     case Job::State::Free:
       break;
   }
 }
 
+void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
+  unlink(job);
+  job.state = Job::State::Leaving;
+  if (job.chain != nullptr) unlink_chain(job);
+  taken.push_back(&job);
+}
+
+void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken) {
+  const auto take_of = [&](JobList& list) {
+    for (Job* job = list.first; job != nullptr;) {
+      Job* const next = job->next;
+      if (job->held->partition == partition) take_job(*job, taken);
+      job = next;
+    }
+  };
+  // What stands behind others first, so that nothing takes the place of one that is taken.
+  for (std::size_t bucket = 0; bucket < lane.buckets.size(); ++bucket) {
+    for (Chain* chain = lane.buckets[bucket]; chain != nullptr; chain = chain->next) {
+      for (Job* job = chain->jobs.first->chain_next; job != nullptr;) {
+        Job* const next = job->chain_next;
+        if (job->held->partition == partition) take_job(*job, taken);
+        job = next;
+      }
+    }
+  }
+  take_of(lane.urgent);
+  take_of(lane.fresh);
+}
+
 void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
   for (Job& job : jobs_pool_) {
     if (job.state == Job::State::Free || job.held->partition != partition) continue;
-    if (job.state == Job::State::InFlight) {
-      job.abandoned = true;
-      continue;
-    }
+    if (job.state == Job::State::InFlight) job.abandoned = true;
+    if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
     unlink(job);
     const Finished ended = drop(job, false);
     if (ended.held != nullptr) finished.push_back(ended);
@@ -259,10 +306,8 @@ void Scheduler::retire(Lane& lane, std::vector<Finished>& finished) {
   const std::uint32_t index = lane.index;
   for (Job& job : jobs_pool_) {
     if (job.state == Job::State::Free || job.lane != &lane) continue;
-    if (job.state == Job::State::InFlight) {
-      job.abandoned = true;
-      continue;
-    }
+    if (job.state == Job::State::InFlight) job.abandoned = true;
+    if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
     unlink(job);
     const Finished ended = drop(job, true);
     if (ended.held != nullptr) finished.push_back(ended);

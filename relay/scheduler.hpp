@@ -7,9 +7,9 @@
 //          partition back. O(1) per call, O(log waiting) for retries; no allocation once warm.
 // Errors:  none; misuse by the shell is asserted.
 //
-//   admit --> [lane: urgent, fresh] --turn--> in flight --Done, Dead--> finished
-//                     ^                          | Retry
-//                     +------ due -- waiting <---+
+//   admit --> [lane: urgent, fresh] --turn--> in flight --finish--> gone
+//                                                | leave: its slot is free at once
+//                                             leaving --settle--> gone
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,10 @@ struct SchedulerBounds {
 };
 
 enum class Admitted : std::uint8_t { Yes, Full };
+// What a failed attempt says about its endpoint: Answered is a no that came from a live one.
+enum class Answer : std::uint8_t { Failed, Answered };
+// Done: delivered, dead, or written where it waits; the ledger may pass it.
+enum class End : std::uint8_t { Done, NotDone };
 
 // What became of a job's event. Thread: value.
 struct Finished {
@@ -53,21 +57,32 @@ class Scheduler {
   // New limits for a lane in use; its ordering takes effect for events admitted later.
   void configure(Lane& lane, const LaneConfig& config);
   // The subscription is gone: what waits for it counts as done. The lane is freed with its last
-  // attempt in flight; `is_live(index)` tells.
+  // job in flight or leaving; `is_live(index)` tells.
   void retire(Lane& lane, std::vector<Finished>& finished);
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
 
   // One job per lane, all or none. Full: stop reading the partition, try this event again when
   // take_room() says so. Pre: `lanes` is not empty and names each lane once.
-  [[nodiscard]] Admitted admit(HeldEvent& held, std::span<Lane* const> lanes);
+  [[nodiscard]] Admitted admit(HeldEvent& held, std::span<Lane* const> lanes,
+                               const JobState& state = {});
   // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
   [[nodiscard]] Job* next(TimePoint now);
   // One attempt ended. The job is gone unless the step is Retry.
   Finished finish(Job& job, const Step& step, TimePoint now);
+  // One attempt failed: the job frees its slot and keeps its event until settle(). A value: its
+  // partition or its subscription had left meanwhile, the job is gone and nothing is due.
+  [[nodiscard]] std::optional<Finished> leave(Job& job, Answer answer, TimePoint now);
+  // Pre: the job is leaving.
+  Finished settle(Job& job, End end);
+  // Makes what waits in `lane` of `partition` leave; settle() is due for each of `taken`.
+  void take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken);
+  // Makes what waits behind `job`, which is leaving, in its chain leave likewise. Later events of
+  // the same key start a chain of their own.
+  void take_chain(Job& job, std::vector<Job*>& taken);
   // The attempt was given up without an outcome (drain, revoke): the event is not done.
   Finished abandon(Job& job, TimePoint now);
-  // The partition is leaving: drops its jobs that are not in flight; those in flight may still end
-  // as Done, any other step drops them too.
+  // The partition is leaving: drops its jobs that wait; those in flight may still end as Done, any
+  // other end drops them too; those leaving are settled by whoever writes them.
   void remove(Partition partition, std::vector<Finished>& finished);
 
   // When next() may have something without any finish() in between.
@@ -84,16 +99,18 @@ class Scheduler {
   using JobList = LinkedList<Job, &Job::previous, &Job::next>;
   using LaneList = LinkedList<Lane, &Lane::previous, &Lane::next>;
 
-  void enqueue(HeldEvent& held, Lane& lane);
+  void enqueue(HeldEvent& held, Lane& lane, const JobState& state);
   void wake(TimePoint now);
   void make_ready(Lane& lane);
   [[nodiscard]] bool paced(Lane& lane, TimePoint now);
   [[nodiscard]] Job* take(Lane& lane, CircuitBreaker::Verdict verdict);
   void queue_urgent(Job& job);
   void note_circuit(CircuitBreaker::State before, const Lane& lane);
-  void leave_flight(Job& job, const Step* step, TimePoint now);
+  // Nothing: the attempt says nothing about its endpoint.
+  void leave_flight(Job& job, std::optional<Answer> answer, TimePoint now);
   [[nodiscard]] Finished drop(Job& job, bool done);
   void unlink(Job& job);
+  void take_job(Job& job, std::vector<Job*>& taken);
   void note_room(Lane& lane);
   void free_if_gone(Lane& lane);
   void link_chain(Lane& lane, Job& job);

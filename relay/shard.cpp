@@ -63,6 +63,14 @@ std::uint64_t seed() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
+// When the first attempt of this event failed, in the time that waits are counted in.
+TimePoint first_failure(Job& job, const Result& result, TimePoint now) {
+  if (result.retry == RetryClass::Delivered) return now;
+  const WallTime wall = wall_now();
+  if (!job.first_failure) job.first_failure = wall;
+  return now - (wall - *job.first_failure);
+}
+
 double seconds_of(WallTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
@@ -162,10 +170,10 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   if (shut_) return;
   note(job, result);
   --static_cast<HeldRecord*>(job.held)->sending;
-  const Attempt attempt{result.retry, job.attempts_made + 1, job.first_failure.value_or(now), now,
+  const Attempt attempt{result.retry, job.attempts_made + 1, first_failure(job, result, now), now,
                         result.retry_after};
   const Finished end = scheduler_.finish(job, retry_.next(attempt, dice_), now);
-  if (end.held != nullptr) consumer_.finished(end);
+  settle(end);
   if (++ended_ >= kEventsPerCommit && now - committed_at_ >= kCommitSpacing) commit(now);
   pump(now);
   if (draining_ || !revoking_.empty()) advance_end(now);
@@ -183,10 +191,14 @@ void Shard::note(const Job& job, const Result& result) {
 }
 
 void Shard::settle(std::vector<Finished>& finished) {
-  for (const Finished& end : finished) {
-    if (end.held != nullptr) consumer_.finished(end);
-  }
+  for (const Finished& end : finished) settle(end);
   finished.clear();
+}
+
+void Shard::settle(const Finished& end) {
+  if (end.held == nullptr) return;
+  auto& record = static_cast<HeldRecord&>(*end.held);
+  record.origin->settled(record, end.done ? End::Done : End::NotDone);
 }
 
 // --- the group ----------------------------------------------------------------------------------

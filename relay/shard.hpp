@@ -73,6 +73,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void pump_later();
   void wake_at(TimePoint due);
   void note(const Job& job, const Result& result);
+  void settle(const Finished& end);
   void settle(std::vector<Finished>& finished);
   void tick();
   void commit(TimePoint now);

@@ -110,6 +110,23 @@ TEST(RecordHeaders, WritesTheDocumentedNamesAndForms) {
   EXPECT_EQ(headers_of(parked_event()), expected);
 }
 
+TEST(RecordHeaders, SayOfADeadEventWhoFailed) {
+  Event event = parked_event();
+  event.parked->dead_class = kPipelineFailure;
+  const Headers headers = headers_of(event);
+  EXPECT_EQ(headers.back(), (Headers::value_type{"er-class", "pipeline"}));
+  const auto back = read(headers);
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->parked->dead_class, "pipeline");
+}
+
+TEST(RecordHeaders, OfARecordThatIsNoEventAreItsVersion) {
+  const RecordHeaders headers;
+  ASSERT_EQ(headers.size(), 1U);
+  EXPECT_EQ(headers.begin()->name, "er-v");
+  EXPECT_EQ(headers.begin()->value, "1");
+}
+
 TEST(RecordHeaders, LeavesOutWhatIsAbsent) {
   Event event;
   event.id = "a";

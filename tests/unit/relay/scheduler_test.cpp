@@ -1,56 +1,9 @@
-#include "relay/scheduler.hpp"
-
-#include <gtest/gtest.h>
-
-#include <deque>
-#include <string>
+#include "tests/unit/relay/scheduler_fixture.hpp"
 
 namespace eventrelay::relay {
 namespace {
 
 using std::chrono::seconds;
-
-constexpr Step kDone{Step::Kind::Done, {}};
-constexpr Step kDead{Step::Kind::Dead, {}};
-
-TimePoint at(double second) {
-  return TimePoint{std::chrono::duration_cast<Duration>(std::chrono::duration<double>(second))};
-}
-Step again_at(double second) {
-  return Step{Step::Kind::Retry, at(second)};
-}
-
-// A scheduler and the events it holds, in a few words.
-class SchedulerTest : public ::testing::Test {
- protected:
-  Lane& lane(const LaneConfig& config = {}) { return scheduler.add_lane(config); }
-
-  HeldEvent& event(std::string_view object = "o", std::int32_t partition = 0) {
-    HeldEvent& held = events_.emplace_back();
-    held.event.object_id = object;
-    held.partition = Partition{partition};
-    held.offset = Offset{static_cast<std::int64_t>(events_.size())};
-    held.bytes = 100;
-    return held;
-  }
-
-  Admitted admit(HeldEvent& held, std::vector<Lane*> lanes) { return scheduler.admit(held, lanes); }
-  // Admits `count` events to the lane.
-  void fill(Lane& target, int count) {
-    for (int i = 0; i < count; ++i) ASSERT_EQ(admit(event(), {&target}), Admitted::Yes);
-  }
-  // Takes all jobs that may go now.
-  std::vector<Job*> take(double second = 0) {
-    std::vector<Job*> jobs;
-    while (Job* job = scheduler.next(at(second))) jobs.push_back(job);
-    return jobs;
-  }
-
-  Scheduler scheduler{SchedulerBounds{}};
-
- private:
-  std::deque<HeldEvent> events_;
-};
 
 TEST_F(SchedulerTest, SendsInTheOrderOfTheLog) {
   Lane& a = lane();
@@ -157,7 +110,6 @@ TEST_F(SchedulerTest, RetriesWhenDueAndHoldsTheEventMeanwhile) {
   EXPECT_EQ(scheduler.next_due(), at(5));
   ASSERT_EQ(scheduler.next(at(5)), job);
   EXPECT_EQ(job->attempts_made, 1U);
-  EXPECT_EQ(job->first_failure, at(1));
   EXPECT_EQ(scheduler.next_due(), std::nullopt);
   EXPECT_TRUE(scheduler.finish(*job, kDone, at(5)).done);
 }

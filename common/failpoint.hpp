@@ -1,0 +1,50 @@
+// Named places at which a test makes the process die or stand still.
+//
+// Why:     what a crash loses is decided between two instructions; only a test that can choose
+//          them shows it. EVENTRELAY_FAILPOINT=name[:nth][:action], e.g. before-park:3:stop; the
+//          nth pass (the first, unless given) acts. kill: SIGKILL to itself, the default; stop:
+//          SIGSTOP, goes on with SIGCONT.
+// Thread:  any; armed once, before the first shard.
+// Bounds:  one place per process. One pointer test per pass while none is armed.
+// Errors:  arm() throws std::invalid_argument naming what it can not read.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+namespace eventrelay::failpoint {
+
+// Every place there is; a name that is not here is refused.
+inline constexpr std::array<std::string_view, 15> kNames{
+    "after-consume", "after-connect",  "after-send",    "before-mark",   "mid-commit",
+    "before-park",   "after-park-ack", "before-dead",   "before-detach", "after-detach-ack",
+    "sweep-begin",   "sweep-event",    "before-attach", "after-attach",  "cursor-commit"};
+
+// What is armed. Thread: built once; `passes` by any.  Bounds: fixed size.
+struct Armed {
+  enum class Action : std::uint8_t { Kill, Stop };
+
+  std::string_view name;  // one of kNames
+  std::uint64_t nth = 1;
+  Action action = Action::Kill;
+  std::atomic<std::uint64_t> passes{0};
+};
+
+// Null unless something is armed.
+extern Armed* armed;
+
+// Reads a specification as in the environment; empty: nothing is armed. Start only.
+void arm(std::string_view specification);
+// Reads EVENTRELAY_FAILPOINT. Start only.
+void arm_from_environment();
+void pass(Armed& point, std::string_view name);
+
+// The place itself. `name` is one of kNames.
+inline void at(std::string_view name) {
+  if (armed != nullptr) [[unlikely]]
+    pass(*armed, name);
+}
+
+}  // namespace eventrelay::failpoint

@@ -1,0 +1,57 @@
+// A scheduler and the events it holds, in a few words.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "relay/scheduler.hpp"
+
+namespace eventrelay::relay {
+
+inline constexpr Step kDone{Step::Kind::Done, {}};
+inline constexpr Step kDead{Step::Kind::Dead, {}};
+
+inline TimePoint at(double second) {
+  return TimePoint{std::chrono::duration_cast<Duration>(std::chrono::duration<double>(second))};
+}
+inline Step again_at(double second) {
+  return Step{Step::Kind::Retry, at(second)};
+}
+
+// Thread: test.  Bounds: those of the scheduler.
+class SchedulerTest : public ::testing::Test {
+ protected:
+  Lane& lane(const LaneConfig& config = {}) { return scheduler.add_lane(config); }
+
+  HeldEvent& event(std::string_view object = "o", std::int32_t partition = 0) {
+    HeldEvent& held = events_.emplace_back();
+    held.event.object_id = object;
+    held.partition = Partition{partition};
+    held.offset = Offset{static_cast<std::int64_t>(events_.size())};
+    held.bytes = 100;
+    return held;
+  }
+
+  Admitted admit(HeldEvent& held, std::vector<Lane*> lanes) { return scheduler.admit(held, lanes); }
+  // Admits `count` events to the lane.
+  void fill(Lane& target, int count) {
+    for (int i = 0; i < count; ++i) ASSERT_EQ(admit(event(), {&target}), Admitted::Yes);
+  }
+  // Takes all jobs that may go now.
+  std::vector<Job*> take(double second = 0) {
+    std::vector<Job*> jobs;
+    while (Job* job = scheduler.next(at(second))) jobs.push_back(job);
+    return jobs;
+  }
+
+  Scheduler scheduler{SchedulerBounds{}};
+
+ private:
+  std::deque<HeldEvent> events_;
+};
+
+}  // namespace eventrelay::relay
