@@ -8,18 +8,21 @@
 
 namespace eventrelay::kafka {
 
+void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
+                const Commit& commit) {
+  rd_kafka_topic_partition_t* one =
+      rd_kafka_topic_partition_list_add(list, topic.c_str(), commit.partition.value);
+  one->offset = commit.next.value;
+  if (commit.metadata.empty()) return;
+  one->metadata = std::malloc(commit.metadata.size());  // the library frees it
+  EVENTRELAY_ASSERT(one->metadata != nullptr);
+  std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
+  one->metadata_size = commit.metadata.size();
+}
+
 PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits) {
   PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
-  for (const Commit& commit : commits) {
-    rd_kafka_topic_partition_t* one =
-        rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), commit.partition.value);
-    one->offset = commit.next.value;
-    if (commit.metadata.empty()) continue;
-    one->metadata = std::malloc(commit.metadata.size());  // the library frees it
-    EVENTRELAY_ASSERT(one->metadata != nullptr);
-    std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
-    one->metadata_size = commit.metadata.size();
-  }
+  for (const Commit& commit : commits) add_commit(list.get(), topic, commit);
   return list;
 }
 

@@ -12,6 +12,8 @@
 
 namespace eventrelay::kafka {
 
+void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
+                const Commit& commit);
 [[nodiscard]] PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits);
 // Where to begin in partitions with these committed positions; by auto.offset.reset where none is.
 [[nodiscard]] PartitionsPtr starts_from(const rd_kafka_topic_partition_list_t& committed);

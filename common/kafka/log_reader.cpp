@@ -1,0 +1,336 @@
+#include "common/kafka/log_reader.hpp"
+
+#include <algorithm>
+
+#include "common/assert.hpp"
+#include "common/kafka/commits.hpp"
+#include "common/kafka/reader_handle.hpp"
+#include "common/kafka/wakeup.hpp"
+#include "common/log.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+// Looks although nothing woke the shard: a lost wake-up is found.
+constexpr std::chrono::milliseconds kTick{100};
+constexpr int kPartitionBits = 20;
+
+std::int32_t number_of(Place place) noexcept {
+  return (std::int32_t{place.topic} << kPartitionBits) | place.partition.value;
+}
+
+Place place_of(std::int32_t number) noexcept {
+  return {static_cast<std::uint16_t>(number >> kPartitionBits),
+          Partition{number & ((1 << kPartitionBits) - 1)}};
+}
+
+// One place that is being read. Thread: shard thread.  Bounds: fixed size.
+struct Reading {
+  Place place;
+  LogSink* sink = nullptr;  // null: not read now
+  ReaderHandle::SharedQueue queue;
+  bool drained = true;    // the reader found nothing and waits to be told
+  std::size_t taken = 0;  // bytes since then
+};
+
+}  // namespace
+
+// Everything behind LogReader; handlers of the loop keep it alive until they have run.
+// Thread: shard thread.  Bounds: ReaderOptions.
+class LogReader::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Executor executor, const KafkaConfig& config, ReaderOptions options, metrics::Slab& slab)
+      : options_(std::move(options)),
+        slab_(slab),
+        wakeup_(executor),
+        timer_(executor),
+        handle_(std::make_shared<ReaderHandle>(config, options_, wakeup_.descriptor())),
+        readings_(options_.topics.size()) {}
+
+  void begin() {
+    wait_wakeup();
+    wait_tick();
+  }
+  void end();
+  void start(Place place, Offset from, LogSink& sink);
+  void stop(Place place);
+  [[nodiscard]] bool reading(Place place) const noexcept { return find(place) != nullptr; }
+  [[nodiscard]] Read next(Place place);
+  void ask(Question question) { handle_->ask(std::move(question)); }
+  [[nodiscard]] std::optional<LogBounds> known_bounds(Place place) const;
+  void commit_async(std::span<const ReadCommit> commits);
+  [[nodiscard]] bool commit_sync(std::span<const ReadCommit> commits);
+
+ private:
+  void wait_wakeup() {
+    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t> numbers) {
+      if (self->stopped_) return;
+      self->on_numbers(numbers);
+      if (!self->stopped_) self->wait_wakeup();
+    });
+  }
+  void wait_tick() {
+    timer_.expires_after(kTick);
+    timer_.async_wait([self = shared_from_this()](ErrorCode) {
+      if (self->stopped_) return;
+      self->tick();
+      if (!self->stopped_) self->wait_tick();
+    });
+  }
+  void on_numbers(std::span<const std::int32_t> numbers);
+  void tick();
+  void serve();
+  void on_event(rd_kafka_event_t* event);
+  void tell_readable(Reading& one);
+  [[nodiscard]] Reading* find(Place place) const noexcept;
+  Reading& slot(Place place);
+  void let_go(Reading& one);
+  [[nodiscard]] Read failed(Place place, const rd_kafka_message_t& message);
+  [[nodiscard]] PartitionsPtr list_of(std::span<const ReadCommit> commits) const;
+
+  const ReaderOptions options_;
+  metrics::Slab& slab_;
+  Wakeup wakeup_;
+  Timer timer_;
+  std::shared_ptr<ReaderHandle> handle_;
+  std::vector<std::vector<std::unique_ptr<Reading>>> readings_;  // by topic, then partition
+  std::vector<Reading*> active_;
+  bool stopped_ = false;
+};
+
+void LogReader::Impl::end() {
+  stopped_ = true;
+  timer_.cancel();
+  for (Reading* one : active_) let_go(*one);
+  active_.clear();
+  handle_->detach();
+  retire(std::exchange(handle_, nullptr));
+  wakeup_.close();
+}
+
+// --- places -------------------------------------------------------------------------------------
+
+Reading* LogReader::Impl::find(Place place) const noexcept {
+  if (place.topic >= readings_.size() || place.partition.value < 0) return nullptr;
+  const auto& of_topic = readings_[place.topic];
+  const auto index = static_cast<std::size_t>(place.partition.value);
+  if (index >= of_topic.size() || of_topic[index] == nullptr) return nullptr;
+  return of_topic[index]->sink == nullptr ? nullptr : of_topic[index].get();
+}
+
+Reading& LogReader::Impl::slot(Place place) {
+  EVENTRELAY_ASSERT(place.topic < readings_.size() && place.partition.value >= 0 &&
+                    place.partition.value < (1 << kPartitionBits));
+  auto& of_topic = readings_[place.topic];
+  const auto index = static_cast<std::size_t>(place.partition.value);
+  if (index >= of_topic.size()) of_topic.resize(index + 1);
+  if (of_topic[index] == nullptr) of_topic[index] = std::make_unique<Reading>();
+  return *of_topic[index];
+}
+
+void LogReader::Impl::let_go(Reading& one) {
+  rd_kafka_queue_io_event_enable(one.queue.get(), -1, nullptr, 0);
+  one.queue.reset();  // with what was read ahead, once the library has let go of it as well
+  one.sink = nullptr;
+}
+
+void LogReader::Impl::start(Place place, Offset from, LogSink& sink) {
+  Reading& one = slot(place);
+  if (one.sink != nullptr) {
+    let_go(one);
+  } else {
+    active_.push_back(&one);
+  }
+  // A queue of its own each time: what the former one still gets is never seen.
+  one = Reading{place, &sink, handle_->make_queue(number_of(place))};
+  handle_->start(place, from, one.queue);
+}
+
+void LogReader::Impl::stop(Place place) {
+  Reading* one = find(place);
+  if (one == nullptr) return;
+  let_go(*one);
+  std::erase(active_, one);
+  handle_->stop(place);
+}
+
+// --- reading ------------------------------------------------------------------------------------
+
+void LogReader::Impl::on_numbers(std::span<const std::int32_t> numbers) {
+  for (const std::int32_t number : numbers) {
+    if (stopped_) return;
+    if (number < 0) continue;
+    Reading* one = find(place_of(number));
+    if (one != nullptr && one->drained) tell_readable(*one);
+  }
+  serve();
+}
+
+void LogReader::Impl::tell_readable(Reading& one) {
+  one.drained = false;
+  one.sink->on_readable(one.place);
+}
+
+void LogReader::Impl::tick() {
+  // By index: the sink may start and stop places while it is told.
+  for (std::size_t i = 0; i < active_.size() && !stopped_; ++i) {
+    Reading& one = *active_[i];
+    if (one.drained && rd_kafka_queue_length(one.queue.get()) > 0) tell_readable(one);
+  }
+  serve();
+}
+
+void LogReader::Impl::serve() {
+  while (!stopped_) {
+    const EventPtr event{rd_kafka_queue_poll(handle_->events(), 0)};
+    if (!event) break;
+    on_event(event.get());
+  }
+  if (stopped_) return;
+  for (Question& question : handle_->answers()) {
+    if (stopped_) return;
+    if (question.positions) question.positions(question.found_positions);
+    if (question.bounds) question.bounds(question.found_bounds);
+  }
+}
+
+void LogReader::Impl::on_event(rd_kafka_event_t* event) {
+  const auto type = rd_kafka_event_type(event);
+  if (type == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+    if (const char* reason = commit_failure(event)) {
+      log::warn("kafka commit refused", {{"group", options_.group}, {"reason", reason}});
+    }
+    return;
+  }
+  if (type != RD_KAFKA_EVENT_ERROR) return;
+  const auto code = rd_kafka_event_error(event);
+  slab_.kafka_consumer_errors_total.add();
+  if (logged_by_library(code)) return;
+  log::warn("kafka reader",
+            {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
+}
+
+Read LogReader::Impl::next(Place place) {
+  Reading* one = find(place);
+  if (one == nullptr) return {};
+  MessagePtr message{rd_kafka_consume_queue(one->queue.get(), 0)};
+  if (!message) {
+    one->drained = true;
+    // The queue was near its limit, so the library may have stopped asking for more.
+    if (std::exchange(one->taken, 0) >= options_.prefetch_bytes / 4) handle_->nudge(place);
+    return {};
+  }
+  const Offset at{message->offset};
+  switch (message->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+      one->taken += message->len + message->key_len;
+      return {Found::Record, at, Message{message.release()}, {}};
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      return {Found::End, at, Message{}, {}};
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+      return {Found::OutOfRange, at, Message{}, {}};
+    default:
+      return failed(place, *message);
+  }
+}
+
+Read LogReader::Impl::failed(Place place, const rd_kafka_message_t& message) {
+  slab_.kafka_consumer_errors_total.add();
+  Read read{Found::Failed, Offset{message.offset}, Message{}, rd_kafka_message_errstr(&message)};
+  log::warn("kafka partition", {{"topic", handle_->topic(place)},
+                                {"partition", place.partition},
+                                {"error", rd_kafka_err2name(message.err)},
+                                {"text", read.reason}});
+  return read;
+}
+
+// --- positions ----------------------------------------------------------------------------------
+
+std::optional<LogBounds> LogReader::Impl::known_bounds(Place place) const {
+  std::int64_t low = -1;
+  std::int64_t high = -1;
+  const auto error = rd_kafka_get_watermark_offsets(
+      handle_->client(), handle_->topic(place).c_str(), place.partition.value, &low, &high);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR || low < 0 || high < 0) return std::nullopt;
+  return LogBounds{place, Offset{low}, Offset{high}};
+}
+
+PartitionsPtr LogReader::Impl::list_of(std::span<const ReadCommit> commits) const {
+  PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
+  for (const ReadCommit& one : commits) {
+    add_commit(list.get(), handle_->topic(one.place),
+               Commit{one.place.partition, one.next, one.metadata});
+  }
+  return list;
+}
+
+void LogReader::Impl::commit_async(std::span<const ReadCommit> commits) {
+  if (commits.empty()) return;
+  const auto error = rd_kafka_commit_queue(handle_->client(), list_of(commits).get(),
+                                           handle_->events(), nullptr, nullptr);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  log::warn("kafka commit not sent", {{"group", options_.group},  //
+                                      {"reason", rd_kafka_err2str(error)}});
+}
+
+bool LogReader::Impl::commit_sync(std::span<const ReadCommit> commits) {
+  if (commits.empty()) return true;
+  const EventPtr event =
+      commit_and_wait(handle_->client(), list_of(commits).get(), options_.commit_timeout);
+  const char* reason = event ? commit_failure(event.get()) : "no answer in time";
+  if (reason != nullptr) {
+    log::warn("kafka commit refused", {{"group", options_.group}, {"reason", reason}});
+  }
+  return reason == nullptr;
+}
+
+LogReader::LogReader(Executor executor, const KafkaConfig& config, ReaderOptions options,
+                     metrics::Slab& slab)
+    : impl_(std::make_shared<Impl>(executor, config, std::move(options), slab)) {
+  impl_->begin();
+}
+
+LogReader::~LogReader() {
+  impl_->end();
+}
+
+void LogReader::start(Place place, Offset from, LogSink& sink) {
+  impl_->start(place, from, sink);
+}
+
+void LogReader::stop(Place place) {
+  impl_->stop(place);
+}
+
+bool LogReader::reading(Place place) const noexcept {
+  return impl_->reading(place);
+}
+
+Read LogReader::next(Place place) {
+  return impl_->next(place);
+}
+
+void LogReader::positions(std::vector<Place> places,
+                          std::function<void(std::span<const ReadPosition>)> done) {
+  impl_->ask({std::move(places), std::move(done), {}, {}, {}});
+}
+
+void LogReader::bounds(std::vector<Place> places,
+                       std::function<void(std::span<const LogBounds>)> done) {
+  impl_->ask({std::move(places), {}, std::move(done), {}, {}});
+}
+
+std::optional<LogBounds> LogReader::known_bounds(Place place) const {
+  return impl_->known_bounds(place);
+}
+
+void LogReader::commit_async(std::span<const ReadCommit> commits) {
+  impl_->commit_async(commits);
+}
+
+bool LogReader::commit_sync(std::span<const ReadCommit> commits) {
+  return impl_->commit_sync(commits);
+}
+
+}  // namespace eventrelay::kafka
