@@ -38,13 +38,13 @@ struct TopicsConfig {
 enum class RetryProfile : std::uint8_t { List, Ce, CeLegacy };
 
 struct RetryConfig {
-  RetryProfile profile = RetryProfile::List;
   // Waits before each further attempt: 1..12 steps, ascending; each costs a delay topic.
   std::vector<milliseconds> delays{milliseconds{5'000},     milliseconds{30'000},
                                    milliseconds{300'000},   milliseconds{1'800'000},
                                    milliseconds{7'200'000}, milliseconds{18'000'000},
                                    milliseconds{36'000'000}};
   double jitter = 0.1;  // 0..0.5 of the delay, either way
+  RetryProfile profile = RetryProfile::List;
 };
 
 struct DetachConfig {

@@ -46,6 +46,23 @@ std::string elsewhere(std::string_view key) {
 
 }  // namespace
 
+std::vector<std::chrono::milliseconds> retry_profile(std::string_view word) {
+  // Offsets from the first failure are powers of 8 and of 4 seconds; a wait is their difference.
+  std::int64_t factor = 0;
+  if (word == "ce") factor = 8;
+  if (word == "ce-legacy") factor = 4;
+  std::vector<std::chrono::milliseconds> waits;
+  const int steps = factor == 8 ? 5 : 9;
+  std::int64_t before = 0;
+  std::int64_t offset = 1;
+  for (int i = 0; factor != 0 && i < steps; ++i) {
+    offset *= factor;
+    waits.emplace_back((offset - before) * 1000);
+    before = offset;
+  }
+  return waits;
+}
+
 void Findings::add(std::string_view place, std::string_view path, std::string_view problem) {
   ++count_;
   if (lines_.size() >= kFindingsMax) return;

@@ -378,23 +378,6 @@ bool looks_secret(std::string_view name) {
                      [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
-std::vector<std::chrono::milliseconds> retry_profile(std::string_view word) {
-  // Offsets from the first failure are powers of 8 and of 4 seconds; a wait is their difference.
-  std::int64_t factor = 0;
-  if (word == "ce") factor = 8;
-  if (word == "ce-legacy") factor = 4;
-  std::vector<std::chrono::milliseconds> waits;
-  const int steps = factor == 8 ? 5 : 9;
-  std::int64_t before = 0;
-  std::int64_t offset = 1;
-  for (int i = 0; factor != 0 && i < steps; ++i) {
-    offset *= factor;
-    waits.emplace_back((offset - before) * 1000);
-    before = offset;
-  }
-  return waits;
-}
-
 const Row* Schema::find(std::string_view key) const noexcept {
   const auto row =
       std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.key == key; });

@@ -16,6 +16,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 UNUSED_FIELDS: dict[str, str] = {
     "blocked_max": "detached subscriptions are not built yet",
     "sweep_interval": "detached subscriptions are not built yet",
+    "profile": "delay topics are not built yet",
     "retry_delays": "delay topics are not built yet",
     "retry_profile": "delay topics are not built yet",
     "exhausted": "detached subscriptions are not built yet",
