@@ -6,7 +6,7 @@
 
 namespace eventrelay::relay {
 
-void Origin::entry_ended(HeldRecord& /*record*/, std::uint32_t /*entry*/, End /*end*/) {
+void Origin::entry_ended(HeldRecord& /*record*/, std::uint64_t /*entry*/, End /*end*/) {
   EVENTRELAY_ASSERT(false);  // only what a sweep handed out is owned by an entry
 }
 

@@ -29,7 +29,7 @@ class Origin {
   // dead, or was written where it waits, for every subscription; otherwise its offset stays open.
   virtual void settled(HeldRecord& record, End end) = 0;
   // One job that the detached entry `entry` owns (Job::entry) ended; before settled().
-  virtual void entry_ended(HeldRecord& record, std::uint32_t entry, End end);
+  virtual void entry_ended(HeldRecord& record, std::uint64_t entry, End end);
 
  protected:
   ~Origin() = default;

@@ -61,7 +61,7 @@ struct LinkedList {
 // What an event that was tried before brings along. Thread: value.
 struct JobState {
   std::uint32_t attempts_made = 0;
-  std::uint32_t entry = 0;  // see Job
+  std::uint64_t entry = 0;  // see Job
   std::optional<WallTime> first_failure;
   bool urgent = false;  // it waited long enough: goes before what is fresh
 };
@@ -78,7 +78,7 @@ struct Job {
   HeldEvent* held = nullptr;
   Lane* lane = nullptr;
   std::uint32_t attempts_made = 0;        // counted when one ends; the shell sends attempt made + 1
-  std::uint32_t entry = 0;                // the detached entry that owns it; 0: the path it came by
+  std::uint64_t entry = 0;                // the detached entry that owns it; 0: the path it came by
   std::optional<WallTime> first_failure;  // set by the shell
   // The scheduler's own:
   State state = State::Free;
