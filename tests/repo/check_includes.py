@@ -70,6 +70,7 @@ PURE = [
     "relay/delivery*.[ch]pp",
     "relay/pool_slot*.[ch]pp",
     "relay/retry*.[ch]pp",
+    "relay/sweep_plan*.[ch]pp",
     "relay/offset_ledger*.[ch]pp",
 ]
 IMPURE_INCLUDES = re.compile(

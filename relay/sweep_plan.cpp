@@ -1,0 +1,43 @@
+#include "relay/sweep_plan.hpp"
+
+#include "common/assert.hpp"
+
+namespace eventrelay::relay {
+
+bool SweepPlan::may_start(TimePoint now) const noexcept {
+  return !sweeping_ && now >= next_start_;
+}
+
+void SweepPlan::start(Offset from, TimePoint now) {
+  EVENTRELAY_ASSERT(may_start(now));
+  sweeping_ = true;
+  position_ = from;
+  paused_since_.reset();
+  next_start_ = now + rules_.interval;
+}
+
+void SweepPlan::passed(Offset next) noexcept {
+  EVENTRELAY_ASSERT(sweeping_);
+  if (next > position_) position_ = next;
+}
+
+SweepPlan::Act SweepPlan::next(const View& view) const noexcept {
+  EVENTRELAY_ASSERT(sweeping_);
+  if (view.following == 0 || position_ >= view.live) return Act::End;
+  if (!view.wanted || *view.wanted >= view.live) return Act::End;
+  if (view.wanted->value - position_.value > rules_.jump_over) return Act::Jump;
+  return Act::Read;
+}
+
+bool SweepPlan::pause(TimePoint now) noexcept {
+  EVENTRELAY_ASSERT(sweeping_);
+  if (!paused_since_) paused_since_ = now;
+  return now - *paused_since_ < rules_.interval;
+}
+
+void SweepPlan::end() noexcept {
+  sweeping_ = false;
+  paused_since_.reset();
+}
+
+}  // namespace eventrelay::relay
