@@ -146,8 +146,9 @@ void set_all(rd_kafka_conf_t* conf, const Defaults& settings) {
 // Where handles end. Thread: any.  Bounds: one thread per handle still ending.
 class Retired {
  public:
-  // Waits a little at the end of the process, so that no thread outlives what it uses.
-  ~Retired() { wait(std::chrono::seconds{5}); }
+  // Waits a little at the end of the process, so that no thread outlives what it uses; not longer,
+  // because a drain with its broker away has used up its limit by then.
+  ~Retired() { wait(std::chrono::seconds{1}); }
 
   void add(std::shared_ptr<void> last) {
     {

@@ -62,6 +62,8 @@ PURE = [
     "relay/ordering*.[ch]pp",
     "relay/budget*.[ch]pp",
     "relay/circuit_breaker*.[ch]pp",
+    "relay/slow_start*.[ch]pp",
+    "relay/duplicate_window*.[ch]pp",
     "relay/format*.[ch]pp",
     "relay/form_json*.[ch]pp",
     "relay/signer*.[ch]pp",

@@ -28,9 +28,10 @@ process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{front}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,FRONT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={logs}
 default.replication.factor={replicas}
 min.insync.replicas={in_sync}
@@ -111,6 +112,7 @@ class Node:
         self.number = number
         self.port = port
         self.controller_port = free_port()
+        self.front: tuple[int, int] | None = None
         self.dir = cluster.dir / f"node-{number}"
         self.log = self.dir / "broker.log"
         self.process: subprocess.Popen | None = None
@@ -118,11 +120,16 @@ class Node:
 
     def prepare(self, voters: str, replicas: int) -> None:
         self.dir.mkdir(parents=True)
+        front, advertised = "", ""
+        if self.front is not None:
+            front, advertised = (f",FRONT://127.0.0.1:{port}" for port in self.front)
         (self.dir / "server.properties").write_text(
             _PROPERTIES.format(
                 node=self.number,
                 voters=voters,
                 port=self.port,
+                front=front,
+                advertised=advertised,
                 controller=self.controller_port,
                 logs=self.dir / "data",
                 replicas=replicas,
@@ -224,7 +231,10 @@ class Node:
 
 
 class Broker:
-    """A cluster of `nodes` nodes. Use as a context manager, or start() and close()."""
+    """A cluster of `nodes` nodes. Use as a context manager, or start() and close().
+
+    `fronts`: a second listener of each node, as (port it listens on, port it tells its clients):
+    whoever asks there stays behind the proxy that stands on the told port."""
 
     def __init__(
         self,
@@ -235,6 +245,7 @@ class Broker:
         light: bool = True,
         properties: dict[str, str] | None = None,
         directory: str | None = None,
+        fronts: list[tuple[int, int]] | None = None,
     ):
         self.version = version
         self.jars = jars(version)
@@ -245,6 +256,8 @@ class Broker:
         self.dir = Path(directory or tempfile.mkdtemp(prefix="eventrelay-kafka-"))
         ports = [port or free_port()] + [free_port() for _ in range(nodes - 1)]
         self.nodes = [Node(self, number + 1, ports[number]) for number in range(nodes)]
+        for node, front in zip(self.nodes, fronts or []):
+            node.front = front
 
     @property
     def bootstrap(self) -> str:

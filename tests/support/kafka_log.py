@@ -27,7 +27,7 @@ class Record:
     header_names: list[str]
 
 
-def _consumer(bootstrap: str, group: str = "checker") -> Consumer:
+def open_reader(bootstrap: str, group: str = "checker") -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -42,7 +42,7 @@ def _consumer(bootstrap: str, group: str = "checker") -> Consumer:
     )
 
 
-def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """Start and end; a partition that was just made has no leader for a moment."""
 
     def ask() -> tuple[int, int] | None:
@@ -65,13 +65,13 @@ def topics(bootstrap: str, prefix: str = "") -> dict[str, int]:
 
 def read_topic(bootstrap: str, topic: str, seconds: float = 60.0) -> list[Record]:
     """Every record from the start to the present end of each partition."""
-    consumer = _consumer(bootstrap)
+    consumer = open_reader(bootstrap)
     try:
         meta = consumer.list_topics(topic, timeout=10).topics[topic]
         assert meta.partitions, f"no topic {topic}"
         ends = {}
         for partition in meta.partitions:
-            low, high = _watermarks(consumer, topic, partition)
+            low, high = watermarks(consumer, topic, partition)
             if high > low:
                 ends[partition] = high
         records: list[Record] = []
@@ -102,10 +102,10 @@ def read_topic(bootstrap: str, topic: str, seconds: float = 60.0) -> list[Record
 
 
 def ends(bootstrap: str, topic: str) -> dict[int, int]:
-    consumer = _consumer(bootstrap)
+    consumer = open_reader(bootstrap)
     try:
         meta = consumer.list_topics(topic, timeout=10).topics[topic]
-        return {p: _watermarks(consumer, topic, p)[1] for p in meta.partitions}
+        return {p: watermarks(consumer, topic, p)[1] for p in meta.partitions}
     finally:
         consumer.close()
 
@@ -113,7 +113,7 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
 def lag(bootstrap: str, topic: str, group: str) -> int:
     """Records after the committed offsets of a group."""
     high = ends(bootstrap, topic)
-    consumer = _consumer(bootstrap, group)
+    consumer = open_reader(bootstrap, group)
     try:
         committed = consumer.committed([TopicPartition(topic, p) for p in high], timeout=10)
         done = {c.partition: 0 if c.offset == OFFSET_INVALID else c.offset for c in committed}

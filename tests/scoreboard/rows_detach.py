@@ -1,0 +1,209 @@
+"""Subscriptions that are away or slow: rows D12 to D15."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from scoreboard.board import row
+from scoreboard.logs import Caps
+from scoreboard.rows_delivery import MIB, ages
+from scoreboard.rows_kafka import two_copies
+from scoreboard.rows_loss import fail_at, many, worker
+from scoreboard.scene import COMMIT_SECONDS, Scene, percentile
+from support.endpoints import Behaviour
+from support.wait import hold, until
+
+
+def peak(scene: Scene, path: str, since: float) -> float:
+    """Most requests of one second to a path after `since`."""
+    seconds: dict[int, int] = {}
+    for r in scene.endpoints.rows():
+        if r.path == path and r.at >= since:
+            seconds[int(r.at)] = seconds.get(int(r.at), 0) + 1
+    return max(seconds.values(), default=0)
+
+
+@row("D12", "one of 20 takes 50/s, its events come at 500/s, then it recovers", "CN", 1, 120, 400)
+def slow_one(scene: Scene) -> None:
+    seconds = 120 if scene.nightly else 15
+    slow_start = 100
+    scene.config["detach"] = {"after": 200, "sweep_interval": "500ms"}
+    scene.subscriber(1, concurrency=16, slow_start=slow_start)
+    many(scene, 19)
+    healthy = list(range(1001, 1020))
+    scene.ingest()
+    relay = scene.relay()
+    scene.pour(380, healthy)
+    base = scene.feed(475 * 8, healthy, connections=16, rate=475).finish(60)
+    scene.endpoints.wait_taken(380 + len(base.bodies), 30)
+    flat = relay.rss()
+    scene.endpoints.set("/s/1", Behaviour(rate=50))
+    # 500/s for the slow one, 475/s for the others together.
+    where = [n for h in healthy for n in (1, h)] + [1]
+    count = 975 * seconds
+    others = sum(1 for n in range(count) if where[(scene.count() + n) % len(where)] != 1)
+    before = sum(scene.endpoints.taken(f"/s/{n}") for n in healthy)
+    fed = scene.feed(count, where, connections=32, rate=975).finish(seconds + 60)
+    hold(1.0)
+    taken = sum(scene.endpoints.taken(f"/s/{n}") for n in healthy) - before
+    scene.at_least("others", 100 * taken / others, 95, " %")
+    grown = max(s.rss for s in scene.sampler.samples if s.program == "relay") - flat
+    scene.at_most("relay grew", grown / MIB, 20, " MiB")
+    recovered = time.time()
+    scene.endpoints.set("/s/1", None)
+    took = scene.settle(seconds * 3 + 60)
+    scene.note(f"caught up in {took:.1f} s")
+    logs = scene.judge(caps={"relay": Caps(rss=150 * MIB)})
+    alone, beside = (
+        percentile(ages(logs, f.first, f.first + len(f.bodies), frozenset({"1"})), 0.99) * 1000
+        for f in (base, fed)
+    )
+    scene.at_most(f"p99 of the others (alone {alone:.1f} ms)", beside, 1.25 * alone + 5, " ms")
+    parked = sum(r.headers.get("er-sub") == "1" for r in logs.parked)
+    state = sum(r.key.startswith("1@") or r.key.startswith("1|") for r in logs.state)
+    # A record for each second of cursor, and each event parked at most once before the detach.
+    scene.at_most("records written for it", parked + state, 1000 + 4 * (seconds + took))
+    scene.note(f"peak after recovery {peak(scene, '/s/1', recovered)}/s")
+
+
+POINTS = ("before-detach", "after-detach-ack", "sweep-begin", "sweep-event", "before-attach")
+POINTS += ("after-attach", "cursor-commit")
+
+
+@row("D13", "kill, stop, rebalance at each step of detach, sweep, attach", "CN", 1, 240, 1500)
+def detach_steps(scene: Scene) -> None:
+    times = 5 if scene.nightly else 1
+    scene.config["detach"] = {"after": 20, "sweep_interval": "100ms"}
+    scene.config["retry"] = {"delays": ["100ms", "300ms", "1s", "3s"]}
+    scene.config["kafka"]["session.timeout.ms"] = 3000
+    scene.config["kafka"]["heartbeat.interval.ms"] = 500
+    scene.config["relay"]["inflight_max"] = 64
+    scene.subscriber(1, concurrency=2, slow_start=0)
+    scene.subscriber(2, concurrency=4, ordering="object", slow_start=0)
+    many(scene, 2)
+    scene.ingest()
+    hits = kills = 0
+    for _ in range(times):
+        for name in POINTS:
+            for action in ("kill", "stop"):
+                scene.endpoints.set("/s/1", Behaviour(rate=100))
+                scene.endpoints.set("/s/2", Behaviour(only={"object-3": 500}))
+                nth = scene.rng.randint(1, 3)
+                one = worker(scene, 0, env=fail_at(name, nth, action))
+                other = worker(scene, 1) if action == "stop" else None
+                fed = scene.feed(
+                    400, [1, 1, 2, 1001], connections=8, rate=400, again=frozenset({503}),
+                    object_of=lambda n: f"object-{n // 4 % 5}",
+                )
+                hold(1.0)
+                scene.endpoints.set("/s/2", None)
+                scene.endpoints.set("/s/1", None)
+                fed.finish(30)
+                hit = _reached(scene, one, action)
+                hits += hit
+                kills += 1
+                if action == "stop" and hit:
+                    hold(4.0)  # past its session: the other one owns everything
+                    one.signal(18)
+                    hold(1.0)
+                scene.kill(one)
+                if other is not None:
+                    scene.kill(other)
+                    kills += 1
+    relays = [worker(scene, n) for n in range(2)]
+    scene.settle(60)
+    assert all(one.alive() for one in relays)
+    scene.at_least("points reached", hits, len(POINTS) * 2 * times * 0.8)
+    scene.judge(doubles=kills * (64 + 400 * COMMIT_SECONDS + 100))
+
+
+def _reached(scene: Scene, program, action: str) -> bool:
+    """Whether the process died or stands still at its point within a few seconds."""
+
+    def there() -> bool:
+        if action == "kill":
+            return not program.alive()
+        text = open(f"/proc/{program.pid}/stat").read()
+        return text.rsplit(")", 1)[1].split()[0] == "T"
+
+    if action == "kill":
+        scene.wanted_ends.add(program.pid)
+    try:
+        until(there, 4.0, "at the point")
+    except AssertionError:
+        return False
+    return True
+
+
+def detached(relay) -> int:
+    """Entries that the relay says it has."""
+    document = json.loads(relay.get("/api/v1/status")[1])
+    return sum(_counts(document, "detached"))
+
+
+def _counts(document, key: str) -> list[int]:
+    if isinstance(document, dict):
+        here = document.get(key)
+        found = [here] if isinstance(here, int) else []
+        return found + [n for value in document.values() for n in _counts(value, key)]
+    if isinstance(document, list):
+        return [n for value in document for n in _counts(value, key)]
+    return []
+
+
+@row("D14", "10,000 detached subscriptions on 12 partitions come back at once", "N", 1, 0, 900)
+def all_back(scene: Scene) -> None:
+    count, each = 10_000, 3
+    scene.config["topics"]["partitions"] = 12
+    scene.config["detach"] = {"after": 1, "sweep_interval": "500ms"}
+    scene.config["retry"] = {"delays": ["1s", "5s", "30s"]}
+    sick = range(20_001, 20_001 + count)
+    for number in sick:
+        scene.subscriber(number, concurrency=1, path=f"/away/{number}", slow_start=0, timeout="2s")
+    many(scene, 10)
+    fresh = list(range(1001, 1011))
+    scene.endpoints.set("/away/*", Behaviour(status=503))
+    scene.ingest()
+    relay = scene.relay()
+    base = scene.feed(2000, fresh, connections=8, rate=200).finish(60)
+    scene.pour(count * each, sick, connections=64, rate=1500)
+    hold(5.0)
+    scene.note(f"entries {detached(relay)}")
+    scene.endpoints.set("/away/*", None)
+    beside = scene.feed(4000, fresh, connections=8, rate=200).finish(60)
+    scene.note(f"caught up in {scene.settle(400):.1f} s after 20 s")
+    logs = scene.judge(caps={"relay": Caps(rss=200 * MIB)})
+    without = frozenset(str(n) for n in sick)
+    alone, loaded = (
+        percentile(ages(logs, f.first, f.first + len(f.bodies), without), 0.99) * 1000
+        for f in (base, beside)
+    )
+    scene.at_most(f"p99 of fresh events (alone {alone:.1f} ms)", loaded, 2 * alone + 5, " ms")
+
+
+@row("D15", "state topic unwritable, then writable again", "CN", nodes=3, seconds=120, nightly=240)
+def state_unwritable(scene: Scene) -> None:
+    away = 60.0 if scene.nightly else 10.0
+    two_copies(scene, "state", {"cleanup.policy": "compact"})
+    scene.config["detach"] = {"after": 20, "sweep_interval": "200ms"}
+    scene.subscriber(1, concurrency=4, slow_start=0)
+    many(scene, 3)
+    scene.ingest()
+    relay = scene.relay()
+    scene.cluster.wait_full(prefix=scene.stack.prefix)
+    scene.pour(400)
+    node = scene.cluster.broker.nodes[1]
+    node.stop()
+    scene.endpoints.set("/s/1", Behaviour(status=503))
+    fed = scene.feed(int(200 * away), connections=200, rate=200, again=frozenset({503}))
+    hold(away, relay.alive, "the relay lives")
+    held = relay.get("/readyz")
+    scene.check("write" in held[1], f"readyz {held[0]}, names the write", "yes")
+    node.launch()
+    scene.cluster.broker.wait_ready()
+    scene.cluster.wait_full()
+    scene.endpoints.set("/s/1", None)
+    fed.finish(60)
+    scene.note(f"settled after {scene.settle(90):.1f} s")
+    scene.judge(caps={"relay": Caps(rss=150 * MIB)})
