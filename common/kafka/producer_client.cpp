@@ -1,5 +1,6 @@
 #include "common/kafka/producer_client.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <vector>
@@ -143,6 +144,7 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   TimePoint rebuild_not_before_{};
   std::function<void()> drained_;
   TimePoint drain_deadline_{};
+  std::size_t stored_bytes_max_ = 0;  // largest record that was stored
 };
 
 Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& record,
@@ -225,8 +227,13 @@ void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) {
     auto* slot = static_cast<PendingRecords::Slot*>(message->_private);
     const std::uint64_t token = slot->token;
+    const std::size_t bytes = slot->bytes;
     pending_.remove(slot);
-    const Stored stored = stored_from(*message);
+    Stored stored = stored_from(*message);
+    if (stored == Stored::Persisted) stored_bytes_max_ = std::max(stored_bytes_max_, bytes);
+    // A broker refuses the whole batch that one large record stands in: whoever is no larger than
+    // what was stored before only shared it, and may come again.
+    if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
     // Reports of a failed handle come before its error.
     if (stored == Stored::Fatal && !fatal_) on_fatal();
     sink_.on_stored(token, stored);

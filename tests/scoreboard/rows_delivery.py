@@ -349,7 +349,9 @@ TOXICS = {
 }
 
 
-@row("D8", "8 faults of the network, both directions, on the way to the subscriber", "N", 1, 0, 600)
+@row(
+    "D8", "8 faults of the network, both directions, on the way to the subscriber", "N", 1, 0, 600
+)
 def toxics(scene: Scene) -> None:
     proxy = Proxy([scene.endpoints.port], seed=scene.seed)
     try:
@@ -420,7 +422,7 @@ def clock(scene: Scene) -> None:
     scene.exactly("doubles", doubles(logs, index), 0)
 
 
-@row("D10", "peer closes an idle connection while it is used, 10,000 times", "N", 1, 0, 180)
+@row("D10", "peer closes an idle connection while it is used, 10,000 times", "N", nightly=180)
 def idle_race(scene: Scene) -> None:
     scene.config["retry"] = {"delays": ["200ms", "1s", "5s"]}
     many(scene, 4, concurrency=4)

@@ -13,7 +13,7 @@ from scoreboard.board import not_built, row
 from scoreboard.checker import Index, commits_are_safe
 from scoreboard.logs import Caps
 from scoreboard.rows_loss import many
-from scoreboard.scene import Fed, Scene, percentile
+from scoreboard.scene import Fed, Figures, Scene, percentile
 from support import box
 from support.endpoints import Behaviour
 from support.kafka_log import ends
@@ -193,7 +193,11 @@ def refused_record(scene: Scene) -> None:
     scene.judge()
 
 
-not_built("K6", "fatal error of the idempotent producer", "C")
+@row("K6", "fatal error of the idempotent producer (embedded broker)", "C", nodes=0, seconds=60)
+def fatal_producer(figures: Figures) -> None:
+    case = "ProducerClient.FailsAllWaitingAndRebuildsAfterAFatalError"
+    said = figures.program("tests/component/component_kafka", f"--gtest_filter={case}")
+    figures.exactly("cases", said.count("[       OK ]"), 1)
 
 
 @row("K7", "rebalance storm: a worker comes or goes every 5 s", "N", 1, 0, 700)

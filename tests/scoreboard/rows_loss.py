@@ -6,7 +6,7 @@ import signal
 import time
 
 from scoreboard.board import not_built, row
-from scoreboard.scene import COMMIT_SECONDS, Scene
+from scoreboard.scene import COMMIT_SECONDS, Figures, Scene
 from support.endpoints import Behaviour
 from support.load import RESET
 from support.programs import Program
@@ -296,6 +296,11 @@ def ends(scene: Scene) -> None:
     scene.judge(doubles=None, all_done=False)
 
 
-not_built("R10", "10^6 random schedules of the ledger", "C")
+@row("R10", "random schedules of the ledger over many owners", "C", nodes=0, seconds=60)
+def ledger_schedules(figures: Figures) -> None:
+    said = figures.program("tests/unit/relay/unit_relay", "--gtest_filter=OffsetLedgerProperty.*")
+    figures.at_least("properties", said.count("[       OK ]"), 1)
+
+
 not_built("R11", "spin model of ledger, detach, kill and rebalance", "C")
 not_built("R12", "simulation of the relay in virtual time, 10,000 seeds", "CN")

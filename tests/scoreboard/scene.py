@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from support.broker import DEFAULT_VERSION, Broker, free_port
 from support.endpoints import Endpoints
 from support.kafka_log import open_reader, topics
 from support.load import Load
-from support.programs import Program
+from support.programs import BIN, Program
 from support.proxy import Proxy
 from support.stack import SECRETS, Stack
 from support.wait import until
@@ -174,13 +175,47 @@ class Progress:
             reader.close()
 
 
-class Scene:
-    def __init__(self, name: str, cluster: Cluster, directory: Path, seed: int, nightly: bool):
-        self.name, self.cluster, self.seed, self.nightly = name, cluster, seed, nightly
+class Figures:
+    """What a row measured, and whether that is enough."""
+
+    def __init__(self, name: str, directory: Path, seed: int, nightly: bool):
+        self.name, self.directory, self.seed, self.nightly = name, directory, seed, nightly
         self.rng = random.Random(seed)
         self.checks: list[Check] = []
         self.findings: list[str] = []
-        self.directory = directory
+
+    def check(self, ok: bool, figure: str, bound: str = "") -> None:
+        self.checks.append(Check(bool(ok), figure, bound))
+
+    def at_most(self, what: str, value: float, bound: float, unit: str = "") -> None:
+        self.check(value <= bound, f"{what} {value:.4g}{unit}", f"<= {bound:.4g}{unit}")
+
+    def at_least(self, what: str, value: float, bound: float, unit: str = "") -> None:
+        self.check(value >= bound, f"{what} {value:.4g}{unit}", f">= {bound:.4g}{unit}")
+
+    def exactly(self, what: str, value: float, wanted: float) -> None:
+        self.check(value == wanted, f"{what} {value:g}", f"= {wanted:g}")
+
+    def note(self, figure: str) -> None:
+        self.check(True, figure)
+
+    def program(self, path: str, *arguments: str, seconds: float = 300) -> str:
+        """A test program of the build, which must end with 0; what it printed."""
+        command = [str(BIN.parent / path), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        if done.returncode:
+            self.findings.append((done.stdout + done.stderr)[-3000:])
+        self.check(done.returncode == 0, f"{Path(path).name} ended with {done.returncode}", "0")
+        return done.stdout
+
+    def close(self) -> None:
+        """Ends what the row started."""
+
+
+class Scene(Figures):
+    def __init__(self, name: str, cluster: Cluster, directory: Path, seed: int, nightly: bool):
+        super().__init__(name, directory, seed, nightly)
+        self.cluster = cluster
         prefix = f"{name.lower()}.{os.urandom(3).hex()}."
         self.stack = Stack(cluster.broker, directory, prefix)
         self.config = self.stack.config
@@ -200,23 +235,6 @@ class Scene:
         self.config["ingest"]["listen"] = [f"127.0.0.1:{self.port}"]
         self.config["ingest"]["memory_max"] = "64MiB"
         self.config["relay"]["memory_max"] = "64MiB"
-
-    # -- figures --
-
-    def check(self, ok: bool, figure: str, bound: str = "") -> None:
-        self.checks.append(Check(bool(ok), figure, bound))
-
-    def at_most(self, what: str, value: float, bound: float, unit: str = "") -> None:
-        self.check(value <= bound, f"{what} {value:.4g}{unit}", f"<= {bound:.4g}{unit}")
-
-    def at_least(self, what: str, value: float, bound: float, unit: str = "") -> None:
-        self.check(value >= bound, f"{what} {value:.4g}{unit}", f">= {bound:.4g}{unit}")
-
-    def exactly(self, what: str, value: float, wanted: float) -> None:
-        self.check(value == wanted, f"{what} {value:g}", f"= {wanted:g}")
-
-    def note(self, figure: str) -> None:
-        self.check(True, figure)
 
     # -- the parties --
 
