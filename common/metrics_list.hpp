@@ -129,6 +129,10 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   HISTOGRAM(relay_event_age_seconds, kSeconds, "From ingest accepted to callback acknowledged.") \
   COUNTER(relay_retries_total, "Attempts after the first.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
+  COUNTER(relay_parked_total, "Events written to a delay topic.") \
+  COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
+  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
+  GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
   GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
   GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \
   GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \

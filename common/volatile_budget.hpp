@@ -30,6 +30,11 @@ class VolatileBudget {
     unfinished_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
+  // A record was written by the relay itself, which must not be refused.
+  void add(std::size_t value_bytes) noexcept {
+    unfinished_.fetch_add(static_cast<std::int64_t>(value_bytes + kRecordOverhead),
+                          std::memory_order_relaxed);
+  }
   // A record was finished by the relay, or never reached the broker.
   void give_back(std::size_t value_bytes) noexcept {
     unfinished_.fetch_sub(static_cast<std::int64_t>(value_bytes + kRecordOverhead),

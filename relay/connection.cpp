@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/assert.hpp"
+#include "common/failpoint.hpp"
 #include "common/http/client_tls.hpp"
 #include "relay/http_pool.hpp"
 
@@ -71,6 +72,7 @@ void Connection::on_connected(ErrorCode error) {
   const Tcp::endpoint peer = socket_.remote_endpoint(error);
   if (error) return fail(TransportError::Connect);
   if (peer != target_) return fail(TransportError::Blocked);
+  failpoint::at("after-connect");
   if (exchange_->delivery.on_dialed() == Action::Handshake) return handshake();
   ready();
 }
@@ -155,6 +157,7 @@ void Connection::write_joined() {
 
 void Connection::on_written() {
   if (std::exchange(told_written_, true)) return;
+  failpoint::at("after-send");
   static_cast<void>(exchange_->delivery.on_written());
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/assert.hpp"
+#include "common/failpoint.hpp"
 #include "common/log.hpp"
 
 namespace eventrelay::relay {
@@ -54,6 +55,7 @@ void Consumer::drop(Partition id) {
   if (partition == nullptr || !partition->owned) return;
   stop_reading(id);
   partition->owned = false;
+  partition->blocked = false;
   // Ends the epoch: what is still in flight can not touch the next assignment's ledger.
   partition->ledger.assign(std::nullopt);
   std::erase(owned_, partition);
@@ -68,7 +70,7 @@ PartitionState* Consumer::find(Partition id) {
 
 void Consumer::enter_turn(PartitionState& partition) {
   const bool wanted = partition.reading && partition.stopped.empty() &&
-                      partition.hold == Hold::No &&
+                      partition.hold == Hold::No && !partition.blocked &&
                       (partition.has_data || partition.waiting != nullptr);
   if (!wanted || partition.in_turn) return;
   partition.in_turn = true;
@@ -128,6 +130,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
                         std::string(describe(event.error())));
     return nullptr;
   }
+  failpoint::at("after-consume");
   slab_.relay_events_consumed_total.add();
   HeldRecord& record = records_.take();
   record.event = *event;
@@ -246,6 +249,20 @@ void Consumer::let_go_of(Hold why) {
     let_go(partition);
     enter_turn(partition);
   }
+}
+
+void Consumer::block(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  partition->blocked = true;
+  leave_turn(*partition);
+}
+
+void Consumer::unblock(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  partition->blocked = false;
+  enter_turn(*partition);
 }
 
 void Consumer::stop(PartitionState& partition, std::string reason) {

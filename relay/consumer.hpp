@@ -31,15 +31,16 @@ namespace eventrelay::relay {
 // One partition of this shard, kept over assignments. Thread: shard thread.
 // Bounds: one ledger and one waiting record.
 struct PartitionState {
-  enum class Hold : std::uint8_t { No, Window, Queue };
+  enum class Hold : std::uint8_t { No, Window, Queue, Write };
 
   Partition id;
   OffsetLedger ledger;
   bool owned = false;    // assigned
   bool reading = false;  // owned, and not being given up
   bool has_data = false;
-  bool in_turn = false;  // waits for its turn to be read
-  Hold hold = Hold::No;
+  bool in_turn = false;           // waits for its turn to be read
+  Hold hold = Hold::No;           // Write is `blocked`
+  bool blocked = false;           // a record can not be written: it is not read meanwhile
   HeldRecord* waiting = nullptr;  // read, and does not fit yet
   std::string stopped;            // why it can not go on
   std::optional<Offset> position;
@@ -68,6 +69,10 @@ class Consumer final : public Origin {
   void stop_reading(Partition partition);
   // It belongs to somebody else now.
   void drop(Partition partition);
+
+  // Not read until unblock(): something of it can not be written.
+  void block(Partition partition);
+  void unblock(Partition partition);
 
   // Now and then: lets go of the messages of records that have waited since the last call.
   void age();

@@ -39,11 +39,13 @@ Deliverer::Slot& Deliverer::take() {
 void Deliverer::end(Slot& slot, const Result& result) {
   Job& job = *std::exchange(slot.job, nullptr);
   const TimePoint now = monotonic_now();
-  slab_.relay_deliveries_total.add(result.outcome);
-  slab_.relay_delivery_duration_seconds.observe(now - slot.begun);
+  Result ended = result;
+  ended.took = now - slot.begun;
+  slab_.relay_deliveries_total.add(ended.outcome);
+  slab_.relay_delivery_duration_seconds.observe(ended.took);
   slot.target.reset();
   free_.push_back(&slot);
-  sink_.on_attempt_end(job, result, now);
+  sink_.on_attempt_end(job, ended, now);
 }
 
 }  // namespace eventrelay::relay

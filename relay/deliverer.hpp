@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/clock.hpp"
@@ -25,17 +26,20 @@ namespace eventrelay::relay {
 // What the shell keeps of one subscription, next to its lane. An attempt in flight keeps the one
 // it began with. Thread: shard thread.  Bounds: about 2 KiB.
 struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe_counter> {
-  Target(const Instance& instance, const Subscription& subscription)
+  Target(const Instance& instance, const Subscription& subscription,
+         std::shared_ptr<const RetryPolicy> policy)
       : id(subscription.id),
         request(instance, subscription),
         timeout(subscription.delivery.timeout),
-        fatal_statuses(subscription.delivery.fatal_statuses) {}
+        fatal_statuses(subscription.delivery.fatal_statuses),
+        retry(std::move(policy)) {}
 
   std::string id;
   RequestTemplate request;
   std::shared_ptr<Endpoint> endpoint;
   Duration timeout;
   std::vector<int> fatal_statuses;
+  std::shared_ptr<const RetryPolicy> retry;  // the common one, unless it has its own schedule
 };
 using TargetPtr = boost::intrusive_ptr<Target>;
 

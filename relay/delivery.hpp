@@ -51,6 +51,7 @@ struct Result {
   RetryClass retry = RetryClass::Delivered;
   int status = 0;                                   // 0: no answer
   std::optional<std::chrono::seconds> retry_after;  // from a 429, 502, 503 or 504
+  Duration took{};                                  // set by the deliverer
 };
 
 [[nodiscard]] Result classify_status(int status, std::span<const int> fatal_statuses) noexcept;

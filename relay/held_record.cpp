@@ -12,10 +12,21 @@ void Origin::entry_ended(HeldRecord& /*record*/, std::uint64_t /*entry*/, End /*
 
 void HeldRecord::copy_out() {
   if (!message || sending > 0) return;
-  const std::array<std::string_view*, 11> views{
-      &event.id,          &event.provider_id, &event.element, &event.event_type,
-      &event.object_type, &event.object_id,   &event.date,    &event.content_type,
-      &event.traceparent, &event.tracestate,  &event.body};
+  std::string_view none;
+  const bool parked = event.parked.has_value();
+  const std::array<std::string_view*, 13> views{&event.id,
+                                                &event.provider_id,
+                                                &event.element,
+                                                &event.event_type,
+                                                &event.object_type,
+                                                &event.object_id,
+                                                &event.date,
+                                                &event.content_type,
+                                                &event.traceparent,
+                                                &event.tracestate,
+                                                &event.body,
+                                                parked ? &event.parked->subscription : &none,
+                                                parked ? &event.parked->reason : &none};
   std::size_t total = 0;
   for (const auto* view : views) total += view->size();
   copy.reserve(total);
@@ -25,6 +36,12 @@ void HeldRecord::copy_out() {
     *view = {copy.data() + at, view->size()};  // never moves: reserved above
   }
   message = kafka::Message{};
+}
+
+void settle(const Finished& end) {
+  if (end.held == nullptr) return;
+  auto& record = static_cast<HeldRecord&>(*end.held);
+  record.origin->settled(record, end.done ? End::Done : End::NotDone);
 }
 
 HeldRecord& HeldRecords::take() {

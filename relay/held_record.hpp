@@ -41,6 +41,7 @@ struct HeldRecord : HeldEvent {
   std::string copy;
   Origin* origin = nullptr;
   PartitionState* home = nullptr;  // of a record of the live path
+  std::uint32_t place = 0;         // the origin's own: which of its logs it came from
   bool begun = false;              // its offset is open in the ledger
   std::uint32_t sending = 0;       // attempts under way, which read its bytes
   std::uint32_t born = 0;          // the consumer's age when it was read
@@ -50,6 +51,9 @@ struct HeldRecord : HeldEvent {
   // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();
 };
+
+// Tells the origin if this was the end of its record.
+void settle(const Finished& end);
 
 // Thread: shard thread.  Bounds: as its user.
 class HeldRecords {

@@ -15,6 +15,7 @@
 
 #include "common/config.hpp"
 #include "common/event.hpp"
+#include "common/metrics_list.hpp"
 #include "relay/circuit_breaker.hpp"
 #include "relay/due_heap.hpp"
 #include "relay/offset_ledger.hpp"
@@ -73,19 +74,20 @@ struct Chain;
 // One event for one subscription. Thread: shard-local.  Bounds: pooled.
 struct Job {
   // Leaving: out of flight and out of every queue; its bytes are being written elsewhere.
-  enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Waiting, Leaving };
+  enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Leaving };
 
   HeldEvent* held = nullptr;
   Lane* lane = nullptr;
   std::uint32_t attempts_made = 0;        // counted when one ends; the shell sends attempt made + 1
   std::uint64_t entry = 0;                // the detached entry that owns it; 0: the path it came by
-  std::optional<WallTime> first_failure;  // set by the shell
+  std::optional<WallTime> first_failure;  // set by the shell, as the next two
+  metrics::Outcome outcome = metrics::Outcome::Ok;  // of its last attempt, while it leaves
+  bool dead = false;                                // it leaves for the dead letters
   // The scheduler's own:
   State state = State::Free;
   bool urgent = false;     // which of the lane's two lists it is in while Queued
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
-  std::uint32_t heap_index = kNotInHeap;
   Job* previous = nullptr;
   Job* next = nullptr;
   Chain* chain = nullptr;

@@ -2,23 +2,26 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace eventrelay::relay {
 
 namespace {
 
-using std::chrono::hours;
-using std::chrono::minutes;
-using std::chrono::seconds;
+using std::chrono::milliseconds;
 
-RetryPlan doubling_plan(unsigned bits, unsigned steps) {
-  RetryPlan plan;
-  for (unsigned step = 1; step <= steps; ++step) {
-    plan.delays.emplace_back(seconds{std::int64_t{1} << (bits * step)});
+void check_delays(const char* name, const std::vector<milliseconds>& delays) {
+  const std::string what{name};
+  if (delays.empty() || delays.size() > 12) {
+    throw std::invalid_argument(what + " needs 1 to 12 steps");
   }
-  plan.count = RetryPlan::Count::FromFirstFailure;
-  plan.jitter = 0;
-  return plan;
+  if (delays.front() <= milliseconds::zero()) {
+    throw std::invalid_argument(what + " must be longer than 0");
+  }
+  if (!std::is_sorted(delays.begin(), delays.end())) {
+    throw std::invalid_argument(what + " must not get shorter");
+  }
 }
 
 }  // namespace
@@ -35,61 +38,58 @@ double Dice::unit() noexcept {
   return static_cast<double>(next() >> 11U) * 0x1.0p-53;
 }
 
-RetryPlan plan_of(const RetryConfig& config) {
+RetryPlan plan_of(const RetryConfig& common, const DeliveryConfig& own,
+                  std::vector<milliseconds> steps) {
+  const bool mine = !own.retry_delays.empty();
+  const RetryProfile profile = mine ? own.retry_profile : common.profile;
   RetryPlan plan;
-  plan.delays = config.delays;
-  if (plan.delays.empty()) {
-    plan.delays = {seconds{5}, seconds{30}, minutes{5}, minutes{30}, hours{2}, hours{5}, hours{10}};
+  plan.waits = mine ? own.retry_delays : common.delays;
+  plan.steps = std::move(steps);
+  plan.jitter = common.jitter;
+  if (profile != RetryProfile::List) {
+    plan.jitter = 0;
+    plan.count = RetryPlan::Count::FromFirstFailure;
   }
-  plan.jitter = config.jitter;
   return plan;
 }
 
-RetryPlan ce_plan() {
-  return doubling_plan(3, 5);
-}
-
-RetryPlan ce_legacy_plan() {
-  return doubling_plan(2, 9);
-}
-
 RetryPolicy::RetryPolicy(RetryPlan plan) : plan_(std::move(plan)) {
-  if (plan_.delays.empty() || plan_.delays.size() > 12) {
-    throw std::invalid_argument("retry.delays needs 1 to 12 steps");
-  }
-  if (plan_.delays.front() <= milliseconds::zero()) {
-    throw std::invalid_argument("retry.delays must be longer than 0");
-  }
-  if (!std::is_sorted(plan_.delays.begin(), plan_.delays.end())) {
-    throw std::invalid_argument("retry.delays must not get shorter");
-  }
+  check_delays("retry.delays", plan_.waits);
+  check_delays("the delay topics", plan_.steps);
   // The negation catches a NaN too.
   if (!(plan_.jitter >= 0.0 && plan_.jitter <= 0.5)) {
     throw std::invalid_argument("retry.jitter must be between 0 and 0.5");
   }
 }
 
-Step RetryPolicy::next(const Attempt& attempt, Dice& dice) const noexcept {
-  if (attempt.retry == RetryClass::Delivered) return Step{Step::Kind::Done, {}};
-  const std::size_t steps = plan_.delays.size();
-  const std::size_t made = std::max<std::size_t>(attempt.attempts_made, 1);
-  const bool given_up = attempt.retry != RetryClass::Retry || made > steps;
-  if (given_up && plan_.give_up == RetryPlan::GiveUp::DeadLetter) {
-    return Step{Step::Kind::Dead, {}};
-  }
-  std::size_t step = given_up ? steps - 1 : made - 1;
-  const Duration asked = attempt.retry_after.value_or(seconds{0});
-  while (step + 1 < steps && Duration{plan_.delays[step]} < asked) ++step;
+milliseconds RetryPolicy::wait_of(const Attempt& attempt, std::size_t made) const noexcept {
+  if (plan_.count == RetryPlan::Count::FromAttempt) return plan_.waits[made - 1];
+  milliseconds offset{0};
+  for (std::size_t i = 0; i < made; ++i) offset += plan_.waits[i];
+  const WallTime first = std::min(attempt.first_failure, attempt.now);
+  // A late offset is due at once.
+  return std::max(first + offset - attempt.now, milliseconds{0});
+}
 
-  const Duration delay = plan_.delays[step];
+Step RetryPolicy::next(const Attempt& attempt, Dice& dice) const noexcept {
+  if (attempt.retry == RetryClass::Delivered) return Step{Step::Kind::Done, 0, {}};
+  const std::size_t made = std::max<std::size_t>(attempt.attempts_made, 1);
+  if (attempt.retry != RetryClass::Retry || made > plan_.waits.size()) {
+    return Step{Step::Kind::Dead, 0, {}};
+  }
+  const milliseconds longest = plan_.steps.back();
+  const milliseconds asked =
+      std::min<milliseconds>(attempt.retry_after.value_or(std::chrono::seconds{0}), longest);
+  const milliseconds planned = wait_of(attempt, made);
+  const auto step =
+      std::lower_bound(plan_.steps.begin(), plan_.steps.end() - 1, std::max(planned, asked));
+  // A longer step that was asked for is waited out, as a planned one is.
+  const milliseconds wait = asked > planned ? *step : planned;
   const double spread = plan_.jitter * (2.0 * dice.unit() - 1.0);
-  const Duration jittered =
-      delay + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(delay) * spread);
-  // An offset counts from the first failure; what is given up and held counts from its attempt.
-  const bool offsets = plan_.count == RetryPlan::Count::FromFirstFailure && !given_up;
-  const TimePoint base = offsets ? std::min(attempt.first_failure, attempt.now) : attempt.now;
-  // Never before the endpoint asked for it, and never in the past: a late offset is due at once.
-  return Step{Step::Kind::Retry, std::max(base + jittered, attempt.now + asked)};
+  const auto jittered =
+      wait + std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(wait) * spread);
+  return Step{Step::Kind::Park, static_cast<std::size_t>(step - plan_.steps.begin()),
+              attempt.now + std::max(jittered, asked)};
 }
 
 }  // namespace eventrelay::relay

@@ -1,12 +1,14 @@
-// What happens after an attempt: done, again at a time, or given up.
+// What happens after an attempt: done, parked until a time, or given up.
 //
-// Why:     back-off, jitter and Retry-After are one pure function, the same for every subscription.
-// Owner:   the shard.  Thread: shard-local.
-// Bounds:  O(steps), at most 12 steps; no allocation per call.
-// Errors:  none; an invalid plan throws std::invalid_argument at start.
+// Why:     schedules, jitter and Retry-After are one pure function, the same for every
+// subscription. Owner:   the subscription's target; one policy is shared by all that have no
+// schedule of their own. Thread:  shard-local; time is an argument. Bounds:  O(steps), at most 12
+// waits and 12 steps; no allocation per call. Errors:  none; an invalid plan throws
+// std::invalid_argument at start.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -19,9 +21,10 @@ namespace eventrelay::relay {
 
 // The step after an attempt. Thread: value.
 struct Step {
-  enum class Kind : std::uint8_t { Done, Retry, Dead };
+  enum class Kind : std::uint8_t { Done, Park, Dead };
   Kind kind = Kind::Done;
-  TimePoint at{};  // of Retry
+  std::size_t delay = 0;  // of Park: which delay topic
+  WallTime due{};         // of Park
 };
 
 // A small seeded generator (splitmix64): the same seed gives the same jitter.
@@ -37,33 +40,29 @@ class Dice {
   std::uint64_t state_;
 };
 
-// Thread: immutable.  Bounds: 1..12 delays, ascending.
+// Thread: immutable.  Bounds: 1..12 waits and 1..12 steps, each ascending.
 struct RetryPlan {
   // Count: from the end of the attempt that failed, or from the first failure of the event.
   enum class Count : std::uint8_t { FromAttempt, FromFirstFailure };
-  // KeepTrying: what would be given up is tried again at the last delay, with its offset held.
-  // It stands in until a dead-letter record can be written: giving up then loses nothing.
-  enum class GiveUp : std::uint8_t { DeadLetter, KeepTrying };
 
-  std::vector<milliseconds> delays;
-  double jitter = 0.1;  // of the delay, either way; 0..0.5
+  std::vector<milliseconds> waits;  // before each further attempt; those of a profile add up
+  std::vector<milliseconds> steps;  // the delay topics there are
+  double jitter = 0.1;              // of a wait, either way; 0..0.5
   Count count = Count::FromAttempt;
-  GiveUp give_up = GiveUp::DeadLetter;
 };
 
-// The configured delays; the default ones if none are.
-[[nodiscard]] RetryPlan plan_of(const RetryConfig& config);
-// Cloud Elements' schedules: 8^x s, five times; and the older 4^x s, nine times. Both count from
-// the first failure (docs.cloud-elements.com/home/event-retry-and-queueing).
-[[nodiscard]] RetryPlan ce_plan();
-[[nodiscard]] RetryPlan ce_legacy_plan();
+// The schedule of a subscription, or the common one where it has none of its own. Profiles count
+// from the first failure (docs.cloud-elements.com/home/event-retry-and-queueing) and have no
+// jitter.
+[[nodiscard]] RetryPlan plan_of(const RetryConfig& common, const DeliveryConfig& own,
+                                std::vector<milliseconds> steps);
 
 // One failed or successful attempt, as the policy needs to know it. Thread: value.
 struct Attempt {
   RetryClass retry = RetryClass::Delivered;
   std::uint32_t attempts_made = 1;  // this one included
-  TimePoint first_failure{};        // when the first attempt failed; `now` if this is it
-  TimePoint now{};
+  WallTime first_failure{};         // when the first attempt failed; `now` if this is it
+  WallTime now{};
   std::optional<std::chrono::seconds> retry_after;
 };
 
@@ -73,10 +72,15 @@ class RetryPolicy {
   // Throws std::invalid_argument naming what is wrong with the plan.
   explicit RetryPolicy(RetryPlan plan);
 
+  // Park: never due before the endpoint asked for it, in the smallest step that is long enough;
+  // what is longer than every step is cut to the last.
   [[nodiscard]] Step next(const Attempt& attempt, Dice& dice) const noexcept;
   [[nodiscard]] const RetryPlan& plan() const noexcept { return plan_; }
 
  private:
+  // How long until the attempt after `made` ones, jitter aside.
+  [[nodiscard]] milliseconds wait_of(const Attempt& attempt, std::size_t made) const noexcept;
+
   RetryPlan plan_;
 };
 

@@ -126,11 +126,6 @@ Job* Scheduler::next(TimePoint now) {
 }
 
 void Scheduler::wake(TimePoint now) {
-  while (!waiting_.empty() && waiting_.due() <= now) {
-    Job& job = *waiting_.pop();
-    queue_urgent(job);
-    make_ready(*job.lane);
-  }
   while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
 }
 
@@ -163,16 +158,8 @@ Job* Scheduler::take(Lane& lane, Verdict verdict) {
   return &job;
 }
 
-Finished Scheduler::finish(Job& job, const Step& step, TimePoint now) {
-  ++job.attempts_made;
-  leave_flight(job, step.kind == Step::Kind::Retry ? Answer::Failed : Answer::Answered, now);
-  if (step.kind == Step::Kind::Retry) {
-    if (job.abandoned) return drop(job, job.lane->retired);
-    job.state = Job::State::Waiting;
-    waiting_.push(step.at, &job);
-    make_ready(*job.lane);
-    return {};
-  }
+Finished Scheduler::finish(Job& job, TimePoint now) {
+  leave_flight(job, Answer::Answered, now);
   return drop(job, true);
 }
 
@@ -247,9 +234,6 @@ Finished Scheduler::drop(Job& job, bool done) {
 void Scheduler::unlink(Job& job) {
   Lane& lane = *job.lane;
   switch (job.state) {
-    case Job::State::Waiting:
-      waiting_.remove(&job);
-      break;
     case Job::State::Queued:
       (job.urgent ? lane.urgent : lane.fresh).remove(&job);
       break;
@@ -344,10 +328,8 @@ bool Scheduler::take_room() noexcept {
 }
 
 std::optional<TimePoint> Scheduler::next_due() const {
-  if (waiting_.empty() && resting_.empty()) return std::nullopt;
-  if (waiting_.empty()) return resting_.due();
-  if (resting_.empty()) return waiting_.due();
-  return std::min(waiting_.due(), resting_.due());
+  if (resting_.empty()) return std::nullopt;
+  return resting_.due();
 }
 
 }  // namespace eventrelay::relay

@@ -1,10 +1,11 @@
 // Decides which event may be sent now: order per key, concurrency and rate per subscription,
-// turns between subscriptions, and retries that wait for their time.
+// turns between subscriptions.
 //
 // Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
 // Owner:   the shard.  Thread: shard-local; time is an argument.
 // Bounds:  SchedulerBounds; an event that does not fit is refused whole, and the shell holds its
-//          partition back. O(1) per call, O(log waiting) for retries; no allocation once warm.
+//          partition back. O(1) per call, O(log lanes that rest) for those; no allocation once
+//          warm.
 // Errors:  none; misuse by the shell is asserted.
 //
 //   admit --> [lane: urgent, fresh] --turn--> in flight --finish--> gone
@@ -21,7 +22,6 @@
 #include <vector>
 
 #include "relay/job.hpp"
-#include "relay/retry.hpp"
 
 namespace eventrelay::relay {
 
@@ -67,8 +67,8 @@ class Scheduler {
                                const JobState& state = {});
   // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
   [[nodiscard]] Job* next(TimePoint now);
-  // One attempt ended. The job is gone unless the step is Retry.
-  Finished finish(Job& job, const Step& step, TimePoint now);
+  // The event was delivered. The job is gone.
+  Finished finish(Job& job, TimePoint now);
   // One attempt failed: the job frees its slot and keeps its event until settle(). A value: its
   // partition or its subscription had left meanwhile, the job is gone and nothing is due.
   [[nodiscard]] std::optional<Finished> leave(Job& job, Answer answer, TimePoint now);
@@ -125,7 +125,6 @@ class Scheduler {
   std::vector<std::unique_ptr<Lane>> lanes_;  // by index; null = free
   std::vector<std::uint32_t> lanes_free_;
   LaneList ready_;
-  DueHeap<Job> waiting_;
   DueHeap<Lane> resting_;  // lanes that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
   std::uint32_t in_flight_ = 0;

@@ -15,7 +15,7 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr Duration kLeaveGroup = std::chrono::seconds(4);  // last commit and leaving, after a drain
+constexpr Duration kLeaveGroup = std::chrono::seconds(5);  // last commit and leaving, after a drain
 
 // Thread: control thread, except where Service says any.  Bounds: 256 shards.
 class RelayService final : public Service {

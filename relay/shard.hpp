@@ -1,8 +1,9 @@
 // Everything one core of the relay owns, and the order in which its parts work.
 //
 //   Kafka --> Consumer --> Scheduler --> Deliverer --> HttpPool --> endpoint
-//                 ^ finished                | attempt end
-//   Kafka <-- Committer <-- ledgers <-------+--> RetryPolicy
+//                 ^                         |
+//   Kafka <-- Committer <-- ledgers <-------+--> AttemptEnd --> Outbox --> Kafka
+//   Kafka --> DelayTopics --> Scheduler
 //
 // Why:     one thread runs the whole way of an event, so nothing on it is locked.
 // Owner:   the service.
@@ -15,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,10 +24,12 @@
 #include "common/kafka/consumer_client.hpp"
 #include "common/shard_loop.hpp"
 #include "common/volatile_budget.hpp"
+#include "relay/attempt_end.hpp"
 #include "relay/committer.hpp"
 #include "relay/consumer.hpp"
+#include "relay/delay_topics.hpp"
 #include "relay/deliverer.hpp"
-#include "relay/retry.hpp"
+#include "relay/outbox.hpp"
 #include "relay/scheduler.hpp"
 #include "relay/shard_status.hpp"
 #include "relay/subscriptions.hpp"
@@ -72,9 +76,10 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void pump(TimePoint now);
   void pump_later();
   void wake_at(TimePoint due);
-  void note(const Job& job, const Result& result);
-  void settle(const Finished& end);
-  void settle(std::vector<Finished>& finished);
+  void note_delivered(const Job& job);
+  void on_settled();
+  void on_blocked(Partition partition);
+  void settle_all();
   void tick();
   void commit(TimePoint now);
   void publish();
@@ -82,6 +87,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
   void advance_end(TimePoint now);
   void finish_revoking();
+  void drop(std::span<const Partition> partitions);
+  [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);
   void finish_drain();
 
   ShardLoop& loop_;
@@ -93,8 +100,9 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Subscriptions subscriptions_;
   Consumer consumer_;
   Committer committer_;
-  RetryPolicy retry_;
-  Dice dice_;
+  Outbox outbox_;
+  AttemptEnd attempt_end_;
+  DelayTopics delays_;
   Deliverer deliverer_;
   std::unique_ptr<kafka::ConsumerClient> client_;
   std::vector<Finished> finished_;  // scratch

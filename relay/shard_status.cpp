@@ -15,6 +15,8 @@ std::string_view word_of(PartitionState::Hold hold) {
       return "window full";
     case PartitionState::Hold::Queue:
       return "queue full";
+    case PartitionState::Hold::Write:
+      return "write";
     case PartitionState::Hold::No:
       break;
   }
@@ -31,6 +33,7 @@ std::string print_partition(unsigned shard, const PartitionStatus& partition) {
   if (partition.hold != PartitionState::Hold::No) {
     object.text("held_back", word_of(partition.hold));
   }
+  if (!partition.blocked.empty()) object.text("reason", partition.blocked);
   if (!partition.stopped.empty()) object.text("stopped", partition.stopped);
   return std::move(object).finish();
 }
@@ -80,8 +83,13 @@ void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons
   const std::string shard = "shard " + std::to_string(status.shard) + ": ";
   if (!status.fatal.empty()) reasons.push_back(shard + status.fatal);
   if (!status.joined) reasons.push_back(shard + "has not joined the consumer group");
+  reasons.insert(reasons.end(), status.stopped_delays.begin(), status.stopped_delays.end());
   if (status.draining) reasons.push_back(shard + "draining");
   for (const PartitionStatus& partition : status.partitions) {
+    if (!partition.blocked.empty()) {
+      reasons.push_back("partition " + std::to_string(partition.partition) +
+                        " waits for a write: " + partition.blocked);
+    }
     if (partition.stopped.empty()) continue;
     reasons.push_back("partition " + std::to_string(partition.partition) +
                       " stopped: " + partition.stopped);

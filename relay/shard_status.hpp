@@ -25,6 +25,7 @@ struct PartitionStatus {
   std::uint32_t unfinished = 0;
   PartitionState::Hold hold = PartitionState::Hold::No;
   std::string stopped;
+  std::string blocked;  // why it waits for a write
 };
 
 // Thread: value.  Bounds: see the head of this file.
@@ -42,6 +43,7 @@ struct ShardStatus {
   std::uint64_t resent = 0;        // over a kept connection that was dead
   std::uint64_t unmatched = 0;     // no such instance, or no subscription wants it
   std::uint64_t already_done = 0;  // finished before a restart, so not sent again
+  std::vector<std::string> stopped_delays;
   std::vector<PartitionStatus> partitions;
   std::vector<Failing> failing;
 };

@@ -36,7 +36,7 @@ EndpointKey endpoint_key(const Subscription& subscription, const RelayConfig& re
   return key;
 }
 
-const Subscription* find_subscription(const Instance* instance, const std::string& id) {
+const Subscription* find_subscription(const Instance* instance, std::string_view id) {
   if (instance == nullptr || !instance->events_enabled) return nullptr;
   for (const Subscription& subscription : instance->subscriptions) {
     if (subscription.id == id) return &subscription;
@@ -49,6 +49,8 @@ const Subscription* find_subscription(const Instance* instance, const std::strin
 void Subscriptions::use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished) {
   routes_.clear();  // they point into the old registry
   settings_ = std::move(settings);
+  common_policy_ = std::make_shared<const RetryPolicy>(
+      plan_of(settings_->config.retry, DeliveryConfig{}, steps_));
   for (auto it = lanes_.begin(); it != lanes_.end();) {
     Lane& lane = *it->second.lane;
     const Instance* const instance = settings_->registry.find(it->second.instance);
@@ -103,7 +105,7 @@ Lane& Subscriptions::lane_of(const Instance& instance, const Subscription& subsc
 
 TargetPtr Subscriptions::make_target(const Instance& instance, const Subscription& subscription) {
   try {
-    TargetPtr target(new Target(instance, subscription));
+    TargetPtr target(new Target(instance, subscription, policy_of(subscription.delivery)));
     target->endpoint = pool_.endpoint(endpoint_key(subscription, settings_->config.relay));
     return target;
   } catch (const std::exception& error) {
@@ -111,6 +113,17 @@ TargetPtr Subscriptions::make_target(const Instance& instance, const Subscriptio
                {{"subscription", subscription.id}, {"reason", error.what()}});
     return nullptr;
   }
+}
+
+std::shared_ptr<const RetryPolicy> Subscriptions::policy_of(const DeliveryConfig& delivery) const {
+  if (delivery.retry_delays.empty()) return common_policy_;
+  return std::make_shared<const RetryPolicy>(plan_of(settings_->config.retry, delivery, steps_));
+}
+
+Lane* Subscriptions::find(InstanceId id, std::string_view subscription) {
+  const Instance* const instance = settings_->registry.find(id);
+  const Subscription* const found = find_subscription(instance, subscription);
+  return found == nullptr ? nullptr : &lane_of(*instance, *found);
 }
 
 void Subscriptions::set_target(const Lane& lane, TargetPtr target) {
@@ -155,7 +168,10 @@ void check_subscriptions(const Settings& settings) {
   for (const auto& instance : settings.registry.instances()) {
     for (const Subscription& subscription : instance->subscriptions) {
       try {
-        const Target probe(*instance, subscription);
+        const RetryConfig& retry = settings.config.retry;
+        const Target probe(*instance, subscription,
+                           std::make_shared<const RetryPolicy>(
+                               plan_of(retry, subscription.delivery, retry.delays)));
         if (!subscription.url.tls) continue;
         const DeliveryConfig& delivery = subscription.delivery;
         if (delivery.ca_file.empty() && delivery.client_cert.empty()) continue;

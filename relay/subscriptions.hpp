@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/config_load.hpp"
@@ -36,15 +38,19 @@ class Subscriptions {
  public:
   enum class Match : std::uint8_t { Some, None, UnknownInstance };
 
-  Subscriptions(Scheduler& scheduler, HttpPool& pool) : scheduler_(scheduler), pool_(pool) {}
+  // `steps`: the delay topics there are.
+  Subscriptions(Scheduler& scheduler, HttpPool& pool, std::vector<milliseconds> steps)
+      : scheduler_(scheduler), pool_(pool), steps_(std::move(steps)) {}
 
   // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
   void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
   // Appends the lanes that want `event`.
   [[nodiscard]] Match match(const Event& event, std::vector<Lane*>& lanes);
+  // The lane of one subscription by its id; null: it is gone.
+  [[nodiscard]] Lane* find(InstanceId instance, std::string_view subscription);
   [[nodiscard]] const TargetPtr& target(const Lane& lane) const { return targets_[lane.index]; }
 
-  // An event that had failed before was taken at last.
+  // An event that had failed before was taken at last, or is dead.
   void note_recovery(const Job& job);
   void note_failure(const Job& job, metrics::Outcome outcome);
   // Partitions have left and with them events that had failed; those that stay will say so again.
@@ -69,11 +75,14 @@ class Subscriptions {
   [[nodiscard]] Route make_route(const Instance& instance);
   [[nodiscard]] Lane& lane_of(const Instance& instance, const Subscription& subscription);
   [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
+  [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
   void set_target(const Lane& lane, TargetPtr target);
 
   Scheduler& scheduler_;
   HttpPool& pool_;
+  std::vector<milliseconds> steps_;
   std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const RetryPolicy> common_policy_;
   std::unordered_map<InstanceId, Route> routes_;
   std::unordered_map<std::string, Known> lanes_;  // by subscription id
   std::vector<TargetPtr> targets_;                // by lane index

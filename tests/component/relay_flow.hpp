@@ -86,7 +86,7 @@ class Arrived {
 // The embedded broker with every topic, and a way to write events. Thread: the test's.
 class Flow {
  public:
-  Flow() {
+  explicit Flow(std::string delays = "100ms, 200ms, 400ms") : delays_(std::move(delays)) {
     const auto settings = load("http://127.0.0.1:1/");
     for (const auto& topic : kafka::topic_plan(settings->config)) {
       cluster_.create_topic(topic.name, kPartitions);
@@ -105,7 +105,8 @@ class Flow {
     input.text = "version: 1\nkafka:\n  bootstrap.servers: " + cluster_.bootstrap_servers() +
                  "\n  session.timeout.ms: 6000\n  heartbeat.interval.ms: 500\n"
                  "topics: {prefix: \"t.\", create: false, partitions: 4}\n"
-                 "retry: {delays: [100ms, 200ms, 400ms], jitter: 0}\n" +
+                 "retry: {delays: [" +
+                 delays_ + "], jitter: 0}\n" +
                  (more.empty() ? "relay: {shards: 1, drain_timeout: 5s}\n" : more) +
                  "instances:\n  - id: " + std::to_string(kInstance) +
                  "\n    name: docs\n    element: box\n    configuration:\n"
@@ -132,7 +133,15 @@ class Flow {
   void write(int first, int count, const Fields& fields);
   void write(int first, int count) { write(first, count, Fields{}); }
 
+  [[nodiscard]] kafka::MockCluster& cluster() { return cluster_; }
+  [[nodiscard]] KafkaConfig client_config() const {
+    KafkaConfig config;
+    config.properties["bootstrap.servers"] = cluster_.bootstrap_servers();
+    return config;
+  }
+
  private:
+  std::string delays_;
   kafka::MockCluster cluster_{1};
 };
 
@@ -148,9 +157,7 @@ inline void Flow::write(int first, int count, const Fields& fields) {
   asio::io_context loop(1);
   metrics::Slab slab;
   Reports reports;
-  KafkaConfig config;
-  config.properties["bootstrap.servers"] = cluster_.bootstrap_servers();
-  kafka::ProducerClient producer(loop.get_executor(), config, {}, reports, slab);
+  kafka::ProducerClient producer(loop.get_executor(), client_config(), {}, reports, slab);
   const std::size_t topic = producer.add_topic("t.events");
   const TimePoint end = monotonic_now() + kPatience;
   while (!producer.ready() && monotonic_now() < end) loop.run_for(std::chrono::milliseconds(5));

@@ -195,22 +195,6 @@ def test_subscriptions_get_their_own_format_signature_and_filter(stack: Stack, r
     assert secret not in (stack.programs[0].log() + stack.programs[1].log())
 
 
-def test_failed_delivery_is_tried_again_and_holds_its_offset(stack: Stack, receiver) -> None:
-    stack.add_instance(receiver)
-    receiver.answer("/cb", Rule(status=500, times=2))
-    ingest, relay = stack.ingest(), stack.relay()
-    bodies, load = feed(ingest.port, 1, connections=1)
-    load.finish(20)
-    receiver.wait_for(3, 60)
-    stack.wait_committed()
-    deliveries = receiver.deliveries()
-    assert [d.status for d in deliveries] == [500, 500, 200]
-    assert [d.headers.get("eventrelay-attempt") for d in deliveries] == [None, "2", "3"]
-    assert len({d.headers["elements-webhook-id"] for d in deliveries}) == 1
-    assert judge(deliveries, bodies).wrong == []
-    assert relay.metric('eventrelay_relay_deliveries_total{outcome="http_5xx"}') == 2
-
-
 def test_instance_without_events_is_answered_and_not_stored(stack: Stack, receiver) -> None:
     entry = stack.add_instance(receiver)
     entry["configuration"]["event.notification.enabled"] = False

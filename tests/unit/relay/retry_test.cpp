@@ -13,15 +13,35 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
-using GiveUp = RetryPlan::GiveUp;
 using Kind = Step::Kind;
 
-constexpr TimePoint kNow{hours{1000}};
+constexpr WallTime kNow{hours{1000}};
 
-RetryPlan exact(RetryPlan plan, GiveUp give_up = GiveUp::DeadLetter) {
-  plan.jitter = 0;
-  plan.give_up = give_up;
+RetryPlan default_plan() {
+  RetryConfig config;
+  return plan_of(config, DeliveryConfig{}, config.delays);
+}
+
+RetryPlan list_plan(std::vector<milliseconds> delays, double jitter) {
+  RetryPlan plan;
+  plan.waits = delays;
+  plan.steps = std::move(delays);
+  plan.jitter = jitter;
   return plan;
+}
+
+// Waits of a profile: its offsets are powers of `factor` seconds.
+DeliveryConfig profile(RetryProfile word, int factor, int steps) {
+  DeliveryConfig delivery;
+  delivery.retry_profile = word;
+  std::int64_t before = 0;
+  std::int64_t offset = 1;
+  for (int i = 0; i < steps; ++i) {
+    offset *= factor;
+    delivery.retry_delays.emplace_back(seconds{offset - before});
+    before = offset;
+  }
+  return delivery;
 }
 
 struct Row {
@@ -45,75 +65,71 @@ constexpr Row kRows[] = {
     {"default", RetryClass::Gone, 5, 60, Kind::Dead, 0},
     {"default", RetryClass::Fatal, 1, -1, Kind::Dead, 0},
     {"default", RetryClass::Fatal, 7, 1, Kind::Dead, 0},
-    {"default", kRetry, 1, -1, Kind::Retry, 5},
-    {"default", kRetry, 2, -1, Kind::Retry, 30},
-    {"default", kRetry, 3, -1, Kind::Retry, 300},
-    {"default", kRetry, 4, -1, Kind::Retry, 1800},
-    {"default", kRetry, 5, -1, Kind::Retry, 7200},
-    {"default", kRetry, 6, -1, Kind::Retry, 18000},
-    {"default", kRetry, 7, -1, Kind::Retry, 36000},
+    {"default", kRetry, 1, -1, Kind::Park, 5},
+    {"default", kRetry, 2, -1, Kind::Park, 30},
+    {"default", kRetry, 3, -1, Kind::Park, 300},
+    {"default", kRetry, 4, -1, Kind::Park, 1800},
+    {"default", kRetry, 5, -1, Kind::Park, 7200},
+    {"default", kRetry, 6, -1, Kind::Park, 18000},
+    {"default", kRetry, 7, -1, Kind::Park, 36000},
     {"default", kRetry, 8, -1, Kind::Dead, 0},
     {"default", kRetry, 9, -1, Kind::Dead, 0},
     {"default", kRetry, 1000, -1, Kind::Dead, 0},
-    {"default", kRetry, 0, -1, Kind::Retry, 5},
+    {"default", kRetry, 0, -1, Kind::Park, 5},
     // Retry-After takes the smallest step that is long enough, never a shorter one than due.
-    {"default", kRetry, 1, 0, Kind::Retry, 5},
-    {"default", kRetry, 1, 1, Kind::Retry, 5},
-    {"default", kRetry, 1, 5, Kind::Retry, 5},
-    {"default", kRetry, 1, 6, Kind::Retry, 30},
-    {"default", kRetry, 1, 30, Kind::Retry, 30},
-    {"default", kRetry, 1, 31, Kind::Retry, 300},
-    {"default", kRetry, 1, 3600, Kind::Retry, 7200},
-    {"default", kRetry, 3, 10, Kind::Retry, 300},
-    {"default", kRetry, 3, 301, Kind::Retry, 1800},
-    {"default", kRetry, 7, 5, Kind::Retry, 36000},
-    {"default", kRetry, 1, 36000, Kind::Retry, 36000},
-    {"default", kRetry, 1, 36001, Kind::Retry, 36001},
+    {"default", kRetry, 1, 0, Kind::Park, 5},
+    {"default", kRetry, 1, 1, Kind::Park, 5},
+    {"default", kRetry, 1, 5, Kind::Park, 5},
+    {"default", kRetry, 1, 6, Kind::Park, 30},
+    {"default", kRetry, 1, 30, Kind::Park, 30},
+    {"default", kRetry, 1, 31, Kind::Park, 300},
+    {"default", kRetry, 1, 3600, Kind::Park, 7200},
+    {"default", kRetry, 3, 10, Kind::Park, 300},
+    {"default", kRetry, 3, 301, Kind::Park, 1800},
+    {"default", kRetry, 7, 5, Kind::Park, 36000},
+    {"default", kRetry, 1, 36000, Kind::Park, 36000},
+    {"default", kRetry, 1, 36001, Kind::Park, 36000},
     {"default", kRetry, 8, 5, Kind::Dead, 0},
-    // Held instead of given up: the last delay, for ever.
-    {"held", kRetry, 7, -1, Kind::Retry, 36000},
-    {"held", kRetry, 8, -1, Kind::Retry, 36000},
-    {"held", kRetry, 5000, -1, Kind::Retry, 36000},
-    {"held", RetryClass::Gone, 1, -1, Kind::Retry, 36000},
-    {"held", RetryClass::Fatal, 3, -1, Kind::Retry, 36000},
-    {"held", RetryClass::Delivered, 50, -1, Kind::Done, 0},
-    {"held", kRetry, 1, -1, Kind::Retry, 5},
     // 8^x, from the first failure.
-    {"ce", kRetry, 1, -1, Kind::Retry, 8},
-    {"ce", kRetry, 2, -1, Kind::Retry, 64},
-    {"ce", kRetry, 3, -1, Kind::Retry, 512},
-    {"ce", kRetry, 4, -1, Kind::Retry, 4096},
-    {"ce", kRetry, 5, -1, Kind::Retry, 32768},
+    {"ce", kRetry, 1, -1, Kind::Park, 8},
+    {"ce", kRetry, 2, -1, Kind::Park, 64},
+    {"ce", kRetry, 3, -1, Kind::Park, 512},
+    {"ce", kRetry, 4, -1, Kind::Park, 4096},
+    {"ce", kRetry, 5, -1, Kind::Park, 32768},
     {"ce", kRetry, 6, -1, Kind::Dead, 0},
-    {"ce", kRetry, 1, 9, Kind::Retry, 64},
+    {"ce", kRetry, 1, 9, Kind::Park, 56},
     {"ce", RetryClass::Gone, 1, -1, Kind::Dead, 0},
     {"ce", RetryClass::Delivered, 6, -1, Kind::Done, 0},
     // 4^x, from the first failure.
-    {"ce-legacy", kRetry, 1, -1, Kind::Retry, 4},
-    {"ce-legacy", kRetry, 2, -1, Kind::Retry, 16},
-    {"ce-legacy", kRetry, 3, -1, Kind::Retry, 64},
-    {"ce-legacy", kRetry, 4, -1, Kind::Retry, 256},
-    {"ce-legacy", kRetry, 5, -1, Kind::Retry, 1024},
-    {"ce-legacy", kRetry, 6, -1, Kind::Retry, 4096},
-    {"ce-legacy", kRetry, 7, -1, Kind::Retry, 16384},
-    {"ce-legacy", kRetry, 8, -1, Kind::Retry, 65536},
-    {"ce-legacy", kRetry, 9, -1, Kind::Retry, 262144},
+    {"ce-legacy", kRetry, 1, -1, Kind::Park, 4},
+    {"ce-legacy", kRetry, 2, -1, Kind::Park, 16},
+    {"ce-legacy", kRetry, 3, -1, Kind::Park, 64},
+    {"ce-legacy", kRetry, 4, -1, Kind::Park, 256},
+    {"ce-legacy", kRetry, 5, -1, Kind::Park, 1024},
+    {"ce-legacy", kRetry, 6, -1, Kind::Park, 4096},
+    {"ce-legacy", kRetry, 7, -1, Kind::Park, 16384},
+    {"ce-legacy", kRetry, 8, -1, Kind::Park, 65536},
+    {"ce-legacy", kRetry, 9, -1, Kind::Park, 262144},
     {"ce-legacy", kRetry, 10, -1, Kind::Dead, 0},
     {"ce-legacy", RetryClass::Fatal, 2, -1, Kind::Dead, 0},
-    {"one", kRetry, 1, -1, Kind::Retry, 2},
+    {"one", kRetry, 1, -1, Kind::Park, 2},
     {"one", kRetry, 2, -1, Kind::Dead, 0},
-    {"one", kRetry, 1, 60, Kind::Retry, 60},
+    {"one", kRetry, 1, 60, Kind::Park, 2},
     {"one", RetryClass::Delivered, 2, -1, Kind::Done, 0},
 };
-static_assert(std::size(kRows) >= 60);
+static_assert(std::size(kRows) >= 50);
 
 RetryPolicy policy_named(std::string_view name) {
-  if (name == "ce") return RetryPolicy(exact(ce_plan()));
-  if (name == "ce-legacy") return RetryPolicy(exact(ce_legacy_plan()));
-  RetryConfig config;
-  if (name == "one") config.delays = {seconds{2}};
-  return RetryPolicy(
-      exact(plan_of(config), name == "held" ? GiveUp::KeepTrying : GiveUp::DeadLetter));
+  RetryPlan plan = default_plan();
+  if (name == "ce" || name == "ce-legacy") {
+    const DeliveryConfig own =
+        name == "ce" ? profile(RetryProfile::Ce, 8, 5) : profile(RetryProfile::CeLegacy, 4, 9);
+    plan = plan_of(RetryConfig{}, own, own.retry_delays);
+  } else if (name == "one") {
+    plan = list_plan({seconds{2}}, 0);
+  }
+  plan.jitter = 0;
+  return RetryPolicy(plan);
 }
 
 TEST(RetryPolicy, AnswersTheWholeMatrix) {
@@ -125,8 +141,8 @@ TEST(RetryPolicy, AnswersTheWholeMatrix) {
     if (row.retry_after >= 0) attempt.retry_after = seconds{row.retry_after};
     const Step step = policy_named(row.plan).next(attempt, dice);
     EXPECT_EQ(step.kind, row.kind);
-    if (row.kind == Kind::Retry) {
-      EXPECT_EQ(step.at - kNow, seconds{row.delay});
+    if (row.kind == Kind::Park) {
+      EXPECT_EQ(step.due - kNow, seconds{row.delay});
     }
   }
 }
@@ -134,26 +150,64 @@ TEST(RetryPolicy, AnswersTheWholeMatrix) {
 TEST(RetryPolicy, CountsProfilesFromTheFirstFailure) {
   const RetryPolicy policy = policy_named("ce");
   Dice dice(1);
-  const TimePoint first = kNow - seconds{10};
+  const WallTime first = kNow - seconds{10};
   const Attempt second{kRetry, 2, first, kNow, std::nullopt};
-  EXPECT_EQ(policy.next(second, dice).at, first + seconds{64});
+  EXPECT_EQ(policy.next(second, dice).due, first + seconds{64});
 }
 
 TEST(RetryPolicy, TriesAtOnceWhenAnOffsetHasPassed) {
   const RetryPolicy policy = policy_named("ce");
   Dice dice(1);
   const Attempt late{kRetry, 1, kNow - minutes{5}, kNow, std::nullopt};
-  EXPECT_EQ(policy.next(late, dice).at, kNow);
+  EXPECT_EQ(policy.next(late, dice).due, kNow);
+}
+
+// The schedule of one subscription over the delay topics there are: due as the schedule says, in
+// the smallest step that is long enough.
+TEST(RetryPolicy, MapsAScheduleOfItsOwnToTheSmallestStepThatIsLongEnough) {
+  DeliveryConfig own;
+  own.retry_delays = {seconds{1}, seconds{5}, seconds{6}, minutes{5}, hours{9}};
+  RetryConfig common;
+  common.jitter = 0;
+  const RetryPolicy policy(plan_of(common, own, common.delays));
+  const std::size_t steps[] = {0, 0, 1, 2, 6};
+  Dice dice(1);
+  for (std::uint32_t made = 1; made <= 5; ++made) {
+    const Step step = policy.next(Attempt{kRetry, made, kNow, kNow, std::nullopt}, dice);
+    EXPECT_EQ(step.kind, Kind::Park);
+    EXPECT_EQ(step.delay, steps[made - 1]) << made;
+    EXPECT_EQ(step.due - kNow, own.retry_delays[made - 1]) << made;
+  }
+  EXPECT_EQ(policy.next(Attempt{kRetry, 6, kNow, kNow, std::nullopt}, dice).kind, Kind::Dead);
+}
+
+TEST(RetryPolicy, ParksInTheStepThatRetryAfterAsksFor) {
+  const RetryPolicy policy = policy_named("default");
+  Dice dice(1);
+  const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{31}}, dice);
+  EXPECT_EQ(step.delay, 2U);
+  const Step clamped = policy.next(Attempt{kRetry, 1, kNow, kNow, hours{30}}, dice);
+  EXPECT_EQ(clamped.delay, 6U);
+}
+
+TEST(RetryPolicy, MapsAProfileToWhatIsLeftOfItsOffsets) {
+  RetryConfig common;
+  const RetryPolicy policy(plan_of(common, profile(RetryProfile::Ce, 8, 5), common.delays));
+  Dice dice(1);
+  // The second offset is 64 s; 50 s of it have passed.
+  const Step step = policy.next(Attempt{kRetry, 2, kNow - seconds{50}, kNow, std::nullopt}, dice);
+  EXPECT_EQ(step.due, kNow + seconds{14});
+  EXPECT_EQ(step.delay, 1U);
 }
 
 TEST(RetryPolicy, SpreadsDelaysByTheJitterAndNoFurther) {
-  const RetryPolicy policy(plan_of(RetryConfig{{seconds{100}}, 0.2}));
+  const RetryPolicy policy(list_plan({seconds{100}}, 0.2));
   Dice dice(7);
-  Duration shortest = hours{1};
-  Duration longest{};
+  milliseconds shortest = hours{1};
+  milliseconds longest{};
   for (int i = 0; i < 10'000; ++i) {
-    const Duration delay =
-        policy.next(Attempt{kRetry, 1, kNow, kNow, std::nullopt}, dice).at - kNow;
+    const milliseconds delay =
+        policy.next(Attempt{kRetry, 1, kNow, kNow, std::nullopt}, dice).due - kNow;
     shortest = std::min(shortest, delay);
     longest = std::max(longest, delay);
   }
@@ -164,32 +218,32 @@ TEST(RetryPolicy, SpreadsDelaysByTheJitterAndNoFurther) {
 }
 
 TEST(RetryPolicy, NeverComesBeforeTheEndpointAskedFor) {
-  const RetryPolicy policy(plan_of(RetryConfig{{seconds{100}}, 0.5}));
+  const RetryPolicy policy(list_plan({seconds{100}}, 0.5));
   Dice dice(7);
   for (int i = 0; i < 1000; ++i) {
     const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{100}}, dice);
-    EXPECT_GE(step.at - kNow, seconds{100});
+    EXPECT_GE(step.due - kNow, seconds{100});
   }
 }
 
 TEST(RetryPolicy, RepeatsItselfWithTheSameSeed) {
-  const RetryPolicy policy(plan_of(RetryConfig{}));
+  const RetryPolicy policy(default_plan());
   Dice a(42);
   Dice b(42);
   Dice c(43);
   bool differs = false;
   for (std::uint32_t made = 1; made <= 7; ++made) {
     const Attempt attempt{kRetry, made, kNow, kNow, std::nullopt};
-    const TimePoint first = policy.next(attempt, a).at;
-    EXPECT_EQ(first, policy.next(attempt, b).at);
-    differs = differs || first != policy.next(attempt, c).at;
+    const WallTime first = policy.next(attempt, a).due;
+    EXPECT_EQ(first, policy.next(attempt, b).due);
+    differs = differs || first != policy.next(attempt, c).due;
   }
   EXPECT_TRUE(differs);
 }
 
 TEST(RetryPolicy, RefusesPlansThatMakeNoSense) {
   const auto refuses = [](std::vector<milliseconds> delays, double jitter) {
-    EXPECT_THROW(RetryPolicy(RetryPlan{std::move(delays), jitter}), std::invalid_argument);
+    EXPECT_THROW(RetryPolicy(list_plan(std::move(delays), jitter)), std::invalid_argument);
   };
   refuses({}, 0.1);
   refuses(std::vector<milliseconds>(13, seconds{1}), 0.1);

@@ -12,16 +12,9 @@
 
 namespace eventrelay::relay {
 
-inline constexpr Step kDone{Step::Kind::Done, {}};
-inline constexpr Step kDead{Step::Kind::Dead, {}};
-
 inline TimePoint at(double second) {
   return TimePoint{std::chrono::duration_cast<Duration>(std::chrono::duration<double>(second))};
 }
-inline Step again_at(double second) {
-  return Step{Step::Kind::Retry, at(second)};
-}
-
 // Thread: test.  Bounds: those of the scheduler.
 class SchedulerTest : public ::testing::Test {
  protected:
@@ -46,6 +39,12 @@ class SchedulerTest : public ::testing::Test {
     std::vector<Job*> jobs;
     while (Job* job = scheduler.next(at(second))) jobs.push_back(job);
     return jobs;
+  }
+
+  // An attempt that failed and was written where it waits.
+  Finished fail(Job& job, double second = 0) {
+    const std::optional<Finished> gone = scheduler.leave(job, Answer::Failed, at(second));
+    return gone ? *gone : scheduler.settle(job, End::Done);
   }
 
   Scheduler scheduler{SchedulerBounds{}};

@@ -32,7 +32,7 @@ TEST_F(SchedulerTest, HoldsTheOffsetOfAnEventWhoseJobLeftAndWasNotTaken) {
   const std::vector<Job*> jobs = take();
   ASSERT_FALSE(scheduler.leave(*jobs[0], Answer::Failed, at(0)).has_value());
   EXPECT_EQ(scheduler.settle(*jobs[0], End::NotDone).held, nullptr);
-  const Finished end = scheduler.finish(*jobs[1], kDone, at(0));
+  const Finished end = scheduler.finish(*jobs[1], at(0));
   EXPECT_EQ(end.held, &both);
   EXPECT_FALSE(end.done);
 }
@@ -110,7 +110,7 @@ TEST_F(SchedulerTest, TakesWhatIsQueuedOfALaneAndLeavesWhatIsInFlight) {
     EXPECT_NE(one->held, &flying);
     EXPECT_TRUE(scheduler.settle(*one, End::Done).done);
   }
-  EXPECT_TRUE(scheduler.finish(*job, kDone, at(0)).done);
+  EXPECT_TRUE(scheduler.finish(*job, at(0)).done);
   std::vector<const HeldEvent*> rest;
   for (Job* one : take()) rest.push_back(one->held);
   EXPECT_EQ(rest.size(), 2U);

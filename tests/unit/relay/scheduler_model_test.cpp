@@ -37,10 +37,11 @@ class Life {
     for (int step = 0; step < 150 && !::testing::Test::HasFatalFailure(); ++step) act();
     // Everything that was admitted comes to its end once the endpoints answer.
     for (int round = 0; round < 5000 && scheduler_.jobs() != 0; ++round) {
-      while (!flying_.empty()) end(0, Step{Step::Kind::Done, {}});
+      while (!flying_.empty()) end(0, How::Delivered);
+      while (!leaving_.empty()) settle(0);
       send();
       if (scheduler_.jobs() == 0) break;
-      if (!flying_.empty() || ::testing::Test::HasFatalFailure()) continue;
+      if (!flying_.empty() || !leaving_.empty() || ::testing::Test::HasFatalFailure()) continue;
       const auto due = scheduler_.next_due();
       ASSERT_TRUE(due.has_value()) << "jobs left and nothing to wait for, seed " << seed_;
       now_ = std::max(now_, *due);
@@ -60,7 +61,7 @@ class Life {
   std::size_t up_to(std::size_t n) { return random_() % n; }
 
   void act() {
-    switch (up_to(8)) {
+    switch (up_to(9)) {
       case 0:
       case 1:
       case 2:
@@ -73,6 +74,9 @@ class Life {
       case 5:
       case 6:
         end_one();
+        break;
+      case 7:
+        if (!leaving_.empty()) settle(up_to(leaving_.size()));
         break;
       default:
         now_ += milliseconds{up_to(200)};
@@ -134,27 +138,55 @@ class Life {
     }
   }
 
+  enum class How : std::uint8_t { Delivered, Failed, GivenUp };
+
   void end_one() {
     if (flying_.empty()) return;
-    const std::size_t pick = up_to(flying_.size());
-    const std::size_t kind = up_to(3);
-    if (kind == 0) {
-      end(pick, Step{Step::Kind::Retry, now_ + milliseconds{up_to(300)}});
-    } else {
-      end(pick, Step{kind == 1 ? Step::Kind::Done : Step::Kind::Dead, {}});
-    }
+    end(up_to(flying_.size()), static_cast<How>(up_to(3)));
   }
 
-  void end(std::size_t pick, const Step& step) {
+  void end(std::size_t pick, How how) {
     Job* job = flying_[pick];
     flying_.erase(flying_.begin() + static_cast<std::ptrdiff_t>(pick));
     const std::string key = key_of(*job->lane, *job->held);
     flying_keys_.erase(key);
     if (job->probe) probes_.erase(job->lane->index);
     const std::size_t number = static_cast<const Record&>(*job->held).number;
-    const bool leaves = step.kind != Step::Kind::Retry || job->abandoned;
-    note(scheduler_.finish(*job, step, now_));
-    if (leaves && !key.empty()) forget(key, number);
+    if (how == How::Delivered) {
+      note(scheduler_.finish(*job, now_));
+      if (!key.empty()) forget(key, number);
+      return;
+    }
+    const Answer answer = how == How::Failed ? Answer::Failed : Answer::Answered;
+    const std::optional<Finished> gone = scheduler_.leave(*job, answer, now_);
+    if (!gone) {
+      leaving_.push_back(job);
+      if (up_to(3) == 0) take_chain(*job);
+      return;
+    }
+    note(*gone);
+    if (!key.empty()) forget(key, number);
+  }
+
+  // The rest of its key waits elsewhere: what comes later does not wait for it.
+  void take_chain(Job& job) {
+    const std::string key = key_of(*job.lane, *job.held);
+    std::vector<Job*> taken;
+    scheduler_.take_chain(job, taken);
+    if (!key.empty()) {
+      ASSERT_EQ(order_[key].size(), taken.size() + 1) << seed_;
+      order_[key].clear();
+    }
+    for (Job* one : taken) leaving_.push_back(one);
+  }
+
+  void settle(std::size_t pick) {
+    Job* job = leaving_[pick];
+    leaving_.erase(leaving_.begin() + static_cast<std::ptrdiff_t>(pick));
+    const std::string key = key_of(*job->lane, *job->held);
+    const std::size_t number = static_cast<const Record&>(*job->held).number;
+    note(scheduler_.settle(*job, up_to(5) == 0 ? End::NotDone : End::Done));
+    if (!key.empty()) std::erase(order_[key], number);
   }
 
   void forget(const std::string& key, std::size_t number) {
@@ -166,6 +198,9 @@ class Life {
     const Partition partition{static_cast<std::int32_t>(up_to(3))};
     std::set<std::pair<std::string, std::size_t>> flying;
     for (const Job* job : flying_) {
+      flying.emplace(key_of(*job->lane, *job->held), static_cast<const Record&>(*job->held).number);
+    }
+    for (const Job* job : leaving_) {
       flying.emplace(key_of(*job->lane, *job->held), static_cast<const Record&>(*job->held).number);
     }
     std::vector<Finished> finished;
@@ -199,6 +234,7 @@ class Life {
   std::deque<Record> records_;
   std::map<std::string, std::deque<std::size_t>> order_;
   std::vector<Job*> flying_;
+  std::vector<Job*> leaving_;
   std::set<std::string> flying_keys_;
   std::set<std::uint32_t> probes_;
   TimePoint now_{};
@@ -246,7 +282,7 @@ TEST(SchedulerModel, SharesTurnsEvenlyBetweenBusyLanes) {
     }
     const std::size_t pick = random() % flying.size();
     std::swap(flying[pick], flying.front());
-    scheduler.finish(*flying.front(), Step{}, {});
+    scheduler.finish(*flying.front(), {});
     flying.pop_front();
   }
 }

@@ -24,8 +24,8 @@ TEST_F(SchedulerTest, FinishesAnEventWithItsLastJob) {
   EXPECT_EQ(scheduler.held_bytes(), 100U);
   const std::vector<Job*> jobs = take();
   ASSERT_EQ(jobs.size(), 2U);
-  EXPECT_EQ(scheduler.finish(*jobs[0], kDone, at(0)).held, nullptr);
-  const Finished last = scheduler.finish(*jobs[1], kDead, at(0));
+  EXPECT_EQ(scheduler.finish(*jobs[0], at(0)).held, nullptr);
+  const Finished last = scheduler.finish(*jobs[1], at(0));
   EXPECT_EQ(last.held, &held);
   EXPECT_TRUE(last.done);
   EXPECT_EQ(scheduler.held_bytes(), 0U);
@@ -37,7 +37,7 @@ TEST_F(SchedulerTest, KeepsEachLaneWithinItsConcurrencyAtLimit) {
   fill(a, 5);
   std::vector<Job*> jobs = take();
   ASSERT_EQ(jobs.size(), 2U);
-  scheduler.finish(*jobs[0], kDone, at(0));
+  scheduler.finish(*jobs[0], at(0));
   EXPECT_EQ(take().size(), 1U);
 }
 
@@ -50,7 +50,7 @@ TEST_F(SchedulerTest, KeepsTheShardWithinItsAttemptsAtLimit) {
   std::vector<Job*> jobs;
   while (Job* job = small.next(at(0))) jobs.push_back(job);
   ASSERT_EQ(jobs.size(), 3U);
-  small.finish(*jobs[1], kDone, at(0));
+  small.finish(*jobs[1], at(0));
   EXPECT_NE(small.next(at(0)), nullptr);
   EXPECT_EQ(small.next(at(0)), nullptr);
 }
@@ -74,7 +74,7 @@ TEST_F(SchedulerTest, RefusesAnEventWholeWhenOneLaneIsFullAtLimit) {
   EXPECT_EQ(held.jobs, 0U);
   EXPECT_EQ(scheduler.jobs(), 2U);
   EXPECT_FALSE(scheduler.take_room());
-  scheduler.finish(*scheduler.next(at(0)), kDone, at(0));
+  scheduler.finish(*scheduler.next(at(0)), at(0));
   EXPECT_TRUE(scheduler.take_room());
   EXPECT_FALSE(scheduler.take_room());
   EXPECT_EQ(admit(held, {&open, &full}), Admitted::Yes);
@@ -89,7 +89,7 @@ TEST_F(SchedulerTest, RefusesWhatIsOverItsBytesAtLimit) {
   ASSERT_EQ(small.admit(first, lanes), Admitted::Yes);
   ASSERT_EQ(small.admit(second, lanes), Admitted::Yes);
   EXPECT_EQ(small.admit(third, lanes), Admitted::Full);
-  small.finish(*small.next(at(0)), kDone, at(0));
+  small.finish(*small.next(at(0)), at(0));
   EXPECT_TRUE(small.take_room());
   EXPECT_EQ(small.admit(third, lanes), Admitted::Yes);
 }
@@ -101,50 +101,6 @@ TEST_F(SchedulerTest, TakesAnEventLargerThanAllItsBytesAlone) {
   EXPECT_EQ(small.admit(event(), lanes), Admitted::Full);
 }
 
-TEST_F(SchedulerTest, RetriesWhenDueAndHoldsTheEventMeanwhile) {
-  Lane& a = lane();
-  fill(a, 1);
-  Job* job = scheduler.next(at(0));
-  EXPECT_EQ(scheduler.finish(*job, again_at(5), at(1)).held, nullptr);
-  EXPECT_EQ(scheduler.next(at(4.9)), nullptr);
-  EXPECT_EQ(scheduler.next_due(), at(5));
-  ASSERT_EQ(scheduler.next(at(5)), job);
-  EXPECT_EQ(job->attempts_made, 1U);
-  EXPECT_EQ(scheduler.next_due(), std::nullopt);
-  EXPECT_TRUE(scheduler.finish(*job, kDone, at(5)).done);
-}
-
-TEST_F(SchedulerTest, LetsOtherEventsPassOneThatWaits) {
-  Lane& a = lane({.concurrency = 1});
-  fill(a, 2);
-  Job* failing = scheduler.next(at(0));
-  scheduler.finish(*failing, again_at(5), at(0));
-  Job* other = scheduler.next(at(0));
-  ASSERT_NE(other, nullptr);
-  EXPECT_NE(other, failing);
-}
-
-TEST_F(SchedulerTest, HoldsLaterEventsOfAnObjectBehindTheFailingOne) {
-  Lane& a = lane({.ordering = Ordering::Object});
-  HeldEvent& first = event("x");
-  HeldEvent& later = event("x");
-  HeldEvent& other = event("y");
-  for (HeldEvent* held : {&first, &later, &other}) ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
-  std::vector<Job*> jobs = take();
-  ASSERT_EQ(jobs.size(), 2U);
-  EXPECT_EQ(jobs[0]->held, &first);
-  EXPECT_EQ(jobs[1]->held, &other);
-  scheduler.finish(*jobs[0], again_at(5), at(0));
-  EXPECT_EQ(take().size(), 0U);
-  jobs = take(5);
-  ASSERT_EQ(jobs.size(), 1U);
-  EXPECT_EQ(jobs[0]->held, &first);
-  scheduler.finish(*jobs[0], kDone, at(5));
-  jobs = take(5);
-  ASSERT_EQ(jobs.size(), 1U);
-  EXPECT_EQ(jobs[0]->held, &later);
-}
-
 TEST_F(SchedulerTest, SendsOneEventOfAnInstanceAtATime) {
   Lane& a = lane({.ordering = Ordering::Instance});
   for (const std::string_view object : {"x", "y", "z"}) {
@@ -153,7 +109,7 @@ TEST_F(SchedulerTest, SendsOneEventOfAnInstanceAtATime) {
   for (int i = 0; i < 3; ++i) {
     const std::vector<Job*> jobs = take();
     ASSERT_EQ(jobs.size(), 1U);
-    scheduler.finish(*jobs[0], kDone, at(0));
+    scheduler.finish(*jobs[0], at(0));
   }
   EXPECT_EQ(scheduler.jobs(), 0U);
 }
@@ -162,7 +118,7 @@ TEST_F(SchedulerTest, AsksADeadEndpointOncePerCoolDown) {
   Lane& a = lane({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
   Lane& healthy = lane();
   fill(a, 20);
-  for (Job* job : take()) scheduler.finish(*job, again_at(100), at(0));
+  for (Job* job : take()) fail(*job, 0);
   EXPECT_EQ(scheduler.circuits_open(), 1U);
   EXPECT_EQ(take(0.5).size(), 0U);
   EXPECT_EQ(scheduler.next_due(), at(1));
@@ -171,11 +127,11 @@ TEST_F(SchedulerTest, AsksADeadEndpointOncePerCoolDown) {
   EXPECT_TRUE(probe[0]->probe);
   fill(healthy, 1);
   EXPECT_EQ(take(1).size(), 1U);
-  scheduler.finish(*probe[0], again_at(100), at(1));
+  fail(*probe[0], 1);
   EXPECT_EQ(take(2.9).size(), 0U);
   probe = take(3);
   ASSERT_EQ(probe.size(), 1U);
-  scheduler.finish(*probe[0], kDone, at(3));
+  scheduler.finish(*probe[0], at(3));
   EXPECT_EQ(scheduler.circuits_open(), 0U);
   EXPECT_EQ(take(3).size(), 4U);
 }
@@ -185,22 +141,21 @@ TEST_F(SchedulerTest, IgnoresLateAnswersWhileAProbeIsOut) {
   fill(a, 10);
   const std::vector<Job*> jobs = take();
   ASSERT_EQ(jobs.size(), 4U);
-  for (int i = 0; i < 3; ++i)
-    scheduler.finish(*jobs[static_cast<std::size_t>(i)], again_at(100), at(0));
+  for (int i = 0; i < 3; ++i) fail(*jobs[static_cast<std::size_t>(i)], 0);
   const std::vector<Job*> probe = take(1);
   ASSERT_EQ(probe.size(), 1U);
-  scheduler.finish(*jobs[3], kDone, at(1));
+  scheduler.finish(*jobs[3], at(1));
   EXPECT_EQ(scheduler.circuits_open(), 1U);
   EXPECT_EQ(take(1).size(), 0U);
-  scheduler.finish(*probe[0], kDone, at(1));
+  scheduler.finish(*probe[0], at(1));
   EXPECT_EQ(scheduler.circuits_open(), 0U);
 }
 
 TEST_F(SchedulerTest, ProbesAgainWhenAProbeWasGivenUp) {
   Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
   fill(a, 1);
-  scheduler.finish(*scheduler.next(at(0)), again_at(0), at(0));
-  fill(a, 1);
+  fail(*scheduler.next(at(0)), 0);
+  fill(a, 2);
   Job* probe = scheduler.next(at(1));
   ASSERT_NE(probe, nullptr);
   const Finished given_up = scheduler.abandon(*probe, at(1));
@@ -240,35 +195,10 @@ TEST_F(SchedulerTest, DropsWhatWaitsForARevokedPartition) {
   scheduler.remove(Partition{1}, finished);
   ASSERT_EQ(finished.size(), 2U);
   for (const Finished& end : finished) EXPECT_FALSE(end.done);
-  const Finished end = scheduler.finish(*job, kDone, at(0));
+  const Finished end = scheduler.finish(*job, at(0));
   EXPECT_EQ(end.held, &flying);
   EXPECT_TRUE(end.done);
   EXPECT_EQ(scheduler.next(at(0))->held, &other);
-}
-
-TEST_F(SchedulerTest, DropsAFailingAttemptOfARevokedPartition) {
-  Lane& a = lane();
-  HeldEvent& held = event("x", 1);
-  ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
-  Job* job = scheduler.next(at(0));
-  std::vector<Finished> finished;
-  scheduler.remove(Partition{1}, finished);
-  EXPECT_TRUE(finished.empty());
-  const Finished end = scheduler.finish(*job, again_at(5), at(0));
-  EXPECT_EQ(end.held, &held);
-  EXPECT_FALSE(end.done);
-  EXPECT_EQ(scheduler.next_due(), std::nullopt);
-}
-
-TEST_F(SchedulerTest, DropsRetriesOfARevokedPartition) {
-  Lane& a = lane();
-  ASSERT_EQ(admit(event("x", 1), {&a}), Admitted::Yes);
-  scheduler.finish(*scheduler.next(at(0)), again_at(5), at(0));
-  std::vector<Finished> finished;
-  scheduler.remove(Partition{1}, finished);
-  EXPECT_EQ(finished.size(), 1U);
-  EXPECT_EQ(scheduler.next_due(), std::nullopt);
-  EXPECT_EQ(take(10).size(), 0U);
 }
 
 TEST_F(SchedulerTest, CountsEventsOfARetiredLaneAsDone) {
@@ -286,7 +216,7 @@ TEST_F(SchedulerTest, CountsEventsOfARetiredLaneAsDone) {
   EXPECT_TRUE(finished[0].done);
   EXPECT_TRUE(scheduler.is_live(index));
   for (Job* job : jobs) {
-    const Finished end = scheduler.finish(*job, job->lane == &b ? kDone : again_at(9), at(0));
+    const Finished end = job->lane == &b ? scheduler.finish(*job, at(0)) : fail(*job);
     if (end.held != nullptr) {
       EXPECT_TRUE(end.done);
     }
@@ -300,12 +230,12 @@ TEST_F(SchedulerTest, FreesALaneThatRestsWhenItRetires) {
   Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
   fill(a, 2);
   std::vector<Job*> jobs = take();
-  for (Job* job : jobs) scheduler.finish(*job, again_at(50), at(0));
+  for (Job* job : jobs) fail(*job, 0);
   fill(a, 1);
   EXPECT_EQ(scheduler.next(at(0)), nullptr);
   std::vector<Finished> finished;
   scheduler.retire(a, finished);
-  EXPECT_EQ(finished.size(), 3U);
+  EXPECT_EQ(finished.size(), 1U);
   EXPECT_EQ(scheduler.circuits_open(), 0U);
   EXPECT_EQ(scheduler.next_due(), std::nullopt);
 }
@@ -324,7 +254,7 @@ TEST_F(SchedulerTest, KeepsALowerLimitThatComesWhileTheLaneIsReady) {
   std::vector<Job*> jobs{scheduler.next(at(0))};
   scheduler.configure(a, {.concurrency = 1});
   EXPECT_EQ(take().size(), 0U);
-  scheduler.finish(*jobs[0], kDone, at(0));
+  scheduler.finish(*jobs[0], at(0));
   EXPECT_EQ(take().size(), 1U);
 }
 

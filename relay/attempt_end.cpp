@@ -1,0 +1,99 @@
+#include "relay/attempt_end.hpp"
+
+#include "common/failpoint.hpp"
+#include "relay/attempts.hpp"
+#include "relay/held_record.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+std::uint64_t token_of(const Job& job) noexcept {
+  return reinterpret_cast<std::uintptr_t>(&job);
+}
+
+}  // namespace
+
+void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
+  const WallTime wall = wall_now();
+  parts_.subscriptions.note_failure(job, result.outcome);
+  if (!job.first_failure) job.first_failure = wall;
+  const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;
+  if (const auto gone = parts_.scheduler.leave(job, answer, now)) return settle(*gone);
+  job.outcome = result.outcome;
+  const Target& target = *parts_.subscriptions.target(*job.lane);
+  // The wall clock is cut to milliseconds: the next one, or a wait would be up to one too short.
+  const WallTime end = wall + milliseconds{1};
+  const Step step = target.retry->next(
+      Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after}, dice_);
+  log(job, result, step);
+  if (step.kind == Step::Kind::Park) return park(job, step);
+  bury(job, kSubscriberFailure);
+}
+
+void AttemptEnd::note_success(const Job& job, const Result& result) {
+  if (job.attempts_made > 0) parts_.subscriptions.note_recovery(job);
+  log(job, result, Step{});
+}
+
+// Pre: attempts_made counts a failed attempt already, and a delivered one not yet.
+void AttemptEnd::log(const Job& job, const Result& result, const Step& step) {
+  if (log_ == AttemptsLog::None) return;
+  const Event& event = job.held->event;
+  const std::uint32_t attempt = job.attempts_made + (step.kind == Step::Kind::Done ? 1U : 0U);
+  const AttemptLine line{
+      event, parts_.subscriptions.target(*job.lane)->id, attempt, result, wall_now(), step};
+  parts_.outbox.log_attempt(event.instance, print_attempt(line));
+}
+
+ParkedState AttemptEnd::state_of(const Job& job) const {
+  ParkedState state;
+  state.subscription = parts_.subscriptions.target(*job.lane)->id;
+  state.attempts_made = job.attempts_made;
+  state.first_failure = *job.first_failure;
+  state.reason = metrics::kOutcomeWords[static_cast<std::size_t>(job.outcome)];
+  return state;
+}
+
+void AttemptEnd::park(Job& job, const Step& step) {
+  failpoint::at("before-park");
+  ParkedState state = state_of(job);
+  state.due = step.due;
+  job.dead = false;
+  parts_.outbox.park(*job.held, state, step.delay, Sender{this, token_of(job)});
+}
+
+void AttemptEnd::bury(Job& job, std::string_view dead_class) {
+  failpoint::at("before-dead");
+  ParkedState state = state_of(job);
+  state.dead_class = dead_class;
+  job.dead = true;
+  parts_.outbox.bury(*job.held, state, Sender{this, token_of(job)});
+}
+
+void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
+  Job& job = *reinterpret_cast<Job*>(static_cast<std::uintptr_t>(token));
+  switch (receipt) {
+    case Receipt::TooLarge:
+      // Only a delay topic says so: the headers of its state made it too large.
+      job.outcome = metrics::Outcome::TooLarge;
+      return bury(job, kPipelineFailure);
+    case Receipt::Forgotten:
+      settle(parts_.scheduler.settle(job, End::NotDone));
+      break;
+    case Receipt::Written:
+      if (job.dead) {
+        parts_.slab.relay_dead_letters_total.add(job.outcome);
+        parts_.subscriptions.note_recovery(job);
+      } else {
+        failpoint::at("after-park-ack");
+        parts_.slab.relay_parked_total.add();
+        if (parts_.budget != nullptr) parts_.budget->add(job.held->event.body.size());
+      }
+      settle(parts_.scheduler.settle(job, End::Done));
+      break;
+  }
+  parts_.settled();
+}
+
+}  // namespace eventrelay::relay

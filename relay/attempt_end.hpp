@@ -1,0 +1,67 @@
+// What becomes of a job whose attempt failed: parked until its next attempt is due, or dead.
+//
+//   failed --leave--> policy --Park--> delay topic --receipt--> settled: its offset may go
+//                        |---Dead----> dead letters --receipt--^
+//
+// Why:     a waiting retry costs no memory and holds back no offset; nothing is let go before Kafka
+//          has acknowledged where it went.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  the scheduler's jobs: one that leaves is held until its receipt.
+// Errors:  none; what can not be written is the outbox's to try again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "common/metrics.hpp"
+#include "common/volatile_budget.hpp"
+#include "relay/outbox.hpp"
+#include "relay/retry.hpp"
+#include "relay/scheduler.hpp"
+#include "relay/subscriptions.hpp"
+
+namespace eventrelay::relay {
+
+// What it works with. Thread: value.  Bounds: all outlive it.
+struct AttemptEndParts {
+  Scheduler& scheduler;
+  Subscriptions& subscriptions;
+  Outbox& outbox;
+  metrics::Slab& slab;
+  VolatileBudget* budget = nullptr;  // may be null
+  std::uint64_t seed = 0;
+  std::function<void()> settled;  // a receipt came: something may go on
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class AttemptEnd final : public OutboxClient {
+ public:
+  explicit AttemptEnd(AttemptEndParts parts) : parts_(std::move(parts)), dice_(parts_.seed) {}
+
+  // Which attempts get a line in the attempts log.
+  void use(AttemptsLog log) noexcept { log_ = log; }
+
+  // Pre: in flight, and not delivered.
+  void failed(Job& job, const Result& result, TimePoint now);
+  // Pre: in flight, and delivered; the job is not finished yet. Costs one compare as a rule.
+  void delivered(const Job& job, const Result& result) {
+    if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
+  }
+
+  void on_receipt(std::uint64_t token, Receipt receipt) override;
+
+ private:
+  void park(Job& job, const Step& step);
+  void bury(Job& job, std::string_view dead_class);
+  void note_success(const Job& job, const Result& result);
+  void log(const Job& job, const Result& result, const Step& step);
+  [[nodiscard]] ParkedState state_of(const Job& job) const;
+
+  AttemptEndParts parts_;
+  AttemptsLog log_ = AttemptsLog::Failures;
+  Dice dice_;
+};
+
+}  // namespace eventrelay::relay
