@@ -9,6 +9,7 @@ from scoreboard.logs import Caps
 from scoreboard.rows_loss import many, worker
 from scoreboard.scene import COMMIT_SECONDS, Scene, percentile
 from support.endpoints import Behaviour
+from support.proxy import Fault
 from support.wait import hold, until
 
 MIB = 1 << 20
@@ -87,32 +88,35 @@ def soak(scene: Scene) -> None:
     )
 
 
-@row("M6", "overload, three times the capacity", "CN", seconds=120, nightly=240)
+@row("M6", "overload, three times what Kafka takes", "CN", seconds=120, nightly=240)
 def overload(scene: Scene) -> None:
-    seconds = 60 if scene.nightly else 10
+    seconds = 60 if scene.nightly else 12
+    scene.behind_proxy()
     many(scene, 16)
     ingest = scene.ingest()
-    # The most it takes here, beside the load generator; then three times that, without waiting.
-    closed = scene.feed(20_000, connections=64).finish(60)
-    peak = len(closed.load.answers) / closed.load.seconds
-    alone = [a.seconds for a in closed.load.answers]
-    rate = min(3 * peak, 12_000)
-    fed = scene.feed(int(rate * seconds), connections=2000, rate=rate)
-    fed.load.join(seconds + 30)
-    fed.load.stop()
-    fed.finish(60)
+    scene.pour(200)
+    # The way to Kafka is made so narrow that it, and not the load generator, sets the peak.
+    scene.cluster.proxy.fault(up=Fault(bandwidth=1_500_000))
+    closed = scene.feed(6000, connections=64).finish(60)
+    peak = closed.load.statuses()[202] / closed.load.seconds
+    alone = percentile([a.seconds for a in closed.load.answers], 0.99)
+    rate = 3 * peak
+    fed = scene.feed(int(rate * seconds), connections=4000, rate=rate)
+    fed.load.finish(seconds + 60)
     statuses = fed.load.statuses()
     goodput = statuses[202] / fed.load.seconds
     scene.at_least("goodput", 100 * goodput / peak, 90, " % of the peak")
-    other = sum(n for status, n in statuses.items() if status not in (202, 503))
-    scene.exactly("other answers", other, 0)
+    scene.exactly("other answers", sum(statuses.values()) - statuses[202] - statuses[503], 0)
+    scene.at_least("refused", statuses[503], 1)
     calm = time.monotonic()
-    after = scene.feed(500, connections=16, rate=200).finish(30)
+    after = scene.feed(1200, connections=32, rate=200).finish(30)
     late = [a.done for a in after.load.answers if a.status != 202]
     scene.at_most("recovery", max(late, default=calm) - calm, 5, " s")
-    scene.note(f"peak {peak:.0f}/s, p99 at the peak {percentile(alone, 0.99) * 1000:.0f} ms")
-    scene.at_most("ingest", max(s.rss for s in scene.sampler.samples) / MIB, 200, " MiB")
-    assert ingest.alive()
+    taken = percentile([a.seconds for a in fed.load.answers if a.status == 202], 0.99)
+    scene.note(f"peak {peak:.0f}/s; p99 {taken * 1000:.0f} ms, at the peak {alone * 1000:.0f} ms")
+    scene.at_most("ingest", max(s.rss for s in scene.sampler.samples) / MIB, 150, " MiB")
+    scene.check(ingest.alive(), "ingest lives")
+    scene.cluster.proxy.heal()
     scene.judge(doubles=None, all_done=False)
 
 

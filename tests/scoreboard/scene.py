@@ -235,6 +235,8 @@ class Scene(Figures):
         self.config["ingest"]["listen"] = [f"127.0.0.1:{self.port}"]
         self.config["ingest"]["memory_max"] = "64MiB"
         self.config["relay"]["memory_max"] = "64MiB"
+        # Three delay topics instead of seven: each row makes its own.
+        self.config["retry"] = {"delays": ["500ms", "2s", "10s"]}
 
     # -- the parties --
 
