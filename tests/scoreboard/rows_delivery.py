@@ -95,7 +95,8 @@ def half_hang(scene: Scene) -> None:
         spans[with_sick] = (fed.first, fed.first + count)
     scene.at_least("healthy", 100 * taken[True] / taken[False], 90, " %")
     most = max(points.open_most(f"/s/{n}") for n in sick)
-    scene.at_most("in flight of a sick one", most, budget)
+    # The receiver may still count one whose end it has not seen yet.
+    scene.at_most("in flight of a sick one", most, budget + 2)
     scene.at_most("relay", relay.rss() / MIB, 150, " MiB")
     logs = scene.logs()
     p99 = [

@@ -15,9 +15,11 @@ from scoreboard.logs import Caps
 from scoreboard.rows_loss import many
 from scoreboard.scene import Fed, Figures, Scene, percentile
 from support import box
+from support.broker import free_port
 from support.endpoints import Behaviour
 from support.kafka_log import ends
 from support.load import RESET
+from support.programs import Program
 from support.proxy import OFFSET_COMMIT, PRODUCE, Fault, Rule
 from support.wait import hold, until
 from support.wire import exchange
@@ -375,7 +377,48 @@ def dead_unwritable(scene: Scene) -> None:
     scene.exactly("dead letters twice", len(logs.dead) - len({r.id for r in logs.dead}), 0)
 
 
-not_built("K12", "full disk, read-only log", "N")
+@row("K12", "no room for logs of ours, then for those of one node", "N", 3, 0, 150)
+def full_disk(scene: Scene) -> None:
+    many(scene, 24, concurrency=16)
+    # Nothing that these two write to their log gets anywhere.
+    ports = {kind: free_port() for kind in ("ingest", "relay")}
+    both = []
+    for kind, port in ports.items():
+        where = ["--set", f"admin.listen=127.0.0.1:{port}", "--set", "log.level=debug"]
+        one = scene.stack.start(kind, *where, ready=False, log_to="/dev/full")
+        one._ready = {"admin": f"127.0.0.1:{port}"}
+        both.append(one)
+    for one in both:
+        until(lambda o=one: _answers(o) == 200, 30, f"{one.name} is ready")
+    scene.cluster.wait_full(prefix=scene.stack.prefix)
+    rate, away = 300, 15.0
+    fed = scene.feed(rate * 120, connections=1000, rate=rate)
+    until(lambda: fed.load.statuses()[202] > rate, 20, "load runs")
+    for one in both:
+        one.reload()  # a line for each of them
+    # The node can make no file longer than this: its only log directory fails, and it halts.
+    node = scene.rng.choice(scene.cluster.broker.nodes)
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (200_000, 200_000))
+    until(lambda: not node.alive(), 40, "the node halts", pause=0.1)
+    gone = time.monotonic()
+    node.process.wait()
+    node.process = None
+    hold(away, lambda: all(one.alive() for one in both), "both live")
+    begin, end = gone + 3.5 + 3.0, gone + away - 1.0
+    taken = sum(a.status == 202 for a in fed.load.answers if begin <= a.sent <= end)
+    scene.at_least("2xx without the node", 100 * taken / (rate * (end - begin)), 95, " %")
+    scene.cluster.heal()
+    fed.load.stop()
+    fed.finish(60)
+    scene.settle(90)
+    scene.judge()
+
+
+def _answers(program: Program) -> int:
+    try:
+        return program.get("/readyz")[0]
+    except OSError:
+        return 0
 
 
 @row("K13", "256 file descriptors", "N", 1, 0, 90)

@@ -105,6 +105,18 @@ def test_latency_is_added_each_way(plain: Proxy, peer: socket.socket) -> None:
     assert took(peer) < 0.1
 
 
+def test_latency_does_not_hold_up_the_next_piece(plain: Proxy, peer: socket.socket) -> None:
+    plain.fault(up=Fault(latency=0.3))
+    begin = time.monotonic()
+    for _ in range(10):
+        peer.sendall(b"x")
+        time.sleep(0.02)
+    left = 10
+    while left:
+        left -= len(peer.recv(left))
+    assert 0.3 < time.monotonic() - begin < 1.5
+
+
 def test_bandwidth_is_kept(plain: Proxy, peer: socket.socket) -> None:
     plain.fault(down=Fault(bandwidth=100_000))
     assert 0.25 < took(peer, 30_000) < 2.0

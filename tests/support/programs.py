@@ -19,15 +19,24 @@ BIN = Path(os.environ.get("EVENTRELAY_BIN", ROOT / "build/release/bin"))
 
 
 class Program:
-    """One process. Its log lines are kept in a file and parsed on demand."""
+    """One process. Its log lines are kept in a file and parsed on demand; `log_to` sends them
+    elsewhere, e.g. to a device that is full."""
 
-    def __init__(self, name: str, arguments: list[str], directory: Path, env: dict | None = None):
+    def __init__(
+        self,
+        name: str,
+        arguments: list[str],
+        directory: Path,
+        env: dict | None = None,
+        log_to: str | None = None,
+    ):
         self.name = name
         Program.started = getattr(Program, "started", 0) + 1
         self.log_path = directory / f"{Program.started:03}-{name}.log"
         self.out_path = directory / f"{Program.started:03}-{name}.out"
         self._ready: dict | None = None
-        with self.log_path.open("wb") as log, self.out_path.open("wb") as out:
+        self.log_path.touch()
+        with open(log_to or self.log_path, "wb") as log, self.out_path.open("wb") as out:
             self.process = subprocess.Popen(
                 [str(BIN / name), *arguments],
                 stdin=subprocess.DEVNULL,

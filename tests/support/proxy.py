@@ -126,10 +126,31 @@ class _Link:
                 return
 
     async def pump(self, way: str, source, writer: asyncio.StreamWriter) -> None:
-        async for data in source:
+        """What comes is stamped when it is read, so that latency delays each piece and does not
+        hold up the next."""
+        line: asyncio.Queue = asyncio.Queue(256)
+
+        async def read() -> None:
+            try:
+                async for data in source:
+                    await line.put((asyncio.get_running_loop().time(), data))
+            finally:
+                await line.put((0.0, b""))
+
+        reading = asyncio.ensure_future(read())
+        try:
+            await self.pass_on(way, line, writer)
+        finally:
+            reading.cancel()
+
+    async def pass_on(self, way: str, line: asyncio.Queue, writer: asyncio.StreamWriter) -> None:
+        while True:
+            since, data = await line.get()
+            if not data:
+                break
             fault = self.front.faults.get(way)
             if fault is not None:
-                await self.delay(fault, len(data))
+                await self.delay(fault, since, len(data))
                 if fault.reset:
                     self.end(reset=True)
                     return
@@ -148,12 +169,12 @@ class _Link:
         if writer.can_write_eof():
             writer.write_eof()
 
-    async def delay(self, fault: Fault, size: int) -> None:
-        seconds = fault.latency + fault.jitter * self.rng.uniform(-1, 1)
+    async def delay(self, fault: Fault, since: float, size: int) -> None:
         if fault.bandwidth:
-            seconds += size / fault.bandwidth
-        if seconds > 0:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(size / fault.bandwidth)
+        if fault.latency or fault.jitter:
+            due = since + fault.latency + fault.jitter * self.rng.uniform(-1, 1)
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     async def write(
         self, way: str, fault: Fault | None, data: bytes, writer: asyncio.StreamWriter

@@ -108,9 +108,15 @@ class Stack:
         path.write_text(json.dumps(self.config, indent=2))
         return path
 
-    def start(self, service: str, *arguments: str, ready: bool = True, env=None) -> Program:
+    def start(
+        self, service: str, *arguments: str, ready: bool = True, env=None, log_to=None
+    ) -> Program:
         program = Program(
-            f"eventrelay-{service}", ["-c", str(self.write()), *arguments], self.directory, env
+            f"eventrelay-{service}",
+            ["-c", str(self.write()), *arguments],
+            self.directory,
+            env,
+            log_to,
         )
         self.programs.append(program)
         if ready:
