@@ -2,6 +2,7 @@
 
 #include "common/failpoint.hpp"
 #include "relay/attempts.hpp"
+#include "relay/due_clock.hpp"
 #include "relay/held_record.hpp"
 
 namespace eventrelay::relay {
@@ -15,7 +16,7 @@ std::uint64_t token_of(const Job& job) noexcept {
 }  // namespace
 
 void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
-  const WallTime wall = wall_now();
+  const WallTime wall = due_now();
   parts_.subscriptions.note_failure(job, result.outcome);
   if (!job.first_failure) job.first_failure = wall;
   const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;

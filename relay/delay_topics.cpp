@@ -8,6 +8,7 @@
 #include "common/kafka/topics.hpp"
 #include "common/log.hpp"
 #include "relay/committer.hpp"
+#include "relay/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -140,7 +141,7 @@ void DelayTopics::arm() {
   }
   if (!due) return;
   // What is due and still here waits for room: the shard asks again now and then.
-  const milliseconds wait = *due - wall_now();
+  const milliseconds wait = *due - due_now();
   if (wait <= milliseconds::zero()) return;
   timer_.expires_after(std::min<Duration>(wait, kLook));
   timer_.async_wait([this](ErrorCode error) {
@@ -195,6 +196,9 @@ DelayTopics::Went DelayTopics::take(Queue& queue, kafka::Message message) {
   record.offset = offset;
   record.bytes = message.value().size() + message.key().size() + 256;  // headers, about
   record.message = std::move(message);
+  // Written by a clock that was ahead, it would wait longer than its topic is for, jitter included.
+  WallTime& due = *record.event.parked->due;
+  due = std::min(due, due_now() + steps_[queue.place.topic] * 3 / 2);
   record.origin = this;
   record.place = queue.place.topic;
   ++queue.held;
@@ -245,7 +249,7 @@ DelayTopics::Went DelayTopics::begin(Queue& queue, HeldRecord& record) {
 DelayTopics::Went DelayTopics::place_head(Queue& queue) {
   HeldRecord& record = *queue.head;
   const ParkedState& state = *record.event.parked;
-  const WallTime now = wall_now();
+  const WallTime now = due_now();
   if (*state.due > now) {
     record.copy_out();  // or its whole fetch answer waits with it
     return Went::Waits;

@@ -178,13 +178,6 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"common/metrics_list.hpp": '  COUNTER(a_total, "A.")\n', "relay/a.cpp": "b_total;\n"},
             {"common/metrics_list.hpp": '  COUNTER(a_total, "A.")\n', "relay/a.cpp": "a_total;\n"},
         ),
-        (
-            {
-                "common/metrics_list.hpp": "  GAUGE(relay_dead_letters_total,\n",
-                "relay/a.cpp": "relay_dead_letters_total;\n",
-            },
-            {"common/metrics_list.hpp": "  GAUGE(relay_dead_letters_total,\n"},
-        ),
     ],
     "words_of_other_places_are_absent": [
         ({"a.md": "see registry.npmjs." + "org\n"}, {"a.md": "see the registry\n"}),

@@ -45,7 +45,7 @@ ROWS: dict[str, Row] = {}
 
 # What the programs lack for a row; such a row is played only when it is named.
 WAITS_FOR: dict[str, str] = {
-    **dict.fromkeys("R8 K11 D3 D5 D6 D8 D9 D10".split(), "delay topics"),
+    "D6": "replay",
     **dict.fromkeys("D12 D13 D14 D15 M3".split(), "detaching"),
 }
 

@@ -90,7 +90,7 @@ def detach_steps(scene: Scene) -> None:
                 scene.endpoints.set("/s/1", Behaviour(rate=100))
                 scene.endpoints.set("/s/2", Behaviour(only={"object-3": 500}))
                 nth = scene.rng.randint(1, 3)
-                one = worker(scene, 0, env=fail_at(name, nth, action))
+                one = worker(scene, 0, env=fail_at(name, nth, action), ready=False)
                 other = worker(scene, 1) if action == "stop" else None
                 fed = scene.feed(
                     400, [1, 1, 2, 1001], connections=8, rate=400, again=frozenset({503}),

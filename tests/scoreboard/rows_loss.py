@@ -231,7 +231,8 @@ def kill_at_points(scene: Scene) -> None:
     hits = 0
     for _ in range(times):
         for name in POINTS:
-            relay = worker(scene, 0, env=fail_at(name, scene.rng.randint(1, 5)))
+            point = fail_at(name, scene.rng.randint(1, 5))
+            relay = worker(scene, 0, env=point, ready=False)
             scene.wanted_ends.add(relay.pid)
             scene.feed(
                 150,

@@ -203,6 +203,11 @@ class _Server:
             self.drop(peer)
             return
         peer.buffer += data
+        if peer.buffer[0] == 0x16:  # a TLS handshake, which is not spoken here
+            peer.out = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+            self.flush(peer)
+            self.drop(peer)
+            return
         self.read(peer)
 
     def read(self, peer: _Peer) -> None:
