@@ -82,6 +82,7 @@ void DelayTopics::open(const kafka::ReadPosition& position) {
 }
 
 void DelayTopics::stop_reading(Partition partition) {
+  std::erase(owned_, partition);  // positions that come late open nothing
   const auto found = queues_.find(partition.value);
   if (found == queues_.end()) return;
   for (Queue& queue : *found->second) {
@@ -99,7 +100,6 @@ bool DelayTopics::busy(Partition partition) const {
 
 void DelayTopics::drop(Partition partition) {
   stop_reading(partition);
-  std::erase(owned_, partition);
   const auto found = queues_.find(partition.value);
   if (found == queues_.end()) return;
   // Ends the epoch: what is still in flight can not touch the next assignment's ledger.
