@@ -12,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -59,10 +58,11 @@ struct CursorEntry {
   bool ending = false;       // and it is the tombstone
   bool end_written = false;  // the last record said where it ends; and the last acknowledged one
   bool end_acked = false;
-  bool over = false;        // nothing is left of it
-  bool over_acked = false;  // a record that says so is acknowledged
-  bool forgotten = false;   // its subscription is gone
-  bool following = false;   // in the sweep that is under way
+  bool over = false;          // nothing is left of it
+  bool over_written = false;  // the last record said so; and the last acknowledged one
+  bool over_acked = false;
+  bool forgotten = false;  // its subscription is gone
+  bool following = false;  // in the sweep that is under way
 
   [[nodiscard]] bool open() const noexcept { return end.value < 0; }
   [[nodiscard]] bool covers(Offset at) const noexcept { return at >= from && (open() || at < end); }
@@ -80,33 +80,15 @@ struct CursorGroup {
   std::uint32_t objects_over = 0;
 
   [[nodiscard]] CursorEntry* whole_at(Offset at) const noexcept;
+  // Entries of one object, in no order.
+  [[nodiscard]] CursorEntry* object_first(std::string_view object) const noexcept;
+  [[nodiscard]] CursorEntry* object_next(const CursorEntry& of) const noexcept;
   [[nodiscard]] CursorEntry* object_at(std::string_view object, Offset at) const noexcept;
   [[nodiscard]] CursorEntry* open_whole() const noexcept;
   [[nodiscard]] bool is_off() const noexcept;
   [[nodiscard]] bool none() const noexcept {
     return whole.empty() && replays.empty() && objects == 0;
   }
-};
-
-// The sweep under way. Thread: shard-local.  Bounds: one pointer per entry.
-struct SweepState {
-  bool active = false;
-  bool rescue = false;
-  Offset below;     // of a rescue
-  Offset position;  // everything below was offered
-  std::vector<CursorEntry*> following;
-};
-
-// What is to be written. Thread: shard-local.  Bounds: one place per entry.
-struct WriteState {
-  std::deque<EntryId> queue;
-  std::deque<std::string> strays;  // keys of an older owner's entries
-  std::size_t strays_writing = 0;
-  std::size_t writing = 0;
-  std::uint32_t finished = 0;  // events since the last commit
-  TimePoint committed_at{};
-  std::size_t next_slot = 0;  // where the next commit goes on
-  Offset ledger{-1};          // committed there
 };
 
 // Lets a map of strings be searched by a view. Thread: any.

@@ -83,7 +83,7 @@ struct Block {
 
 // When what is given back may be handed out again. Thread: value.
 struct Pause {
-  std::optional<WallTime> due;
+  std::optional<TimePoint> not_before;
 };
 
 // Thread: value.  Bounds: views.

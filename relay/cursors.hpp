@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/cursor_entry.hpp"
+#include "relay/cursor_book.hpp"
 #include "relay/cursor_types.hpp"
 #include "relay/state_record.hpp"
 
@@ -44,7 +44,7 @@ class Cursors {
   // --- The live path ---
 
   // True: every event is the live path's; meet() need not be asked.
-  [[nodiscard]] bool empty() const noexcept { return table_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return book_.table.empty(); }
   [[nodiscard]] bool has_entries(std::string_view subscription) const;
   // Whose is the event at the live position? None: admit it. Durable: done for the ledger. NotYet:
   // hold the partition and ask again after acknowledge(). Ask for all subscriptions of the event
@@ -70,13 +70,17 @@ class Cursors {
   // give_back() of the swept ones with a pause.
   [[nodiscard]] std::optional<EntryId> block(const Block& block, const Moment& moment);
   // Swept jobs left the scheduler unfinished (breaker open, switched off, no room after all): they
-  // are read again, not before `due`. Ordered: together with all behind them in their chain.
+  // are read again, not before `pause.not_before`. Ordered: together with all behind them in their
+  // chain.
   void give_back(EntryId entry, std::span<const Offset> offsets, const Pause& pause = {});
   // A swept job was delivered, or its delay or dead-letter record is acknowledged.
   void done(EntryId entry, Offset at);
   // False: it was not off. Off is made by detach().
   bool switch_on(std::string_view subscription);
   [[nodiscard]] bool is_off(std::string_view subscription) const;
+  // A whole subscription that is not attached: its ordered jobs may be given back instead of
+  // blocked while the breaker is open, as no live job is behind them.
+  [[nodiscard]] bool goes_on(EntryId entry) const;
   // Sends a range once more. Nothing: no name is free for it.
   std::optional<EntryId> replay(const Replay& replay, const Moment& moment);
   // Ends the entries of subscriptions that are gone.
@@ -101,12 +105,12 @@ class Cursors {
   // Everything below `next` was offered or is not in the log.
   void passed(Offset next);
   // Entries still in the sweep; 0: end it.
-  [[nodiscard]] std::size_t following() const noexcept { return sweep_.following.size(); }
+  [[nodiscard]] std::size_t following() const noexcept { return book_.sweep.following.size(); }
   // The lowest offset that any of them still wants: jump there if it is far. O(following).
   [[nodiscard]] std::optional<Offset> next_wanted() const;
   // Attaches what stands at the live position: the live path takes its events from there at once.
   void end_sweep(Offset live);
-  [[nodiscard]] bool sweeping() const noexcept { return sweep_.active; }
+  [[nodiscard]] bool sweeping() const noexcept { return book_.sweep.active; }
 
   // --- The state topic ---
 
@@ -132,15 +136,14 @@ class Cursors {
   [[nodiscard]] StateEpoch epoch() const noexcept { return epoch_; }
 
  private:
-  CursorEntry& make(CursorGroup& group, const std::optional<std::string_view>& object, Offset from,
-                    const Moment& moment);
-  void retire(Offset committed);
+  // The rest of detach(), block() and offer().
+  CursorEntry& make(CursorGroup& group, const EventKey* object, Offset from, const Moment& moment);
+  CursorEntry& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
+  [[nodiscard]] bool later_waits(const CursorGroup& group, const EventKey& key, Offset at) const;
 
-  CursorTable table_;
+  CursorBook book_;
   CursorBounds bounds_;
   StateEpoch epoch_;
-  SweepState sweep_;
-  WriteState writes_;
 };
 
 }  // namespace eventrelay::relay

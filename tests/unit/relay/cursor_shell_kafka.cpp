@@ -1,0 +1,225 @@
+// The shell's sweep, records, commits and ends.
+#include <algorithm>
+
+#include "cursor_shell.hpp"
+
+namespace eventrelay::relay::sim {
+
+void Shell::sweep_step() {
+  if (!cursors_->sweeping()) {
+    if (const auto from = cursors_->begin_sweep(*this, Offset{live_}, world_.moment())) {
+      sweep_at_ = from->value;
+    }
+    return;
+  }
+  const std::int64_t top = world_.fault == Fault::SweepPastLive ? kEvents : live_;
+  if (world_.chance(0.3)) {
+    const auto next = cursors_->next_wanted();
+    if (next) sweep_at_ = std::max(sweep_at_, std::min(next->value, top));
+  }
+  if (sweep_at_ >= top || cursors_->following() == 0) {
+    cursors_->passed(Offset{std::min(sweep_at_, top)});
+    return cursors_->end_sweep(Offset{live_});
+  }
+  const Offset at{sweep_at_};
+  std::vector<EntryId> takers;
+  for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
+    if (!world_.wants(sub, sweep_at_)) continue;
+    takers.clear();
+    cursors_->offer(world_.key(sub, sweep_at_), at, world_.moment(), takers);
+    for (const EntryId entry : takers) {
+      if (!has_room(sub)) {
+        cursors_->stay_behind(entry, at);
+        continue;
+      }
+      cursors_->handed(entry, at);
+      lanes_[sub].push_back(Job{sub, sweep_at_, entry, false});
+      if (world_.fault == Fault::DoneAtHandout) cursors_->done(entry, at);
+    }
+  }
+  cursors_->passed(Offset{++sweep_at_});
+}
+
+// What the log start will soon reach goes to the dead-letter topic.
+void Shell::rescue_step() {
+  if (cursors_->sweeping()) return;
+  const Offset below{static_cast<std::int64_t>(world_.pick(static_cast<std::size_t>(live_ + 1)))};
+  const auto from = cursors_->begin_rescue(below);
+  if (!from) return;
+  for (std::int64_t at = from->value; at < below.value; ++at) {
+    for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
+      if (!world_.wants(sub, at)) continue;
+      std::vector<EntryId> takers;
+      cursors_->offer(world_.key(sub, at), Offset{at}, world_.moment(), takers);
+      for (const EntryId entry : takers) {
+        cursors_->handed(entry, Offset{at});
+        put_away(Job{sub, at, entry, false});
+      }
+    }
+    cursors_->passed(Offset{at + 1});
+  }
+  cursors_->end_sweep(Offset{live_});
+}
+
+void Shell::write() {
+  while (auto next = cursors_->next_write()) {
+    if (world_.fault == Fault::CursorAtSwept && !next->value.empty()) {
+      StateRecord record = *decode_state(next->value);
+      CursorEntry entry;
+      entry.swept = record.cursor;
+      CursorBook::restore(entry, record.ranges);
+      record.cursor = entry.swept;
+      record.ranges.clear();
+      next->value = encode(record);
+    }
+    pending_.push_back(Pending{next->key, next->value, next->token, {}});
+  }
+}
+
+// The first record on its way is in the log.
+void Shell::land() {
+  write();
+  if (pending_.empty()) return;
+  const Pending record = std::move(pending_.front());
+  pending_.pop_front();
+  if (record.key.empty()) {
+    world_.put_away(record.job.sub, record.job.at);
+  } else {
+    world_.land(record.key, record.value);
+  }
+  landed_.push_back(record);
+}
+
+void Shell::acknowledge() {
+  if (landed_.empty()) return;
+  const Pending record = std::move(landed_.front());
+  landed_.pop_front();
+  if (!record.key.empty()) {
+    static_cast<void>(cursors_->acknowledge(record.token));
+  } else {
+    const auto is_it = [&](const Job& job) {
+      return job.sub == record.job.sub && job.at == record.job.at && job.owner == record.job.owner;
+    };
+    away_.erase(std::find_if(away_.begin(), away_.end(), is_it));
+    finished(record.job);
+  }
+  settle_leaving();
+  if (cursors_->writes_pending() == 0) safe_cursor_ = mark_;
+}
+
+void Shell::commit_ledger() {
+  if (zombie_) return;
+  auto next = ledger_.committable();
+  if (!next) return;
+  if (world_.fault == Fault::CommitLive) next = Offset{live_};
+  world_.commit(next->value, ledger_.encode_ranges());
+  cursors_->committed(*next);
+  safe_ledger_ = world_.deliveries;
+}
+
+void Shell::follow() {
+  for (; followed_ < world_.state.size(); ++followed_) {
+    const StateRow& row = world_.state[followed_];
+    std::optional<StateEpoch> epoch;
+    if (row.key == kOwnerKey) {
+      epoch = decode_owner(row.value)->epoch;
+    } else if (!row.value.empty()) {
+      epoch = decode_state(row.value)->epoch;
+    }
+    if (world_.fault == Fault::NoRepair && epoch && *epoch < cursors_->epoch()) continue;
+    if (world_.fault == Fault::NoRepair && !epoch) continue;
+    if (cursors_->followed(row.key, epoch) == Followed::Fenced) fenced_ = true;
+  }
+  // Compaction waits long enough for what is found to be written again.
+  if (zombie_ || cursors_->writes_pending() > 0 || !pending_.empty()) return;
+  if (!world_.chance(0.3)) return;
+  world_.compact(followed_);
+  followed_ = world_.state.size();
+}
+
+void Shell::flip_off() {
+  const std::size_t sub = world_.pick(world_.subs.size());
+  if (cursors_->is_off(world_.subs[sub].id)) {
+    static_cast<void>(cursors_->switch_on(world_.subs[sub].id));
+  } else if (world_.chance(0.2)) {
+    detach(sub, world_.chance(0.5) ? EntryState::Off : EntryState::Detached, nullptr);
+  }
+}
+
+void Shell::step() {
+  if (fenced_) return;
+  const double a = world_.chance(0.5) ? world_.dice.unit() : 0.5 + world_.dice.unit() / 2;
+  if (a < 0.15) return take_live();
+  if (a < 0.28) return start_attempt();
+  if (a < 0.45) return end_attempt();
+  if (a < 0.70) return sweep_step();
+  if (a < 0.80) return world_.chance(world_.slow) ? land() : void();
+  if (a < 0.90) return world_.chance(world_.slow) ? acknowledge() : void();
+  if (a < 0.93) return commit_ledger();
+  if (a < 0.96) {
+    mark_ = world_.deliveries;
+    return cursors_->commit(world_.moment().now, CommitMode::Exactly);
+  }
+  if (a < 0.975) return follow();
+  if (a < 0.985) {
+    const std::size_t sub = world_.pick(world_.subs.size());
+    world_.down[sub] = !world_.down[sub];
+    return;
+  }
+  if (a < 0.993) return flip_off();
+  if (world_.weather.rescues && world_.chance(0.2)) rescue_step();
+}
+
+void Shell::work() {
+  for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
+    world_.down[sub] = false;
+    static_cast<void>(cursors_->switch_on(world_.subs[sub].id));
+  }
+  take_live();
+  for (int i = 0; i < 4; ++i) {
+    start_attempt();
+    end_attempt();
+    sweep_step();
+  }
+  land();
+  acknowledge();
+  if (world_.chance(0.1)) {
+    cursors_->commit(world_.moment().now, CommitMode::Exactly);
+    commit_ledger();
+    follow();
+  }
+}
+
+bool Shell::idle() const {
+  return live_ == kEvents && cursors_->empty() && pending_.empty() && landed_.empty();
+}
+
+std::uint64_t Shell::at_risk() const {
+  return world_.deliveries - std::min(safe_cursor_, safe_ledger_);
+}
+
+void Shell::drain() {
+  if (cursors_->sweeping()) cursors_->end_sweep(Offset{live_});
+  for (std::vector<Job>& lane : lanes_) {
+    for (const Job& job : lane) {
+      const Offset at{job.at};
+      if (job.owner != kLivePath) cursors_->give_back(job.owner, std::span(&at, 1));
+    }
+    lane.clear();
+  }
+  cursors_->commit(world_.moment().now, CommitMode::Exactly);
+  for (int i = 0; i < 1000 && (cursors_->writes_pending() > 0 || !pending_.empty()); ++i) {
+    land();
+    acknowledge();
+    if (i % 50 == 0) cursors_->commit(world_.moment().now, CommitMode::Exactly);
+  }
+  while (!landed_.empty()) acknowledge();
+  commit_ledger();
+}
+
+void Shell::crash() {
+  write();
+  for (std::size_t lands = world_.pick(pending_.size() + 1); lands > 0; --lands) land();
+}
+
+}  // namespace eventrelay::relay::sim

@@ -1,0 +1,131 @@
+// Cursors and OffsetLedger in a random world: at least once, in order, few duplicates, and the same
+// checks find every planted fault.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "cursor_shell.hpp"
+
+namespace eventrelay::relay::sim {
+namespace {
+
+constexpr int kStepsMax = 1500;
+constexpr int kWorkMax = 20'000;
+
+std::uint64_t seeds(std::uint64_t usual) {
+  const char* const given = std::getenv("EVENTRELAY_SIMULATION_SEEDS");
+  return given == nullptr ? usual : std::strtoull(given, nullptr, 10);
+}
+
+// Ends the owner in one of the ways there are, and begins the next.
+void hand_over(World& world, std::unique_ptr<Shell>& owner, std::unique_ptr<Shell>& zombie) {
+  const std::size_t way = world.pick(3);
+  if (way == 0 && world.weather.zombies) {
+    world.excused += owner->at_risk();
+    ++world.crashes;
+    if (zombie != nullptr) zombie->crash();
+    zombie = std::move(owner);
+    zombie->become_zombie();
+  } else if (way == 1 && world.weather.crashes) {
+    world.excused += owner->at_risk();
+    ++world.crashes;
+    owner->crash();
+  } else {
+    owner->drain();
+  }
+  owner = std::make_unique<Shell>(world);
+}
+
+void run(World& world) {
+  auto owner = std::make_unique<Shell>(world);
+  std::unique_ptr<Shell> zombie;
+  for (; world.step < kStepsMax && world.broken.empty(); ++world.step) {
+    const std::uint64_t before = world.deliveries;
+    if (zombie != nullptr && world.chance(0.3)) {
+      zombie->step();
+      // What a zombie sends comes on top, and so does what the owner sends of the same.
+      world.excused += world.deliveries - before;
+      if (zombie->fenced() || world.chance(0.01)) {
+        zombie->crash();
+        world.excused += world.deliveries - before;
+        zombie.reset();
+      }
+      continue;
+    }
+    owner->step();
+    if (world.chance(0.004)) hand_over(world, owner, zombie);
+  }
+  if (zombie != nullptr) {
+    const std::uint64_t before = world.deliveries;
+    zombie->crash();
+    world.excused += 2 * (world.deliveries - before);
+    zombie.reset();
+  }
+  world.slow = 1;
+  for (int i = 0; i < kWorkMax && world.broken.empty(); ++i, ++world.step) {
+    owner->work();
+    if (world.complete() && owner->idle()) return;
+  }
+  if (world.broken.empty() && !world.complete()) world.broken = "never delivered";
+  if (world.broken.empty()) world.broken = "an entry is never over";
+}
+
+struct Tally {
+  std::uint64_t crashes = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t broken = 0;
+};
+
+Tally search(Fault fault, std::uint64_t count, Weather weather, bool stop) {
+  Tally tally;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    World world(seed, fault, weather);
+    run(world);
+    tally.crashes += world.crashes;
+    tally.duplicates += world.duplicates;
+    if (world.broken.empty() && world.duplicates > world.excused) {
+      world.broken = std::to_string(world.duplicates) + " duplicates, at most " +
+                     std::to_string(world.excused) + " can be excused";
+    }
+    if (world.broken.empty()) continue;
+    if (fault == Fault::None && ++tally.broken <= 3) {
+      ADD_FAILURE() << "seed " << seed << ": " << world.broken;
+    }
+    if (fault != Fault::None) ++tally.broken;
+    if (stop && tally.broken >= 3) break;
+  }
+  return tally;
+}
+
+TEST(CursorsSimulation, LosesNothingAndKeepsOrderThroughCrashesAndZombies) {
+  const Tally tally = search(Fault::None, seeds(3000), {}, true);
+  RecordProperty("crashes", std::to_string(tally.crashes));
+  RecordProperty("duplicates", std::to_string(tally.duplicates));
+  EXPECT_EQ(tally.broken, 0U);
+  EXPECT_GT(tally.crashes, 1000U);
+}
+
+TEST(CursorsSimulation, RepeatsNothingWhenEveryOwnerEndsByDraining) {
+  const Tally tally = search(Fault::None, seeds(1000), {false, false, true}, true);
+  EXPECT_EQ(tally.broken, 0U);
+  EXPECT_EQ(tally.duplicates, 0U);
+}
+
+class PlantedFault : public testing::TestWithParam<Fault> {};
+
+TEST_P(PlantedFault, IsFound) {
+  const Tally tally = search(GetParam(), 3000, {}, true);
+  EXPECT_GE(tally.broken, 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(CursorsSimulation, PlantedFault,
+                         testing::Values(Fault::SkipBeforeAck, Fault::OneKey, Fault::SettleAtOnce,
+                                         Fault::CommitLive, Fault::DoneAtHandout,
+                                         Fault::CursorAtSwept, Fault::NoFencing, Fault::NoRepair,
+                                         Fault::AnyTombstone, Fault::ChainGoesOn,
+                                         Fault::GiveBackAlone, Fault::HeldUnnamed,
+                                         Fault::SweepPastLive));
+
+}  // namespace
+}  // namespace eventrelay::relay::sim
