@@ -33,7 +33,11 @@ Offset CursorBook::limit(const CursorEntry& entry) const {
   if (entry.whole) return kNever;
   // Later events of the object are the whole subscription's: an object's entry catches up with it.
   const CursorEntry* const whole = entry.group->open_whole();
-  return whole == nullptr ? kNever : std::max(entry.swept, reach(*whole));
+  if (whole == nullptr) return kNever;
+  // Never before what names it: after a restart the whole one may stand below.
+  const bool blocked = entry.state == EntryState::Blocked;
+  const Offset least = next_of(blocked ? entry.blocked_at : entry.from);
+  return std::max({entry.swept, reach(*whole), least});
 }
 
 Offset CursorBook::cursor(const CursorEntry& entry) const {
@@ -68,6 +72,7 @@ std::optional<Offset> CursorBook::place(const CursorEntry& entry, Offset live) c
 
 bool CursorBook::unhanded(const CursorEntry& entry) const {
   if (entry.over || entry.open()) return false;
+  if (entry.rescuing) return true;
   if (entry.state == EntryState::Blocked && !entry.out.contains(entry.blocked_at)) return true;
   return first_returned(entry) || reach(entry) < entry.end;
 }
@@ -87,9 +92,10 @@ void CursorBook::mark(CursorEntry& entry) {
 
 void CursorBook::note(CursorEntry& entry) {
   entry.changed = true;
+  if (entry.out.empty()) entry.rescuing = false;
   if (entry.over || entry.open() || !entry.durable || !entry.out.empty()) return;
   if (first_returned(entry) || reach(entry) < entry.end) return;
-  unfollow(entry);
+  if (entry.following) return unfollow(entry);  // and comes back here
   entry.over = true;
   if (!entry.whole) ++entry.group->objects_over;
   mark(entry);
@@ -117,9 +123,20 @@ void CursorBook::unfollow(CursorEntry& entry) {
   } else if (sweep.position > entry.blocked_at) {
     entry.returned.erase(entry.blocked_at);  // handed out, or not in the log any more
   }
-  if (entry.state != EntryState::Blocked || entry.out.contains(entry.blocked_at)) return;
   const Offset at = entry.blocked_at;
-  if (!entry.returned.contains(at) && entry.swept > at) calm(entry);
+  const bool lost = !entry.out.contains(at) && !entry.returned.contains(at) && entry.swept > at;
+  if (entry.state == EntryState::Blocked && lost) calm(entry);
+  if (!entry.open() && to >= entry.end) note(entry);
+}
+
+void CursorBook::unfollow_alike(CursorEntry& entry) {
+  CursorGroup& group = *entry.group;
+  if (entry.whole) {
+    for (CursorEntry* const other : group.whole) unfollow(*other);
+    return;
+  }
+  CursorEntry* other = group.object_first(entry.object);
+  for (; other != nullptr; other = group.object_next(*other)) unfollow(*other);
 }
 
 void CursorBook::attach(CursorEntry& entry, Offset end) {
@@ -132,7 +149,10 @@ void CursorBook::attach(CursorEntry& entry, Offset end) {
 void CursorBook::attach_if_there(CursorEntry& entry, Offset live) {
   if (!entry.open() || !entry.durable || entry.replays() || !entry.returned.empty()) return;
   if (entry.state != EntryState::Detached) return;
-  const Offset end = std::min(live, limit(entry));
+  // Events that the live path passes unasked were skipped for this entry: it must have them first.
+  const Offset top = limit(entry);
+  if (top == kNever && live < ahead.to) return;
+  const Offset end = top == kNever ? live : top;
   if (entry.swept >= end && end > entry.from) attach(entry, entry.swept);
 }
 

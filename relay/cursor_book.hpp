@@ -37,9 +37,17 @@ struct WriteState {
   Offset ledger{-1};          // what the broker has of it
 };
 
+// What the ledger's metadata called done at take-over, some of it because an entry answered for it.
+// Thread: shard-local.  Bounds: one offset per unfinished event of a ledger.
+struct LedgerAhead {
+  Offset to;  // nothing is known from here on
+  OffsetSet unfinished;
+};
+
 // Thread: shard-local.  Bounds: see the head of this file.
 struct CursorBook {
   CursorTable table;
+  LedgerAhead ahead;
   SweepState sweep;
   WriteState writes;
 
@@ -62,6 +70,8 @@ struct CursorBook {
   void note(CursorEntry& entry);
   void follow(CursorEntry& entry);
   void unfollow(CursorEntry& entry);
+  // All for the same: what is behind must not be handed out before what came back.
+  void unfollow_alike(CursorEntry& entry);
   void attach(CursorEntry& entry, Offset end);
   // Attaches it if it stands where the events belong to somebody else.
   void attach_if_there(CursorEntry& entry, Offset live);

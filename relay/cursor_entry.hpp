@@ -62,6 +62,7 @@ struct CursorEntry {
   bool over_written = false;  // the last record said so; and the last acknowledged one
   bool over_acked = false;
   bool forgotten = false;  // its subscription is gone
+  bool rescuing = false;   // what is under way goes to the dead-letter topic
   bool following = false;  // in the sweep that is under way
 
   [[nodiscard]] bool open() const noexcept { return end.value < 0; }
@@ -78,6 +79,7 @@ struct CursorGroup {
   std::vector<CursorEntry*> buckets;  // objects, by hash; those of one object never overlap
   std::uint32_t objects = 0;
   std::uint32_t objects_over = 0;
+  bool rescue_next = false;  // hands out nothing until it is rescued
 
   [[nodiscard]] CursorEntry* whole_at(Offset at) const noexcept;
   // Entries of one object, in no order.

@@ -23,11 +23,11 @@ bool append_pair(std::int64_t unfinished, std::int64_t finished, std::string& ou
 }
 
 // Takes one number and the comma behind it off the front of `text`.
-std::optional<std::int64_t> take_number(std::string_view& text) {
+std::optional<std::int64_t> take_number(std::string_view& text, std::int64_t least) {
   std::int64_t number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || number <= 0 || number > kRunMax) return std::nullopt;
+  if (error != std::errc{} || number < least || number > kRunMax) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
   if (text.empty()) return number;
   if (text.front() != ',' || text.size() == 1) return std::nullopt;
@@ -79,9 +79,11 @@ bool CursorBook::restore(CursorEntry& entry, std::string_view ranges) {
   std::vector<Offset> returned;
   std::int64_t at = entry.swept.value;
   while (!ranges.empty()) {
-    const auto unfinished = take_number(ranges);
+    // A ledger may begin with what is done.
+    const std::int64_t least = returned.empty() && at == entry.swept.value ? 0 : 1;
+    const auto unfinished = take_number(ranges, least);
     if (!unfinished || ranges.empty()) return false;
-    const auto finished = take_number(ranges);
+    const auto finished = take_number(ranges, 1);
     if (!finished) return false;
     if (returned.size() + static_cast<std::size_t>(*unfinished) > kReturnedMax) break;
     for (std::int64_t i = 0; i < *unfinished; ++i) returned.push_back(Offset{at + i});

@@ -67,6 +67,14 @@ void Cursors::loaded() {
   }
 }
 
+void Cursors::ledger_restored(Offset committed, std::string_view metadata) {
+  CursorEntry ledger;  // the same run lengths
+  ledger.swept = committed;
+  if (!CursorBook::restore(ledger, metadata)) return;
+  book_.ahead.to = ledger.swept;
+  book_.ahead.unfinished = std::move(ledger.returned);
+}
+
 // --- the live path -------------------------------------------------------------------------------
 
 bool Cursors::has_entries(std::string_view subscription) const {
@@ -141,18 +149,27 @@ CursorEntry& Cursors::make(CursorGroup& group, const EventKey* object, Offset fr
   end_before_next(group, *entry);
   CursorEntry& added = book_.table.add(group, std::move(entry));
   book_.mark(added);
+  if (added.whole) skip_ahead(added, from);
   return added;
+}
+
+// What an owner before had finished from `at` on stays finished.
+void Cursors::skip_ahead(CursorEntry& entry, Offset at) {
+  const Offset to = entry.open() ? book_.ahead.to : std::min(book_.ahead.to, entry.end);
+  entry.swept = std::max(at, to);
+  for (const Offset offset : book_.ahead.unfinished.all()) {
+    if (offset >= at && offset < to) entry.returned.insert(offset);
+  }
 }
 
 namespace {
 
-// Without an order the lane takes events as they come: behind the first that is queued nothing is
-// done, and a position says the same as a list.
-void shorten(CursorEntry& entry) {
-  if (entry.returned.empty()) return;
-  if (!entry.out.empty() && entry.out.all().back() > entry.returned.front()) return;
-  entry.swept = entry.returned.front();
-  entry.returned.clear();
+// A position instead of a list: from `untouched` on the entry has everything still to do.
+void shorten(CursorEntry& entry, Offset untouched) {
+  if (untouched < entry.from || untouched >= entry.swept) return;
+  if (!entry.out.empty() && entry.out.all().back() >= untouched) return;
+  entry.returned.erase_from(untouched);
+  entry.swept = untouched;
 }
 
 }  // namespace
@@ -173,7 +190,8 @@ CursorEntry& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at,
   CursorEntry& made = make(group, nullptr, at, moment);
   made.state = detach.state;
   made.reason = book_.table.reason(detach.reason);
-  made.swept = made.open() ? detach.live : std::min(made.end, detach.live);
+  made.returned.clear();
+  skip_ahead(made, made.open() ? detach.live : std::min(made.end, detach.live));
   // What objects take over and is not written yet stays unfinished here until it is.
   for (const auto& other : book_.table.slots()) {
     if (other == nullptr || other->group != &group || other->takes_over == nullptr) continue;
@@ -212,7 +230,7 @@ EntryId Cursors::detach(const Detach& detach, const Moment& moment) {
   }
   const EntryId id = entry_at(detach.live).id;
   for (CursorEntry* const entry : made) {
-    if (detach.ordering == Ordering::None) shorten(*entry);
+    if (detach.live >= book_.ahead.to) shorten(*entry, detach.untouched);
   }
   return id;
 }
@@ -232,12 +250,14 @@ std::optional<EntryId> Cursors::block(const Block& block, const Moment& moment) 
       entry->returned.insert(job.at);
     }
     if (job.owner != entry->id) book_.hand_over(*entry, job);
+    if (entry->out.empty()) entry->rescuing = false;
     entry->changed = true;
     return *entry;
   };
   const bool full = !whole && group.objects >= bounds_.blocked_max;
   if (full && entry_at(block.at) == nullptr) return std::nullopt;
   CursorEntry& entry = put(ChainJob{block.at, block.owner});
+  book_.unfollow_alike(entry);
   for (const ChainJob& job : block.chain) static_cast<void>(put(job));
   entry.since = block.first_failure;
   entry.reason = book_.table.reason(block.reason);
@@ -255,12 +275,11 @@ void Cursors::give_back(EntryId id, std::span<const Offset> offsets, const Pause
   CursorEntry* const entry = book_.table.find(id);
   if (entry == nullptr) return;
   book_.unfollow(*entry);
-  if (entry->whole && entry->group->ordering != Ordering::None) {
-    for (CursorEntry* const other : entry->group->whole) book_.unfollow(*other);
-  }
+  if (entry->group->ordering != Ordering::None) book_.unfollow_alike(*entry);
   for (const Offset at : offsets) {
     if (entry->out.erase(at)) entry->returned.insert(at);
   }
+  if (entry->out.empty()) entry->rescuing = false;
   if (pause.not_before) entry->due = std::max(entry->due, *pause.not_before);
 }
 

@@ -36,10 +36,11 @@ class Cursors {
   Cursors(const Cursors&) = delete;
   Cursors& operator=(const Cursors&) = delete;
 
-  // Take-over, before any other call: every record that counts, then loaded(), then followed()
-  // for every fenced key.
+  // Take-over, before any other call: every record that counts, loaded(), followed() for every
+  // fenced key; and what the ledger's metadata says is done, where it says something.
   void load(const StateRecord& record, const Moment& moment);
   void loaded();
+  void ledger_restored(Offset committed, std::string_view metadata);
 
   // --- The live path ---
 
@@ -53,8 +54,7 @@ class Cursors {
   // The same about a live job that has left the scheduler (detach, block). Durable: settle it as
   // done; NotYet: ask again after acknowledge(); None: it is still the live path's.
   [[nodiscard]] Cover cover(const EventKey& key, Offset at) const;
-  // A live job was delivered, parked or is dead (its record acknowledged). Needed only if
-  // has_entries().
+  // A live job was delivered, parked or is dead. Needed only if has_entries().
   void live_ended(std::string_view subscription, Offset at);
   // The ledger's offset that the broker has taken: what is attached below it may be forgotten.
   void committed(Offset next);
@@ -94,7 +94,7 @@ class Cursors {
                                                   const Moment& moment);
   // The same for what the log start will soon reach, ready or not: entries with a cursor below
   // `below`, up to there. What is offered goes to the dead-letter topic: handed(), and done() when
-  // that record is acknowledged.
+  // that record is acknowledged. Ask before each begin_sweep() while the log start is near.
   [[nodiscard]] std::optional<Offset> begin_rescue(Offset below);
   // Appends the entries that take this event; asked once per subscription that it matches. Admit
   // one job for each, then handed(), or stay_behind(); asking twice before that is fine.
@@ -136,8 +136,8 @@ class Cursors {
   [[nodiscard]] StateEpoch epoch() const noexcept { return epoch_; }
 
  private:
-  // The rest of detach(), block() and offer().
   CursorEntry& make(CursorGroup& group, const EventKey* object, Offset from, const Moment& moment);
+  void skip_ahead(CursorEntry& entry, Offset at);
   CursorEntry& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
   [[nodiscard]] bool later_waits(const CursorGroup& group, const EventKey& key, Offset at) const;
 

@@ -1,6 +1,7 @@
 // The sweep's side of Cursors: who is ready, who takes an event, who stays behind.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "common/assert.hpp"
 #include "relay/cursors.hpp"
@@ -42,7 +43,8 @@ class Muster {
 
  private:
   [[nodiscard]] bool is_ready(const CursorEntry& entry) const {
-    return entry.durable && !entry.over && entry.due <= now_;
+    const bool holds = entry.rescuing && group_.ordering != Ordering::None;
+    return entry.durable && !entry.over && entry.due <= now_ && !holds;
   }
 
   // An earlier entry of its object will not hand out everything in this sweep.
@@ -82,8 +84,8 @@ std::optional<Offset> Cursors::begin_sweep(LaneGate& gate, Offset live, const Mo
   Offset lowest = kNever;
   for (auto& [name, group] : book_.table.groups()) {
     const LaneGate::Lane lane = gate.look(name);
-    if (!lane.open || group.is_off()) continue;
     group.ordering = lane.ordering;
+    if (!lane.open || group.is_off() || std::exchange(group.rescue_next, false)) continue;
     Muster muster(book_, group, live, moment.now);
     muster.run(lane, group.objects - group.objects_over >= bounds_.blocked_max);
     lowest = std::min(lowest, muster.lowest());
@@ -94,22 +96,47 @@ std::optional<Offset> Cursors::begin_sweep(LaneGate& gate, Offset live, const Mo
   return lowest;
 }
 
+namespace {
+
+// Calls `visit` with every entry that answers for events of the group.
+template <class Visit>
+void each_entry(const CursorGroup& group, Visit visit) {
+  for (CursorEntry* const entry : group.whole) visit(*entry);
+  for (CursorEntry* entry : group.buckets) {
+    for (; entry != nullptr; entry = entry->bucket_next) visit(*entry);
+  }
+  for (CursorEntry* const entry : group.replays) visit(*entry);
+}
+
+}  // namespace
+
+// In order, nothing overtakes what is under way: that ends first, and nothing more begins.
 std::optional<Offset> Cursors::begin_rescue(Offset below) {
   EVENTRELAY_ASSERT(!book_.sweep.active);
-  book_.sweep.rescue = true;
-  book_.sweep.below = below;
-  book_.sweep.position = Offset{0};
+  SweepState& sweep = book_.sweep;
+  sweep.rescue = true;
+  sweep.below = below;
+  sweep.position = Offset{0};
   Offset lowest = kNever;
-  for (const auto& entry : book_.table.slots()) {
-    if (entry == nullptr || entry->over || !entry->durable) continue;
-    const auto place = book_.place(*entry, below);
-    if (!place) continue;
-    book_.follow(*entry);
-    lowest = std::min(lowest, *place);
+  for (auto& [name, group] : book_.table.groups()) {
+    bool busy = false;
+    bool near = false;
+    each_entry(group, [&](const CursorEntry& entry) {
+      busy = busy || (!entry.out.empty() && !entry.rescuing);
+      near = near || (entry.durable && book_.place(entry, below));
+    });
+    group.rescue_next = near && busy && group.ordering != Ordering::None;
+    if (!near || group.rescue_next) continue;
+    each_entry(group, [&](CursorEntry& entry) {
+      const auto place = book_.place(entry, below);
+      if (!place || !entry.durable) return;
+      book_.follow(entry);
+      lowest = std::min(lowest, *place);
+    });
   }
-  if (book_.sweep.following.empty()) return std::nullopt;
-  book_.sweep.active = true;
-  book_.sweep.position = lowest;
+  if (sweep.following.empty()) return std::nullopt;
+  sweep.active = true;
+  sweep.position = lowest;
   return lowest;
 }
 
@@ -119,7 +146,8 @@ namespace {
 bool catches_up(const CursorBook& book, const CursorEntry& object, const CursorEntry& whole,
                 Offset at) {
   if (!object.open() || !whole.open() || !object.following || !whole.following) return false;
-  if (object.state != EntryState::Detached || object.swept > at || at <= object.from) return false;
+  if (object.state == EntryState::Blocked && !book.sweep.rescue) return false;
+  if (object.swept > at || at <= object.from) return false;
   if (!object.returned.empty() && object.returned.all().back() >= at) return false;
   return whole.swept <= at && book.wants(whole, at);
 }
@@ -163,6 +191,7 @@ void Cursors::handed(EntryId id, Offset at) {
   entry->out.insert(at);
   entry->swept = std::max(entry->swept, Offset{at.value + 1});
   entry->changed = true;
+  entry->rescuing = book_.sweep.rescue;
   // A blocked one tries its event alone.
   if (entry->state == EntryState::Blocked && !book_.sweep.rescue) book_.unfollow(*entry);
 }

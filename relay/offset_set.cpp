@@ -26,6 +26,11 @@ void OffsetSet::erase_below(Offset at) {
   offsets_.erase(offsets_.begin(), std::lower_bound(offsets_.begin(), offsets_.end(), at));
 }
 
+void OffsetSet::erase_from(Offset at) {
+  offsets_.erase(std::lower_bound(offsets_.begin(), offsets_.end(), at), offsets_.end());
+  offsets_.shrink_to_fit();
+}
+
 bool OffsetSet::contains(Offset at) const noexcept {
   return std::binary_search(offsets_.begin(), offsets_.end(), at);
 }

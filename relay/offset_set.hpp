@@ -17,6 +17,7 @@ class OffsetSet {
   void insert(Offset at);
   bool erase(Offset at);  // false: it was not there
   void erase_below(Offset at);
+  void erase_from(Offset at);
   [[nodiscard]] bool contains(Offset at) const noexcept;
   [[nodiscard]] bool empty() const noexcept { return offsets_.empty(); }
   [[nodiscard]] Offset front() const noexcept { return offsets_.front(); }
