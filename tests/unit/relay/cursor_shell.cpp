@@ -36,7 +36,8 @@ Shell::Shell(World& world)
     : world_(world),
       ledger_(ledger_bounds()),
       lanes_(world.subs.size()),
-      left_(static_cast<std::size_t>(kEvents), 0) {
+      left_(static_cast<std::size_t>(kEvents), 0),
+      open_then_(static_cast<std::size_t>(kEvents), false) {
   const StateEpoch epoch = world.read().epoch() + 1;
   world.land(std::string(kOwnerKey), encode(OwnerRecord{epoch, "w" + std::to_string(epoch)}));
   const StateTable table = world.read();
@@ -49,6 +50,7 @@ Shell::Shell(World& world)
   followed_ = world.state.size();
   epoch_ = ledger_.assign(world.committed);
   ledger_.restore(world.metadata);
+  if (world.committed) cursors_->ledger_restored(*world.committed, world.metadata);
   live_ = world.committed.value_or(Offset{0}).value;
   mark_ = safe_cursor_ = safe_ledger_ = world.deliveries;
 }
@@ -98,7 +100,8 @@ void Shell::take_live() {
   for (const std::size_t sub : mine) {
     if (!has_room(sub)) return detach(sub, EntryState::Detached, nullptr);
   }
-  for (const std::size_t sub : mine) lanes_[sub].push_back(Job{sub, live_, kLivePath, false});
+  for (const std::size_t sub : mine)
+    lanes_[sub].push_back(Job{sub, live_, kLivePath, false, false});
   left_[static_cast<std::size_t>(live_)] = static_cast<int>(mine.size());
   if (mine.empty()) static_cast<void>(ledger_.finish(at, epoch_));
   begun_ = false;
@@ -134,6 +137,10 @@ void Shell::detach(std::size_t sub, EntryState state, const Job* failed) {
   detach.queued = queued_at;
   detach.held = held_at;
   detach.state = state;
+  // Without an order the lane takes its jobs as they came.
+  for (std::size_t i = queued.size(); i > 0 && !queued[i - 1].flown; --i) {
+    if (detach.ordering == Ordering::None) detach.untouched = Offset{queued[i - 1].at};
+  }
   detach.reason = "full";
   static_cast<void>(cursors_->detach(detach, world_.moment()));
   leaving_.insert(leaving_.end(), queued.begin(), queued.end());
@@ -174,6 +181,10 @@ bool Shell::may_start(std::size_t sub, std::size_t index) const {
   const auto busy =
       std::count_if(lane.begin(), lane.end(), [](const Job& job) { return job.in_flight; });
   if (busy >= kInFlightMax) return false;
+  // What is on its way to a dead-letter topic holds its chain until it is there.
+  for (const Job& job : away_) {
+    if (job.sub == sub && world_.same_chain(sub, job.at, lane[index].at)) return false;
+  }
   return std::none_of(
       lane.begin(), lane.begin() + static_cast<std::ptrdiff_t>(index),
       [&](const Job& job) { return world_.same_chain(sub, job.at, lane[index].at); });
@@ -183,7 +194,7 @@ void Shell::start_attempt() {
   const std::size_t sub = world_.pick(lanes_.size());
   for (std::size_t i = 0; i < lanes_[sub].size(); ++i) {
     if (!may_start(sub, i)) continue;
-    lanes_[sub][i].in_flight = true;
+    lanes_[sub][i].in_flight = lanes_[sub][i].flown = true;
     return;
   }
 }

@@ -21,6 +21,7 @@ struct Job {
   std::int64_t at = 0;
   EntryId owner;  // kLivePath: the live path
   bool in_flight = false;
+  bool flown = false;  // an attempt was begun
 };
 
 // A record on its way into Kafka. Thread: value.
@@ -49,6 +50,7 @@ class Shell final : public LaneGate {
   void become_zombie() { zombie_ = true; }
   [[nodiscard]] bool fenced() const { return fenced_; }
   [[nodiscard]] bool idle() const;
+  [[nodiscard]] std::string describe() const;
   // What a crash now may repeat.
   [[nodiscard]] std::uint64_t at_risk() const;
 
@@ -103,6 +105,7 @@ class Shell final : public LaneGate {
   std::uint64_t mark_ = 0;
   std::uint64_t safe_cursor_ = 0;
   std::uint64_t safe_ledger_ = 0;
+  std::vector<bool> open_then_;  // by offset: unfinished at the last commit of the ledger
 };
 
 }  // namespace eventrelay::relay::sim

@@ -33,7 +33,7 @@ void Shell::sweep_step() {
         continue;
       }
       cursors_->handed(entry, at);
-      lanes_[sub].push_back(Job{sub, sweep_at_, entry, false});
+      lanes_[sub].push_back(Job{sub, sweep_at_, entry, false, false});
       if (world_.fault == Fault::DoneAtHandout) cursors_->done(entry, at);
     }
   }
@@ -43,7 +43,8 @@ void Shell::sweep_step() {
 // What the log start will soon reach goes to the dead-letter topic.
 void Shell::rescue_step() {
   if (cursors_->sweeping()) return;
-  const Offset below{static_cast<std::int64_t>(world_.pick(static_cast<std::size_t>(live_ + 1)))};
+  const std::int64_t taken = ledger_.committable().value_or(Offset{0}).value;
+  const Offset below{static_cast<std::int64_t>(world_.pick(static_cast<std::size_t>(taken + 1)))};
   const auto from = cursors_->begin_rescue(below);
   if (!from) return;
   for (std::int64_t at = from->value; at < below.value; ++at) {
@@ -53,7 +54,7 @@ void Shell::rescue_step() {
       cursors_->offer(world_.key(sub, at), Offset{at}, world_.moment(), takers);
       for (const EntryId entry : takers) {
         cursors_->handed(entry, Offset{at});
-        put_away(Job{sub, at, entry, false});
+        put_away(Job{sub, at, entry, false, false});
       }
     }
     cursors_->passed(Offset{at + 1});
@@ -115,6 +116,7 @@ void Shell::commit_ledger() {
   world_.commit(next->value, ledger_.encode_ranges());
   cursors_->committed(*next);
   safe_ledger_ = world_.deliveries;
+  for (std::size_t at = 0; at < left_.size(); ++at) open_then_[at] = left_[at] > 0;
 }
 
 void Shell::follow() {
@@ -191,29 +193,61 @@ void Shell::work() {
 }
 
 bool Shell::idle() const {
-  return live_ == kEvents && cursors_->empty() && pending_.empty() && landed_.empty();
+  if (live_ < kEvents || !pending_.empty() || !landed_.empty()) return false;
+  // One that begins behind the last event stays until there is another.
+  const std::vector<EntryStatus> left = cursors_->oldest(8);
+  return cursors_->counts().attached == 0 &&
+         std::all_of(left.begin(), left.end(),
+                     [](const EntryStatus& status) { return status.record.from.value == kEvents; });
+}
+
+std::string Shell::describe() const {
+  std::string text = "live " + std::to_string(live_) + ", writes " +
+                     std::to_string(cursors_->writes_pending()) + ", pending " +
+                     std::to_string(pending_.size()) + ", leaving " +
+                     std::to_string(leaving_.size()) + ", ledger " +
+                     std::to_string(ledger_.committable().value_or(Offset{-1}).value);
+  for (const EntryStatus& status : cursors_->oldest(10)) text += "\n" + encode(status.record);
+  return text;
 }
 
 std::uint64_t Shell::at_risk() const {
-  return world_.deliveries - std::min(safe_cursor_, safe_ledger_);
+  const auto unknown = std::count_if(landed_.begin(), landed_.end(),
+                                     [](const Pending& record) { return record.key.empty(); });
+  // The ledger knows events, not who of their subscribers had them.
+  std::uint64_t shared = 0;
+  for (std::size_t at = 0; at < left_.size(); ++at) {
+    for (std::size_t sub = 0; open_then_[at] && sub < world_.subs.size(); ++sub) {
+      if (world_.times[sub][at] > 0) ++shared;
+    }
+  }
+  return world_.deliveries - std::min(safe_cursor_, safe_ledger_) + shared +
+         static_cast<std::uint64_t>(unknown);
 }
 
 void Shell::drain() {
   if (cursors_->sweeping()) cursors_->end_sweep(Offset{live_});
-  for (std::vector<Job>& lane : lanes_) {
-    for (const Job& job : lane) {
+  for (std::size_t sub = 0; sub < lanes_.size(); ++sub) {
+    bool live = false;
+    for (Job& job : lanes_[sub]) {
       const Offset at{job.at};
+      job.in_flight = false;
+      live = live || job.owner == kLivePath;
       if (job.owner != kLivePath) cursors_->give_back(job.owner, std::span(&at, 1));
     }
-    lane.clear();
+    // An event that others have had already is not sent to them again.
+    if (live) detach(sub, EntryState::Detached, nullptr);
+    lanes_[sub].clear();
   }
+  const auto flush = [this] {
+    do {
+      land();
+      acknowledge();
+    } while (cursors_->writes_pending() > 0 || !pending_.empty() || !landed_.empty());
+  };
+  flush();
   cursors_->commit(world_.moment().now, CommitMode::Exactly);
-  for (int i = 0; i < 1000 && (cursors_->writes_pending() > 0 || !pending_.empty()); ++i) {
-    land();
-    acknowledge();
-    if (i % 50 == 0) cursors_->commit(world_.moment().now, CommitMode::Exactly);
-  }
-  while (!landed_.empty()) acknowledge();
+  flush();
   commit_ledger();
 }
 

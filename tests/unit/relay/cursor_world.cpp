@@ -118,7 +118,8 @@ void World::commit(std::int64_t next, std::string ranges) {
   for (std::int64_t at = 0; at < std::min(next, kEvents); ++at) {
     for (std::size_t sub = 0; sub < subs.size(); ++sub) {
       if (wants(sub, at) && !settled(sub, at, false)) {
-        fail("commit " + std::to_string(next) + " is ahead of " + std::to_string(at));
+        fail("commit " + std::to_string(next) + " is ahead of " + std::to_string(at) + " of " +
+             subs[sub].id);
       }
     }
   }

@@ -18,19 +18,28 @@ std::uint64_t seeds(std::uint64_t usual) {
   return given == nullptr ? usual : std::strtoull(given, nullptr, 10);
 }
 
+// What it sends on its way out comes on top of what the owner sends.
+void end_zombie(World& world, std::unique_ptr<Shell>& zombie) {
+  if (zombie == nullptr) return;
+  const std::uint64_t before = world.deliveries;
+  zombie->crash();
+  world.excused += world.deliveries - before;
+  zombie.reset();
+}
+
 // Ends the owner in one of the ways there are, and begins the next.
 void hand_over(World& world, std::unique_ptr<Shell>& owner, std::unique_ptr<Shell>& zombie) {
   const std::size_t way = world.pick(3);
   if (way == 0 && world.weather.zombies) {
     world.excused += owner->at_risk();
     ++world.crashes;
-    if (zombie != nullptr) zombie->crash();
+    end_zombie(world, zombie);
     zombie = std::move(owner);
     zombie->become_zombie();
   } else if (way == 1 && world.weather.crashes) {
-    world.excused += owner->at_risk();
     ++world.crashes;
     owner->crash();
+    world.excused += owner->at_risk();
   } else {
     owner->drain();
   }
@@ -46,29 +55,21 @@ void run(World& world) {
       zombie->step();
       // What a zombie sends comes on top, and so does what the owner sends of the same.
       world.excused += world.deliveries - before;
-      if (zombie->fenced() || world.chance(0.01)) {
-        zombie->crash();
-        world.excused += world.deliveries - before;
-        zombie.reset();
-      }
+      if (zombie->fenced() || world.chance(0.01)) end_zombie(world, zombie);
       continue;
     }
     owner->step();
     if (world.chance(0.004)) hand_over(world, owner, zombie);
   }
-  if (zombie != nullptr) {
-    const std::uint64_t before = world.deliveries;
-    zombie->crash();
-    world.excused += 2 * (world.deliveries - before);
-    zombie.reset();
-  }
+  end_zombie(world, zombie);
   world.slow = 1;
   for (int i = 0; i < kWorkMax && world.broken.empty(); ++i, ++world.step) {
     owner->work();
     if (world.complete() && owner->idle()) return;
   }
-  if (world.broken.empty() && !world.complete()) world.broken = "never delivered";
-  if (world.broken.empty()) world.broken = "an entry is never over";
+  if (world.broken.empty() && !world.complete())
+    world.broken = "never delivered: " + owner->describe();
+  if (world.broken.empty()) world.broken = "an entry is never over: " + owner->describe();
 }
 
 struct Tally {
@@ -79,7 +80,8 @@ struct Tally {
 
 Tally search(Fault fault, std::uint64_t count, Weather weather, bool stop) {
   Tally tally;
-  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+  const char* const one = std::getenv("SIMSEED");
+  for (std::uint64_t seed = one ? std::strtoull(one, nullptr, 10) : 1; seed <= count; ++seed) {
     World world(seed, fault, weather);
     run(world);
     tally.crashes += world.crashes;
