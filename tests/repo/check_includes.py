@@ -72,6 +72,9 @@ PURE = [
     "relay/delivery*.[ch]pp",
     "relay/pool_slot*.[ch]pp",
     "relay/retry*.[ch]pp",
+    "relay/state_record*.[ch]pp",
+    "relay/offset_set*.[ch]pp",
+    "relay/cursor*.[ch]pp",
     "relay/sweep_plan*.[ch]pp",
     "relay/offset_ledger*.[ch]pp",
 ]
