@@ -32,7 +32,8 @@ SweepPlan::Act SweepPlan::next(const View& view) const noexcept {
 bool SweepPlan::pause(TimePoint now) noexcept {
   EVENTRELAY_ASSERT(sweeping_);
   if (!paused_since_) paused_since_ = now;
-  return now - *paused_since_ < rules_.interval;
+  // A slow subscription that is fed at its own pace would keep all others from the next sweep.
+  return now < next_start_;
 }
 
 void SweepPlan::end() noexcept {

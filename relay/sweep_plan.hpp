@@ -22,7 +22,7 @@ namespace eventrelay::relay {
 
 // Thread: immutable.  Bounds: per field.
 struct SweepRules {
-  Duration interval = std::chrono::seconds{1};  // between two starts, and the longest pause
+  Duration interval = std::chrono::seconds{1};  // between two starts; pauses end with it
   std::int64_t jump_over = 5'000;  // offsets nobody wants: a seek costs as much as reading so many
 };
 
@@ -49,7 +49,8 @@ class SweepPlan {
   void passed(Offset next) noexcept;
   // Jump: go on at `wanted`.
   [[nodiscard]] Act next(const View& view) const noexcept;
-  // There was no room for what was read. False: it has lasted too long, end the sweep.
+  // There was no room for what was read. False: the sweep has lasted an interval, end it: others
+  // may wait for the next one.
   [[nodiscard]] bool pause(TimePoint now) noexcept;
   // There is room again.
   void resume() noexcept { paused_since_.reset(); }

@@ -87,24 +87,27 @@ TEST(SweepPlan, NeverMovesBack) {
   EXPECT_EQ(plan.position(), Offset{30});
 }
 
-TEST(SweepPlan, WaitsOneIntervalForRoomAndThenEnds) {
+TEST(SweepPlan, WaitsForRoomWithinItsFirstIntervalAlone) {
   SweepPlan plan{SweepRules{}};
   plan.start(Offset{10}, at(0));
   EXPECT_TRUE(plan.pause(at(100)));
   EXPECT_TRUE(plan.paused());
-  EXPECT_TRUE(plan.pause(at(1099)));
-  EXPECT_FALSE(plan.pause(at(1100)));
+  EXPECT_TRUE(plan.pause(at(999)));
+  EXPECT_FALSE(plan.pause(at(1000)));
 }
 
-TEST(SweepPlan, CountsAPauseAnewOnceThereWasRoom) {
+// Fed at its own pace, one slow subscription would keep all others from the next sweep.
+TEST(SweepPlan, EndsForLackOfRoomOnceItHasLastedAnInterval) {
   SweepPlan plan{SweepRules{}};
   plan.start(Offset{10}, at(0));
-  EXPECT_TRUE(plan.pause(at(100)));
-  plan.resume();
-  EXPECT_FALSE(plan.paused());
-  EXPECT_TRUE(plan.pause(at(2000)));
-  EXPECT_TRUE(plan.pause(at(2900)));
-  EXPECT_FALSE(plan.pause(at(3000)));
+  for (int ms = 100; ms < 1000; ms += 100) {
+    EXPECT_TRUE(plan.pause(at(ms)));
+    plan.resume();
+    EXPECT_FALSE(plan.paused());
+  }
+  EXPECT_FALSE(plan.pause(at(1000)));
+  plan.end();
+  EXPECT_TRUE(plan.may_start(at(1000)));
 }
 
 TEST(SweepPlan, FollowsTheConfiguredInterval) {
