@@ -214,19 +214,11 @@ std::string json_line(const RecordView& record, Body body) {
 }
 
 std::string span_words(milliseconds span) {
-  using namespace std::chrono;
-  if (span < minutes{1}) {
-    return fmt::format("{:.1f}s", static_cast<double>(span.count()) / 1000.0);
-  }
-  if (span < hours{1}) {
-    return fmt::format("{}m {}s", floor<minutes>(span).count(),
-                       floor<seconds>(span % minutes{1}).count());
-  }
-  if (span < days{2}) {
-    return fmt::format("{}h {}m", floor<hours>(span).count(),
-                       floor<minutes>(span % hours{1}).count());
-  }
-  return fmt::format("{}d", floor<days>(span).count());
+  const std::int64_t seconds = span.count() / 1000;
+  if (seconds < 60) return fmt::format("{:.1f}s", static_cast<double>(span.count()) / 1000.0);
+  if (seconds < 3600) return fmt::format("{}m {}s", seconds / 60, seconds % 60);
+  if (seconds < 2 * 86'400) return fmt::format("{}h {}m", seconds / 3600, seconds / 60 % 60);
+  return fmt::format("{}d", seconds / 86'400);
 }
 
 }  // namespace eventrelay::cli

@@ -38,7 +38,8 @@ struct ReplayRoute {
 struct ReplayWindow {
   std::optional<WallTime> since;  // by the time stamps of the records
   std::optional<WallTime> until;
-  std::string note;  // kept beside the positions; ASCII, at most 4000 bytes
+  std::string note;        // kept beside the positions; ASCII without '|', at most 4000 bytes
+  bool same_ends = false;  // up to where the earlier run meant to go, not to the present end
 };
 
 // What a copied record carries beyond what it had. Thread: value.  Bounds: views.
