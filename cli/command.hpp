@@ -33,6 +33,7 @@ void add_listen(CLI::App& app, Run& run);
 void add_sign(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_tail(CLI::App& app, Run& run);
+void add_replay(CLI::App& app, Run& run);
 void add_topics(CLI::App& app, Run& run);
 void add_check_config(CLI::App& app, Run& run);
 void add_print_config(CLI::App& app, Run& run);

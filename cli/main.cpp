@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   add_sign(app, run);
   add_verify(app, run);
   add_tail(app, run);
+  add_replay(app, run);
   add_topics(app, run);
   add_check_config(app, run);
   add_print_config(app, run);

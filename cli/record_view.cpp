@@ -41,7 +41,7 @@ void append_parked(std::string& line, const RecordView& record, WallTime now) {
   line += fmt::format(" attempts {}", parked.attempts_made);
   if (parked.due) line += " due " + when(*parked.due, now);
   line += fmt::format(" reason {}", parked.reason);
-  if (!record.dead_class.empty()) line += fmt::format(" class {}", record.dead_class);
+  if (!parked.dead_class.empty()) line += fmt::format(" class {}", parked.dead_class);
   if (parked.attempts_made > 0) line += " first failure " + when(parked.first_failure, now);
 }
 
@@ -124,8 +124,8 @@ void add_event(JsonObject& line, const RecordView& record) {
     if (event.parked->due) line.number("due", unix_ms(*event.parked->due));
     line.number("first_failure", unix_ms(event.parked->first_failure))
         .text("reason", event.parked->reason);
+    if (!event.parked->dead_class.empty()) line.text("class", event.parked->dead_class);
   }
-  if (!record.dead_class.empty()) line.text("class", record.dead_class);
 }
 
 }  // namespace

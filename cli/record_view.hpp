@@ -32,7 +32,6 @@ struct RecordView {
   WallTime stamped{};
   std::string_view key;
   std::string_view value;
-  std::string_view dead_class;  // of a dead letter
   Expected<Event, RecordError> event;
 };
 

@@ -75,7 +75,6 @@ Exit tail(TailFlags& flags) {
                             .stamped = message->stamped(),
                             .key = message->key(),
                             .value = message->value(),
-                            .dead_class = message->header(header::kDeadClass.data()),
                             .event = message->event()};
     if (!flags.filter.wants(record)) continue;
     print(record, flags);

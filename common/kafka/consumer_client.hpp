@@ -50,8 +50,6 @@ class Message {
   [[nodiscard]] std::string_view topic() const noexcept;
   // As its producer or its broker stamped it; the epoch if neither did.
   [[nodiscard]] WallTime stamped() const noexcept;
-  // The value of the last header of that name; empty without one.
-  [[nodiscard]] std::string_view header(const char* name) const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;
   [[nodiscard]] explicit operator bool() const noexcept { return raw_ != nullptr; }

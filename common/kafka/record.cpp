@@ -75,17 +75,6 @@ WallTime Message::stamped() const noexcept {
   return WallTime{std::chrono::milliseconds{type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms}};
 }
 
-std::string_view Message::header(const char* name) const noexcept {
-  rd_kafka_headers_t* headers = nullptr;  // stays the message's own
-  const void* value = nullptr;
-  std::size_t size = 0;
-  if (rd_kafka_message_headers(raw_, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-      rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return {};
-  }
-  return {static_cast<const char*>(value), size};
-}
-
 Expected<Event, RecordError> Message::event() const {
   return read_event(*raw_);
 }

@@ -6,6 +6,7 @@
 
 #include "common/assert.hpp"
 #include "common/event.hpp"
+#include "common/failpoint.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/kafka/replay_reader.hpp"
 #include "common/log.hpp"
@@ -217,12 +218,16 @@ bool ReplayCopy::Impl::commit() {
     return rd_kafka_send_offsets_to_transaction(writer_.get(), positions.get(), group.get(),
                                                 kStepMs);
   };
-  const auto finish = [&] { return rd_kafka_commit_transaction(writer_.get(), kStepMs); };
+  const auto finish = [&] {
+    failpoint::at("replay-copied");
+    return rd_kafka_commit_transaction(writer_.get(), kStepMs);
+  };
   if (!step("writing positions", send) || !step("committing", finish)) {
     if (++undone_ > kUndoneMax || !undo()) fail("transaction", "refused again and again");
     reader.rewind();
     return false;
   }
+  failpoint::at("replay-committed");
   open_ = false;
   undone_ = 0;
   copied_ += std::exchange(adding_, 0);
@@ -273,8 +278,10 @@ bool ReplayCopy::commit() {
 
 bool ReplayCopy::commit_end(const std::string& note) {
   EVENTRELAY_ASSERT(finished());
-  impl_->reader.set_note(note);
-  return impl_->commit();
+  const std::string before = impl_->reader.set_note(note);
+  const bool done = impl_->commit();
+  if (!done) (void)impl_->reader.set_note(before);
+  return done;
 }
 
 ReplayProgress ReplayCopy::progress() const noexcept {

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "common/kafka/handle.hpp"
 #include "common/kafka/replay_copy.hpp"
@@ -30,7 +31,10 @@ class ReplayReader {
 
   // Every partition's position, with the note and the partition's end.
   [[nodiscard]] PartitionsPtr positions() const;
-  void set_note(std::string note) { window_.note = std::move(note); }
+  // Returns the former one.
+  [[nodiscard]] std::string set_note(std::string note) {
+    return std::exchange(window_.note, std::move(note));
+  }
   // positions() have been stored.
   void settle();
   // Back to what was stored last.

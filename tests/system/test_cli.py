@@ -19,7 +19,7 @@ from support.wait import until
 from support.wire import exchange
 
 COMMANDS = (
-    "dev send listen sign verify tail topics check-config print-config status bench version "
+    "dev send listen sign verify tail replay topics check-config print-config status bench version "
     "completion"
 ).split()
 BODY = b'{"a":"\xc3\xa9","b":[1,2]}'

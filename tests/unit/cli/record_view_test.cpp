@@ -21,7 +21,6 @@ RecordView record_of(std::string_view topic, std::string_view key, std::string_v
           .stamped = kNow,
           .key = key,
           .value = value,
-          .dead_class = {},
           .event = Unexpected(RecordError::MissingVersion)};
 }
 
@@ -71,7 +70,7 @@ TEST(RecordView, ShowsWhenAParkedEventIsDueAndWhy) {
 TEST(RecordView, ShowsTheClassOfADeadLetter) {
   RecordView record = parked_of("dead");
   record.event->parked->due.reset();
-  record.dead_class = "subscriber";
+  record.event->parked->dead_class = kSubscriberFailure;
   const std::string line = text_line(record, Body::Leave, kNow);
   EXPECT_THAT(line, HasSubstr("reason http_5xx class subscriber"));
   EXPECT_THAT(line, Not(HasSubstr("due")));
