@@ -81,6 +81,13 @@ def ids(records: list[Record]) -> Counter[str]:
     return Counter(record.headers["er-id"] for record in records)
 
 
+def assert_once_each(stack: Stack, numbers: range) -> None:
+    """A commit is answered before its marks are in every partition: the last records may come to
+    be seen a moment later."""
+    until(lambda: len(parked(stack)) >= len(numbers), 15, f"{len(numbers)} are there", pause=0.2)
+    assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in numbers})
+
+
 def test_dead_letters_go_out_byte_for_byte(stack: Stack, receiver, report) -> None:
     path = prepare(stack, receiver)
     dead_letters(stack, range(0, 300), f"{INSTANCE}/audit")
@@ -101,8 +108,8 @@ def test_dead_letters_go_out_byte_for_byte(stack: Stack, receiver, report) -> No
     assert (told["sent"], told["no_subscription"], told["finished"]) == (320, 5, True)
     report(f"sent {told['sent']} in {time.time() - begin / 1000:.1f} s")
     dead = {r.headers["er-id"]: r for r in read_topic(stack.broker.bootstrap, stack.prefix + "dead")}
+    assert_once_each(stack, range(320))
     copies = parked(stack)
-    assert ids(copies) == Counter({f"event-{n}": 1 for n in range(320)})
     for copy in copies:
         original = dead[copy.headers["er-id"]]
         assert (copy.key, copy.value, copy.partition) == (
@@ -141,21 +148,20 @@ def test_a_killed_replay_sends_nothing_twice(stack: Stack, receiver, report, pla
     assert before < 3000
     done = replay(path, *select)
     assert done.returncode == 0, done.stderr
-    found = ids(parked(stack))
+    assert_once_each(stack, range(3000))
     report(f"killed after {before} of 3000")
-    assert found == Counter({f"event-{n}": 1 for n in range(3000)})
 
 
 def test_kills_at_any_moment_send_nothing_twice(stack: Stack, receiver, report) -> None:
     path = prepare(stack, receiver)
-    count = 4000
+    count = 1500
     dead_letters(stack, range(count), str(INSTANCE))
-    arguments = ["replay", "-c", path, "--from", "dead", "--rate", "1500", "--name", "kills"]
+    arguments = ["replay", "-c", path, "--from", "dead", "--rate", "400", "--name", "kills"]
     kills = []
     while True:
         program = Program("eventrelay", arguments, stack.directory)
         stack.programs.append(program)
-        wanted = (kills[-1] if kills else 0) + 900
+        wanted = (kills[-1] if kills else 0) + 100
 
         def far() -> bool:
             return not program.alive() or len(parked(stack)) >= wanted
@@ -167,8 +173,8 @@ def test_kills_at_any_moment_send_nothing_twice(stack: Stack, receiver, report) 
         program.kill()
         kills.append(len(parked(stack)))
     report(f"killed at {kills} of {count}")
-    assert len(kills) >= 3
-    assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in range(count)})
+    assert len(kills) >= 2
+    assert_once_each(stack, range(count))
 
 
 def test_a_second_run_of_a_name_ends_the_first(stack: Stack, receiver) -> None:
@@ -182,7 +188,7 @@ def test_a_second_run_of_a_name_ends_the_first(stack: Stack, receiver) -> None:
     assert done.returncode == 0, done.stderr
     assert first.process.wait(30) == 1
     assert "another replay of this name" in first.log()
-    assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in range(200)})
+    assert_once_each(stack, range(200))
 
 
 def test_sigterm_ends_a_replay_between_transactions(stack: Stack, receiver) -> None:
@@ -196,7 +202,7 @@ def test_sigterm_ends_a_replay_between_transactions(stack: Stack, receiver) -> N
     assert "the same command goes on from here" in program.log()
     rest = run("eventrelay", *arguments[:-1], "0", seconds=60)
     assert rest.returncode == 0 and b"goes on where an earlier run ended" in rest.stderr
-    assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in range(100)})
+    assert_once_each(stack, range(100))
 
 
 def test_the_rate_is_kept(stack: Stack, receiver, report) -> None:
@@ -218,6 +224,7 @@ def test_history_goes_to_those_that_want_it(stack: Stack, receiver) -> None:
     created = sum(r.headers.get("er-event-type") == "CREATED" for r in stack.records())
     whole = replay(path, "--from", "events", "--instance", str(INSTANCE), "--rate", "0")
     assert whole.returncode == 0, whole.stderr
+    until(lambda: len(parked(stack)) >= 40 + created, 15, "all are there", pause=0.2)
     copies = parked(stack)
     assert len(copies) == 40 + created
     assert {r.headers["er-reason"] for r in copies} == {"ok"}
@@ -238,7 +245,7 @@ def test_times_bound_what_is_taken(stack: Stack, receiver) -> None:
     window = ["--from", "dead", "--since", "4h", "--until", "2h"]
     done = replay(path, *window, "--rate", "0")
     assert done.returncode == 0, done.stderr
-    assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in range(100, 112)})
+    assert_once_each(stack, range(100, 112))
     nothing = replay(path, "--from", "dead", "--since", "30m")
     assert nothing.returncode == 1 and b"nothing selected" in nothing.stderr
 
