@@ -19,6 +19,8 @@ constexpr LedgerBounds kWindow{.count_max = 1024, .span_max = 1 << 14};
 constexpr std::size_t kTurn = 64;                    // records of one step before the loop's turn
 constexpr Duration kLook = std::chrono::seconds(1);  // wall time may be set, so it is asked again
 constexpr Duration kRenew = std::chrono::hours(1);   // a broker forgets positions nobody renews
+// A record ends a fetch at once; this is what nothing costs, and what a start may wait for.
+constexpr Duration kFetchWait = std::chrono::milliseconds(500);
 constexpr std::size_t kPrefetch = 128U << 10;
 
 kafka::ReaderOptions reader_options(const Config& config) {
@@ -28,6 +30,7 @@ kafka::ReaderOptions reader_options(const Config& config) {
     options.topics.push_back(kafka::topic_name(config.topics, "retry." + kafka::delay_word(delay)));
   }
   options.prefetch_bytes = kPrefetch;
+  options.fetch_wait = kFetchWait;
   return options;
 }
 
