@@ -153,9 +153,10 @@ void CursorBook::attach_if_there(CursorEntry& entry, Offset live) {
   const Offset top = limit(entry);
   if (top == kNever && live < ahead.to) return;
   const Offset end = top == kNever ? live : top;
-  // Nor may an object's entry end below what a whole one has passed because of it.
+  // Nor may an object's entry end below what a whole one has passed because of it, or leave
+  // events to one that is not written yet.
   for (const CursorEntry* const whole : entry.group->whole) {
-    if (!entry.whole && reach(*whole) > entry.swept) return;
+    if (!entry.whole && (reach(*whole) > entry.swept || !whole->durable)) return;
   }
   if (entry.swept >= end && end > entry.from) attach(entry, entry.swept);
 }

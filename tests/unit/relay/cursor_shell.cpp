@@ -50,7 +50,8 @@ Shell::Shell(World& world)
   followed_ = world.state.size();
   epoch_ = ledger_.assign(world.committed);
   ledger_.restore(world.metadata);
-  if (world.committed) cursors_->ledger_restored(*world.committed, world.metadata);
+  const bool says = world.committed && world.fault != Fault::LedgerUnsaid;
+  if (says) cursors_->ledger_restored(*world.committed, world.metadata);
   live_ = world.committed.value_or(Offset{0}).value;
   mark_ = safe_cursor_ = safe_ledger_ = world.deliveries;
 }
@@ -142,7 +143,10 @@ void Shell::detach(std::size_t sub, EntryState state, const Job* failed) {
     if (detach.ordering == Ordering::None) detach.untouched = Offset{queued[i - 1].at};
   }
   detach.reason = "full";
-  static_cast<void>(cursors_->detach(detach, world_.moment()));
+  const EntryId entry = cursors_->detach(detach, world_.moment());
+  world_.say("detach", sub, live_, entry);
+  for (const Job& job : queued) world_.say("  queued", sub, job.at);
+  for (const Job& job : held) world_.say("  held", sub, job.at);
   leaving_.insert(leaving_.end(), queued.begin(), queued.end());
   if (world_.fault != Fault::SettleAtOnce) return;
   for (const Job& job : queued) settle_live(job);
@@ -268,6 +272,7 @@ void Shell::give_back_chain(const Job& job) {
       return;
     }
     cursors_->give_back(one.owner, std::span(&at, 1));
+    world_.say("give back", one.sub, one.at, one.owner);
   }
 }
 
@@ -296,6 +301,8 @@ void Shell::fail_ordered(const Job& job) {
   block.reason = "http_5xx";
   std::vector<Job> all = behind;
   all.insert(all.begin(), job);
+  world_.say("block", job.sub, job.at, job.owner);
+  for (const Job& one : behind) world_.say("  behind", one.sub, one.at, one.owner);
   const bool blocked = cursors_->block(block, world_.moment()).has_value();
   if (blocked) {
     for (const Job& one : all) {

@@ -80,6 +80,7 @@ class Shell final : public LaneGate {
   void commit_ledger();
   void follow();
   void flip_off();
+  [[nodiscard]] std::uint64_t known() const;
   [[nodiscard]] bool has_room(std::size_t sub) const { return lanes_[sub].size() < kLaneMax; }
   [[nodiscard]] bool may_start(std::size_t sub, std::size_t index) const;
   [[nodiscard]] std::vector<Job> take_chain(const Job& job);

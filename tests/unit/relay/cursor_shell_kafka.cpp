@@ -9,10 +9,11 @@ void Shell::sweep_step() {
   if (!cursors_->sweeping()) {
     if (const auto from = cursors_->begin_sweep(*this, Offset{live_}, world_.moment())) {
       sweep_at_ = from->value;
+      world_.say("sweep", static_cast<std::size_t>(live_), sweep_at_);
     }
     return;
   }
-  const std::int64_t top = world_.fault == Fault::SweepPastLive ? kEvents : live_;
+  const std::int64_t top = live_;
   if (world_.chance(0.3)) {
     const auto next = cursors_->next_wanted();
     if (next) sweep_at_ = std::max(sweep_at_, std::min(next->value, top));
@@ -29,9 +30,11 @@ void Shell::sweep_step() {
     cursors_->offer(world_.key(sub, sweep_at_), at, world_.moment(), takers);
     for (const EntryId entry : takers) {
       if (!has_room(sub)) {
+        world_.say("stays behind", sub, at.value, entry);
         cursors_->stay_behind(entry, at);
         continue;
       }
+      world_.say("handed", sub, at.value, entry);
       cursors_->handed(entry, at);
       lanes_[sub].push_back(Job{sub, sweep_at_, entry, false, false});
       if (world_.fault == Fault::DoneAtHandout) cursors_->done(entry, at);
@@ -53,6 +56,7 @@ void Shell::rescue_step() {
       std::vector<EntryId> takers;
       cursors_->offer(world_.key(sub, at), Offset{at}, world_.moment(), takers);
       for (const EntryId entry : takers) {
+        world_.say("rescued", sub, at, entry);
         cursors_->handed(entry, Offset{at});
         put_away(Job{sub, at, entry, false, false});
       }
@@ -115,7 +119,7 @@ void Shell::commit_ledger() {
   if (world_.fault == Fault::CommitLive) next = Offset{live_};
   world_.commit(next->value, ledger_.encode_ranges());
   cursors_->committed(*next);
-  safe_ledger_ = world_.deliveries;
+  safe_ledger_ = known();
   for (std::size_t at = 0; at < left_.size(); ++at) open_then_[at] = left_[at] > 0;
 }
 
@@ -159,7 +163,7 @@ void Shell::step() {
   if (a < 0.90) return world_.chance(world_.slow) ? acknowledge() : void();
   if (a < 0.93) return commit_ledger();
   if (a < 0.96) {
-    mark_ = world_.deliveries;
+    mark_ = known();
     return cursors_->commit(world_.moment().now, CommitMode::Exactly);
   }
   if (a < 0.975) return follow();
@@ -211,9 +215,14 @@ std::string Shell::describe() const {
   return text;
 }
 
-std::uint64_t Shell::at_risk() const {
-  const auto unknown = std::count_if(landed_.begin(), landed_.end(),
+// Deliveries of which everybody has heard: not what is put away and not acknowledged.
+std::uint64_t Shell::known() const {
+  const auto unheard = std::count_if(landed_.begin(), landed_.end(),
                                      [](const Pending& record) { return record.key.empty(); });
+  return world_.deliveries - static_cast<std::uint64_t>(unheard);
+}
+
+std::uint64_t Shell::at_risk() const {
   // The ledger knows events, not who of their subscribers had them.
   std::uint64_t shared = 0;
   for (std::size_t at = 0; at < left_.size(); ++at) {
@@ -221,8 +230,7 @@ std::uint64_t Shell::at_risk() const {
       if (world_.times[sub][at] > 0) ++shared;
     }
   }
-  return world_.deliveries - std::min(safe_cursor_, safe_ledger_) + shared +
-         static_cast<std::uint64_t>(unknown);
+  return world_.deliveries - std::min(safe_cursor_, safe_ledger_) + shared;
 }
 
 void Shell::drain() {

@@ -1,6 +1,8 @@
 #include "cursor_world.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <set>
 
 namespace eventrelay::relay::sim {
@@ -24,6 +26,13 @@ World::World(std::uint64_t seed, Fault planted, Weather allowed)
   times.assign(count, std::vector<int>(kEvents, 0));
   constexpr double kSlow[] = {1, 0.3, 0.05};
   slow = kSlow[pick(3)];
+  trace_ = std::getenv("EVENTRELAY_SIMULATION_TRACE") != nullptr;
+}
+
+void World::say(const char* what, std::size_t sub, std::int64_t at, EntryId entry) const {
+  if (!trace_) return;
+  std::fprintf(stderr, "%lld %s sub %zu at %lld entry %llx\n", static_cast<long long>(step), what,
+               sub, static_cast<long long>(at), static_cast<unsigned long long>(entry.value));
 }
 
 bool World::wants(std::size_t sub, std::int64_t at) const {
@@ -68,6 +77,7 @@ void World::deliver(std::size_t sub, std::int64_t at) {
 
 void World::put_away(std::size_t sub, std::int64_t at) {
   ++deliveries;
+  say("has", sub, at);
   if (times[sub][static_cast<std::size_t>(at)]++ > 0) ++duplicates;
 }
 
@@ -85,6 +95,7 @@ bool World::settled(std::size_t sub, std::int64_t at, bool by_whole) const {
 
 void World::land(const std::string& key, const std::string& value) {
   state.push_back(StateRow{key, value});
+  if (trace_) std::fprintf(stderr, "    %s %s\n", key.c_str(), value.c_str());
   const auto counts = counted_.take(key, value);
   if (!counts) return fail("bad record " + key + " " + value);
   if (*counts && !value.empty() && key != kOwnerKey) judge(*decode_state(value));
@@ -115,6 +126,7 @@ void World::judge(const StateRecord& record) {
 void World::commit(std::int64_t next, std::string ranges) {
   committed = Offset{next};
   metadata = std::move(ranges);
+  if (trace_) std::fprintf(stderr, "    ledger %d %s\n", static_cast<int>(next), metadata.c_str());
   for (std::int64_t at = 0; at < std::min(next, kEvents); ++at) {
     for (std::size_t sub = 0; sub < subs.size(); ++sub) {
       if (wants(sub, at) && !settled(sub, at, false)) {

@@ -31,7 +31,7 @@ enum class Fault : std::uint8_t {
   ChainGoesOn,    // a failing event leaves its chain alone
   GiveBackAlone,  // and does so towards its entry
   HeldUnnamed,    // a detach does not name what is in flight
-  SweepPastLive,  // a sweep reads above the live position
+  LedgerUnsaid,   // what the ranges of the ledger call done is not told
 };
 
 inline constexpr std::int64_t kEvents = 40;
@@ -71,6 +71,8 @@ class World {
   [[nodiscard]] bool same_chain(std::size_t sub, std::int64_t one, std::int64_t other) const;
   [[nodiscard]] Moment moment() const;
 
+  // One line on stderr if EVENTRELAY_SIMULATION_TRACE is set.
+  void say(const char* what, std::size_t sub, std::int64_t at, EntryId entry = {}) const;
   // The receiver has it.
   void deliver(std::size_t sub, std::int64_t at);
   // A delay or dead-letter record of it is in its topic.
@@ -108,6 +110,7 @@ class World {
   [[nodiscard]] bool settled(std::size_t sub, std::int64_t at, bool by_whole) const;
 
   StateTable counted_;
+  bool trace_ = false;
 };
 
 }  // namespace eventrelay::relay::sim
