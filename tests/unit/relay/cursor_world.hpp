@@ -57,6 +57,7 @@ struct Weather {
   bool crashes = true;
   bool zombies = true;
   bool rescues = true;
+  double hand_over = 0.004;  // how often the partition goes to another process
 };
 
 // Thread: one.  Bounds: see the head of this file.

@@ -59,7 +59,7 @@ void run(World& world) {
       continue;
     }
     owner->step();
-    if (world.chance(0.004)) hand_over(world, owner, zombie);
+    if (world.chance(world.weather.hand_over)) hand_over(world, owner, zombie);
   }
   end_zombie(world, zombie);
   world.slow = 1;
@@ -118,7 +118,9 @@ TEST(CursorsSimulation, RepeatsNothingWhenEveryOwnerEndsByDraining) {
 class PlantedFault : public testing::TestWithParam<Fault> {};
 
 TEST_P(PlantedFault, IsFound) {
-  const Tally tally = search(GetParam(), 20'000, {});
+  Weather weather;
+  if (GetParam() == Fault::AnyTombstone) weather.hand_over = 0.02;
+  const Tally tally = search(GetParam(), 20'000, weather);
   EXPECT_GE(tally.broken, 1U);
 }
 
