@@ -1,7 +1,7 @@
 // What the scheduler moves: an event held in memory, one job per subscription it matches, and the
-// lane in which the jobs of one subscription wait.
+// chains that keep jobs in order.
 //
-// Owner:   HeldEvent: the shard's shell; Job and Lane: the scheduler.
+// Owner:   HeldEvent: the shard's shell; Job and Chain: the scheduler.
 // Thread:  shard-local; all links are intrusive and belong to the scheduler.
 // Bounds:  pooled by the scheduler; no allocation per event once warm.
 // Errors:  none.
@@ -11,13 +11,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <vector>
 
-#include "common/config.hpp"
 #include "common/event.hpp"
 #include "common/metrics_list.hpp"
-#include "relay/circuit_breaker.hpp"
-#include "relay/due_heap.hpp"
 #include "relay/offset_ledger.hpp"
 
 namespace eventrelay::relay {
@@ -85,9 +81,10 @@ struct Job {
   bool dead = false;                                // it leaves for the dead letters
   // The scheduler's own:
   State state = State::Free;
-  bool urgent = false;     // which of the lane's two lists it is in while Queued
+  bool urgent = false;     // of the lane's lists it is in while Queued, unless it is a retry
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
+  TimePoint queued{};      // when it was admitted
   Job* previous = nullptr;
   Job* next = nullptr;
   Chain* chain = nullptr;
@@ -100,40 +97,6 @@ struct Chain {
   bool whole_lane = false;  // one chain for all of an instance, instead of one per object
   LinkedList<Job, &Job::chain_previous, &Job::chain_next> jobs;
   Chain* next = nullptr;  // in its bucket, or among the free ones
-};
-
-// Thread: immutable.  Bounds: per field.
-struct LaneConfig {
-  Ordering ordering = Ordering::None;
-  std::uint32_t concurrency = 16;  // attempts in flight at once
-  std::uint32_t rate = 0;          // attempts per second, 0 = no limit
-  std::uint32_t jobs_max = 1000;   // unfinished jobs; larger: a slow subscriber holds more memory
-  BreakerConfig breaker{};
-};
-
-// The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
-// signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
-struct Lane {
-  explicit Lane(const LaneConfig& lane_config)
-      : config(lane_config), breaker(lane_config.breaker) {}
-
-  LaneConfig config;
-  CircuitBreaker breaker;
-  std::uint32_t index = 0;
-  // The scheduler's own:
-  std::uint32_t jobs = 0;  // unfinished, in whatever state
-  std::uint32_t in_flight = 0;
-  LinkedList<Job, &Job::previous, &Job::next> urgent;  // due again, or next of its chain
-  LinkedList<Job, &Job::previous, &Job::next> fresh;
-  std::vector<Chain*> buckets;  // ordered lanes only; a power of two
-  std::uint32_t chains = 0;
-  TimePoint paced_until{};  // the rate's theoretical next slot
-  bool ready = false;       // linked in the scheduler's ready list
-  bool refused = false;     // an event was turned away; says so again once there is room
-  bool retired = false;     // its subscription is gone; freed with its last job
-  std::uint32_t heap_index = kNotInHeap;
-  Lane* previous = nullptr;
-  Lane* next = nullptr;
 };
 
 }  // namespace eventrelay::relay

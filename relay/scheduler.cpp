@@ -7,17 +7,6 @@
 
 namespace eventrelay::relay {
 
-using Verdict = CircuitBreaker::Verdict;
-
-namespace {
-
-// The time between two attempts of a lane with a rate.
-Duration slot_of(const Lane& lane) {
-  return Duration{std::chrono::seconds{1}} / lane.config.rate;
-}
-
-}  // namespace
-
 Scheduler::Scheduler(const SchedulerBounds& bounds) : bounds_(bounds) {
   EVENTRELAY_ASSERT(bounds.in_flight_max >= 1 && bounds.jobs_max >= 1);
 }
@@ -49,200 +38,21 @@ bool Scheduler::is_live(std::uint32_t index) const noexcept {
   return index < lanes_.size() && lanes_[index] != nullptr;
 }
 
-Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes, const JobState& state) {
-  EVENTRELAY_ASSERT(!lanes.empty() && held.jobs == 0);
-  const bool fits = jobs_ + lanes.size() <= bounds_.jobs_max &&
-                    (bytes_ == 0 || bytes_ + held.bytes <= bounds_.bytes_max);
-  // More subscriptions than jobs may exist at all: it goes alone rather than never.
-  if (!fits && jobs_ != 0) {
-    refused_ = true;
-    return Admitted::Full;
+std::optional<TimePoint> Lane::oldest_queued() const noexcept {
+  std::optional<TimePoint> oldest;
+  for (const Job* const job : {retries.first, urgent.first, fresh.first}) {
+    if (job != nullptr && (!oldest || job->queued < *oldest)) oldest = job->queued;
   }
-  bool full = false;
-  for (Lane* const lane : lanes) {
-    EVENTRELAY_ASSERT(!lane->retired);
-    if (lane->jobs < lane->config.jobs_max) continue;
-    lane->refused = true;
-    full = true;
-  }
-  if (full) return Admitted::Full;
-  bytes_ += held.bytes;
-  held.all_done = true;
-  for (Lane* const lane : lanes) enqueue(held, *lane, state);
-  return Admitted::Yes;
+  return oldest;
 }
 
-void Scheduler::enqueue(HeldEvent& held, Lane& lane, const JobState& state) {
-  if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
-  Job& job = *jobs_free_.back();
-  jobs_free_.pop_back();
-  job = Job{};
-  job.held = &held;
-  job.lane = &lane;
-  job.attempts_made = state.attempts_made;
-  job.entry = state.entry;
-  job.first_failure = state.first_failure;
-  ++held.jobs;
-  ++lane.jobs;
-  ++jobs_;
-  job.state = Job::State::Queued;
-  if (lane.config.ordering != Ordering::None) link_chain(lane, job);
-  if (job.state == Job::State::Queued) {
-    job.urgent = state.urgent;
-    (state.urgent ? lane.urgent : lane.fresh).push_back(&job);
-  }
-  make_ready(lane);
-}
-
-void Scheduler::make_ready(Lane& lane) {
-  const bool runnable = !lane.urgent.empty() || !lane.fresh.empty();
-  if (lane.ready || !runnable || lane.in_flight >= lane.config.concurrency) return;
-  // It rests until its breaker or its rate lets it go on.
-  if (lane.heap_index != kNotInHeap) return;
-  lane.ready = true;
-  ready_.push_back(&lane);
-}
-
-Job* Scheduler::next(TimePoint now) {
-  wake(now);
-  while (in_flight_ < bounds_.in_flight_max && !ready_.empty()) {
-    Lane& lane = *ready_.first;
-    ready_.remove(&lane);
-    lane.ready = false;
-    if (lane.in_flight >= lane.config.concurrency) continue;
-    if (lane.urgent.empty() && lane.fresh.empty()) continue;
-    if (paced(lane, now)) continue;
-    const CircuitBreaker::State before = lane.breaker.state();
-    const Verdict verdict = lane.breaker.admit(now);
-    note_circuit(before, lane);
-    if (verdict != Verdict::Reject) {
-      if (lane.config.rate != 0) lane.paced_until = std::max(lane.paced_until, now) + slot_of(lane);
-      return take(lane, verdict);
-    }
-    // While a probe runs there is nothing to wait for but its end, which makes the lane ready.
-    if (const auto at = lane.breaker.probe_at()) resting_.push(*at, &lane);
-  }
-  return nullptr;
-}
-
-void Scheduler::wake(TimePoint now) {
-  while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
-}
-
-bool Scheduler::paced(Lane& lane, TimePoint now) {
-  if (lane.config.rate == 0) return false;
-  // What fits into a tenth of a second may go at once: a timer is coarse, the average holds.
-  const Duration slot = slot_of(lane);
-  const Duration burst = std::max<Duration>(std::chrono::milliseconds{100} - slot, {});
-  if (lane.paced_until <= now + burst) return false;
-  resting_.push(lane.paced_until - burst, &lane);
-  return true;
-}
-
-void Scheduler::queue_urgent(Job& job) {
-  job.state = Job::State::Queued;
-  job.urgent = true;
-  job.lane->urgent.push_back(&job);
-}
-
-Job* Scheduler::take(Lane& lane, Verdict verdict) {
-  auto& queue = lane.urgent.empty() ? lane.fresh : lane.urgent;
-  Job& job = *queue.first;
-  queue.remove(&job);
-  job.state = Job::State::InFlight;
-  job.probe = verdict == Verdict::Probe;
-  ++lane.in_flight;
-  ++in_flight_;
-  // Behind the others: one turn each. After a probe the lane waits for its answer.
-  if (verdict == Verdict::Allow) make_ready(lane);
-  return &job;
-}
-
-Finished Scheduler::finish(Job& job, TimePoint now) {
-  leave_flight(job, Answer::Answered, now);
-  return drop(job, true);
-}
-
-std::optional<Finished> Scheduler::leave(Job& job, Answer answer, TimePoint now) {
-  ++job.attempts_made;
-  leave_flight(job, answer, now);
-  if (job.abandoned) return drop(job, job.lane->retired);
-  job.state = Job::State::Leaving;
-  make_ready(*job.lane);
-  return std::nullopt;
-}
-
-Finished Scheduler::settle(Job& job, End end) {
-  EVENTRELAY_ASSERT(job.state == Job::State::Leaving);
-  return drop(job, end == End::Done);
-}
-
-Finished Scheduler::abandon(Job& job, TimePoint now) {
-  leave_flight(job, std::nullopt, now);
-  return drop(job, false);
-}
-
-void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
-  EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
-  Lane& lane = *job.lane;
-  --lane.in_flight;
-  --in_flight_;
-  job.state = Job::State::Queued;  // in no list; the caller decides where it goes
-  CircuitBreaker& breaker = lane.breaker;
-  const CircuitBreaker::State before = breaker.state();
-  // Attempts from before the trip say nothing while a probe is out.
-  const bool counts = job.probe || before == CircuitBreaker::State::Closed;
-  if (counts && !answer) {
-    if (job.probe) breaker.on_cancel();
-  } else if (counts && *answer == Answer::Failed) {
-    breaker.on_failure(now);
-  } else if (counts) {
-    breaker.on_success();
-  }
-  job.probe = false;
-  note_circuit(before, lane);
-}
-
-void Scheduler::note_circuit(CircuitBreaker::State before, const Lane& lane) {
-  const bool was = before != CircuitBreaker::State::Closed;
-  const bool is = lane.breaker.state() != CircuitBreaker::State::Closed;
-  if (is && !was) ++circuits_open_;
-  if (was && !is) --circuits_open_;
-}
-
-// Ends a job that is in no list and in no heap, its chain aside.
-Finished Scheduler::drop(Job& job, bool done) {
-  Lane& lane = *job.lane;
-  HeldEvent& held = *job.held;
-  if (job.chain != nullptr) unlink_chain(job);
-  --lane.jobs;
-  --jobs_;
-  held.all_done = held.all_done && done;
-  const bool last = --held.jobs == 0;
-  if (last) bytes_ -= held.bytes;
-  job.held = nullptr;
-  job.lane = nullptr;
-  job.state = Job::State::Free;
-  jobs_free_.push_back(&job);
-  make_ready(lane);
-  note_room(lane);
-  free_if_gone(lane);
-  return last ? Finished{&held, held.all_done} : Finished{};
+void Scheduler::open_lanes(std::vector<Lane*>& lanes) const {
+  for (Lane* lane = open_.first; lane != nullptr; lane = lane->open_next) lanes.push_back(lane);
 }
 
 // Takes a job that is not in flight out of wherever it waits.
 void Scheduler::unlink(Job& job) {
-  Lane& lane = *job.lane;
-  switch (job.state) {
-    case Job::State::Queued:
-      (job.urgent ? lane.urgent : lane.fresh).remove(&job);
-      break;
-    case Job::State::Chained:
-    case Job::State::InFlight:
-    case Job::State::Leaving:
-    case Job::State::Free:
-      break;
-  }
+  if (job.state == Job::State::Queued) list_of(job).remove(&job);
 }
 
 void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
@@ -270,6 +80,7 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
       }
     }
   }
+  take_of(lane.retries);
   take_of(lane.urgent);
   take_of(lane.fresh);
 }
@@ -304,23 +115,13 @@ void Scheduler::free_if_gone(Lane& lane) {
   if (!lane.retired || lane.jobs != 0) return;
   if (lane.ready) ready_.remove(&lane);
   if (lane.heap_index != kNotInHeap) resting_.remove(&lane);
-  if (lane.breaker.state() != CircuitBreaker::State::Closed) --circuits_open_;
+  if (lane.breaker.state() != CircuitBreaker::State::Closed) {
+    --circuits_open_;
+    open_.remove(&lane);
+  }
   const std::uint32_t index = lane.index;
   lanes_free_.push_back(index);
   lanes_[index].reset();
-}
-
-void Scheduler::note_room(Lane& lane) {
-  // A quarter must be free before it is worth asking again, or each end would cost a refusal.
-  if (lane.refused && lane.jobs <= lane.config.jobs_max - (lane.config.jobs_max + 3) / 4) {
-    lane.refused = false;
-    room_ = true;
-  }
-  if (refused_ && (bytes_ <= bounds_.bytes_max / 4 * 3 || jobs_ == 0) &&
-      jobs_ <= bounds_.jobs_max / 4 * 3) {
-    refused_ = false;
-    room_ = true;
-  }
 }
 
 bool Scheduler::take_room() noexcept {

@@ -1,5 +1,5 @@
-// Decides which event may be sent now: order per key, concurrency and rate per subscription,
-// turns between subscriptions.
+// Decides which event may be sent now: order per key; concurrency, rate, retry budget and slow
+// start per subscription; turns between subscriptions, by bytes.
 //
 // Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
 // Owner:   the shard.  Thread: shard-local; time is an argument.
@@ -8,9 +8,9 @@
 //          warm.
 // Errors:  none; misuse by the shell is asserted.
 //
-//   admit --> [lane: urgent, fresh] --turn--> in flight --finish--> gone
-//                                                | leave: its slot is free at once
-//                                             leaving --settle--> gone
+//   admit --> [lane: retries, urgent, fresh] --turn--> in flight --finish--> gone
+//                                                         | leave: its slot is free at once
+//                                                      leaving --settle--> gone
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@
 #include <span>
 #include <vector>
 
-#include "relay/job.hpp"
+#include "relay/lane.hpp"
 
 namespace eventrelay::relay {
 
@@ -85,8 +85,13 @@ class Scheduler {
   // other end drops them too; those leaving are settled by whoever writes them.
   void remove(Partition partition, std::vector<Finished>& finished);
 
-  // When next() may have something without any finish() in between.
-  [[nodiscard]] std::optional<TimePoint> next_due() const;
+  [[nodiscard]] std::optional<TimePoint> next_due() const;  // if nothing ends before
+  // What piles up for the lane waits elsewhere: from now on it is called at the pace it has shown,
+  // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
+  void fall_behind(Lane& lane, TimePoint now);
+  static void caught_up(Lane& lane) { lane.slow.hold(false); }
+  // Appends the lanes whose breaker is not closed; see its open_since() and oldest_queued().
+  void open_lanes(std::vector<Lane*>& lanes) const;
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
@@ -98,14 +103,20 @@ class Scheduler {
  private:
   using JobList = LinkedList<Job, &Job::previous, &Job::next>;
   using LaneList = LinkedList<Lane, &Lane::previous, &Lane::next>;
+  using OpenList = LinkedList<Lane, &Lane::open_previous, &Lane::open_next>;
 
   void enqueue(HeldEvent& held, Lane& lane, const JobState& state);
   void wake(TimePoint now);
   void make_ready(Lane& lane);
+  void rest(Lane& lane, TimePoint until);
+  [[nodiscard]] JobList* pick(Lane& lane, TimePoint now);
+  [[nodiscard]] bool may_spend(Lane& lane, const Job& job);
   [[nodiscard]] bool paced(Lane& lane, TimePoint now);
-  [[nodiscard]] Job* take(Lane& lane, CircuitBreaker::Verdict verdict);
+  [[nodiscard]] Job* take(Lane& lane, JobList& queue, CircuitBreaker::Verdict verdict,
+                          TimePoint now);
+  [[nodiscard]] static JobList& list_of(Job& job);
   void queue_urgent(Job& job);
-  void note_circuit(CircuitBreaker::State before, const Lane& lane);
+  void note_circuit(CircuitBreaker::State before, Lane& lane, TimePoint now);
   // Nothing: the attempt says nothing about its endpoint.
   void leave_flight(Job& job, std::optional<Answer> answer, TimePoint now);
   [[nodiscard]] Finished drop(Job& job, bool done);
@@ -125,11 +136,13 @@ class Scheduler {
   std::vector<std::unique_ptr<Lane>> lanes_;  // by index; null = free
   std::vector<std::uint32_t> lanes_free_;
   LaneList ready_;
+  OpenList open_;
   DueHeap<Lane> resting_;  // lanes that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint32_t circuits_open_ = 0;
   std::size_t bytes_ = 0;
+  TimePoint now_{};       // of the last call that brought one
   bool refused_ = false;  // by a bound of the whole shard
   bool room_ = false;
 };

@@ -13,11 +13,13 @@ namespace eventrelay::relay {
 
 namespace {
 
-LaneConfig lane_config(const DeliveryConfig& delivery) {
+LaneConfig lane_config(const DeliveryConfig& delivery, const DetachConfig& detach) {
   LaneConfig config;
   config.ordering = delivery.ordering;
   config.concurrency = delivery.concurrency;
   config.rate = delivery.rate;
+  config.jobs_max = std::max(detach.after, delivery.concurrency);
+  config.slow_start = delivery.slow_start;
   return config;
 }
 
@@ -62,7 +64,7 @@ void Subscriptions::use(std::shared_ptr<const Settings> settings, std::vector<Fi
       continue;
     }
     if (TargetPtr target = make_target(*instance, *subscription)) {
-      scheduler_.configure(lane, lane_config(subscription->delivery));
+      scheduler_.configure(lane, lane_config(subscription->delivery, settings_->config.detach));
       set_target(lane, std::move(target));
     }
     ++it;
@@ -97,7 +99,7 @@ Lane& Subscriptions::lane_of(const Instance& instance, const Subscription& subsc
   TargetPtr target = make_target(instance, subscription);
   // check_subscriptions() has built the same before these settings were taken.
   EVENTRELAY_ASSERT(target != nullptr);
-  Lane& lane = scheduler_.add_lane(lane_config(subscription.delivery));
+  Lane& lane = scheduler_.add_lane(lane_config(subscription.delivery, settings_->config.detach));
   lanes_.emplace(subscription.id, Known{&lane, instance.id});
   set_target(lane, std::move(target));
   return lane;

@@ -16,7 +16,6 @@ LONG_FUNCTIONS: dict[str, str] = {}
 UNUSED_FIELDS: dict[str, str] = {
     "sweep_interval": "detached subscriptions are not built yet",
     "exhausted": "detached subscriptions are not built yet",
-    "slow_start": "the scheduler does not have it yet",
     "organizations": "the control API is not built yet",
     "control": "the control API is not built yet",
     "configuration": "kept and shown for whoever reads the configuration; nothing acts on it",

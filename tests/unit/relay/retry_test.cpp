@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <random>
 #include <stdexcept>
 #include <string>
 
@@ -239,6 +240,54 @@ TEST(RetryPolicy, RepeatsItselfWithTheSameSeed) {
     differs = differs || first != policy.next(attempt, c).due;
   }
   EXPECT_TRUE(differs);
+}
+
+// Any plan, any answer: a retry is due no sooner than asked, not in the past, at most the last
+// step and its jitter away, and its step is long enough and no longer than it needs to be.
+TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
+  std::mt19937_64 random(20'261'124);
+  const auto up_to = [&](std::uint64_t n) { return static_cast<std::int64_t>(random() % n); };
+  const auto ascending = [&] {
+    std::vector<milliseconds> list;
+    milliseconds last{0};
+    for (std::int64_t n = 1 + up_to(12); n > 0; --n) {
+      last += milliseconds{10 + up_to(std::uint64_t{1} << (4 + random() % 24))};
+      list.push_back(last);
+    }
+    return list;
+  };
+  Dice dice(9);
+  for (int round = 0; round < 200'000; ++round) {
+    RetryConfig common{ascending(), 0.005 * static_cast<double>(up_to(101))};
+    DeliveryConfig own;
+    const std::vector<milliseconds>& steps = common.delays;
+    if (up_to(2) == 0) own.retry_delays = ascending();
+    // The configuration refuses a wait longer than every step.
+    std::erase_if(own.retry_delays, [&](milliseconds wait) { return wait > steps.back(); });
+    if (up_to(2) == 0) own.retry_profile = RetryProfile::Ce;
+    const RetryPolicy policy(plan_of(common, own, steps));
+    Attempt attempt{kRetry, static_cast<std::uint32_t>(up_to(14)),
+                    kNow - milliseconds{up_to(1'000'000)}, kNow, std::nullopt};
+    if (up_to(2) == 0) attempt.retry_after = seconds{up_to(40'000)};
+    const Step step = policy.next(attempt, dice);
+    if (step.kind != Kind::Park) {
+      ASSERT_GT(attempt.attempts_made, policy.plan().waits.size()) << round;
+      continue;
+    }
+    const milliseconds wait = step.due - kNow;
+    // Only a clock that was set back leaves more of an offset than its last step.
+    if (policy.plan().count == RetryPlan::Count::FromFirstFailure && wait > steps.back()) continue;
+    const milliseconds asked = attempt.retry_after.value_or(seconds{0});
+    const double spread = policy.plan().jitter;
+    const auto waited = static_cast<double>(wait.count());
+    ASSERT_GE(wait, milliseconds{0}) << round;
+    ASSERT_GE(wait, std::min(asked, steps.back())) << round;
+    ASSERT_LT(step.delay, steps.size()) << round;
+    ASSERT_LE(waited, static_cast<double>(steps[step.delay].count()) * (1 + spread) + 1) << round;
+    if (step.delay == 0) continue;
+    const auto shorter = static_cast<double>(steps[step.delay - 1].count());
+    ASSERT_GE(waited, shorter * (1 - spread) - 1) << round;
+  }
 }
 
 TEST(RetryPolicy, RefusesPlansThatMakeNoSense) {

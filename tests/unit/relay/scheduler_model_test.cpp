@@ -27,6 +27,7 @@ class Life {
       config.concurrency = static_cast<std::uint32_t>(1 + up_to(4));
       config.jobs_max = static_cast<std::uint32_t>(1 + up_to(10));
       config.rate = up_to(4) == 0 ? 50 : 0;
+      config.slow_start = up_to(3) == 0 ? 20 : 0;
       config.breaker = {static_cast<std::uint32_t>(1 + up_to(4)), milliseconds{100},
                         milliseconds{400}};
       lanes_.push_back(&scheduler_.add_lane(config));

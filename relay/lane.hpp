@@ -1,0 +1,80 @@
+// The queue of one subscription: what waits for it, and what limits how it is called.
+//
+// Why:     every limit belongs to one subscription, so no other one ever waits for it.
+// Owner:   the scheduler.  Thread: shard-local; all links belong to the scheduler.
+// Bounds:  LaneConfig.  Errors: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/config.hpp"
+#include "relay/circuit_breaker.hpp"
+#include "relay/due_heap.hpp"
+#include "relay/job.hpp"
+#include "relay/retry_budget.hpp"
+#include "relay/slow_start.hpp"
+
+namespace eventrelay::relay {
+
+// Thread: immutable.  Bounds: per field.
+struct LaneConfig {
+  Ordering ordering = Ordering::None;
+  std::uint32_t concurrency = 16;  // attempts in flight at once
+  std::uint32_t rate = 0;          // attempts per second, 0 = no limit
+  std::uint32_t jobs_max = 1000;   // unfinished jobs; larger: a slow subscriber holds more memory
+  std::uint32_t slow_start = 0;    // attempts per second after an outage, doubling; 0 = no limit
+  BreakerConfig breaker{};
+};
+
+// A stretch of time and the attempts begun in it. Thread: value.
+struct Pace {
+  TimePoint since{};
+  std::uint32_t attempts = 0;
+  std::uint32_t rate = 0;  // attempts per second of the stretch before
+};
+
+// The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
+// signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
+struct Lane {
+  explicit Lane(const LaneConfig& lane_config)
+      : config(lane_config), breaker(lane_config.breaker) {}
+
+  // The scheduler's own, but for `config`, `breaker` and `index`; what every event
+  // touches comes first.
+  Lane* previous = nullptr;
+  Lane* next = nullptr;
+  LinkedList<Job, &Job::previous, &Job::next> retries;  // tried before: as their budget allows
+  LinkedList<Job, &Job::previous, &Job::next> urgent;   // next of its chain
+  LinkedList<Job, &Job::previous, &Job::next> fresh;
+  std::uint32_t heap_index = kNotInHeap;
+  std::uint32_t in_flight = 0;
+  std::uint32_t jobs = 0;       // unfinished, in whatever state
+  bool ready = false;           // linked in the scheduler's ready list
+  bool refused = false;         // an event was turned away; says so again once there is room
+  bool retired = false;         // its subscription is gone; freed with its last job
+  bool out_of_retries = false;  // rests for its retry budget: a fresh job ends that
+  SlowStart slow;
+  RetryBudget budget;
+  Pace pace;
+  std::size_t deficit = 0;  // bytes saved up for a large event
+  TimePoint paced_until{};  // the rate's theoretical next slot
+  LaneConfig config;
+  CircuitBreaker breaker;
+  std::uint32_t index = 0;
+  std::uint32_t chains = 0;       // ordered lanes only, as the next
+  std::vector<Chain*> buckets;    // a power of two
+  Lane* open_previous = nullptr;  // among the lanes whose breaker is not closed
+  Lane* open_next = nullptr;
+
+  [[nodiscard]] bool full() const noexcept { return jobs >= config.jobs_max; }
+  [[nodiscard]] bool has_queued() const noexcept {
+    return !retries.empty() || !urgent.empty() || !fresh.empty();
+  }
+  // Admitted when, of what waits for its turn; nothing: nothing does.
+  [[nodiscard]] std::optional<TimePoint> oldest_queued() const noexcept;
+};
+
+}  // namespace eventrelay::relay

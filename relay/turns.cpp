@@ -1,0 +1,302 @@
+// The way of a job through the scheduler: admitted, its turn, in flight, gone; and what limits its
+// lane on it: slots, tokens, retry budget, slow start, breaker, bytes.
+#include <algorithm>
+
+#include "common/assert.hpp"
+#include "relay/scheduler.hpp"
+
+namespace eventrelay::relay {
+
+using Verdict = CircuitBreaker::Verdict;
+
+namespace {
+
+// What a lane may send in one turn. A request costs at least as much, so that lanes of small events
+// have one turn each; a larger one is saved up for over several turns.
+constexpr std::size_t kTurnBytes = 2048;
+constexpr Duration kPaceStretch{std::chrono::seconds{1}};
+
+// The time between two attempts of a lane with a rate.
+Duration slot_of(const Lane& lane) {
+  return Duration{std::chrono::seconds{1}} / lane.config.rate;
+}
+
+// Retries per second that need no share: one for each slot.
+std::uint32_t retry_floor(const Lane& lane) {
+  return lane.config.concurrency;
+}
+
+std::uint32_t rate_of(std::uint32_t attempts, Duration time) {
+  return static_cast<std::uint32_t>(attempts / std::chrono::duration<double>(time).count());
+}
+
+void note_pace(Lane& lane, TimePoint now) {
+  Pace& pace = lane.pace;
+  ++pace.attempts;
+  const Duration gone = now - pace.since;
+  if (gone < kPaceStretch) return;
+  pace = Pace{now, 0, rate_of(pace.attempts, gone)};
+}
+
+}  // namespace
+
+Scheduler::JobList& Scheduler::list_of(Job& job) {
+  if (job.attempts_made > 0) return job.lane->retries;
+  return job.urgent ? job.lane->urgent : job.lane->fresh;
+}
+
+Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes, const JobState& state) {
+  EVENTRELAY_ASSERT(!lanes.empty() && held.jobs == 0);
+  const bool fits = jobs_ + lanes.size() <= bounds_.jobs_max &&
+                    (bytes_ == 0 || bytes_ + held.bytes <= bounds_.bytes_max);
+  // More subscriptions than jobs may exist at all: it goes alone rather than never.
+  if (!fits && jobs_ != 0) {
+    refused_ = true;
+    return Admitted::Full;
+  }
+  bool full = false;
+  for (Lane* const lane : lanes) {
+    EVENTRELAY_ASSERT(!lane->retired);
+    if (lane->jobs < lane->config.jobs_max) continue;
+    lane->refused = true;
+    full = true;
+  }
+  if (full) return Admitted::Full;
+  bytes_ += held.bytes;
+  held.all_done = true;
+  for (Lane* const lane : lanes) enqueue(held, *lane, state);
+  return Admitted::Yes;
+}
+
+void Scheduler::enqueue(HeldEvent& held, Lane& lane, const JobState& state) {
+  if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
+  Job& job = *jobs_free_.back();
+  jobs_free_.pop_back();
+  job = Job{};
+  job.held = &held;
+  job.lane = &lane;
+  job.attempts_made = state.attempts_made;
+  job.entry = state.entry;
+  job.first_failure = state.first_failure;
+  job.queued = now_;
+  ++held.jobs;
+  ++lane.jobs;
+  ++jobs_;
+  job.state = Job::State::Queued;
+  if (lane.config.ordering != Ordering::None) link_chain(lane, job);
+  if (job.state == Job::State::Queued) {
+    job.urgent = state.urgent;
+    list_of(job).push_back(&job);
+  }
+  make_ready(lane);
+}
+
+void Scheduler::queue_urgent(Job& job) {
+  job.state = Job::State::Queued;
+  job.urgent = true;
+  list_of(job).push_back(&job);
+}
+
+void Scheduler::make_ready(Lane& lane) {
+  if (lane.ready || !lane.has_queued() || lane.in_flight >= lane.config.concurrency) return;
+  if (lane.heap_index != kNotInHeap) {
+    // It rests until its breaker, its rate or its slow start lets it go on.
+    if (!lane.out_of_retries || (lane.urgent.empty() && lane.fresh.empty())) return;
+    resting_.remove(&lane);
+  }
+  lane.ready = true;
+  ready_.push_back(&lane);
+}
+
+void Scheduler::wake(TimePoint now) {
+  now_ = now;
+  while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
+}
+
+Job* Scheduler::next(TimePoint now) {
+  wake(now);
+  while (in_flight_ < bounds_.in_flight_max && !ready_.empty()) {
+    Lane& lane = *ready_.first;
+    ready_.remove(&lane);
+    lane.ready = false;
+    if (lane.in_flight >= lane.config.concurrency) continue;
+    JobList* const queue = pick(lane, now);
+    if (queue == nullptr || !may_spend(lane, *queue->first) || paced(lane, now)) continue;
+    const CircuitBreaker::State before = lane.breaker.state();
+    const Verdict verdict = lane.breaker.admit(now);
+    note_circuit(before, lane, now);
+    if (verdict != Verdict::Reject) return take(lane, *queue, verdict, now);
+    // While a probe runs there is nothing to wait for but its end, which makes the lane ready.
+    if (const auto at = lane.breaker.probe_at()) rest(lane, *at);
+  }
+  return nullptr;
+}
+
+void Scheduler::rest(Lane& lane, TimePoint until) {
+  lane.out_of_retries = false;
+  resting_.push(until, &lane);
+}
+
+// The list of whose first job it is the turn; null: the lane rests, or has none.
+Scheduler::JobList* Scheduler::pick(Lane& lane, TimePoint now) {
+  const bool may_retry = lane.retries.empty() || lane.budget.allows(now, retry_floor(lane));
+  if (may_retry && !lane.retries.empty()) return &lane.retries;
+  if (!lane.urgent.empty()) return &lane.urgent;
+  if (!lane.fresh.empty()) return &lane.fresh;
+  if (!may_retry) {
+    rest(lane, lane.budget.allowed_at(retry_floor(lane)));
+    lane.out_of_retries = true;
+  }
+  return nullptr;
+}
+
+// Deficit round robin: a lane that has not saved up enough goes behind the others, richer by one
+// turn. Over all turns that is at most one for every kTurnBytes sent.
+bool Scheduler::may_spend(Lane& lane, const Job& job) {
+  if (job.held->bytes <= kTurnBytes) return true;
+  lane.deficit += kTurnBytes;
+  if (lane.deficit >= job.held->bytes || ready_.empty()) return true;
+  lane.ready = true;
+  ready_.push_back(&lane);
+  return false;
+}
+
+bool Scheduler::paced(Lane& lane, TimePoint now) {
+  if (lane.slow.active() && !lane.slow.allows(now)) {
+    rest(lane, lane.slow.at());
+    return true;
+  }
+  if (lane.config.rate == 0) return false;
+  // What fits into a tenth of a second may go at once: a timer is coarse, the average holds.
+  const Duration slot = slot_of(lane);
+  const Duration burst = std::max<Duration>(std::chrono::milliseconds{100} - slot, {});
+  if (lane.paced_until <= now + burst) return false;
+  rest(lane, lane.paced_until - burst);
+  return true;
+}
+
+Job* Scheduler::take(Lane& lane, JobList& queue, Verdict verdict, TimePoint now) {
+  Job& job = *queue.first;
+  queue.remove(&job);
+  job.state = Job::State::InFlight;
+  job.probe = verdict == Verdict::Probe;
+  ++lane.in_flight;
+  ++in_flight_;
+  lane.budget.on_attempt();
+  if (job.attempts_made > 0) lane.budget.on_retry(now, retry_floor(lane));
+  if (lane.config.rate != 0) lane.paced_until = std::max(lane.paced_until, now) + slot_of(lane);
+  if (lane.slow.active()) lane.slow.on_attempt(now);
+  note_pace(lane, now);
+  // Behind the others; what it has not spent, less than a turn, stays for its next large event.
+  if (job.held->bytes > kTurnBytes) {
+    lane.deficit = lane.deficit > job.held->bytes ? lane.deficit - job.held->bytes : 0;
+    lane.deficit = std::min(lane.deficit, kTurnBytes);
+  }
+  // After a probe the lane waits for its answer.
+  if (verdict == Verdict::Allow) make_ready(lane);
+  return &job;
+}
+
+Finished Scheduler::finish(Job& job, TimePoint now) {
+  leave_flight(job, Answer::Answered, now);
+  return drop(job, true);
+}
+
+std::optional<Finished> Scheduler::leave(Job& job, Answer answer, TimePoint now) {
+  ++job.attempts_made;
+  leave_flight(job, answer, now);
+  if (job.abandoned) return drop(job, job.lane->retired);
+  job.state = Job::State::Leaving;
+  make_ready(*job.lane);
+  return std::nullopt;
+}
+
+Finished Scheduler::settle(Job& job, End end) {
+  EVENTRELAY_ASSERT(job.state == Job::State::Leaving);
+  return drop(job, end == End::Done);
+}
+
+Finished Scheduler::abandon(Job& job, TimePoint now) {
+  leave_flight(job, std::nullopt, now);
+  return drop(job, false);
+}
+
+void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
+  EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
+  Lane& lane = *job.lane;
+  --lane.in_flight;
+  --in_flight_;
+  job.state = Job::State::Queued;  // in no list; the caller decides where it goes
+  CircuitBreaker& breaker = lane.breaker;
+  const CircuitBreaker::State before = breaker.state();
+  // Attempts from before the trip say nothing while a probe is out.
+  const bool counts = job.probe || before == CircuitBreaker::State::Closed;
+  if (counts && !answer) {
+    if (job.probe) breaker.on_cancel();
+  } else if (counts && *answer == Answer::Failed) {
+    breaker.on_failure(now);
+  } else if (counts) {
+    breaker.on_success();
+  }
+  job.probe = false;
+  note_circuit(before, lane, now);
+}
+
+void Scheduler::note_circuit(CircuitBreaker::State before, Lane& lane, TimePoint now) {
+  const bool was = before != CircuitBreaker::State::Closed;
+  const bool is = lane.breaker.state() != CircuitBreaker::State::Closed;
+  if (is == was) return;
+  if (is) {
+    ++circuits_open_;
+    open_.push_back(&lane);
+    return;
+  }
+  --circuits_open_;
+  open_.remove(&lane);
+  lane.slow.begin(lane.config.slow_start, now);
+}
+
+// Ends a job that is in no list and in no heap, its chain aside.
+Finished Scheduler::drop(Job& job, bool done) {
+  Lane& lane = *job.lane;
+  HeldEvent& held = *job.held;
+  if (job.chain != nullptr) unlink_chain(job);
+  --lane.jobs;
+  --jobs_;
+  held.all_done = held.all_done && done;
+  const bool last = --held.jobs == 0;
+  if (last) bytes_ -= held.bytes;
+  job.held = nullptr;
+  job.lane = nullptr;
+  job.state = Job::State::Free;
+  jobs_free_.push_back(&job);
+  make_ready(lane);
+  note_room(lane);
+  free_if_gone(lane);
+  return last ? Finished{&held, held.all_done} : Finished{};
+}
+
+void Scheduler::note_room(Lane& lane) {
+  // A quarter must be free before it is worth asking again, or each end would cost a refusal.
+  if (lane.refused && lane.jobs <= lane.config.jobs_max - (lane.config.jobs_max + 3) / 4) {
+    lane.refused = false;
+    room_ = true;
+  }
+  if (refused_ && (bytes_ <= bounds_.bytes_max / 4 * 3 || jobs_ == 0) &&
+      jobs_ <= bounds_.jobs_max / 4 * 3) {
+    refused_ = false;
+    room_ = true;
+  }
+}
+
+void Scheduler::fall_behind(Lane& lane, TimePoint now) {
+  if (lane.config.slow_start == 0) return;
+  const Pace& pace = lane.pace;
+  const Duration gone = now - pace.since;
+  const bool stale = gone >= kPaceStretch;
+  const std::uint32_t rate = stale ? rate_of(pace.attempts, gone) : pace.rate;
+  lane.slow.begin(std::max(lane.config.slow_start, rate), now);
+  lane.slow.hold(true);
+}
+
+}  // namespace eventrelay::relay
