@@ -85,7 +85,9 @@ bool Cursors::acknowledge(std::uint64_t token) {
   entry->durable = true;
   if (first) {
     book_.take_over(*entry);
-    book_.note(*entry);
+    const bool changed = entry->changed;
+    book_.note(*entry);  // it may be over; that alone is nothing new to write
+    entry->changed = changed;
   }
   if (entry->over_acked && entry->forgotten) book_.retire();
   return first;
