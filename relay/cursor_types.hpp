@@ -1,8 +1,7 @@
 // What is said to and by Cursors.
 //
 // Why:     its callers are three shells; each call's arguments are named in one place.
-// Owner:   the caller.  Thread: values.
-// Bounds:  views live for the call.
+// Owner:   the caller.  Thread: values.  Bounds: views live for the call.
 // Errors:  none.
 #pragma once
 
@@ -30,7 +29,9 @@ struct CursorBounds {
   std::uint32_t blocked_max = 10'000;                  // blocked objects of one subscription
   Duration commit_interval = std::chrono::seconds{1};  // larger: more is sent twice after a kill
   std::uint32_t commit_events = 1'000;                 // finished events that make a commit due
-  std::uint32_t commit_records = 1'000;                // written by one commit at most
+  // Written by one commit at most, in turns: after so many events, and after the interval.
+  std::uint32_t commit_records_early = 64;
+  std::uint32_t commit_records = 250;
 };
 
 // Both clocks at one moment. Thread: value.
@@ -59,8 +60,7 @@ struct Detach {
   Offset live;                     // the live position: a refused event, or the next one
   std::span<const Offset> queued;  // ascending; they leave the scheduler now
   std::span<const Offset> held;    // ascending; in flight, or leaving and not settled: they stay
-  // From here on none of them was ever taken up, so a position says the same as a list; saves 8 B
-  // per job. Negative: not known, which is right always.
+  // From here on none was ever taken up: a position instead of 8 B per job. Negative: not known.
   Offset untouched{-1};
   EntryState state = EntryState::Detached;  // or Off
   std::string_view reason;

@@ -15,10 +15,10 @@ constexpr std::uint64_t kStray = ~std::uint64_t{0};  // token of a tombstone wit
 void Cursors::commit(TimePoint now, CommitMode mode) {
   WriteState& writes = book_.writes;
   const bool all = mode == CommitMode::Exactly;
-  const bool due = now - writes.committed_at >= bounds_.commit_interval ||
-                   writes.finished >= bounds_.commit_events;
-  if (!all && !due) return;
-  writes.committed_at = now;
+  const bool due = now - writes.committed_at >= bounds_.commit_interval;
+  if (!all && !due && writes.finished < bounds_.commit_events) return;
+  const std::uint32_t most = due ? bounds_.commit_records : bounds_.commit_records_early;
+  if (all || due) writes.committed_at = now;
   writes.finished = 0;
   const auto& slots = book_.table.slots();
   std::uint32_t marked = 0;
@@ -28,7 +28,7 @@ void Cursors::commit(TimePoint now, CommitMode mode) {
     if (entry == nullptr || entry->over || entry->queued) continue;
     if (!entry->changed && book_.cursor(*entry) == entry->written_cursor) continue;
     book_.mark(*entry);
-    if (!all && ++marked >= bounds_.commit_records) return;
+    if (!all && ++marked >= most) return;
   }
 }
 

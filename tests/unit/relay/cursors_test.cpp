@@ -101,6 +101,35 @@ TEST(Cursors, WriteACursorOnlyWhenItIsDueAndHasMoved) {
   EXPECT_EQ(bench.settle().size(), 1U);
 }
 
+TEST(Cursors, WriteFewRecordsInTurnsWhenManyAreFed) {
+  CursorBounds bounds;
+  bounds.commit_events = 10;
+  bounds.commit_records_early = 4;
+  bounds.commit_records = 6;
+  Bench bench(Ordering::Object, bounds);
+  const auto object = [](std::int64_t at) {
+    static std::string name;
+    name = "o" + std::to_string(at);
+    return std::string_view(name);
+  };
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(bench.block(i, "o" + std::to_string(i)));
+  bench.settle();
+  bench.time += 5s;
+  bench.cursors.commit(TimePoint(bench.time), CommitMode::WhenDue);
+  bench.settle();
+  EXPECT_EQ(bench.sweep(12, object).size(), 12U);
+  for (int i = 0; i < 12; ++i) bench.done(i);
+  bench.cursors.commit(TimePoint(bench.time), CommitMode::WhenDue);
+  const auto first = bench.settle();
+  EXPECT_EQ(first.size(), 4U);
+  bench.cursors.commit(TimePoint(bench.time), CommitMode::WhenDue);
+  EXPECT_TRUE(bench.settle().empty());
+  bench.cursors.commit(TimePoint(bench.time + 1s), CommitMode::WhenDue);
+  const auto second = bench.settle();
+  EXPECT_EQ(second.size(), 6U);
+  for (const auto& [key, value] : second) EXPECT_EQ(first.count(key), 0U) << key;
+}
+
 TEST(Cursors, KeepOneRecordPerKeyOnItsWay) {
   Bench bench;
   bench.detach(5);
