@@ -81,13 +81,16 @@ class Entry:
 
 def entries(state: list[Logged]) -> tuple[list[Entry], dict[str, Entry]]:
     """Every record that counted when it was written, and the living ones (the last by key). A
-    record of an older epoch after a newer one never counts."""
+    record of an older epoch after a newer one never counts, nor does a deletion of an entry whose
+    cursor is not at its end."""
     all_of_them: list[Entry] = []
     living: dict[str, Entry] = {}
     epochs: dict[int, int] = defaultdict(int)
     for record in state:
         if record.value is None:
-            living.pop(record.key, None)
+            known = living.get(record.key)
+            if known is not None and known.end is not None and known.cursor >= known.end:
+                del living[record.key]
             continue
         found = json.loads(record.value)
         epoch = int(found.get("epoch", 0))

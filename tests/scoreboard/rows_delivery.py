@@ -139,6 +139,7 @@ def flaps(scene: Scene) -> None:
 
 @row("D4", "answers without end: 1 byte a second, 10 GB of body, endless headers", "C", seconds=90)
 def endless(scene: Scene) -> None:
+    scene.config["retry"] = {"delays": ["300ms", "1s", "2s", "4s"]}
     for number, behaviour in enumerate(
         (
             Behaviour(drip=1.0),

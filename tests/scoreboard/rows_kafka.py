@@ -103,14 +103,17 @@ def lost_acks(scene: Scene) -> None:
     proxy, broker = scene.cluster.proxy, scene.cluster.broker
     scene.cluster.wait_full(prefix=scene.stack.prefix)
     fed = scene.feed(40_000, connections=200, rate=400)
+    hits = 0
     for turn in range(100):
         front = scene.rng.randrange(3)
         action = "reset" if turn % 5 else "hold"  # held longer than the socket's timeout
         proxy.rule(Rule(PRODUCE, action, times=1), front)
         hold(scene.rng.uniform(0.1, 0.4) if action == "reset" else 3.5)
         if action == "hold":
+            hits += proxy.hits()
             proxy.heal()
-    hits = proxy.hits()
+    hits += proxy.hits()
+    proxy.heal()
     before = ingest.metric("eventrelay_kafka_producer_epoch_bumps_total")
     scene.note(f"leader stays, epoch bumps {before:g}")
     # The leader moves before the retry.
@@ -126,7 +129,7 @@ def lost_acks(scene: Scene) -> None:
     fed.load.stop()
     fed.finish(60)
     bumps = ingest.metric("eventrelay_kafka_producer_epoch_bumps_total") - before
-    scene.note(f"leader moved, epoch bumps {bumps:g}; rules hit {hits}+")
+    scene.note(f"leader moved, epoch bumps {bumps:g}; answers lost {hits}")
     scene.note(f"answers {dict(sorted(fed.load.statuses().items()))}")
     scene.settle(90)
     scene.judge()

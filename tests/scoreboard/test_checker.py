@@ -496,6 +496,14 @@ def test_waiting_is_no_loss_before_the_heal() -> None:
     assert len(checker.settle(logs, index).held) == 1
 
 
+def test_deletion_of_an_unfinished_entry_does_not_count() -> None:
+    logs = healthy()
+    drop_deliveries(logs, "event-0-25", "100")
+    place = next(n for n, r in enumerate(logs.state) if r.offset == 2)
+    logs.state[place] = entry("100", 20, T0 + 1.5, 2, cursor=25, end=30)
+    assert checker.settle(logs, Index(logs)).held == ["event-0-25 for 100 at 0/25"]
+
+
 def test_a_range_above_the_commit_counts_as_committed() -> None:
     logs = healthy()
     drop_deliveries(logs, "event-0-59", "100")
