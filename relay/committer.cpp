@@ -15,6 +15,7 @@ void Committer::collect(PartitionState& partition) {
 }
 
 void Committer::commit() {
+  if (client_->committing()) return;  // the next one covers this
   commits_.clear();
   for (PartitionState* partition : consumer_.owned()) collect(*partition);
   if (!commits_.empty()) client_->commit_async(commits_);

@@ -326,6 +326,7 @@ void DelayTopics::collect(Queue& queue) {
 }
 
 void DelayTopics::commit() {
+  if (reader_.committing()) return;  // the next one covers this
   const TimePoint now = monotonic_now();
   const bool renew = now - renewed_ >= kRenew;
   if (renew) renewed_ = now;

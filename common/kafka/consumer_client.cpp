@@ -54,6 +54,7 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   void start();
   [[nodiscard]] std::optional<Message> next(Partition partition);
   void commit_async(std::span<const Commit> commits);
+  [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
   void release();
   void close(TimePoint deadline, std::function<void()> done);
@@ -100,6 +101,7 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   Timer timer_;
   std::shared_ptr<ConsumerHandle> handle_;
   Assignment assignment_;
+  CommitGate gate_;
   State state_ = State::Idle;
   std::atomic<bool> joined_{false};
   bool stopped_ = false;
@@ -277,10 +279,12 @@ void ConsumerClient::Impl::commit_async(std::span<const Commit> commits) {
   const PartitionsPtr list = to_list(options_.topic, commits);
   const auto error =
       rd_kafka_commit_queue(handle_->client(), list.get(), handle_->events(), nullptr, nullptr);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) handler_.on_commit_failed(rd_kafka_err2str(error));
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return gate_.sent(monotonic_now());
+  handler_.on_commit_failed(rd_kafka_err2str(error));
 }
 
 void ConsumerClient::Impl::on_committed(rd_kafka_event_t* event) {
+  gate_.answered();
   if (const char* reason = commit_failure(event)) {
     handler_.on_commit_failed(reason);
   } else {
@@ -369,6 +373,10 @@ std::optional<Message> ConsumerClient::next(Partition partition) {
 
 void ConsumerClient::commit_async(std::span<const Commit> commits) {
   impl_->commit_async(commits);
+}
+
+bool ConsumerClient::committing() const noexcept {
+  return impl_->committing();
 }
 
 bool ConsumerClient::commit_sync(std::span<const Commit> commits) {

@@ -122,6 +122,8 @@ class ConsumerClient {
   // The next record of an owned partition, or nothing; on_readable() tells when to ask again.
   [[nodiscard]] std::optional<Message> next(Partition partition);
   void commit_async(std::span<const Commit> commits);
+  // One is on its way and not overdue: another one now could be overtaken by it.
+  [[nodiscard]] bool committing() const noexcept;
   // Blocks up to a few round trips; on revoke and on drain only. True if the broker took it.
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
   // Ends a revocation that on_revoking() began.

@@ -59,6 +59,7 @@ class LogReader::Impl : public std::enable_shared_from_this<Impl> {
   void ask(Question question) { handle_->ask(std::move(question)); }
   [[nodiscard]] std::optional<LogBounds> known_bounds(Place place) const;
   void commit_async(std::span<const ReadCommit> commits);
+  [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
   [[nodiscard]] bool commit_sync(std::span<const ReadCommit> commits);
 
  private:
@@ -91,6 +92,7 @@ class LogReader::Impl : public std::enable_shared_from_this<Impl> {
   const ReaderOptions options_;
   metrics::Slab& slab_;
   Wakeup wakeup_;
+  CommitGate gate_;
   Timer timer_;
   std::shared_ptr<ReaderHandle> handle_;
   std::vector<std::vector<std::unique_ptr<Reading>>> readings_;  // by topic, then partition
@@ -197,6 +199,7 @@ void LogReader::Impl::serve() {
 void LogReader::Impl::on_event(rd_kafka_event_t* event) {
   const auto type = rd_kafka_event_type(event);
   if (type == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+    gate_.answered();
     if (const char* reason = commit_failure(event)) {
       log::warn("kafka commit refused", {{"group", options_.group}, {"reason", reason}});
     }
@@ -269,7 +272,7 @@ void LogReader::Impl::commit_async(std::span<const ReadCommit> commits) {
   if (commits.empty()) return;
   const auto error = rd_kafka_commit_queue(handle_->client(), list_of(commits).get(),
                                            handle_->events(), nullptr, nullptr);
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return gate_.sent(monotonic_now());
   log::warn("kafka commit not sent", {{"group", options_.group},  //
                                       {"reason", rd_kafka_err2str(error)}});
 }
@@ -327,6 +330,10 @@ std::optional<LogBounds> LogReader::known_bounds(Place place) const {
 
 void LogReader::commit_async(std::span<const ReadCommit> commits) {
   impl_->commit_async(commits);
+}
+
+bool LogReader::committing() const noexcept {
+  return impl_->committing();
 }
 
 bool LogReader::commit_sync(std::span<const ReadCommit> commits) {

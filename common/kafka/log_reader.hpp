@@ -124,6 +124,8 @@ class LogReader {
 
   // A refused commit is logged and counted; the next one covers it.
   void commit_async(std::span<const ReadCommit> commits);
+  // One is on its way and not overdue: another one now could be overtaken by it.
+  [[nodiscard]] bool committing() const noexcept;
   // Blocks up to a few round trips; on revoke and on drain only. True if the broker took it.
   [[nodiscard]] bool commit_sync(std::span<const ReadCommit> commits);
 

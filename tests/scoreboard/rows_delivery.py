@@ -382,8 +382,11 @@ def toxics(scene: Scene) -> None:
                 assert fed.load.statuses()[202] == 200
         scene.at_most("slowest recovery", slowest, 10, " s")
         scene.settle(120)
-        # A reset or a cut may come after the receiver took the event: these are doubles by nature.
-        scene.judge(doubles=None)
+        # A reset or a cut may come after the receiver took the event: these are doubles by nature;
+        # and what a fault holds back arrives long after it was signed.
+        logs = scene.logs()
+        logs.got = [got._replace(stamp=None) for got in logs.got]
+        scene.judge(doubles=None, logs=logs)
     finally:
         proxy.close()
 
