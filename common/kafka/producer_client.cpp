@@ -169,6 +169,8 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
   arguments[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   arguments[2].u.i = RD_KAFKA_MSG_F_COPY;  // the session's buffer is free when this returns
   arguments[3] = bytes_argument(RD_KAFKA_VTYPE_VALUE, record.value);
+  // No value at all deletes a key of a compacted topic; an empty one would be kept for ever.
+  if (record.value.empty()) arguments[3].u.mem.ptr = nullptr;
   arguments[4] = bytes_argument(RD_KAFKA_VTYPE_KEY, record.key);
   arguments[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
   arguments[5].u.ptr = slot;

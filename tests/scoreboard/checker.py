@@ -92,6 +92,8 @@ def entries(state: list[Logged]) -> tuple[list[Entry], dict[str, Entry]]:
             if known is not None and known.end is not None and known.cursor >= known.end:
                 del living[record.key]
             continue
+        if not record.value:
+            continue  # neither a record nor a deletion: cursors_are_safe() tells
         found = json.loads(record.value)
         epoch = int(found.get("epoch", 0))
         entry = None
@@ -408,7 +410,10 @@ def cursors_are_safe(logs: Logs, index: Index) -> list[Finding]:
                         at = min(at, other.at)
             if at > entry.at + CLOCK:
                 passed.append(f"{entry.key} to {entry.cursor} passes {record.id}")
-    return few("I3", "cursor passes an unfinished event", passed)
+    empty = [record.key for record in logs.state if record.value == b""]
+    return few("I3", "cursor passes an unfinished event", passed) + few(
+        "I3", "state record that is empty instead of null, so that it is kept for ever", empty
+    )
 
 
 # -- I4 --

@@ -317,6 +317,12 @@ def cursor_ahead_of_its_sweep(logs: Logs) -> None:
     change(logs.state, place, at=T0 + 0.9)
 
 
+@plant("I3: state record that is empty instead of null")
+def deletion_that_compaction_does_not_see(logs: Logs) -> None:
+    place = next(n for n, r in enumerate(logs.state) if r.value is None)
+    change(logs.state, place, value=b"")
+
+
 @plant("I3: commit passes an unfinished event: events/0 30 passes event-0-25")
 def covered_by_a_record_of_a_fenced_owner(logs: Logs) -> None:
     newer = Logged("state", 0, 0, T0 + 0.1, {}, b"", "owner", b'{"v":1,"epoch":2}')
