@@ -133,6 +133,17 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
   COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
   GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
+  COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
+  COUNTER(relay_sweeps_total, "Second readings of a partition for those who were away.") \
+  COUNTER(relay_swept_records_total, "Records read by sweeps.") \
+  COUNTER(relay_rescued_total, "Events moved to the dead letters before retention took them.") \
+  COUNTER(relay_expired_offsets_total, "Offsets retention took before they were delivered.") \
+  GAUGE(relay_detached_subscriptions, "Subscriptions whose queue is the log.") \
+  GAUGE(relay_switched_off_subscriptions, "Subscriptions that wait to be switched on.") \
+  GAUGE(relay_blocked_objects, "Ordered objects that wait for a failed event of theirs.") \
+  GAUGE(relay_sweeps_active, "Partitions being read a second time.") \
+  GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is away.") \
+  GAUGE(relay_log_start_alerts, "Partitions where retention comes near the undelivered.") \
   GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
   GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \
   GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \

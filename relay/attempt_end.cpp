@@ -13,6 +13,18 @@ std::uint64_t token_of(const Job& job) noexcept {
   return reinterpret_cast<std::uintptr_t>(&job);
 }
 
+std::string_view word_of(metrics::Outcome outcome) noexcept {
+  return metrics::kOutcomeWords[static_cast<std::size_t>(outcome)];
+}
+
+// The same word, of static storage.
+metrics::Outcome outcome_of(std::string_view word) noexcept {
+  for (std::size_t i = 0; i < metrics::kOutcomeWords.size(); ++i) {
+    if (metrics::kOutcomeWords[i] == word) return static_cast<metrics::Outcome>(i);
+  }
+  return metrics::Outcome::Timeout;
+}
+
 }  // namespace
 
 void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
@@ -28,8 +40,12 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const Step step = target.retry->next(
       Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after}, dice_);
   log(job, result, step);
+  const Failure failure{job, result.retry, step, word_of(result.outcome),
+                        target.exhausted == Exhausted::Queue};
+  if (parts_.detacher.failed(failure)) return parts_.settled();
   if (step.kind == Step::Kind::Park) return park(job, step);
   bury(job, kSubscriberFailure);
+  if (result.outcome == metrics::Outcome::Gone) parts_.detacher.switch_off(job, "gone");
 }
 
 void AttemptEnd::note_success(const Job& job, const Result& result) {
@@ -51,8 +67,8 @@ ParkedState AttemptEnd::state_of(const Job& job) const {
   ParkedState state;
   state.subscription = parts_.subscriptions.target(*job.lane)->id;
   state.attempts_made = job.attempts_made;
-  state.first_failure = *job.first_failure;
-  state.reason = metrics::kOutcomeWords[static_cast<std::size_t>(job.outcome)];
+  state.first_failure = job.first_failure.value_or(wall_now());
+  state.reason = word_of(job.outcome);
   return state;
 }
 
@@ -62,6 +78,16 @@ void AttemptEnd::park(Job& job, const Step& step) {
   state.due = step.due;
   job.dead = false;
   parts_.outbox.park(*job.held, state, step.delay, Sender{this, token_of(job)});
+}
+
+void AttemptEnd::park_again(Job& job) {
+  const auto& parked = job.held->event.parked;
+  if (parked) job.outcome = outcome_of(parked->reason);
+  ParkedState state = state_of(job);
+  const auto& steps = parts_.subscriptions.target(*job.lane)->retry->plan().steps;
+  state.due = wall_now() + steps.front();
+  job.dead = false;
+  parts_.outbox.park(*job.held, state, 0, Sender{this, token_of(job)});
 }
 
 void AttemptEnd::bury(Job& job, std::string_view dead_class) {
@@ -91,6 +117,7 @@ void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
         parts_.slab.relay_parked_total.add();
         if (parts_.budget != nullptr) parts_.budget->add(job.held->event.body.size());
       }
+      parts_.detacher.ended(job);
       settle(parts_.scheduler.settle(job, End::Done));
       break;
   }

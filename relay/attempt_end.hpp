@@ -17,6 +17,7 @@
 
 #include "common/metrics.hpp"
 #include "common/volatile_budget.hpp"
+#include "relay/detacher.hpp"
 #include "relay/outbox.hpp"
 #include "relay/retry.hpp"
 #include "relay/scheduler.hpp"
@@ -29,6 +30,7 @@ struct AttemptEndParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;
   Outbox& outbox;
+  Detacher& detacher;
   metrics::Slab& slab;
   VolatileBudget* budget = nullptr;  // may be null
   std::uint64_t seed = 0;
@@ -49,6 +51,9 @@ class AttemptEnd final : public OutboxClient {
   void delivered(const Job& job, const Result& result) {
     if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
   }
+  // A parked event must leave its lane's queue: it comes back after the shortest delay, with the
+  // attempts it has. Pre: leaving.
+  void park_again(Job& job);
 
   void on_receipt(std::uint64_t token, Receipt receipt) override;
 

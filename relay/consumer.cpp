@@ -28,6 +28,8 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.owned = partition.reading = true;
     partition.stopped.clear();
     partition.hold = Hold::No;
+    partition.cursors = nullptr;
+    partition.at_hand.reset();
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
     partition.metadata = assigned.metadata;
@@ -37,6 +39,17 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.has_data = true;  // until next() says otherwise
     enter_turn(partition);
   }
+}
+
+void Consumer::open(Partition id, Cursors& cursors) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->owned) return;
+  partition->cursors = &cursors;
+  enter_turn(*partition);
+}
+
+std::optional<Offset> Consumer::live_position(const PartitionState& partition) {
+  return partition.at_hand ? partition.at_hand : partition.position;
 }
 
 void Consumer::stop_reading(Partition id) {
@@ -56,6 +69,7 @@ void Consumer::drop(Partition id) {
   stop_reading(id);
   partition->owned = false;
   partition->blocked = false;
+  partition->cursors = nullptr;
   // Ends the epoch: what is still in flight can not touch the next assignment's ledger.
   partition->ledger.assign(std::nullopt);
   std::erase(owned_, partition);
@@ -71,6 +85,7 @@ PartitionState* Consumer::find(Partition id) {
 void Consumer::enter_turn(PartitionState& partition) {
   const bool wanted = partition.reading && partition.stopped.empty() &&
                       partition.hold == Hold::No && !partition.blocked &&
+                      (gate_ == nullptr || partition.cursors != nullptr) &&
                       (partition.has_data || partition.waiting != nullptr);
   if (!wanted || partition.in_turn) return;
   partition.in_turn = true;
@@ -94,7 +109,10 @@ void Consumer::on_readable(Partition id) {
 }
 
 std::size_t Consumer::read(std::size_t max) {
-  if (scheduler_.take_room()) let_go_of(Hold::Queue);
+  if (scheduler_.take_room()) {
+    let_go_of(Hold::Queue);
+    let_go_of(Hold::State);
+  }
   std::size_t count = 0;
   while (count < max && !turn_.empty()) {
     if (next_turn_ >= turn_.size()) next_turn_ = 0;
@@ -118,7 +136,9 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
       record = load(partition, std::move(*message));
       if (record == nullptr) return count;
     }
+    partition.at_hand = record->offset;
     if (take(partition, *record) != Taken::Yes) return count;
+    partition.at_hand.reset();
   }
   return max;
 }
@@ -160,8 +180,16 @@ Consumer::Taken Consumer::take(PartitionState& partition, HeldRecord& record) {
     free(partition, record, End::Done);
     return Taken::Yes;
   }
+  if (partition.cursors != nullptr && !partition.cursors->empty()) {
+    const Pass pass = gate_->pass(record, lanes_);
+    if (pass == Pass::Wait) hold(partition, record, Hold::State);
+    if (pass == Pass::Wait) return Taken::Held;
+    if (pass == Pass::Done) free(partition, record, End::Done);
+    if (pass == Pass::Done) return Taken::Yes;
+  }
   if (scheduler_.admit(record, lanes_) == Admitted::Full) {
-    hold(partition, record, Hold::Queue);
+    const bool leaves = gate_ != nullptr && gate_->make_room(record, lanes_);
+    hold(partition, record, leaves ? Hold::State : Hold::Queue);
     return Taken::Held;
   }
   return Taken::Yes;
@@ -188,6 +216,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
       free(partition, record, End::Done);
       break;
     case Begin::Full:
+      if (gate_ != nullptr) gate_->shrink_window(partition);
       hold(partition, record, Hold::Window);
       return Taken::Held;
     case Begin::Backwards:
@@ -251,6 +280,14 @@ void Consumer::let_go_of(Hold why) {
   }
 }
 
+void Consumer::state_written(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  if (partition->hold != Hold::State && partition->hold != Hold::Window) return;
+  let_go(*partition);
+  enter_turn(*partition);
+}
+
 void Consumer::block(Partition id) {
   PartitionState* const partition = find(id);
   if (partition == nullptr) return;
@@ -263,6 +300,11 @@ void Consumer::unblock(Partition id) {
   if (partition == nullptr) return;
   partition->blocked = false;
   enter_turn(*partition);
+}
+
+void Consumer::stop_partition(Partition id, std::string reason) {
+  PartitionState* const partition = find(id);
+  if (partition != nullptr && partition->owned) stop(*partition, std::move(reason));
 }
 
 void Consumer::stop(PartitionState& partition, std::string reason) {

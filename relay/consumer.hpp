@@ -22,7 +22,9 @@
 #include "common/kafka/consumer_client.hpp"
 #include "common/metrics.hpp"
 #include "common/volatile_budget.hpp"
+#include "relay/cursors.hpp"
 #include "relay/held_record.hpp"
+#include "relay/live_gate.hpp"
 #include "relay/offset_ledger.hpp"
 #include "relay/subscriptions.hpp"
 
@@ -31,7 +33,7 @@ namespace eventrelay::relay {
 // One partition of this shard, kept over assignments. Thread: shard thread.
 // Bounds: one ledger and one waiting record.
 struct PartitionState {
-  enum class Hold : std::uint8_t { No, Window, Queue, Write };
+  enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
 
   Partition id;
   OffsetLedger ledger;
@@ -43,6 +45,8 @@ struct PartitionState {
   bool blocked = false;           // a record can not be written: it is not read meanwhile
   HeldRecord* waiting = nullptr;  // read, and does not fit yet
   std::string stopped;            // why it can not go on
+  Cursors* cursors = nullptr;     // what of it is detached; null: not known yet, it is not read
+  std::optional<Offset> at_hand;  // read, and neither taken nor done
   std::optional<Offset> position;
   std::optional<Offset> committed;
   std::string metadata;  // as committed
@@ -69,6 +73,18 @@ class Consumer final : public Origin {
   void stop_reading(Partition partition);
   // It belongs to somebody else now.
   void drop(Partition partition);
+
+  // Who is asked before an event is admitted; before the first call of any other member. From then
+  // on an assigned partition is read from open() on.
+  void guard(LiveGate& gate) { gate_ = &gate; }
+  void open(Partition partition, Cursors& cursors);
+  // A state record of it was acknowledged, or might have been: what waits for one is looked at.
+  void state_written(Partition partition);
+  // The first offset that the live path has not taken; nothing: not known yet.
+  [[nodiscard]] static std::optional<Offset> live_position(const PartitionState& partition);
+
+  // It can not go on.
+  void stop_partition(Partition partition, std::string reason);
 
   // Not read until unblock(): something of it can not be written.
   void block(Partition partition);
@@ -108,6 +124,7 @@ class Consumer final : public Origin {
   Subscriptions& subscriptions_;
   metrics::Slab& slab_;
   VolatileBudget* budget_;
+  LiveGate* gate_ = nullptr;
   kafka::ConsumerClient* client_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
   std::vector<PartitionState*> owned_;

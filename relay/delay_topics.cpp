@@ -268,6 +268,10 @@ DelayTopics::Went DelayTopics::place_head(Queue& queue) {
     free(record, End::Done);
     return Went::On;
   }
+  if (parts_.is_off(state.subscription, record.partition)) {
+    park_again(queue, now, steps_.size() - 1);  // until it is switched on again
+    return Went::On;
+  }
   if (lane->jobs >= lane->config.jobs_max) {
     park_again(queue, now);
     return Went::On;
@@ -281,11 +285,11 @@ DelayTopics::Went DelayTopics::place_head(Queue& queue) {
 }
 
 // Nobody behind it waits for a queue that is full; it has not been tried, so nothing is counted.
-void DelayTopics::park_again(Queue& queue, WallTime now) {
+void DelayTopics::park_again(Queue& queue, WallTime now, std::size_t step) {
   HeldRecord& record = *std::exchange(queue.head, nullptr);
   ParkedState state = *record.event.parked;
-  state.due = now + steps_.front();
-  parts_.outbox.park(record, state, 0, Sender{this, reinterpret_cast<std::uintptr_t>(&record)});
+  state.due = now + steps_[step];
+  parts_.outbox.park(record, state, step, Sender{this, reinterpret_cast<std::uintptr_t>(&record)});
 }
 
 void DelayTopics::on_receipt(std::uint64_t token, Receipt receipt) {

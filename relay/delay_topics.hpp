@@ -40,6 +40,8 @@ struct DelayParts {
   metrics::Slab& slab;
   VolatileBudget* budget = nullptr;  // may be null
   std::function<void()> admitted;    // something may be sent
+  // Is this subscription switched off in this partition?
+  std::function<bool(std::string_view, Partition)> is_off;
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -100,7 +102,7 @@ class DelayTopics final : public Origin, public kafka::LogSink, public OutboxCli
   [[nodiscard]] Went take(Queue& queue, kafka::Message message);
   [[nodiscard]] Went begin(Queue& queue, HeldRecord& record);
   [[nodiscard]] Went place_head(Queue& queue);
-  void park_again(Queue& queue, WallTime now);
+  void park_again(Queue& queue, WallTime now, std::size_t step = 0);
   void stop(Queue& queue, std::string reason);
   void restart(Queue& queue, Offset at);
   void free(HeldRecord& record, End end);

@@ -32,6 +32,7 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
         request(instance, subscription),
         timeout(subscription.delivery.timeout),
         fatal_statuses(subscription.delivery.fatal_statuses),
+        exhausted(subscription.delivery.exhausted),
         retry(std::move(policy)) {}
 
   std::string id;
@@ -39,6 +40,7 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
   std::shared_ptr<Endpoint> endpoint;
   Duration timeout;
   std::vector<int> fatal_statuses;
+  Exhausted exhausted;
   std::shared_ptr<const RetryPolicy> retry;  // the common one, unless it has its own schedule
 };
 using TargetPtr = boost::intrusive_ptr<Target>;

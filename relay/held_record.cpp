@@ -6,12 +6,13 @@
 
 namespace eventrelay::relay {
 
-void Origin::entry_ended(HeldRecord& /*record*/, std::uint64_t /*entry*/, End /*end*/) {
-  EVENTRELAY_ASSERT(false);  // only what a sweep handed out is owned by an entry
-}
-
 void HeldRecord::copy_out() {
   if (!message || sending > 0) return;
+  keep_copy();
+  message = kafka::Message{};
+}
+
+void HeldRecord::keep_copy() {
   std::string_view none;
   const bool parked = event.parked.has_value();
   const std::array<std::string_view*, 13> views{&event.id,
@@ -35,7 +36,6 @@ void HeldRecord::copy_out() {
     copy.append(*view);
     *view = {copy.data() + at, view->size()};  // never moves: reserved above
   }
-  message = kafka::Message{};
 }
 
 void settle(const Finished& end) {
@@ -58,6 +58,7 @@ void HeldRecords::free(HeldRecord& record) {
   record.event = Event{};
   record.origin = nullptr;
   record.home = nullptr;
+  record.entry = kLivePath;
   record.begun = false;
   record.all_done = true;
   record.jobs = 0;

@@ -28,8 +28,6 @@ class Origin {
   // The last job of `record` ended; the record is the origin's to free. Done: it was delivered, is
   // dead, or was written where it waits, for every subscription; otherwise its offset stays open.
   virtual void settled(HeldRecord& record, End end) = 0;
-  // One job that the detached entry `entry` owns (Job::entry) ended; before settled().
-  virtual void entry_ended(HeldRecord& record, std::uint64_t entry, End end);
 
  protected:
   ~Origin() = default;
@@ -42,6 +40,7 @@ struct HeldRecord : HeldEvent {
   Origin* origin = nullptr;
   PartitionState* home = nullptr;  // of a record of the live path
   std::uint32_t place = 0;         // the origin's own: which of its logs it came from
+  EntryId entry = kLivePath;       // of a record of a sweep: who has it
   bool begun = false;              // its offset is open in the ledger
   std::uint32_t sending = 0;       // attempts under way, which read its bytes
   std::uint32_t born = 0;          // the consumer's age when it was read
@@ -50,6 +49,8 @@ struct HeldRecord : HeldEvent {
 
   // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();
+  // Keeps bytes of its own instead of views into somebody else's message.
+  void keep_copy();
 };
 
 // Tells the origin if this was the end of its record.

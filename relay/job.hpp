@@ -14,6 +14,7 @@
 
 #include "common/event.hpp"
 #include "common/metrics_list.hpp"
+#include "relay/cursor_types.hpp"
 #include "relay/offset_ledger.hpp"
 
 namespace eventrelay::relay {
@@ -58,7 +59,7 @@ struct LinkedList {
 // What an event that was tried before brings along. Thread: value.
 struct JobState {
   std::uint32_t attempts_made = 0;
-  std::uint64_t entry = 0;  // see Job
+  EntryId entry = kLivePath;  // see Job
   std::optional<WallTime> first_failure;
   bool urgent = false;  // it waited long enough: goes before what is fresh
 };
@@ -75,10 +76,11 @@ struct Job {
   HeldEvent* held = nullptr;
   Lane* lane = nullptr;
   std::uint32_t attempts_made = 0;        // counted when one ends; the shell sends attempt made + 1
-  std::uint64_t entry = 0;                // the detached entry that owns it; 0: the path it came by
+  EntryId entry = kLivePath;              // the detached entry that owns it
   std::optional<WallTime> first_failure;  // set by the shell, as the next two
   metrics::Outcome outcome = metrics::Outcome::Ok;  // of its last attempt, while it leaves
   bool dead = false;                                // it leaves for the dead letters
+  bool covered = false;                             // it leaves because an entry answers for it
   // The scheduler's own:
   State state = State::Free;
   bool urgent = false;     // of the lane's lists it is in while Queued, unless it is a retry

@@ -62,11 +62,16 @@ void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
   taken.push_back(&job);
 }
 
-void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken) {
+void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken,
+                            Whose whose) {
+  const auto wanted = [partition, whose](const Job& job) {
+    if (job.held->partition != partition) return false;
+    return whose == Whose::Everybody || (job.entry == kLivePath && !job.held->event.parked);
+  };
   const auto take_of = [&](JobList& list) {
     for (Job* job = list.first; job != nullptr;) {
       Job* const next = job->next;
-      if (job->held->partition == partition) take_job(*job, taken);
+      if (wanted(*job)) take_job(*job, taken);
       job = next;
     }
   };
@@ -75,7 +80,7 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
     for (Chain* chain = lane.buckets[bucket]; chain != nullptr; chain = chain->next) {
       for (Job* job = chain->jobs.first->chain_next; job != nullptr;) {
         Job* const next = job->chain_next;
-        if (job->held->partition == partition) take_job(*job, taken);
+        if (wanted(*job)) take_job(*job, taken);
         job = next;
       }
     }
@@ -83,6 +88,17 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
   take_of(lane.retries);
   take_of(lane.urgent);
   take_of(lane.fresh);
+}
+
+Scheduler::Crowd Scheduler::largest_crowd(Partition partition) const {
+  std::vector<std::uint32_t> waiting(lanes_.size());
+  for (const Job& job : jobs_pool_) {
+    if (job.state != Job::State::Queued && job.state != Job::State::Chained) continue;
+    if (job.held->partition == partition && !job.lane->retired) ++waiting[job.lane->index];
+  }
+  const auto most = std::max_element(waiting.begin(), waiting.end());
+  if (most == waiting.end() || *most == 0) return {};
+  return {lanes_[static_cast<std::size_t>(most - waiting.begin())].get(), *most};
 }
 
 void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {

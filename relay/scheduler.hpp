@@ -74,11 +74,30 @@ class Scheduler {
   [[nodiscard]] std::optional<Finished> leave(Job& job, Answer answer, TimePoint now);
   // Pre: the job is leaving.
   Finished settle(Job& job, End end);
-  // Makes what waits in `lane` of `partition` leave; settle() is due for each of `taken`.
-  void take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken);
+  // Makes what waits in `lane` of `partition` leave, or that of it which came by the live path;
+  // settle() is due for each of `taken`.
+  enum class Whose : std::uint8_t { Everybody, LivePath };
+  void take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken,
+                   Whose whose = Whose::Everybody);
   // Makes what waits behind `job`, which is leaving, in its chain leave likewise. Later events of
   // the same key start a chain of their own.
   void take_chain(Job& job, std::vector<Job*>& taken);
+  // Who has most jobs waiting. Thread: value.
+  struct Crowd {
+    Lane* lane = nullptr;
+    std::uint32_t waiting = 0;
+  };
+  // Of one partition; a pass over all jobs.
+  [[nodiscard]] Crowd largest_crowd(Partition partition) const;
+  // Every job of `lane` and `partition` in whatever state; a pass over all jobs.
+  template <class Visit>
+  void for_each_job(const Lane& lane, Partition partition, Visit visit) const {
+    if (lane.jobs == 0) return;
+    for (const Job& job : jobs_pool_) {
+      if (job.state == Job::State::Free || job.lane != &lane) continue;
+      if (job.held->partition == partition) visit(job);
+    }
+  }
   // The attempt was given up without an outcome (drain, revoke): the event is not done.
   Finished abandon(Job& job, TimePoint now);
   // The partition is leaving: drops its jobs that wait; those in flight may still end as Done, any

@@ -8,8 +8,10 @@
 #include "common/kafka/topics.hpp"
 #include "common/log.hpp"
 #include "common/shard_loop.hpp"
+#include "relay/lane_room.hpp"
 #include "relay/resolver.hpp"
 #include "relay/shard.hpp"
+#include "relay/switches.hpp"
 
 namespace eventrelay::relay {
 
@@ -35,9 +37,11 @@ class RelayService final : public Service {
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
   [[nodiscard]] std::string status() const override;
+  void mount(AdminServer& server) override;
 
  private:
   void make_shards();
+  [[nodiscard]] Switched switch_one(Switch to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
   VolatileBudget* budget_;
@@ -114,6 +118,23 @@ std::vector<std::string> RelayService::not_ready() const {
 
 std::string RelayService::status() const {
   return print_status(shard_status());
+}
+
+void RelayService::mount(AdminServer& server) {
+  mount_switches(server, [this](Switch to, std::string_view subscription) {
+    return switch_one(to, subscription);
+  });
+}
+
+Switched RelayService::switch_one(Switch to, std::string_view subscription) {
+  const auto instance = instance_of(subscription);
+  if (!instance || stopped_) return Switched::NotHere;
+  const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions_)};
+  Switched done = Switched::NotHere;
+  for (std::size_t i = 0; i < shards_.size() && done == Switched::NotHere; ++i) {
+    loops_[i]->call([&] { done = shards_[i]->switch_to(to, subscription, partition); });
+  }
+  return done;
 }
 
 void RelayService::reload(std::shared_ptr<const Settings> settings) {

@@ -66,11 +66,18 @@ Shard::Shard(ShardLoop& loop, const ShardParts& parts)
       committer_(consumer_),
       outbox_(loop.executor(), OutboxOptions{settings_->config, parts.shards}, slab_,
               [this](Partition partition) { on_blocked(partition); }),
-      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget, seed(),
-                                   [this] { on_settled(); }}),
+      away_(loop.executor(), settings_->config,
+            AwayParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
+                      parts.shards, [this](Job& job) { attempt_end_.park_again(job); },
+                      [this] { on_settled(); }}),
+      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, away_.detacher(), slab_,
+                                   parts.budget, seed(), [this] { on_settled(); }}),
       delays_(loop.executor(), settings_->config,
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget,
-                         [this] { pump_later(); }}),
+                         [this] { pump_later(); },
+                         [this](std::string_view subscription, Partition partition) {
+                           return away_.detacher().is_off(subscription, partition);
+                         }}),
       deliverer_(pool_, *this, slab_, seed()),
       tick_timer_(loop.executor()),
       due_timer_(loop.executor()) {
@@ -93,8 +100,10 @@ void Shard::start() {
 void Shard::use(const std::shared_ptr<const Settings>& settings) {
   settings_ = settings;
   attempt_end_.use(settings->config.relay.attempts_log);
+  away_.before_reload();
   subscriptions_.use(settings, finished_);
   settle_all();
+  away_.after_reload();
   pump(monotonic_now());
 }
 
@@ -122,7 +131,8 @@ void Shard::pump(TimePoint now) {
       pump_later();
       break;
     }
-    if (consumer_.read(kReadBatch) == 0) break;
+    const std::size_t live = consumer_.read(kReadBatch);
+    if (away_.read(kReadBatch) + live == 0) break;
   }
   if (const auto due = scheduler_.next_due()) wake_at(*due);
 }
@@ -157,6 +167,10 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   if (result.retry == RetryClass::Delivered) {
     note_delivered(job);
     attempt_end_.delivered(job, result);
+    const PartitionState* const home = static_cast<HeldRecord*>(job.held)->home;
+    if (home != nullptr && home->cursors != nullptr && !home->cursors->empty()) {
+      away_.detacher().ended(job);
+    }
     settle(scheduler_.finish(job, now));
   } else {
     attempt_end_.failed(job, result, now);
@@ -172,6 +186,14 @@ void Shard::note_delivered(const Job& job) {
   slab_.relay_event_age_seconds.observe(Duration(now - job.held->event.received));
   slab_.relay_last_delivery_timestamp_seconds.set(
       std::chrono::duration<double>(now.time_since_epoch()).count());
+}
+
+Switched Shard::switch_to(Switch to, std::string_view subscription, Partition partition) {
+  if (draining_ || shut_) return Switched::NotHere;
+  const Switched done = to == Switch::On ? away_.switch_on(subscription, partition)
+                                         : away_.switch_off(subscription, partition);
+  pump_later();
+  return done;
 }
 
 // What was written elsewhere is let go: its partition may go on, and an end that waited for it.

@@ -25,6 +25,7 @@
 #include "common/shard_loop.hpp"
 #include "common/volatile_budget.hpp"
 #include "relay/attempt_end.hpp"
+#include "relay/away.hpp"
 #include "relay/committer.hpp"
 #include "relay/consumer.hpp"
 #include "relay/delay_topics.hpp"
@@ -62,6 +63,9 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   // Closes what is open; the loop ends next.
   void shutdown();
 
+  // Whether the subscription, whose events come in `partition`, is this shard's, and is switched.
+  [[nodiscard]] Switched switch_to(Switch to, std::string_view subscription, Partition partition);
+
   // Any thread.
   [[nodiscard]] ShardStatus status() const;
 
@@ -90,6 +94,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void drop(std::span<const Partition> partitions);
   [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);
   void finish_drain();
+  [[nodiscard]] bool away_busy();
 
   ShardLoop& loop_;
   metrics::Slab& slab_;
@@ -101,6 +106,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Consumer consumer_;
   Committer committer_;
   Outbox outbox_;
+  Away away_;
   AttemptEnd attempt_end_;
   DelayTopics delays_;
   Deliverer deliverer_;

@@ -24,6 +24,7 @@ void Shard::on_assigned(std::span<const kafka::Assigned> partitions) {
     std::vector<Partition> ids;
     for (const kafka::Assigned& assigned : partitions) ids.push_back(assigned.partition);
     delays_.assign(ids);
+    for (const Partition id : ids) away_.assign(id);
   }
   log::info("partitions assigned", {{"shard", loop_.index()}, {"partitions", partitions.size()}});
   publish();
@@ -37,6 +38,7 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   for (const Partition partition : partitions) {
     consumer_.stop_reading(partition);
     delays_.stop_reading(partition);
+    away_.stop_reading(partition);
     scheduler_.remove(partition, finished_);
     settle_all();
   }
@@ -55,14 +57,23 @@ void Shard::advance_end(TimePoint now) {
   if (!revoking_.empty()) {
     const bool busy = std::any_of(revoking_.begin(), revoking_.end(), [this](Partition id) {
       const PartitionState* const partition = consumer_.find(id);
-      return (partition != nullptr && partition->held_count > 0) || delays_.busy(id);
+      const bool live = partition != nullptr && partition->held_count > 0;
+      return live || delays_.busy(id) || away_.busy(id);
     });
     if (!busy || now >= revoke_deadline_) finish_revoking();
   }
-  const bool idle = scheduler_.in_flight() == 0 && outbox_.idle();
+  const bool idle = scheduler_.in_flight() == 0 && outbox_.idle() && !away_busy();
   if (draining_ && !closing_ && revoking_.empty() && (idle || now >= drain_deadline_)) {
     finish_drain();
   }
+}
+
+bool Shard::away_busy() {
+  bool busy = false;
+  for (const PartitionState* partition : consumer_.owned()) {
+    busy = away_.writing(partition->id) || busy;
+  }
+  return busy;
 }
 
 void Shard::finish_revoking() {
@@ -80,6 +91,7 @@ void Shard::finish_revoking() {
 void Shard::drop(std::span<const Partition> partitions) {
   for (const Partition partition : partitions) {
     outbox_.forget(partition);
+    away_.drop(partition);
     consumer_.drop(partition);
     delays_.drop(partition);
   }
@@ -113,6 +125,7 @@ void Shard::drain(TimePoint deadline, std::function<void()> done) {
   for (PartitionState* partition : consumer_.owned()) {
     consumer_.stop_reading(partition->id);
     delays_.stop_reading(partition->id);
+    away_.stop_reading(partition->id);
   }
   publish();
   advance_end(monotonic_now());

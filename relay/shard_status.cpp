@@ -17,6 +17,8 @@ std::string_view word_of(PartitionState::Hold hold) {
       return "queue full";
     case PartitionState::Hold::Write:
       return "write";
+    case PartitionState::Hold::State:
+      return "state";
     case PartitionState::Hold::No:
       break;
   }
@@ -77,6 +79,58 @@ std::string print_failing_of(const std::vector<ShardStatus>& shards) {
   return list += ']';
 }
 
+std::string print_entry(const AwayEntry& away) {
+  const StateRecord& record = away.entry.record;
+  JsonObject object;
+  object.text("subscription", record.subscription);
+  if (record.object) object.text("object", *record.object);
+  object.text("state", name_of(record.state))
+      .text("reason", record.reason)
+      .number("partition", std::int64_t{away.partition})
+      .number("from", record.from.value)
+      .number("cursor", record.cursor.value);
+  if (record.end) object.number("end", record.end->value);
+  object.number("distance", away.distance)
+      .number("under_way", away.entry.under_way)
+      .number("since_ms", unix_ms(record.since))
+      .number("age_seconds", std::chrono::duration<double>(wall_now() - record.since).count());
+  if (record.due) object.number("due_ms", unix_ms(*record.due));
+  if (record.attempt > 0) object.number("attempt", std::uint64_t{record.attempt});
+  return std::move(object).finish();
+}
+
+std::string print_away(const std::vector<ShardStatus>& shards) {
+  AwayStatus sum;
+  for (const ShardStatus& shard : shards) {
+    const AwayStatus& away = shard.away;
+    sum.counts.detached += away.counts.detached;
+    sum.counts.off += away.counts.off;
+    sum.counts.blocked += away.counts.blocked;
+    sum.counts.replays += away.counts.replays;
+    sum.counts.attached += away.counts.attached;
+    sum.sweeps += away.sweeps;
+    sum.near_log_start += away.near_log_start;
+    sum.oldest.insert(sum.oldest.end(), away.oldest.begin(), away.oldest.end());
+  }
+  std::sort(sum.oldest.begin(), sum.oldest.end(), [](const AwayEntry& a, const AwayEntry& b) {
+    return a.entry.record.since < b.entry.record.since;
+  });
+  if (sum.oldest.size() > kAwayMax) sum.oldest.resize(kAwayMax);
+  std::string list = "[";
+  for (const AwayEntry& entry : sum.oldest) append_item(list, print_entry(entry));
+  list += ']';
+  return std::move(JsonObject{}
+                       .number("detached", std::uint64_t{sum.counts.detached})
+                       .number("off", std::uint64_t{sum.counts.off})
+                       .number("blocked", std::uint64_t{sum.counts.blocked})
+                       .number("replays", std::uint64_t{sum.counts.replays})
+                       .number("attached", std::uint64_t{sum.counts.attached})
+                       .number("sweeps", std::uint64_t{sum.sweeps})
+                       .number("near_log_start", std::uint64_t{sum.near_log_start})
+                       .raw("oldest", list))
+      .finish();
+}
+
 }  // namespace
 
 void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons) {
@@ -121,7 +175,8 @@ std::string print_status(const std::vector<ShardStatus>& shards) {
       .number("unmatched", sum.unmatched)
       .number("already_done", sum.already_done)
       .raw("partitions", print_partitions(shards))
-      .raw("failing", print_failing_of(shards));
+      .raw("failing", print_failing_of(shards))
+      .raw("away", print_away(shards));
   return std::move(object).finish();
 }
 

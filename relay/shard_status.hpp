@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "relay/away_status.hpp"
 #include "relay/consumer.hpp"
 #include "relay/subscriptions.hpp"
 
@@ -46,6 +47,7 @@ struct ShardStatus {
   std::vector<std::string> stopped_delays;
   std::vector<PartitionStatus> partitions;
   std::vector<Failing> failing;
+  AwayStatus away;
 };
 
 // Why this shard is not ready; appends nothing if it is.

@@ -24,6 +24,7 @@ void Shard::tick() {
   consumer_.age();
   outbox_.age(monotonic_now());
   if (!draining_) delays_.poll();
+  if (!draining_) away_.tick(monotonic_now());
   if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
   set_gauges();
   publish();
@@ -71,6 +72,7 @@ void Shard::publish() {
   status.unmatched = consumer_.unmatched();
   status.already_done = consumer_.already_done();
   status.failing = failing_;
+  status.away = away_.status();
   delays_.append_stopped(status.stopped_delays);
   for (const PartitionState* partition : consumer_.owned()) {
     const auto hold = partition->blocked ? PartitionState::Hold::Write : partition->hold;

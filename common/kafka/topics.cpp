@@ -191,4 +191,9 @@ int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan, 
   }
 }
 
+int partition_of(std::string_view key, int partitions) {
+  return rd_kafka_msg_partitioner_murmur2(nullptr, key.data(), key.size(), partitions, nullptr,
+                                          nullptr);
+}
+
 }  // namespace eventrelay::kafka

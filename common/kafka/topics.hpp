@@ -36,6 +36,9 @@ struct TopicSpec {
 // Every topic of this configuration; `events` first. Pure.
 [[nodiscard]] std::vector<TopicSpec> topic_plan(const Config& config);
 
+// Where the producer puts a record with this key, unless kafka.partitioner says otherwise.
+[[nodiscard]] int partition_of(std::string_view key, int partitions);
+
 // What to do about a topic that does not exist.
 enum class Create : std::uint8_t {
   No,         // it is an error

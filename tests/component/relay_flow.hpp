@@ -100,7 +100,8 @@ class Flow {
   // `delivery` and `more` are YAML in flow style and at the top level.
   [[nodiscard]] std::shared_ptr<const Settings> load(const std::string& url,
                                                      const std::string& delivery = {},
-                                                     const std::string& more = {}) const {
+                                                     const std::string& more = {},
+                                                     std::uint64_t instance = kInstance) const {
     ConfigInput input;
     input.text = "version: 1\nkafka:\n  bootstrap.servers: " + cluster_.bootstrap_servers() +
                  "\n  session.timeout.ms: 6000\n  heartbeat.interval.ms: 500\n"
@@ -108,7 +109,7 @@ class Flow {
                  "retry: {delays: [" +
                  delays_ + "], jitter: 0}\n" +
                  (more.empty() ? "relay: {shards: 1, drain_timeout: 5s}\n" : more) +
-                 "instances:\n  - id: " + std::to_string(kInstance) +
+                 "instances:\n  - id: " + std::to_string(instance) +
                  "\n    name: docs\n    element: box\n    configuration:\n"
                  "      event.notification.enabled: true\n      event.notification.callback.url: " +
                  url + "\n      event.notification.signature.key: " + kKey +
@@ -120,6 +121,7 @@ class Flow {
   struct Fields {
     std::uint64_t instance = kInstance;
     int partition = -1;
+    int objects = 1;                // ids of objects taken in turn
     const char* version = nullptr;  // instead of the right one
   };
 
@@ -170,7 +172,8 @@ inline void Flow::write(int first, int count, const Fields& fields) {
     event.instance = InstanceId{fields.instance};
     event.event_type = "CREATED";
     event.object_type = "file";
-    event.object_id = "7";
+    const std::string object = std::to_string(7 + number % fields.objects);
+    event.object_id = object;
     event.date = "2026-01-01T00:00:00Z";
     event.received = wall_now();
     event.content_type = "application/json";

@@ -261,13 +261,18 @@ TEST(RelayRetry, GivesUpForGoodAnswersAtOnceAndOthersAtTheEndOfTheSchedule) {
 
 TEST(RelayRetry, HoldsAPartitionWhileItsEventCanNotBeParkedAndGoesOn) {
   Arrived arrived;
+  std::atomic<bool> answering{false};
   Server server(judging(arrived, [&](const std::string& id, int attempt) {
+    while (!answering) Relay::pause();
     return id == Flow::id_of(1) && attempt == 1 ? answer("500 Oops") : std::string(kAnswer);
   }));
   Flow flow("100ms, 20s");
   flow.write(0, 4);
-  flow.cluster().fail_requests(0, 29, 8);  // not authorised to write: no use to send it again
   Relay relay(flow.load(Flow::url(server.port())));
+  // The marks of the owner are written, so the next write is the event's.
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(1, "position") == 1; }));
+  flow.cluster().fail_requests(0, 29, 8);  // not authorised to write: no use to send it again
+  answering = true;
   ASSERT_TRUE(eventually([&] {
     return relay.service().status().find("\"held_back\":\"write\"") != std::string::npos;
   })) << relay.service().status();

@@ -47,7 +47,7 @@ TEST_F(SchedulerTest, AdmitsAgainWithWhatWasTriedBefore) {
   Job* job = scheduler.next(at(0));
   EXPECT_EQ(job->held, &parked);
   EXPECT_EQ(job->attempts_made, 3U);
-  EXPECT_EQ(job->entry, 9U);
+  EXPECT_EQ(job->entry, EntryId{9});
   EXPECT_EQ(job->first_failure, failed);
 }
 

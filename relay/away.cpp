@@ -1,0 +1,189 @@
+#include "relay/away.hpp"
+
+#include <algorithm>
+
+#include "common/failpoint.hpp"
+#include "common/log.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr Duration kLook = std::chrono::seconds(1);
+
+CursorBounds bounds_of(const Config& config) {
+  CursorBounds bounds;
+  bounds.blocked_max = config.detach.blocked_max;
+  return bounds;
+}
+
+double seconds_of(WallTime time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
+Away::Away(Executor executor, const Config& config, const AwayParts& parts)
+    : parts_(parts),
+      detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
+                            [this](Partition partition) { state_.write(partition); },
+                            parts_.park_again}),
+      state_(executor, config,
+             StateLogParts{
+                 parts_.outbox, parts_.slab, bounds_of(config),
+                 [this](Partition partition, Cursors& cursors) { on_ready(partition, cursors); },
+                 [this](Partition partition) {
+                   detacher_.on_durable(partition);
+                   parts_.changed();
+                 },
+                 [this](Partition partition, std::string reason) {
+                   stop_reading(partition);
+                   parts_.consumer.stop_partition(partition, std::move(reason));
+                 }}),
+      sweeper_(
+          executor, config,
+          SweepParts{
+              parts_.scheduler, parts_.subscriptions, parts_.outbox, parts_.slab, parts_.bounds,
+              std::max<std::size_t>(config.relay.memory_max / parts_.shards / 16, 512U << 10),
+              [this](Partition partition) -> std::optional<Offset> {
+                const PartitionState* const state = parts_.consumer.find(partition);
+                if (state == nullptr) return std::nullopt;
+                return Consumer::live_position(*state);
+              },
+              [this] { parts_.changed(); },
+              [this](Partition partition) { state_.write(partition); },
+              [](Partition partition, const std::string& reason) {
+                log::error("a sweep can not go on", {{"partition", partition}, {"reason", reason}});
+              }}) {
+  parts_.consumer.guard(detacher_);
+}
+
+// --- partitions ---------------------------------------------------------------------------------
+
+void Away::assign(Partition partition) {
+  owned_.push_back(Owned{partition, std::nullopt, {}});
+  state_.assign(partition);
+}
+
+void Away::on_ready(Partition partition, Cursors& cursors) {
+  detacher_.add(partition, cursors);
+  sweeper_.add(partition, cursors);
+  parts_.consumer.open(partition, cursors);
+  parts_.changed();
+}
+
+void Away::stop_reading(Partition partition) {
+  sweeper_.stop(partition);
+}
+
+bool Away::busy(Partition partition) {
+  return sweeper_.busy(partition) || writing(partition);
+}
+
+bool Away::writing(Partition partition) {
+  if (detacher_.busy(partition)) return true;
+  Cursors* const cursors = state_.find(partition);
+  if (cursors == nullptr) return false;
+  cursors->commit(monotonic_now(), CommitMode::Exactly);
+  state_.write(partition);
+  return cursors->writes_pending() > 0;
+}
+
+void Away::drop(Partition partition) {
+  detacher_.drop(partition);
+  sweeper_.drop(partition);
+  state_.drop(partition);
+  std::erase_if(owned_, [partition](const Owned& one) { return one.id == partition; });
+  std::erase(near_start_, partition);
+}
+
+void Away::before_reload() {
+  sweeper_.halt();
+}
+
+void Away::after_reload() {
+  detacher_.forget_unless([this](std::string_view subscription) {
+    const auto instance = instance_of(subscription);
+    return instance && parts_.subscriptions.find(*instance, subscription) != nullptr;
+  });
+}
+
+Switched Away::switch_on(std::string_view subscription, Partition partition) {
+  return detacher_.switch_on(subscription, partition);
+}
+
+Switched Away::switch_off(std::string_view subscription, Partition partition) {
+  return detacher_.switch_off(subscription, partition);
+}
+
+// --- now and then -------------------------------------------------------------------------------
+
+void Away::tick(TimePoint now) {
+  const Moment moment{now, wall_now()};
+  sweeper_.poll(moment);
+  for (Owned& owned : owned_) {
+    const Partition partition = owned.id;
+    Cursors* const cursors = state_.find(partition);
+    if (cursors == nullptr || cursors->empty()) continue;
+    note_committed(owned, *cursors, now);
+    failpoint::at("cursor-commit");
+    cursors->commit(now, CommitMode::WhenDue);
+    state_.write(partition);
+    parts_.consumer.state_written(partition);
+  }
+  if (now - looked_ < kLook) return;
+  looked_ = now;
+  detacher_.look(now);
+}
+
+// A commit of the group has no answer of its own; a second without a refusal says that it is taken.
+void Away::note_committed(Owned& owned, Cursors& cursors, TimePoint now) {
+  const auto& committed = parts_.consumer.find(owned.id)->committed;
+  if (!committed) {
+    owned.committing.reset();  // refused
+    return;
+  }
+  if (owned.committing && now - owned.since < kLook) return;
+  if (owned.committing) cursors.committed(*owned.committing);
+  owned.committing = committed;
+  owned.since = now;
+}
+
+AwayStatus Away::status() {
+  AwayStatus status;
+  status.sweeps = sweeper_.sweeping();
+  status.near_log_start = near_start_.size();
+  for (const Owned& owned : owned_) {
+    const Partition partition = owned.id;
+    const Cursors* const cursors = state_.find(partition);
+    if (cursors == nullptr || cursors->empty()) continue;
+    const CursorCounts counts = cursors->counts();
+    status.counts.detached += counts.detached;
+    status.counts.off += counts.off;
+    status.counts.blocked += counts.blocked;
+    status.counts.replays += counts.replays;
+    status.counts.attached += counts.attached;
+    const PartitionState* const state = parts_.consumer.find(partition);
+    const Offset live = Consumer::live_position(*state).value_or(Offset{0});
+    for (EntryStatus& entry : cursors->oldest(kAwayMax)) {
+      const std::int64_t end = entry.record.end.value_or(live).value;
+      const std::int64_t distance = std::max<std::int64_t>(end - entry.record.cursor.value, 0);
+      status.oldest.push_back({partition.value, distance, std::move(entry)});
+    }
+  }
+  std::sort(status.oldest.begin(), status.oldest.end(), [](const auto& a, const auto& b) {
+    return a.entry.record.since < b.entry.record.since;
+  });
+  if (status.oldest.size() > kAwayMax) status.oldest.resize(kAwayMax);
+  metrics::Slab& slab = parts_.slab;
+  slab.relay_detached_subscriptions.set(static_cast<double>(status.counts.detached));
+  slab.relay_switched_off_subscriptions.set(static_cast<double>(status.counts.off));
+  slab.relay_blocked_objects.set(static_cast<double>(status.counts.blocked));
+  slab.relay_sweeps_active.set(static_cast<double>(status.sweeps));
+  slab.relay_log_start_alerts.set(static_cast<double>(status.near_log_start));
+  slab.relay_oldest_detached_timestamp_seconds.set(
+      status.oldest.empty() ? 0.0 : seconds_of(status.oldest.front().entry.record.since));
+  return status;
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,60 @@
+// Reads and writes the `state` topic of the partitions a shard owns.
+//
+//   taken over --read to the end--> mark with the next epoch --read up to it--> ready, followed
+//   Cursors::next_write --> Outbox --acknowledged--> Cursors::acknowledge --> durable
+//
+// Why:     who is away outlives the process; two owners of one partition never both count.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  one Cursors per partition; the reader's prefetch.
+// Errors:  a record that can not be read, or a newer owner, stops the partition through `stopped`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "common/config.hpp"
+#include "common/kafka/log_reader.hpp"
+#include "relay/cursors.hpp"
+#include "relay/outbox.hpp"
+
+namespace eventrelay::relay {
+
+// What it works with. Thread: value.  Bounds: all outlive it.
+struct StateLogParts {
+  Outbox& outbox;
+  metrics::Slab& slab;
+  CursorBounds bounds;
+  std::function<void(Partition, Cursors&)> ready;  // everything that counts is known
+  std::function<void(Partition)> durable;          // ask cover() again
+  std::function<void(Partition, std::string)> stopped;
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class StateLog final : public kafka::LogSink {
+ public:
+  StateLog(Executor executor, const Config& config, StateLogParts parts);
+  StateLog(const StateLog&) = delete;
+  StateLog& operator=(const StateLog&) = delete;
+  ~StateLog();
+
+  void assign(Partition partition);
+  // Its writes have had their receipts, or were forgotten.
+  void drop(Partition partition);
+  // Null: not owned, or not ready.
+  [[nodiscard]] Cursors* find(Partition partition);
+  // Hands over what is due.
+  void write(Partition partition);
+
+  void on_readable(kafka::Place place) override;
+
+ private:
+  class Log;
+
+  StateLogParts parts_;
+  kafka::LogReader reader_;
+  std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;
+};
+
+}  // namespace eventrelay::relay
