@@ -1,0 +1,391 @@
+// The way of an event through one process: read, sent, ended, committed.
+#include <algorithm>
+
+#include "relay.hpp"
+
+namespace eventrelay::relay::simulation {
+
+namespace {
+
+constexpr Duration kTick = milliseconds{200};
+constexpr std::uint32_t kLaneJobs = 10;
+constexpr std::uint32_t kConcurrency = 3;
+constexpr std::uint32_t kInFlight = 24;
+
+SchedulerBounds scheduler_bounds() {
+  SchedulerBounds bounds;
+  bounds.in_flight_max = kInFlight;
+  bounds.jobs_max = 96;
+  bounds.bytes_max = 120'000;
+  return bounds;
+}
+
+LedgerBounds ledger_bounds() {
+  LedgerBounds bounds;
+  bounds.count_max = 24;
+  bounds.span_max = 128;
+  return bounds;
+}
+
+RetryPlan retry_plan() {
+  RetryPlan plan;
+  plan.waits.assign(kSteps.begin(), kSteps.end());
+  plan.steps.assign(kSteps.begin(), kSteps.end());
+  return plan;
+}
+
+}  // namespace
+
+Relay::Relay(World& world, int worker)
+    : world_(world),
+      life_(std::make_shared<Life>()),
+      scheduler_(scheduler_bounds()),
+      retry_(retry_plan()),
+      jitter_(world.dice.next()) {
+  life_->worker = worker;
+  life_->serial = ++world.lives;
+  for (int sub = 0; sub < std::ssize(world.subs); ++sub) {
+    LaneConfig config;
+    config.ordering = world.subs[World::at(sub)].ordering;
+    config.concurrency = world.fault == Fault::NoConcurrencyBudget ? 1000 : kConcurrency;
+    config.jobs_max = kLaneJobs;
+    const bool boundless =
+        world.fault == Fault::NoLaneBound || world.fault == Fault::NoConcurrencyBudget;
+    if (boundless) config.jobs_max = 1000;
+    config.rate = world.subs[World::at(sub)].rate;
+    config.breaker.trip_after = boundless ? 1'000'000 : 5;
+    config.breaker.cool_down_max = seconds{8};
+    lanes_.push_back(&scheduler_.add_lane(config));
+    subs_[lanes_.back()->index] = sub;
+  }
+  tick();
+}
+
+Relay::~Relay() = default;
+
+bool Relay::has_room(int sub) const {
+  const eventrelay::relay::Lane& lane = *lanes_[World::at(sub)];
+  if (lane.breaker.state() != CircuitBreaker::State::Closed) return lane.jobs == 0;
+  return lane.jobs < lane.config.jobs_max;
+}
+
+LaneGate::Lane Relay::look(std::string_view subscription) {
+  LaneGate::Lane answer;
+  for (int sub = 0; sub < std::ssize(world_.subs); ++sub) {
+    if (world_.subs[World::at(sub)].id != subscription) continue;
+    const CircuitBreaker& breaker = lane_of(sub).breaker;
+    const auto probe = breaker.probe_at();
+    const bool closed = breaker.state() == CircuitBreaker::State::Closed;
+    answer.open = has_room(sub) && (closed || (probe && *probe <= world_.clock.now()));
+    answer.replay_open = answer.open;
+    answer.ordering = world_.subs[World::at(sub)].ordering;
+  }
+  return answer;
+}
+
+Held& Relay::hold(const Part& part, Held::From from, std::int64_t at) {
+  auto held = std::make_unique<Held>();
+  const SimEvent& event = event_of(part, at);
+  held->from = from;
+  held->at = at;
+  held->stay = part.stay;
+  held->partition = Partition{part.id};
+  held->offset = Offset{at};
+  held->epoch = part.epoch;
+  held->bytes = event.bytes;
+  held->event.object_id = event.object;
+  Held& result = *held;
+  held_[&result] = std::move(held);
+  return result;
+}
+
+Relay::Part* Relay::find(int partition, std::uint64_t stay) {
+  Part* const part = parts_[World::at(partition)].get();
+  return part != nullptr && part->stay == stay ? part : nullptr;
+}
+
+Relay::Part* Relay::part_of(const Job& job) {
+  const Held& held = held_of(job);
+  return find(held.partition.value, held.stay);
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+Admitted Relay::admit(Held& held, int sub, const JobState& state) {
+  eventrelay::relay::Lane* const lane = &lane_of(sub);
+  const Admitted admitted = scheduler_.admit(held, std::span(&lane, 1), state);
+  if (admitted == Admitted::Yes) ++counters_.taken;
+  return admitted;
+}
+
+// True: it went on.
+bool Relay::read_live(Part& part) {
+  if (part.stage != Stage::Running || part.next >= world_.log_end(part.id)) return false;
+  const Offset at{part.next};
+  const SimEvent& event = event_of(part, part.next);
+  if (!part.waits) {
+    switch (part.ledger.begin(at)) {
+      case OffsetLedger::Begin::Started:
+        part.waits = true;
+        break;
+      case OffsetLedger::Begin::AlreadyDone:
+        ++world_.tally.restored;
+        ++part.next;
+        return true;
+      case OffsetLedger::Begin::Backwards:
+        world_.breach("the ledger went backwards");
+        return false;
+      case OffsetLedger::Begin::Full: {
+        // Whoever waits with most leaves, or the partition stands still.
+        int crowd = -1;
+        std::uint32_t most = 0;
+        for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
+          if (world_.subs[World::at(sub)].partition != part.id) continue;
+          const eventrelay::relay::Lane& lane = lane_of(sub);
+          const std::uint32_t queued = lane.jobs - lane.in_flight;
+          if (queued > most && (!lane.fresh.empty() || !lane.urgent.empty())) {
+            most = queued;
+            crowd = sub;
+          }
+        }
+        if (crowd >= 0) detach(part, crowd, EntryState::Detached, {});
+        return false;
+      }
+    }
+  }
+  std::vector<eventrelay::relay::Lane*> lanes;
+  for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
+    if (world_.subs[World::at(sub)].partition != part.id || !world_.wants(sub, event)) continue;
+    const Cover cover = part.cursors->meet(world_.key(sub, event), at, world_.moment());
+    if (cover == Cover::NotYet && world_.fault != Fault::SkipBeforeDurable) {
+      write_state(part);
+      return false;
+    }
+    if (cover == Cover::None) lanes.push_back(&lane_of(sub));
+  }
+  if (!lanes.empty()) {
+    Held& held = hold(part, Held::From::Live, part.next);
+    if (scheduler_.admit(held, lanes) == Admitted::Full) {
+      held_.erase(&held);
+      bool any = false;
+      for (const eventrelay::relay::Lane* const lane : lanes) {
+        if (lane->jobs < lane->config.jobs_max) continue;
+        detach(part, subs_.at(lane->index), EntryState::Detached, {});
+        any = true;
+      }
+      return any;
+    }
+    counters_.taken += lanes.size();
+  } else {
+    static_cast<void>(part.ledger.finish(at, part.epoch));
+  }
+  part.waits = false;
+  ++part.next;
+  return true;
+}
+
+void Relay::pump_later() {
+  if (std::exchange(pump_posted_, true)) return;
+  world_.clock.after(Duration{}, life_, [this] {
+    pump_posted_ = false;
+    pump();
+  });
+}
+
+void Relay::pump() {
+  if (pumping_ || !world_.broken.empty()) return;
+  pumping_ = true;
+  for (bool on = true; on && world_.broken.empty();) {
+    while (Job* const job = scheduler_.next(world_.clock.now())) send(*job);
+    on = false;
+    if (scheduler_.in_flight() >= kInFlight) break;
+    for (const auto& part : parts_) {
+      if (part == nullptr) continue;
+      for (int i = 0; i < 8 && read_live(*part); ++i) on = true;
+      for (int i = 0; i < 8 && read_sweep(*part); ++i) on = true;
+      for (int step = 0; step < kStepCount; ++step) on = read_delay(*part, step) || on;
+    }
+  }
+  static_cast<void>(scheduler_.take_room());
+  pumping_ = false;
+  const auto due = scheduler_.next_due();
+  if (!due || *due >= woken_at_) return;
+  woken_at_ = *due;
+  world_.clock.after(*due - world_.clock.now(), life_, [this, at = *due] {
+    if (woken_at_ != at) return;
+    woken_at_ = TimePoint::max();
+    pump();
+  });
+}
+
+// --- attempts ------------------------------------------------------------------------------------
+
+void Relay::send(Job& job) {
+  if (Part* const part = part_of(job)) part->flying.insert(&job);
+  const int sub = sub_of(job);
+  const std::int64_t at = held_of(job).at;
+  world_.note("send", life_->worker, sub, at);
+  const Reply reply = world_.call(life_, sub, at);
+  if (reply.took) {
+    // It has it a little before the answer is heard, whatever becomes of the sender.
+    const int partition = world_.subs[World::at(sub)].partition;
+    const std::uint64_t stay = world_.stays[World::at(partition)];
+    world_.clock.after(reply.after - reply.after / 4,
+                       [life = life_, sub, at, partition, stay, &world = world_] {
+                         world.took(life, sub, at, stay == world.stays[World::at(partition)]);
+                       });
+  }
+  world_.clock.after(reply.after, life_, [this, &job, reply] { on_end(job, reply); });
+}
+
+void Relay::on_end(Job& job, const Reply& reply) {
+  Part* const part = part_of(job);
+  if (part != nullptr) part->flying.erase(&job);
+  if (reply.retry != RetryClass::Delivered) {
+    fail(job, reply);
+  } else {
+    const Held& held = held_of(job);
+    if (part != nullptr && held.from == Held::From::Live && !part->cursors->empty()) {
+      part->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, Offset{held.at});
+    }
+    if (part != nullptr && held.from == Held::From::Sweep) {
+      part->cursors->done(EntryId{job.entry}, Offset{held.at});
+    }
+    ++counters_.delivered;
+    settle(scheduler_.finish(job, world_.clock.now()));
+  }
+  pump();
+  if (part != nullptr && part->stage == Stage::Revoking) advance_revoke(*part);
+}
+
+void Relay::settle(const Finished& finished) {
+  if (finished.held == nullptr) return;
+  Held& held = *static_cast<Held*>(finished.held);
+  Part* const part = find(held.partition.value, held.stay);
+  if (part != nullptr && finished.done) {
+    if (held.from == Held::From::Live) {
+      static_cast<void>(part->ledger.finish(Offset{held.at}, part->epoch));
+    } else if (held.from == Held::From::Delay) {
+      Delay& delay = part->delays[World::at(held.step)];
+      if (world_.fault != Fault::DelayCommitsHead) {
+        static_cast<void>(delay.ledger.finish(Offset{held.place}, delay.epoch));
+      }
+    }
+  }
+  held_.erase(&held);
+}
+
+// --- now and then --------------------------------------------------------------------------------
+
+void Relay::commit(Part& part) {
+  if (part.cursors == nullptr) return;
+  Committed now{part.ledger.committable(), part.ledger.encode_ranges()};
+  if (world_.fault == Fault::CommitLive) now = Committed{Offset{part.next}, {}};
+  if (now.offset && (now.offset != part.told.offset || now.metadata != part.told.metadata)) {
+    part.told = now;
+    world_.write(
+        life_, World::Topic::Commit, part.id,
+        [id = part.id, now, life = life_, generation = world_.generations[World::at(part.id)],
+         &world = world_] { static_cast<void>(world.commit_events(life, id, generation, now)); },
+        [this, id = part.id, stay = part.stay, now] {
+          Part* const owned = find(id, stay);
+          if (owned == nullptr || world_.owner[World::at(id)] != life_) return;
+          if (owned->cursors) owned->cursors->committed(*now.offset);
+        });
+  }
+  for (int step = 0; step < kStepCount; ++step) {
+    Delay& delay = part.delays[World::at(step)];
+    Committed told{delay.ledger.committable(), delay.ledger.encode_ranges()};
+    if (!told.offset) continue;
+    if (told.offset == delay.told.offset && told.metadata == delay.told.metadata) continue;
+    delay.told = told;
+    world_.write(
+        life_, World::Topic::Commit, kPartitions + part.id * kStepCount + step,
+        [id = part.id, step, told, life = life_, over = delay.over,
+         stay = world_.stays[World::at(part.id)], &world = world_] {
+          if (*over) return;
+          world.commit_delay(id, step, told);
+          // Nothing fences these: a former owner may set them back.
+          if (world.owner[World::at(id)] != life || world.stays[World::at(id)] != stay) {
+            world.excuse(id);
+          }
+        },
+        [] {});
+  }
+}
+
+void Relay::tick() {
+  for (const auto& part : parts_) {
+    if (part == nullptr || part->cursors == nullptr) continue;
+    commit(*part);
+    part->cursors->commit(world_.clock.now(), CommitMode::WhenDue);
+    write_state(*part);
+    settle_covered(*part);
+    if (world_.healed) {
+      for (const Subscriber& sub : world_.subs) {
+        if (sub.partition == part->id) static_cast<void>(part->cursors->switch_on(sub.id));
+      }
+    }
+    if (part->stage == Stage::Revoking) advance_revoke(*part);
+  }
+  look_at_breakers();
+  pump();
+  check();
+  world_.clock.after(kTick, life_, [this] { tick(); });
+}
+
+// Counters balance, and nothing grows past its bound.
+void Relay::check() {
+  const Counters& c = counters_;
+  const std::uint64_t ended = c.delivered + c.parked + c.dead + c.entry + c.given_back + c.dropped;
+  if (c.taken != ended + scheduler_.jobs()) {
+    world_.breach("counters do not balance: taken " + std::to_string(c.taken) + ", ended " +
+                  std::to_string(ended) + ", in memory " + std::to_string(scheduler_.jobs()));
+  }
+  const SchedulerBounds bounds = scheduler_bounds();
+  std::size_t bytes = 0;
+  for (const auto& [key, held] : held_) bytes += held->bytes;
+  if (bytes != scheduler_.held_bytes()) world_.breach("held bytes are counted wrong");
+  if (bytes > bounds.bytes_max + 2200 || scheduler_.jobs() > bounds.jobs_max) {
+    world_.breach("more in memory than the bound");
+  }
+  if (scheduler_.in_flight() > kInFlight) world_.breach("more in flight than the bound");
+  for (const eventrelay::relay::Lane* const lane : lanes_) {
+    if (lane->in_flight > kConcurrency) world_.breach("a subscription has more than its slots");
+    if (lane->jobs > kLaneJobs) world_.breach("a subscription has more than its places");
+  }
+  for (const auto& part : parts_) {
+    if (part == nullptr) continue;
+    if (part->ledger.in_flight() > ledger_bounds().count_max) world_.breach("a window is too wide");
+  }
+}
+
+bool Relay::idle() const {
+  if (scheduler_.jobs() > 0) return false;
+  for (const auto& part : parts_) {
+    if (part == nullptr) continue;
+    if (part->stage != Stage::Running || part->writing > 0) return false;
+    if (part->next < std::ssize(world_.logs[World::at(part->id)])) return false;
+    if (world_.committed[World::at(part->id)].offset != Offset{part->next}) return false;
+    for (const EntryStatus& entry : part->cursors->oldest(100)) {
+      if (entry.record.from.value < part->next) return false;
+    }
+  }
+  return true;
+}
+
+std::string Relay::describe() const {
+  std::string text = "jobs " + std::to_string(scheduler_.jobs());
+  for (const auto& part : parts_) {
+    if (part == nullptr) continue;
+    text += "; partition " + std::to_string(part->id) + " next " + std::to_string(part->next) +
+            " waits " + std::to_string(part->waits) + " stage " +
+            std::to_string(static_cast<int>(part->stage)) + " covered " +
+            std::to_string(part->covered.size()) + " away " + std::to_string(part->away.size());
+    if (part->cursors == nullptr) continue;
+    for (const EntryStatus& entry : part->cursors->oldest(5)) text += "\n" + encode(entry.record);
+  }
+  return text;
+}
+
+}  // namespace eventrelay::relay::simulation
