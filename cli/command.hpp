@@ -38,6 +38,7 @@ void add_topics(CLI::App& app, Run& run);
 void add_check_config(CLI::App& app, Run& run);
 void add_print_config(CLI::App& app, Run& run);
 void add_status(CLI::App& app, Run& run);
+void add_subscription(CLI::App& app, Run& run);
 void add_bench(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);
 void add_completion(CLI::App& app, Run& run);

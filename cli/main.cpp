@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   add_check_config(app, run);
   add_print_config(app, run);
   add_status(app, run);
+  add_subscription(app, run);
   add_bench(app, run);
   add_version(app, run);
   add_completion(app, run);

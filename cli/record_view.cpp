@@ -90,7 +90,7 @@ void append_members(std::string& line, const RecordView& record, WallTime now) {
   }
   for (const auto& [name, value] : *object) {
     if (name == "v" || value.is_null()) continue;
-    const bool time = (name == "due" || name == "since") && value.is_number();
+    const bool time = (name == "due" || name == "since" || name == "at") && value.is_number();
     const std::string text =
         time ? when(WallTime{milliseconds{value.to_number<std::int64_t>()}}, now)
              : printable(plain(value));

@@ -19,8 +19,8 @@ from support.wait import until
 from support.wire import exchange
 
 COMMANDS = (
-    "dev send listen sign verify tail replay topics check-config print-config status bench version "
-    "completion"
+    "dev send listen sign verify tail replay topics check-config print-config status subscription "
+    "bench version completion"
 ).split()
 BODY = b'{"a":"\xc3\xa9","b":[1,2]}'
 
@@ -182,6 +182,14 @@ def test_send_tail_listen_and_status_around_the_services(stack: Stack, receiver,
     done = run("eventrelay", "status", "--admin", admin[0], "--admin", admin[1], "--json")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
     assert run("eventrelay", "status", "--admin", "http://127.0.0.1:1").returncode == 1
+
+
+def test_subscription_names_every_worker_that_did_not_take_it(tmp_path) -> None:
+    done = run("eventrelay", "subscription", "off", "7/a b", "--admin", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert b"7/a b is not switched off" in done.stderr and b"127.0.0.1:1" in done.stderr
+    assert run("eventrelay", "subscription").returncode == 2
+    assert run("eventrelay", "subscription", "on").returncode == 2
 
 
 def test_listen_answers_and_judges_as_told(tmp_path) -> None:

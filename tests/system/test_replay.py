@@ -36,7 +36,12 @@ def prepare(stack: Stack, receiver) -> str:
     return path
 
 
-def dead_letters(stack: Stack, numbers: range, subscription: str, stamped: int = 0) -> None:
+RAW = b'{"n":%d,"x":"\xff\x00"}'
+
+
+def dead_letters(
+    stack: Stack, numbers: range, subscription: str, stamped: int = 0, raw: bytes = RAW
+) -> None:
     """Dead letters as the relay writes them, with bytes that no text has."""
     producer = Producer({"bootstrap.servers": stack.broker.bootstrap, "log_level": 0})
     instance = subscription.split("/")[0]
@@ -60,7 +65,7 @@ def dead_letters(stack: Stack, numbers: range, subscription: str, stamped: int =
         producer.produce(
             stack.prefix + "dead",
             key=instance,
-            value=b'{"n":%d,"x":"\xff\x00"}' % number,
+            value=raw % number,
             headers=headers,
             partition=number % 6,
             **({"timestamp": stamped} if stamped else {}),
@@ -107,7 +112,8 @@ def test_dead_letters_go_out_byte_for_byte(stack: Stack, receiver, report) -> No
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["sent"], told["no_subscription"], told["finished"]) == (320, 5, True)
     report(f"sent {told['sent']} in {time.time() - begin / 1000:.1f} s")
-    dead = {r.headers["er-id"]: r for r in read_topic(stack.broker.bootstrap, stack.prefix + "dead")}
+    given_up = read_topic(stack.broker.bootstrap, stack.prefix + "dead")
+    dead = {record.headers["er-id"]: record for record in given_up}
     assert_once_each(stack, range(320))
     copies = parked(stack)
     for copy in copies:
@@ -266,3 +272,40 @@ def test_what_it_cannot_mean_is_refused(stack: Stack, receiver) -> None:
         assert done.returncode == 2 and words in done.stderr, (arguments, done)
     done = replay(path, "--from", "dead", "--set", "topics.prefix=nobody.")
     assert done.returncode == 1 and b"nobody.dead" in done.stderr, done
+
+
+def test_tail_shows_dead_and_parked_events(stack: Stack, receiver) -> None:
+    path = prepare(stack, receiver)
+    dead_letters(stack, range(10), f"{INSTANCE}/audit")
+    dead_letters(stack, range(10, 14), str(SECOND))
+    assert replay(path, "--from", "dead", "--id", "event-3").returncode == 0
+    until(lambda: len(parked(stack)) == 1, 15, "it is there", pause=0.2)
+    tail = ["tail", "-c", path, "--from-beginning"]
+    done = run("eventrelay", *tail, "--id", "event-3", "--count", "2")
+    assert done.returncode == 0, done.stderr
+    lines = sorted(done.stdout.decode().splitlines())
+    assert lines[0].startswith("dead 3:") and "reason http_5xx class subscriber" in lines[0]
+    assert lines[1].startswith("retry.5s 3:") and " attempts 0 due " in lines[1]
+    some = [*tail, "dead", "--subscription", str(SECOND), "--count", "4", "--json"]
+    done = run("eventrelay", *some)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["id"] for line in told} == {f"event-{n}" for n in range(10, 14)}
+    assert {(line["class"], line["attempts"]) for line in told} == {("subscriber", 8)}
+    done = run("eventrelay", "tail", "nothing-of-that-name", "-c", path)
+    assert done.returncode == 1 and b"nothing-of-that-name" in done.stderr
+
+
+def test_a_replayed_event_is_delivered(stack: Stack, receiver, report) -> None:
+    path = prepare(stack, receiver)
+    relay = stack.relay()
+    dead_letters(stack, range(20), f"{INSTANCE}/audit", raw=b'{"n":%d}')
+    begin = time.monotonic()
+    assert replay(path, "--from", "dead", "--rate", "0").returncode == 0
+    receiver.wait_for(20, 30)
+    report(f"20 replayed and delivered in {time.monotonic() - begin:.1f} s")
+    got = receiver.deliveries()
+    assert len(got) == 20 and {one.path for one in got} == {"/audit"}
+    wanted = {f"event-{n}" for n in range(20)}
+    assert {one.headers["elements-webhook-id"] for one in got} == wanted
+    assert relay.end(20)[0] == 0
