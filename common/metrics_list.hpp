@@ -124,11 +124,13 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER_BY(ingest_produce_errors_total, reason, ProduceFailure, "Records Kafka did not take.") \
   COUNTER(ingest_events_total, "Events acknowledged by Kafka.") \
   COUNTER(relay_events_consumed_total, "Events read from Kafka.") \
+  COUNTER(relay_folded_total, "Events left out: their provider had sent them before.") \
   COUNTER_BY(relay_deliveries_total, outcome, Outcome, "Attempts, by outcome.") \
   HISTOGRAM(relay_delivery_duration_seconds, kSeconds, "One attempt, dial to last byte.") \
   HISTOGRAM(relay_event_age_seconds, kSeconds, "From ingest accepted to callback acknowledged.") \
   COUNTER(relay_retries_total, "Attempts after the first.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
+  COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
   COUNTER(relay_parked_total, "Events written to a delay topic.") \
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
   COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \

@@ -33,6 +33,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
     partition.metadata = assigned.metadata;
+    partition.seen.clear();
     partition.ledger.assign(assigned.committed);
     if (!assigned.metadata.empty()) partition.ledger.restore(assigned.metadata);
     owned_.push_back(&partition);
@@ -172,7 +173,7 @@ Consumer::Taken Consumer::take(PartitionState& partition, HeldRecord& record) {
   if (!record.begun) {
     const Taken begun = begin(partition, record);
     if (begun != Taken::Yes) return begun;
-    if (!record.begun) return Taken::Yes;  // finished before the restart
+    if (!record.begun) return Taken::Yes;  // finished before the restart, or folded
   }
   lanes_.clear();
   if (subscriptions_.match(record.event, lanes_) != Subscriptions::Match::Some) {
@@ -204,6 +205,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
                {"offset", record.offset},
                {"position", partition.position.value_or(Offset{-1})}});
     partition.ledger.assign(record.offset);
+    partition.seen.clear();  // it would take what is read again for repeated
     begun = partition.ledger.begin(record.offset);
   }
   switch (begun) {
@@ -213,6 +215,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
       break;
     case Begin::AlreadyDone:
       ++already_done_;
+      static_cast<void>(seen_before(partition, record));
       free(partition, record, End::Done);
       break;
     case Begin::Full:
@@ -223,7 +226,19 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
       EVENTRELAY_ASSERT(false);
   }
   partition.position = Offset{record.offset.value + 1};
+  if (record.begun && seen_before(partition, record)) {
+    slab_.relay_folded_total.add();
+    free(partition, record, End::Done);
+  }
   return Taken::Yes;
+}
+
+// A provider that got no answer in time sends again, and both were stored. The first of them is
+// unfinished, parked, detached or delivered: in every case something covers it.
+bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) {
+  if (record.event.provider_id.empty()) return false;
+  const std::optional<EventBits> key = event_bits(record.event.id);
+  return key && partition.seen.note(*key) == DuplicateWindow::Seen::Before;
 }
 
 void Consumer::settled(HeldRecord& record, End end) {

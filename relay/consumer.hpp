@@ -23,6 +23,7 @@
 #include "common/metrics.hpp"
 #include "common/volatile_budget.hpp"
 #include "relay/cursors.hpp"
+#include "relay/duplicate_window.hpp"
 #include "relay/held_record.hpp"
 #include "relay/live_gate.hpp"
 #include "relay/offset_ledger.hpp"
@@ -31,12 +32,13 @@
 namespace eventrelay::relay {
 
 // One partition of this shard, kept over assignments. Thread: shard thread.
-// Bounds: one ledger and one waiting record.
+// Bounds: one ledger, one window of ids and one waiting record.
 struct PartitionState {
   enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
 
   Partition id;
   OffsetLedger ledger;
+  DuplicateWindow seen;  // ids of events that this assignment has read
   bool owned = false;    // assigned
   bool reading = false;  // owned, and not being given up
   bool has_data = false;
@@ -112,6 +114,7 @@ class Consumer final : public Origin {
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Taken take(PartitionState& partition, HeldRecord& record);
   [[nodiscard]] Taken begin(PartitionState& partition, HeldRecord& record);
+  [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
   void free(PartitionState& partition, HeldRecord& record, End end);
   void enter_turn(PartitionState& partition);
   void leave_turn(PartitionState& partition);

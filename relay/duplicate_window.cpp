@@ -16,7 +16,7 @@ std::uint8_t digit(char c) noexcept {
 
 }  // namespace
 
-std::optional<EventKey> event_key(std::string_view id) noexcept {
+std::optional<EventBits> event_bits(std::string_view id) noexcept {
   if (id.size() != kIdSize) return std::nullopt;
   std::uint64_t halves[2] = {0, 0};
   std::size_t digits = 0;
@@ -30,16 +30,16 @@ std::optional<EventKey> event_key(std::string_view id) noexcept {
     std::uint64_t& half = halves[digits++ / 16];
     half = half << 4U | value;
   }
-  return EventKey{halves[0], halves[1]};
+  return EventBits{halves[0], halves[1]};
 }
 
 // The bits are a hash already where a provider's id was given, version and variant aside; a
 // sender who picks ids by hand only makes its own partition's probes longer.
-std::size_t DuplicateWindow::home(const EventKey& key) noexcept {
+std::size_t DuplicateWindow::home(const EventBits& key) noexcept {
   return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) % kSlots;
 }
 
-DuplicateWindow::Seen DuplicateWindow::note(const EventKey& key) {
+DuplicateWindow::Seen DuplicateWindow::note(const EventBits& key) {
   if (table_ == nullptr) table_ = std::make_unique<Table>();
   Table& table = *table_;
   for (std::size_t slot = home(key);; slot = (slot + 1) % kSlots) {

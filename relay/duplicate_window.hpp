@@ -18,14 +18,14 @@
 namespace eventrelay::relay {
 
 // The 128 bits of an event id. Thread: value.
-struct EventKey {
+struct EventBits {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
-  friend bool operator==(const EventKey&, const EventKey&) = default;
+  friend bool operator==(const EventBits&, const EventBits&) = default;
 };
 
 // Of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` in either case; nothing for any other text.
-[[nodiscard]] std::optional<EventKey> event_key(std::string_view id) noexcept;
+[[nodiscard]] std::optional<EventBits> event_bits(std::string_view id) noexcept;
 
 // Thread: shard-local.  Bounds: see the head of this file.
 class DuplicateWindow {
@@ -35,7 +35,7 @@ class DuplicateWindow {
   enum class Seen : std::uint8_t { First, Before };
 
   // Remembers `key` unless it is among the last kIds; the oldest is forgotten for it.
-  [[nodiscard]] Seen note(const EventKey& key);
+  [[nodiscard]] Seen note(const EventBits& key);
   void clear() noexcept { table_.reset(); }
 
  private:
@@ -45,13 +45,13 @@ class DuplicateWindow {
   // Open addressing with linear probing; a slot holds the place of its key in the ring.
   struct Table {
     Table() { slots.fill(kEmpty); }
-    std::array<EventKey, kIds> ring;
+    std::array<EventBits, kIds> ring;
     std::array<std::uint16_t, kSlots> slots;
     std::size_t next = 0;   // where the next key goes
     std::size_t count = 0;  // keys in the ring
   };
 
-  [[nodiscard]] static std::size_t home(const EventKey& key) noexcept;
+  [[nodiscard]] static std::size_t home(const EventBits& key) noexcept;
   void forget(std::size_t at) noexcept;
 
   std::unique_ptr<Table> table_;

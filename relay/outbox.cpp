@@ -137,10 +137,12 @@ void Outbox::put_state(Partition partition, std::string key, std::string value, 
 
 void Outbox::log_attempt(InstanceId instance, std::string_view line) {
   // What must be written goes first: a slow broker costs lines of the log, not room for events.
-  if (producer_.pending_bytes() + line.size() > queue_bytes_ / 2) return;
+  const bool room = producer_.pending_bytes() + line.size() <= queue_bytes_ / 2;
   const RecordHeaders headers;
   const std::string key = std::to_string(instance.value);
-  static_cast<void>(producer_.produce(attempts_, {key, line, &headers, -1}, 0));
+  if (!room || producer_.produce(attempts_, {key, line, &headers, -1}, 0) != Queued::Queued) {
+    slab_.relay_attempts_dropped_total.add();
+  }
 }
 
 // --- on its way -------------------------------------------------------------------------------
@@ -178,7 +180,10 @@ Queued Outbox::produce(const Write& write) {
 }
 
 void Outbox::on_stored(std::uint64_t token, Stored stored) {
-  if (token == 0) return;  // a line of the attempts log
+  if (token == 0) {  // a line of the attempts log
+    if (stored != Stored::Persisted) slab_.relay_attempts_dropped_total.add();
+    return;
+  }
   Write& write = writes_[token - 1];
   write.sent = false;
   if (write.orphan) return recycle(write);

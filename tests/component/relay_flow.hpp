@@ -123,6 +123,8 @@ class Flow {
     int partition = -1;
     int objects = 1;                // ids of objects taken in turn
     const char* version = nullptr;  // instead of the right one
+    std::string provider_id{};      // of an event whose id is derived from it:
+    std::string derived_id{};       // instead of id_of()
   };
 
   [[nodiscard]] static std::string body_of(int number) {
@@ -164,10 +166,11 @@ inline void Flow::write(int first, int count, const Fields& fields) {
   const TimePoint end = monotonic_now() + kPatience;
   while (!producer.ready() && monotonic_now() < end) loop.run_for(std::chrono::milliseconds(5));
   for (int number = first; number < first + count; ++number) {
-    const std::string id = id_of(number);
+    const std::string id = fields.derived_id.empty() ? id_of(number) : fields.derived_id;
     const std::string body = body_of(number);
     Event event;
     event.id = id;
+    event.provider_id = fields.provider_id;
     event.element = "box";
     event.instance = InstanceId{fields.instance};
     event.event_type = "CREATED";

@@ -66,6 +66,40 @@ TEST(RelayFlow, DeliversEveryEventOnceSignedAndByteForByte) {
   EXPECT_TRUE(relay.drain());
 }
 
+TEST(RelayFlow, FoldsWhatAProviderSentTwiceAndNothingElse) {
+  Arrived arrived;
+  Server server(counting(arrived));
+  Flow flow;
+  const std::string id = "01234567-89ab-8def-8edc-ba9876543210";
+  const std::string other_instance = "11234567-89ab-8def-8edc-ba9876543210";
+  const std::string no_provider_id = "21234567-89ab-8def-8edc-ba9876543210";
+  const auto write = [&](const std::string& derived, const std::string& provider, int number) {
+    Flow::Fields fields;
+    fields.partition = 1;
+    fields.provider_id = provider;
+    fields.derived_id = derived;
+    flow.write(number, 1, fields);
+  };
+  write(id, "p-1", 0);
+  write(other_instance, "p-1", 1);  // the same webhook for somebody else
+  write(id, "p-1", 2);
+  write(no_provider_id, "", 3);
+  write(no_provider_id, "", 4);
+  write(id, "p-1", 5);
+  Relay relay(flow.load(Flow::url(server.port())));
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(1, "committed") == 6; }));
+  EXPECT_EQ(arrived.times(id), 1);
+  EXPECT_EQ(arrived.times(other_instance), 1);
+  EXPECT_EQ(arrived.times(no_provider_id), 2);
+  EXPECT_THAT(relay.service().exporter().expose(), HasSubstr("eventrelay_relay_folded_total 2"));
+  // Somebody that has not read the first of them takes the next one.
+  EXPECT_TRUE(relay.drain());
+  write(id, "p-1", 6);
+  Relay next(flow.load(Flow::url(server.port())));
+  ASSERT_TRUE(eventually([&] { return next.of_partition(1, "committed") == 7; }));
+  EXPECT_EQ(arrived.times(id), 2);
+}
+
 TEST(RelayFlow, RepeatsAfterARestartOnlyWhatWasUnfinished) {
   Arrived arrived;
   std::atomic<bool> held{true};

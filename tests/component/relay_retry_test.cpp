@@ -310,5 +310,25 @@ TEST(RelayRetry, KeepsTheScheduleOfASubscriptionOfItsOwn) {
   EXPECT_TRUE(relay.drain());
 }
 
+TEST(RelayRetry, GoesOnDeliveringWhileTheAttemptsLogCanNotBeWritten) {
+  Arrived arrived;
+  Server server(judging(arrived, [](const std::string&, int) { return std::string(kAnswer); }));
+  Flow flow;
+  flow.write(0, 40);
+  // Message too large, for every record the relay writes: only the log writes any.
+  flow.cluster().fail_requests(0, 10, 1000);
+  Relay relay(flow.load(Flow::url(server.port()), {},
+                        "relay: {shards: 1, drain_timeout: 5s, attempts_log: all}\n"));
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 40; })) << arrived.distinct();
+  for (int partition = 0; partition < kPartitions; ++partition) {
+    EXPECT_TRUE(eventually([&] { return relay.of_partition(partition, "committed") == 10; }));
+  }
+  EXPECT_TRUE(eventually([&] { return counted(relay, "relay_attempts_dropped_total") == 40; }))
+      << counted(relay, "relay_attempts_dropped_total");
+  EXPECT_EQ(counted(relay, "relay_blocked_partitions"), 0);
+  EXPECT_TRUE(arrived.repeated().empty());
+  EXPECT_TRUE(relay.drain());
+}
+
 }  // namespace
 }  // namespace eventrelay::relay::test

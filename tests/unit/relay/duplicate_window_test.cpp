@@ -12,7 +12,7 @@ namespace {
 using Seen = DuplicateWindow::Seen;
 
 TEST(DuplicateWindow, ReadsTheBitsOfAnId) {
-  const auto key = event_key("01234567-89ab-cdef-fedc-BA9876543210");
+  const auto key = event_bits("01234567-89ab-cdef-fedc-BA9876543210");
   ASSERT_TRUE(key.has_value());
   EXPECT_EQ(key->high, 0x0123456789abcdefU);
   EXPECT_EQ(key->low, 0xfedcba9876543210U);
@@ -23,7 +23,7 @@ TEST(DuplicateWindow, ReadsNothingElse) {
        {"", "0123", "01234567-89ab-cdef-fedc-ba987654321", "01234567-89ab-cdef-fedc-ba98765432100",
         "01234567_89ab-cdef-fedc-ba9876543210", "0123456789ab-cdef-fedc-ba9876543210-",
         "g1234567-89ab-cdef-fedc-ba9876543210", "01234567-89ab-cdef-fedc-ba987654321 "}) {
-    EXPECT_FALSE(event_key(text).has_value()) << text;
+    EXPECT_FALSE(event_bits(text).has_value()) << text;
   }
 }
 
@@ -60,7 +60,7 @@ TEST(DuplicateWindow, AgreesWithAPlainListOverRandomLives) {
       const std::uint64_t id = again ? last[random() % last.size()] : random() % spread;
       const bool known = std::find(last.begin(), last.end(), id) != last.end();
       // All of them want one of seven slots, so that the probes are as long as can be.
-      const EventKey key{id << 30U | (id % 7) << 16U, 0};
+      const EventBits key{id << 30U | (id % 7) << 16U, 0};
       ASSERT_EQ(window.note(key) == Seen::Before, known) << step;
       if (known) continue;
       last.push_back(id);
