@@ -1,0 +1,178 @@
+"""Subscriptions that are away: their events wait in the log as one record, others flow, and all
+arrive once they are back; objects keep their order meanwhile, whatever happens to the relay."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from support import box
+from support.kafka_log import read_topic
+from support.load import Load
+from support.receiver import Delivery, Rule
+from support.stack import INSTANCE, Stack, feed, judge
+from support.wait import hold, until
+
+OTHER = INSTANCE + 1
+
+
+def away(relay) -> dict:
+    return json.loads(relay.get("/api/v1/status")[1])["away"]
+
+
+def counts(relay, **wanted: int) -> None:
+    """Waits until the status page counts so many entries."""
+
+    def so() -> bool:
+        found = away(relay)
+        return all(found[name] == value for name, value in wanted.items())
+
+    try:
+        until(so, 60, f"status says {wanted}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {away(relay)}") from None
+
+
+def taken(deliveries: list[Delivery]) -> list[Delivery]:
+    return [d for d in deliveries if 200 <= d.status < 300]
+
+
+def order_breaks(deliveries: list[Delivery], bodies: list[bytes]) -> list[str]:
+    """Objects of which an event was first taken before one that is older."""
+    number = {box.provider_id(raw): n for n, raw in enumerate(bodies)}
+    last: dict[str, int] = {}
+    seen: set[str] = set()
+    wrong = []
+    for delivery in sorted(taken(deliveries), key=lambda d: d.at):
+        raw = json.loads(delivery.body)["message"]["raw"]
+        if raw["id"] in seen:
+            continue
+        seen.add(raw["id"])
+        thing = raw["source"]["id"]
+        if number[raw["id"]] < last.get(thing, -1):
+            wrong.append(f"{thing}: {number[raw['id']]} after {last[thing]}")
+        last[thing] = max(number[raw["id"]], last.get(thing, -1))
+    return wrong
+
+
+def test_dead_endpoint_waits_as_one_record_while_others_flow(
+    stack: Stack, receiver, report
+) -> None:
+    stack.config["detach"] = {"after": 100, "sweep_interval": "200ms"}
+    stack.config["retry"] = {"delays": ["1s", "5s", "10s", "30s", "60s"], "jitter": 0}
+    stack.add_instance(receiver, path="/dead")
+    stack.add_instance(receiver, OTHER, "/live", user="other")
+    receiver.answer("/dead", Rule(close=True))
+    ingest = stack.ingest()
+    relay = stack.relay()
+    waiting, dead_load = feed(ingest.port, 2000, connections=8)
+    dead_load.finish(60)
+    flowing, live_load = feed(ingest.port, 500, OTHER, first=5000, connections=8)
+    live_load.finish(60)
+    receiver.wait_for(500, 60, "/live")
+    counts(relay, detached=1)
+    # Nothing of the dead one holds an offset back.
+    stack.wait_committed(60)
+    records = read_topic(stack.broker.bootstrap, stack.prefix + "state")
+    entries = [r for r in records if r.key != b"owner"]
+    parked = relay.metric("eventrelay_relay_parked_total")
+    assert len(entries) <= 20, [r.value for r in entries]
+    assert parked <= 150
+    receiver.answer("/dead", None)
+    until(lambda: len(taken(receiver.deliveries("/dead"))) >= 2000, 120, "the backlog arrives")
+    counts(relay, detached=0, attached=0)
+    hold(1.0, lambda: len(taken(receiver.deliveries("/dead"))) == 2000, "nothing comes twice")
+    for path, bodies in (("/dead", waiting), ("/live", flowing)):
+        verdict = judge(taken(receiver.deliveries(path)), bodies)
+        assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, []), path
+    report(f"{len(entries)} state records and {parked:.0f} parked for 2000 events of a dead endpoint")
+
+
+def test_slow_endpoint_is_served_from_the_log_over_restarts(stack: Stack, receiver) -> None:
+    stack.config["detach"] = {"after": 50, "sweep_interval": "200ms"}
+    stack.add_instance(receiver, concurrency=4)
+    receiver.answer("/cb", Rule(delay=0.01))
+    ingest = stack.ingest()
+    bodies, load = feed(ingest.port, 1500, connections=8)
+    load.finish(60)
+    for wanted in (200, 500, 900):
+        relay = stack.relay()
+        receiver.wait_for(wanted, 60)
+        assert away(relay)["detached"] >= 1
+        assert relay.end()[0] == 0
+    relay = stack.relay()
+    receiver.wait_for(1500, 120)
+    counts(relay, detached=0)
+    verdict = judge(receiver.deliveries(), bodies)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
+
+
+def test_objects_keep_their_order_over_failures_restart_and_kill(
+    stack: Stack, receiver, report
+) -> None:
+    stack.config["retry"] = {"delays": ["300ms", "1s", "2s", "5s"], "jitter": 0}
+    stack.config["kafka"]["session.timeout.ms"] = 6000
+    stack.add_instance(receiver, ordering="object", concurrency=8)
+    ingest = stack.ingest()
+    objects = [str(9000 + n) for n in range(40)]
+    bodies = [box.body(n, object_id=objects[n % len(objects)]) for n in range(1200)]
+    requests = [box.v2_request(INSTANCE, raw) for raw in bodies]
+    # One connection: accepted in this order.
+    load = Load(ingest.port, requests, connections=1)
+    load.start()
+    load.finish(90)
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=500, times=8))
+    receiver.wait_for(150, 60)
+    receiver.answer("/cb", Rule(status=500, times=6))
+    receiver.wait_for(350, 60)
+    assert relay.end()[0] == 0
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=500, times=6))
+    receiver.wait_for(700, 60)
+    os.kill(relay.pid, signal.SIGKILL)
+    relay.kill()
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=500, times=6))
+    names = {box.provider_id(raw) for raw in bodies}
+
+    def arrived() -> bool:
+        seen = {json.loads(d.body)["message"]["raw"]["id"] for d in taken(receiver.deliveries())}
+        return seen == names
+
+    until(arrived, 120, "every event arrives", pause=0.5)
+    counts(relay, blocked=0)
+    verdict = judge(receiver.deliveries(), bodies)
+    assert (verdict.lost, verdict.wrong) == ([], [])
+    assert order_breaks(receiver.deliveries(), bodies) == []
+    report(f"{verdict.doubles} doubles after a SIGKILL among 1200 ordered events")
+
+
+def test_gone_is_switched_off_and_on_again_by_hand(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver, concurrency=1)
+    ingest = stack.ingest()
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=410, times=1))
+    bodies, load = feed(ingest.port, 50, connections=1)
+    load.finish(30)
+    counts(relay, off=1)
+    came = receiver.count()
+    assert relay.end()[0] == 0
+    relay = stack.relay()
+    counts(relay, off=1)
+    more, load = feed(ingest.port, 20, first=50, connections=1)
+    load.finish(30)
+    stack.wait_committed()
+    hold(1.0, lambda: receiver.count() == came, "nothing is sent to who is off")
+    assert relay.get("/api/v1/subscriptions/on?id=999", "POST")[0] == 404
+    code, text = relay.get(f"/api/v1/subscriptions/on?id={INSTANCE}", "POST")
+    assert (code, json.loads(text)["changed"]) == (200, True)
+    until(lambda: len(taken(receiver.deliveries())) >= 69, 60, "all but the dead one arrive")
+    counts(relay, off=0, detached=0)
+    dead = read_topic(stack.broker.bootstrap, stack.prefix + "dead")
+    assert [r.headers["er-reason"] for r in dead] == ["gone"]
+    given_up = {box.provider_id(r.value) for r in dead}
+    rest = [raw for raw in bodies + more if box.provider_id(raw) not in given_up]
+    verdict = judge(taken(receiver.deliveries()), rest)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
