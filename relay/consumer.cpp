@@ -46,6 +46,8 @@ void Consumer::open(Partition id, Cursors& cursors) {
   PartitionState* const partition = find(id);
   if (partition == nullptr || !partition->owned) return;
   partition->cursors = &cursors;
+  // Some of what the ranges call done was left to an entry.
+  if (partition->committed) cursors.ledger_restored(*partition->committed, partition->metadata);
   enter_turn(*partition);
 }
 

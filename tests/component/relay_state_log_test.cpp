@@ -1,0 +1,186 @@
+// Two owners of one partition's state on the embedded broker: take-over, fencing, and what an older
+// owner writes late.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "common/kafka/topic_reader.hpp"
+#include "relay/state_log.hpp"
+#include "tests/component/relay_flow.hpp"
+
+namespace eventrelay::relay::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Partition kPlace{2};
+constexpr std::string_view kSubscription = "427236";
+
+// What a shard has of the state topic, with everything that it is told. Thread: the test's.
+class Owner {
+ public:
+  Owner(asio::io_context& loop, const Settings& settings)
+      : outbox_(loop.get_executor(), OutboxOptions{settings.config, 1}, slab_, [](Partition) {}),
+        log_(loop.get_executor(), settings.config, parts()) {
+    log_.assign(kPlace);
+  }
+
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] int durable() const { return durable_; }
+  [[nodiscard]] const std::string& stopped() const { return stopped_; }
+  [[nodiscard]] bool idle() const { return outbox_.idle(); }
+  [[nodiscard]] Cursors& cursors() { return *log_.find(kPlace); }
+  void write() { log_.write(kPlace); }
+  void put(std::string key, std::string value) {
+    outbox_.put_state(kPlace, std::move(key), std::move(value), Sender{&nobody_, 1});
+  }
+  EntryId detach(std::int64_t live) {
+    Detach request;
+    request.subscription = kSubscription;
+    request.live = Offset{live};
+    request.reason = "queue_full";
+    const EntryId id = cursors().detach(request, Moment{monotonic_now(), wall_now()});
+    write();
+    return id;
+  }
+
+ private:
+  struct Nobody final : OutboxClient {
+    void on_receipt(std::uint64_t, Receipt) override {}
+  };
+
+  StateLogParts parts() {
+    return StateLogParts{outbox_,
+                         slab_,
+                         {},
+                         [this](Partition, Cursors&) { ready_ = true; },
+                         [this](Partition) { ++durable_; },
+                         [this](Partition, std::string why) { stopped_ = std::move(why); }};
+  }
+
+  metrics::Slab slab_;
+  Nobody nobody_;
+  bool ready_ = false;
+  int durable_ = 0;
+  std::string stopped_;
+  Outbox outbox_;
+  StateLog log_;
+};
+
+class StateLogTest : public ::testing::Test {
+ protected:
+  bool run(const std::function<bool()>& so) {
+    const TimePoint end = monotonic_now() + kPatience;
+    while (!so() && monotonic_now() < end) {
+      loop_.restart();
+      loop_.run_for(milliseconds(5));
+    }
+    return so();
+  }
+  bool take_over(std::optional<Owner>& owner) {
+    owner.emplace(loop_, *settings_);
+    return run([&] { return owner->ready(); });
+  }
+  // What counts of the topic, as the next owner would read it.
+  StateTable table() {
+    kafka::TopicReader reader(flow_.client_config(), "t.state", kafka::From::Beginning);
+    StateTable found;
+    // Up to a pause behind the first record; there is always a mark.
+    TimePoint end = monotonic_now() + kPatience;
+    while (monotonic_now() < end) {
+      const auto message = reader.next(milliseconds(100));
+      if (!message || message->partition() != kPlace) continue;
+      EXPECT_TRUE(found.take(message->key(), message->value()));
+      end = monotonic_now() + milliseconds(400);
+    }
+    return found;
+  }
+
+  Flow flow_;
+  std::shared_ptr<const Settings> settings_ = flow_.load("http://127.0.0.1:1/");
+  asio::io_context loop_{1};
+};
+
+TEST_F(StateLogTest, MarksAnEmptyPartitionBeforeItIsReady) {
+  std::optional<Owner> owner;
+  ASSERT_TRUE(take_over(owner));
+  EXPECT_EQ(owner->cursors().epoch(), 1U);
+  EXPECT_TRUE(owner->cursors().empty());
+  EXPECT_EQ(table().epoch(), 1U);
+}
+
+TEST_F(StateLogTest, HandsTheEntriesOfOneOwnerToTheNext) {
+  std::optional<Owner> first;
+  ASSERT_TRUE(take_over(first));
+  first->detach(120);
+  ASSERT_TRUE(run([&] { return first->durable() == 1; }));
+  first.reset();
+  std::optional<Owner> second;
+  ASSERT_TRUE(take_over(second));
+  EXPECT_EQ(second->cursors().epoch(), 2U);
+  EXPECT_EQ(second->cursors().cover({kSubscription, {}, Ordering::None}, Offset{121}),
+            Cover::Durable);
+}
+
+TEST_F(StateLogTest, StopsAnOwnerThatFindsANewerOne) {
+  std::optional<Owner> zombie;
+  ASSERT_TRUE(take_over(zombie));
+  std::optional<Owner> owner;
+  ASSERT_TRUE(take_over(owner));
+  EXPECT_TRUE(run([&] { return !zombie->stopped().empty(); }));
+  EXPECT_NE(zombie->stopped().find("another owner"), std::string::npos) << zombie->stopped();
+  EXPECT_EQ(owner->stopped(), "");
+}
+
+TEST_F(StateLogTest, WritesAgainWhatAnOlderOwnerWroteLate) {
+  std::optional<Owner> owner;
+  ASSERT_TRUE(take_over(owner));
+  owner->detach(120);
+  ASSERT_TRUE(run([&] { return owner->durable() == 1; }));
+  // A zombie of an older epoch: a cursor ahead of ours, an entry of its own, a tombstone.
+  StateRecord late;
+  late.subscription = kSubscription;
+  late.from = Offset{120};
+  late.cursor = Offset{500};
+  late.epoch = 0;
+  owner->put("427236@120", encode(late));
+  late.from = Offset{300};
+  owner->put("427236@300", encode(late));
+  ASSERT_TRUE(run([&] { return owner->idle(); }));
+  const auto repaired = [&] {
+    const StateTable now = table();
+    loop_.restart();
+    loop_.run_for(milliseconds(50));
+    const auto entry = now.records().find("427236@120");
+    return now.records().size() == 1 && entry != now.records().end() &&
+           entry->second.cursor == Offset{120};
+  };
+  EXPECT_TRUE(run(repaired));
+  EXPECT_EQ(owner->stopped(), "");
+  // Whoever reads only the last record of each key, as compaction leaves it, finds ours.
+  std::map<std::string, std::string> last;
+  kafka::TopicReader reader(flow_.client_config(), "t.state", kafka::From::Beginning);
+  ASSERT_TRUE(run([&] {
+    while (const auto message = reader.next(milliseconds(100))) {
+      last[std::string(message->key())] = std::string(message->value());
+    }
+    const auto mine = last.find("427236@120");
+    return mine != last.end() && last.count("427236@300") == 1 && last["427236@300"].empty() &&
+           mine->second.find("\"epoch\":1") != std::string::npos;
+  }));
+  owner->put("427236@120", "");
+  ASSERT_TRUE(run([&] { return owner->idle(); }));
+  EXPECT_TRUE(run([&] { return table().fenced().size() >= 3; }));
+  EXPECT_EQ(table().records().size(), 1U);
+}
+
+TEST_F(StateLogTest, StopsAtARecordOfAVersionThatIsNotItsOwn) {
+  std::optional<Owner> owner;
+  ASSERT_TRUE(take_over(owner));
+  owner->put("427236@1", "{\"v\":2}");
+  EXPECT_TRUE(run([&] { return !owner->stopped().empty(); }));
+  EXPECT_NE(owner->stopped().find("version"), std::string::npos) << owner->stopped();
+}
+
+}  // namespace
+}  // namespace eventrelay::relay::test
