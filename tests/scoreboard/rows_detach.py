@@ -83,13 +83,16 @@ def detach_steps(scene: Scene) -> None:
     scene.subscriber(2, concurrency=4, ordering="object", slow_start=0)
     many(scene, 2)
     scene.ingest()
-    hits = kills = 0
+    hits = kills = rounds = 0
     for _ in range(times):
+        # Each point is killed at; standing still past the session costs more time.
+        stops = POINTS if scene.nightly else scene.rng.sample(POINTS, 2)
         for name in POINTS:
-            for action in ("kill", "stop"):
+            for action in ("kill", "stop") if name in stops else ("kill",):
+                rounds += 1
                 scene.endpoints.set("/s/1", Behaviour(rate=100))
                 scene.endpoints.set("/s/2", Behaviour(only={"object-3": 500}))
-                nth = scene.rng.randint(1, 3)
+                nth = scene.rng.randint(1, 2)
                 one = worker(scene, 0, env=fail_at(name, nth, action), ready=False)
                 other = worker(scene, 1) if action == "stop" else None
                 fed = scene.feed(
@@ -102,6 +105,8 @@ def detach_steps(scene: Scene) -> None:
                 fed.finish(30)
                 hit = _reached(scene, one, action)
                 hits += hit
+                if not hit:
+                    scene.findings.append(f"{name}:{nth}:{action} was not reached")
                 kills += 1
                 if action == "stop" and hit:
                     hold(4.0)  # past its session: the other one owns everything
@@ -114,7 +119,7 @@ def detach_steps(scene: Scene) -> None:
     relays = [worker(scene, n) for n in range(2)]
     scene.settle(60)
     assert all(one.alive() for one in relays)
-    scene.at_least("points reached", hits, len(POINTS) * 2 * times * 0.8)
+    scene.at_least("points reached", hits, rounds * 0.7)
     scene.judge(doubles=kills * (64 + 400 * COMMIT_SECONDS + 100))
 
 
@@ -130,7 +135,7 @@ def _reached(scene: Scene, program, action: str) -> bool:
     if action == "kill":
         scene.wanted_ends.add(program.pid)
     try:
-        until(there, 4.0, "at the point")
+        until(there, 5.0, "at the point")
     except AssertionError:
         return False
     return True
