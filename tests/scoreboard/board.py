@@ -45,8 +45,6 @@ ROWS: dict[str, Row] = {}
 
 # What the programs lack for a row; such a row is played only when it is named.
 WAITS_FOR: dict[str, str] = {
-    "D6": "replay",
-    **dict.fromkeys("D12 D13 D14 D15 M3".split(), "detaching"),
 }
 
 

@@ -9,7 +9,7 @@ import time
 
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
-from scoreboard.board import not_built, row
+from scoreboard.board import row
 from scoreboard.checker import Index, commits_are_safe
 from scoreboard.logs import Caps
 from scoreboard.rows_loss import many

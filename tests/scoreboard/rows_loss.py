@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from scoreboard.board import not_built, row
+from scoreboard.board import row
 from scoreboard.scene import COMMIT_SECONDS, Figures, Scene
 from support.endpoints import Behaviour
 from support.load import RESET
@@ -317,4 +317,10 @@ def spin_model(figures: Figures) -> None:
         figures.findings.append(done.stdout[-2000:])
 
 
-not_built("R12", "simulation of the relay in virtual time, 10,000 seeds", "CN")
+@row("R12", "simulation of the relay in virtual time", "CN", nodes=0, seconds=120, nightly=1800)
+def simulation(figures: Figures) -> None:
+    """400 seeds, at night 10,000, besides planted faults and same seed, same trace."""
+    said = figures.program("tests/simulation_relay", seconds=1800)
+    figures.at_least("cases", said.count("[       OK ]"), 10)
+    if seeds := re.search(r"(\d+) seeds in", said):
+        figures.at_least("seeds", int(seeds.group(1)), 10_000 if figures.nightly else 400)

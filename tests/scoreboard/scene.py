@@ -27,7 +27,7 @@ from support.broker import DEFAULT_VERSION, Broker, free_port
 from support.endpoints import Endpoints
 from support.kafka_log import open_reader, topics
 from support.load import Load
-from support.programs import BIN, Program
+from support.programs import ROOT, Program
 from support.proxy import Proxy
 from support.stack import SECRETS, Stack
 from support.wait import until
@@ -201,8 +201,14 @@ class Figures:
 
     def program(self, path: str, *arguments: str, seconds: float = 300) -> str:
         """A test program of the build, which must end with 0; what it printed."""
-        command = [str(BIN.parent / path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            [str(ROOT / "build/release" / path), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            env=os.environ | ({"EVENTRELAY_NIGHTLY": "1"} if self.nightly else {}),
+        )
         if done.returncode:
             self.findings.append((done.stdout + done.stderr)[-3000:])
         self.check(done.returncode == 0, f"{Path(path).name} ended with {done.returncode}", "0")
