@@ -51,12 +51,12 @@ void Relay::fail(Job& job, const Reply& reply) {
     } else {
       const bool swept = held.from == Held::From::Sweep;
       if (swept && world_.fault == Fault::ForgetSwept) {
-        part->cursors->done(EntryId{job.entry}, Offset{held.at});
+        part->cursors->done(job.entry, Offset{held.at});
         ++counters_.given_back;
         return settle(scheduler_.settle(job, End::NotDone));
       }
       const bool away = lane_of(sub).breaker.state() != CircuitBreaker::State::Closed;
-      if (swept && away && part->cursors->goes_on(EntryId{job.entry})) return give_back(*part, job);
+      if (swept && away && part->cursors->goes_on(job.entry)) return give_back(*part, job);
       const bool ordered = lane_of(sub).config.ordering != Ordering::None;
       if (ordered && world_.fault != Fault::ParkOrdered) return block(*part, job, step);
     }
@@ -78,9 +78,9 @@ void Relay::give_back(Part& part, Job& job) {
   all.push_back(&job);
   const Pause pause{job.lane->breaker.probe_at()};
   for (Job* const one : all) {
-    if (one->entry != 0) {
+    if (one->entry != kLivePath) {
       const Offset at{held_of(*one).at};
-      part.cursors->give_back(EntryId{one->entry}, std::span(&at, 1), pause);
+      part.cursors->give_back(one->entry, std::span(&at, 1), pause);
     }
     release(part, *one);
   }
@@ -91,8 +91,8 @@ void Relay::block(Part& part, Job& job, const Step& step) {
   scheduler_.take_chain(job, behind);
   std::vector<ChainJob> chain;
   for (const Job* const one : behind) {
-    if (one->entry == 0 && held_of(*one).from != Held::From::Live) continue;
-    chain.push_back({Offset{held_of(*one).at}, EntryId{one->entry}});
+    if (one->entry == kLivePath && held_of(*one).from != Held::From::Live) continue;
+    chain.push_back({Offset{held_of(*one).at}, one->entry});
   }
   std::sort(chain.begin(), chain.end(),
             [](const ChainJob& a, const ChainJob& b) { return a.at < b.at; });
@@ -100,7 +100,7 @@ void Relay::block(Part& part, Job& job, const Step& step) {
   Block request;
   request.key = world_.key(sub_of(job), event_of(part, held.at));
   request.at = Offset{held.at};
-  request.owner = EntryId{job.entry};
+  request.owner = job.entry;
   request.chain = chain;
   request.due = step.due;
   request.attempt = job.attempts_made;
@@ -129,8 +129,8 @@ void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*
   std::map<std::uint64_t, std::vector<Offset>> swept;
   for (const Job* const job : taken) {
     const Offset at{held_of(*job).at};
-    if (job->entry != 0) {
-      swept[job->entry].push_back(at);
+    if (job->entry != kLivePath) {
+      swept[job->entry.value].push_back(at);
     } else if (held_of(*job).from == Held::From::Live) {
       queued.push_back(at);
     }
@@ -167,7 +167,7 @@ void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*
 
 // A job that has left the scheduler's queues goes where it is answered for.
 void Relay::release(Part& part, Job& job) {
-  if (job.entry != 0) {
+  if (job.entry != kLivePath) {
     ++counters_.given_back;
     return settle(scheduler_.settle(job, End::NotDone));
   }
@@ -269,7 +269,7 @@ bool Relay::read_sweep(Part& part) {
       const auto handout = part.cursors->handout(entry);
       Held& held = hold(part, Held::From::Sweep, at.value);
       JobState state;
-      state.entry = entry.value;
+      state.entry = entry;
       if (handout) {
         state.attempts_made = handout->attempts_made;
         state.first_failure = handout->first_failure;

@@ -34,7 +34,7 @@ void Relay::park(Job& job, const Step& step) {
           std::erase(owned->away, &job);
           const Offset at{held_of(job).at};
           if (held_of(job).from == Held::From::Sweep) {
-            owned->cursors->done(EntryId{job.entry}, at);
+            owned->cursors->done(job.entry, at);
           } else if (held_of(job).from == Held::From::Live) {
             owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
           }
@@ -59,7 +59,7 @@ void Relay::bury(Job& job) {
           std::erase(owned->away, &job);
           const Offset at{held_of(job).at};
           if (held_of(job).from == Held::From::Sweep) {
-            owned->cursors->done(EntryId{job.entry}, at);
+            owned->cursors->done(job.entry, at);
           } else if (held_of(job).from == Held::From::Live) {
             owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
           }

@@ -249,7 +249,7 @@ void Relay::on_end(Job& job, const Reply& reply) {
       part->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, Offset{held.at});
     }
     if (part != nullptr && held.from == Held::From::Sweep) {
-      part->cursors->done(EntryId{job.entry}, Offset{held.at});
+      part->cursors->done(job.entry, Offset{held.at});
     }
     ++counters_.delivered;
     settle(scheduler_.finish(job, world_.clock.now()));

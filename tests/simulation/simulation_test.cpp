@@ -59,8 +59,11 @@ class Group {
   void give(int partition, int w) {
     world_.owner[World::at(partition)] = worker(w).life();
     world_.disturbed(partition);
-    world_.clock.after(world_.ms(0, 20), worker(w).life(), [this, partition, w] {
-      if (owns(partition, w)) worker(w).assign(partition);
+    const std::uint64_t generation = world_.generations[World::at(partition)];
+    world_.clock.after(world_.ms(0, 20), worker(w).life(), [this, partition, w, generation] {
+      if (!owns(partition, w)) return;
+      if (world_.generations[World::at(partition)] != generation) return;
+      worker(w).assign(partition);
     });
   }
 
