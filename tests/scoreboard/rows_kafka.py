@@ -67,7 +67,7 @@ def one_away(scene: Scene) -> None:
     scene.ingest()
     scene.relay()
     scene.cluster.wait_full(prefix=scene.stack.prefix)
-    rate, away = 400, (30.0 if scene.nightly else 12.0)
+    rate, away = 400, (30.0 if scene.nightly else 10.0)
     broker = scene.cluster.broker
     fed = scene.feed(int(rate * 200), connections=1500, rate=rate)
     until(lambda: fed.load.statuses()[202] > rate, 20, "load runs")
@@ -352,7 +352,7 @@ def two_copies(scene: Scene, topic: str, settings: dict[str, str]) -> None:
 
 @row("K11", "dead-letter topic unwritable", "CN", nodes=3, seconds=120, nightly=240)
 def dead_unwritable(scene: Scene) -> None:
-    away = 60.0 if scene.nightly else 12.0
+    away = 60.0 if scene.nightly else 8.0
     two_copies(scene, "dead", {})
     scene.subscriber(1, fatal_statuses=[422], concurrency=4)
     many(scene, 3)

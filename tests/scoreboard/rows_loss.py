@@ -31,7 +31,8 @@ def steady(scene: Scene) -> None:
     scene.ingest()
     relay = scene.relay()
     scene.pour(640, range(1001, 1033))  # a broker is slow while it makes some hundred partitions
-    fed = scene.feed(count, range(1001, 1033), connections=64).finish(600)
+    rate = None if scene.nightly else 1000
+    fed = scene.feed(count, range(1001, 1033), connections=64, rate=rate).finish(600)
     scene.exactly("rejected", count - fed.load.statuses()[202], 0)
     scene.endpoints.wait_taken(3 * (count + 640), 600)
     scene.settle()
@@ -306,7 +307,7 @@ def ledger_schedules(figures: Figures) -> None:
     figures.at_least("properties", said.count("[       OK ]"), 1)
 
 
-@row("R11", "spin model of ledger, detach, kill and rebalance", "C", nodes=0, seconds=120)
+@row("R11", "spin model; in each run ./test models", "N", nodes=0, nightly=600)
 def spin_model(figures: Figures) -> None:
     """The tier `models`, counted here."""
     command = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/models"]
@@ -317,7 +318,7 @@ def spin_model(figures: Figures) -> None:
         figures.findings.append(done.stdout[-2000:])
 
 
-@row("R12", "simulation of the relay in virtual time", "CN", nodes=0, seconds=120, nightly=1800)
+@row("R12", "relay in virtual time; in each run ./test simulation", "N", nodes=0, nightly=1800)
 def simulation(figures: Figures) -> None:
     """400 seeds, at night 10,000, besides planted faults and same seed, same trace."""
     said = figures.program("tests/simulation_relay", seconds=1800)

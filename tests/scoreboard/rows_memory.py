@@ -90,7 +90,7 @@ def soak(scene: Scene) -> None:
 
 @row("M6", "overload, three times what Kafka takes", "CN", seconds=120, nightly=240)
 def overload(scene: Scene) -> None:
-    seconds = 60 if scene.nightly else 12
+    seconds = 60 if scene.nightly else 8
     scene.behind_proxy()
     many(scene, 16)
     ingest = scene.ingest()
@@ -122,7 +122,7 @@ def overload(scene: Scene) -> None:
 
 @row("M7", "1,000 reloads under load", "CN", seconds=90, nightly=300)
 def reloads(scene: Scene) -> None:
-    times = 1000 if scene.nightly else 60
+    times = 1000 if scene.nightly else 40
     many(scene, 8)
     ingest, relay = scene.ingest(), scene.relay()
     scene.pour(800)
