@@ -1,9 +1,11 @@
-// Says whether a retry may go now: retries are at most a share of all attempts, and a few besides.
+// Says whether a retry may go now: those that fail again are at most a share of all attempts, and a
+// few besides.
 //
-// Why:     an endpoint that fails now and then must not be sent twice what it is meant to take.
+// Why:     an endpoint that fails now and then must not be sent twice what it is meant to take; one
+//          that answers again must not wait for what it missed, so a retry it takes costs nothing.
 // Owner:   the scheduler's lane.  Thread: shard-local; time is an argument.
-// Bounds:  O(1), 16 bytes. Over any time T with A attempts: at most A / 5 + kBurst retries, and
-//          floor x (T + 1 s) + 1 that the share does not cover.
+// Bounds:  O(1), 16 bytes. Over any time T with A attempts: at most A / 5 + kBurst retries that are
+//          not delivered, and floor x (T + 1 s) + 1 that the share does not cover.
 // Errors:  none.
 #pragma once
 
@@ -36,6 +38,8 @@ class RetryBudget {
       floor_used_ = std::max(floor_used_, now) + slot(floor);
     }
   }
+  // A retry was delivered.
+  void on_delivered() noexcept { credit_ = std::min(credit_ + kShare, kShare * kBurst); }
   // When the floor allows one, if no attempt does so before.
   [[nodiscard]] TimePoint allowed_at(std::uint32_t floor) const noexcept {
     return floor_used_ + slot(floor) - kSaved;

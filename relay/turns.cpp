@@ -198,6 +198,7 @@ Job* Scheduler::take(Lane& lane, JobList& queue, Verdict verdict, TimePoint now)
 }
 
 Finished Scheduler::finish(Job& job, TimePoint now) {
+  if (job.attempts_made > 0) job.lane->budget.on_delivered();
   leave_flight(job, Answer::Answered, now);
   return drop(job, true);
 }

@@ -42,12 +42,27 @@ TEST(RetryBudget, GivesOneRetryForFiveAttempts) {
   EXPECT_FALSE(budget.allows(kStart, 1));
 }
 
-// Over every stretch of random lives: retries <= a fifth of the attempts + kBurst + the floor's.
+TEST(RetryBudget, CostsNothingWhereRetriesAreDelivered) {
+  RetryBudget budget;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(budget.allows(kStart, 1)) << i;
+    budget.on_attempt();
+    budget.on_retry(kStart, 1);
+    budget.on_delivered();
+  }
+  // What is saved up meanwhile is no more than before.
+  std::uint32_t gone = 0;
+  for (; budget.allows(kStart, 1); ++gone) budget.on_retry(kStart, 1);
+  EXPECT_EQ(gone, RetryBudget::kBurst + 1);
+}
+
+// Over every stretch of random lives: retries that are not delivered <= a fifth of the attempts +
+// kBurst + the floor's.
 TEST(RetryBudget, KeepsTheShareOverEveryStretchOfTime) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     std::mt19937_64 random(seed);
     const auto floor = static_cast<std::uint32_t>(1 + random() % 50);
-    const std::uint64_t failing = random() % 100;  // per cent of attempts that want a retry
+    const std::uint64_t failing = random() % 101;  // per cent of attempts that want a retry
     RetryBudget budget;
     struct Sent {
       TimePoint at;
@@ -65,8 +80,10 @@ TEST(RetryBudget, KeepsTheShareOverEveryStretchOfTime) {
         budget.on_retry(now, floor);
         --owed;
       }
-      sent.push_back({now, retry});
-      if (random() % 100 < failing) ++owed;
+      const bool failed = random() % 100 < failing;
+      sent.push_back({now, retry && failed});
+      if (retry && !failed) budget.on_delivered();
+      if (failed) ++owed;
     }
     for (int look = 0; look < 50; ++look) {
       std::size_t first = random() % sent.size();

@@ -112,6 +112,17 @@ TEST_F(SchedulerLimits, RetriesKeepWithinTheirBudgetAndLetFreshEventsPass) {
   EXPECT_EQ(a.jobs, 200 - retries) << "a fresh event waited behind retries";
 }
 
+TEST_F(SchedulerLimits, LetsABacklogOfRetriesGoAtOnceWhereTheyAreTaken) {
+  Lane& a = lane({.concurrency = 2, .jobs_max = 1000});
+  admit_retries(a, 900);
+  std::size_t sent = 0;
+  while (Job* job = scheduler.next(at(1))) {
+    scheduler.finish(*job, at(1));
+    ++sent;
+  }
+  EXPECT_EQ(sent, 900U);
+}
+
 TEST_F(SchedulerLimits, RestsForItsRetriesUntilTheFloorOrAFreshEvent) {
   Lane& a = lane({.concurrency = 1, .breaker = {1U << 30U}});
   admit_retries(a, 100);
