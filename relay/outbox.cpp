@@ -19,7 +19,9 @@ using kafka::Stored;
 using metrics::ProduceFailure;
 
 constexpr Duration kPause =
-    std::chrono::milliseconds(500);                  // before a refused write is tried again
+    std::chrono::milliseconds(500);  // before a refused write is tried again
+// Before the brokers have told of the topics nothing is wrong yet.
+constexpr Duration kPauseAtStart = std::chrono::milliseconds(50);
 constexpr Duration kLate = std::chrono::seconds(2);  // a healthy broker has answered long before
 // Key, headers and the batch around one record, as the topics allow for.
 constexpr std::size_t kRecordOverheadMax = 128U << 10;
@@ -153,6 +155,7 @@ void Outbox::send(Write& write) {
     write.sent = true;
     return;
   }
+  if (queued == Queued::Unavailable && !met_) return again(write, kPauseAtStart);
   if (queued == Queued::TooLarge) {
     fail(write, ProduceFailure::TooLarge, "a record is larger than its topic takes");
   } else {
@@ -162,6 +165,7 @@ void Outbox::send(Write& write) {
 }
 
 Queued Outbox::produce(const Write& write) {
+  met_ = met_ || producer_.ready();
   if (write.held == nullptr) {
     const RecordHeaders headers;
     return producer_.produce(write.topic, {write.key, write.text, &headers, write.partition.value},
@@ -202,8 +206,12 @@ void Outbox::fail(Write& write, ProduceFailure failure, std::string_view reason)
   } else {
     block(write, reason);
   }
+  again(write, write.too_large ? Duration::zero() : kPause);
+}
+
+void Outbox::again(Write& write, Duration pause) {
   again_.push_back(&write);
-  if (!std::exchange(armed_, true)) arm(write.too_large ? Duration::zero() : kPause);
+  if (!std::exchange(armed_, true)) arm(pause);
 }
 
 void Outbox::arm(Duration pause) {

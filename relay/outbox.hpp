@@ -109,6 +109,7 @@ class Outbox final : public kafka::ReportSink {
   void send(Write& write);
   [[nodiscard]] kafka::Queued produce(const Write& write);
   void fail(Write& write, metrics::ProduceFailure failure, std::string_view reason);
+  void again(Write& write, Duration pause);
   void arm(Duration pause);
   void send_again();
   [[nodiscard]] bool renew(Write& write);
@@ -138,6 +139,7 @@ class Outbox final : public kafka::ReportSink {
   std::unordered_map<std::int32_t, std::uint32_t> blocked_;    // blocking writes by partition
   std::string reason_;
   bool armed_ = false;
+  bool met_ = false;  // the producer was ready once
   std::function<void()> drained_;
   bool draining_ = false;
   TimePoint drain_deadline_{};

@@ -145,12 +145,12 @@ def test_what_is_given_up_is_dead_with_its_bytes_and_history(stack: Stack, recei
     assert relay.metric('eventrelay_relay_dead_letters_total{reason="http_4xx"}') == 2
 
 
-@pytest.mark.parametrize("topic,status", [("retry.200ms", 500), ("dead", 410)])
+@pytest.mark.parametrize("topic,status", [("retry.200ms", 500), ("dead", 422)])
 def test_unwritable_topic_holds_its_partition_and_loses_nothing(
     stack: Stack, receiver, topic: str, status: int
 ) -> None:
     stack.config["retry"] = {"delays": ["200ms", "30s"], "jitter": 0}
-    stack.add_instance(receiver)
+    stack.add_instance(receiver, fatal_statuses=[422])
     stack.ingest()
     relay = stack.relay()
     # The broker takes no record that is older than nothing.
@@ -185,10 +185,10 @@ def test_killed_around_the_end_of_an_attempt_nothing_is_lost(
 ) -> None:
     stack.config["retry"] = {"delays": ["200ms", "30s"], "jitter": 0}
     stack.config["kafka"]["session.timeout.ms"] = 6000
-    stack.add_instance(receiver)
+    stack.add_instance(receiver, fatal_statuses=[422])
     stack.ingest()
     relay = stack.relay(env={"EVENTRELAY_FAILPOINT": place})
-    receiver.answer("/cb", Rule(status=410 if place == "before-dead" else 500, times=1))
+    receiver.answer("/cb", Rule(status=422 if place == "before-dead" else 500, times=1))
     if place == "before-mark":
         receiver.answer("/cb", None)
     bodies = send(stack, 10)
