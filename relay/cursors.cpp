@@ -228,7 +228,10 @@ EntryId Cursors::detach(const Detach& detach, const Moment& moment) {
     entry.out.insert(at);
     entry.changed = true;
   }
-  const EntryId id = entry_at(detach.live).id;
+  CursorEntry& last = entry_at(detach.live);
+  // Nothing later of an order goes on in a sweep that is under way.
+  if (detach.ordering != Ordering::None) book_.unfollow_alike(last);
+  const EntryId id = last.id;
   for (CursorEntry* const entry : made) {
     if (detach.live >= book_.ahead.to) shorten(*entry, detach.untouched);
   }
