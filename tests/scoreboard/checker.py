@@ -509,12 +509,13 @@ def denied_are_not_dialled(logs: Logs) -> list[Finding]:
 def caught_up(logs: Logs) -> list[Finding]:
     last = last_commits(logs)
     behind = []
-    for (topic, partition), end in logs.ends.items():
-        group = {"events": logs.group}.get(topic)
-        if topic.startswith("retry."):
-            group = logs.group + ".delays"
-        if group is None or end == 0:
-            continue
+    # The end of the log may be the mark of a transaction, behind which nobody can stand.
+    ends: dict[tuple[str, int], int] = {}
+    for record in logs.events + logs.parked:
+        place = (record.topic, record.partition)
+        ends[place] = max(ends.get(place, 0), record.offset + 1)
+    for (topic, partition), end in ends.items():
+        group = logs.group if topic == "events" else logs.group + ".delays"
         commit = last.get((group, topic, partition))
         if commit is None or commit.offset < end:
             behind.append(f"{topic}/{partition}: {commit.offset if commit else None} of {end}")
