@@ -1,6 +1,7 @@
 #include "relay/state_log.hpp"
 
 #include <random>
+#include <unordered_map>
 #include <utility>
 
 #include "common/assert.hpp"
@@ -50,16 +51,27 @@ class StateLog::Log final : public OutboxClient {
   void stop(std::string reason);
 
  private:
+  // A record of ours: durable once Kafka has it and it was read back here.
+  struct OnTheWay {
+    std::string key;
+    std::string value;
+    bool stored = false;
+    bool read = false;
+  };
+
   void mark();
   void finish();
   void follow(std::string_view key, std::string_view value);
+  void note_read(std::string_view key, std::string_view value);
+  void acknowledge(std::uint64_t token);
 
   StateLogParts& parts_;
   Partition partition_;
   std::string name_;
   std::unique_ptr<StateTable> table_ = std::make_unique<StateTable>();
   std::unique_ptr<Cursors> cursors_;
-  StateEpoch epoch_ = 0;  // of our mark
+  std::unordered_map<std::uint64_t, OnTheWay> on_the_way_;  // by token
+  StateEpoch epoch_ = 0;                                    // of our mark
   bool marked_ = false;
   bool stopped_ = false;
 };
@@ -124,7 +136,7 @@ void StateLog::Log::follow(std::string_view key, std::string_view value) {
   }
   switch (cursors_->followed(key, epoch)) {
     case Followed::Fine:
-      return;
+      return note_read(key, value);
     case Followed::Repaired:
       return write();
     case Followed::Fenced:
@@ -140,13 +152,35 @@ void StateLog::Log::stop(std::string reason) {
 void StateLog::Log::write() {
   if (cursors_ == nullptr || stopped_) return;
   while (auto next = cursors_->next_write()) {
+    // A deletion lets nothing go that the record before it had not.
+    if (!next->value.empty()) on_the_way_[next->token] = OnTheWay{next->key, next->value};
     parts_.outbox.put_state(partition_, std::move(next->key), std::move(next->value),
                             Sender{this, next->token});
   }
 }
 
+// An acknowledgement alone does not say that the record counts: an owner that lost the partition
+// before it took it over may have set its mark late, in front of it. Read back, it follows that.
 void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
   if (token == kMarkToken || receipt != Receipt::Written || cursors_ == nullptr) return;
+  const auto it = on_the_way_.find(token);
+  if (it != on_the_way_.end()) it->second.stored = true;
+  if (it == on_the_way_.end() || it->second.read) acknowledge(token);
+}
+
+void StateLog::Log::note_read(std::string_view key, std::string_view value) {
+  if (value.empty() || on_the_way_.empty()) return;
+  for (auto& [token, record] : on_the_way_) {
+    if (record.key != key || record.value != value) continue;
+    record.read = true;
+    if (record.stored) acknowledge(token);
+    return;
+  }
+}
+
+void StateLog::Log::acknowledge(std::uint64_t token) {
+  on_the_way_.erase(token);
+  if (stopped_) return;
   const bool durable = cursors_->acknowledge(token);
   write();
   if (durable) parts_.durable(partition_);

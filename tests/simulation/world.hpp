@@ -55,8 +55,9 @@ inline constexpr std::array<milliseconds, 3> kSteps{milliseconds{1000}, millisec
                                                     milliseconds{20'000}};
 inline constexpr int kStepCount = static_cast<int>(kSteps.size());
 
-// From when an event can be read, or its partition was last disturbed, to its delivery.
-inline constexpr Duration kHealthyWait = seconds{6};
+// From when an event can be read, or its partition was last disturbed, to its delivery: a healthy
+// subscription that a burst has detached catches up by one lane full per sweep, at worst.
+inline constexpr Duration kHealthyWait = seconds{8};
 
 enum class Health : std::uint8_t {
   Healthy,
