@@ -1,7 +1,7 @@
 // Reads and writes the `state` topic of the partitions a shard owns.
 //
 //   taken over --read to the end--> mark with the next epoch --read up to it--> ready, followed
-//   Cursors::next_write --> Outbox --acknowledged, and read back--> Cursors::acknowledge --> durable
+//   Cursors::next_write --> Outbox --stored, and read back--> Cursors::acknowledge --> durable
 //
 // Why:     who is away outlives the process; two owners of one partition never both count.
 // Owner:   the shard.  Thread: shard thread.
