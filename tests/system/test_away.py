@@ -86,7 +86,7 @@ def test_dead_endpoint_waits_as_one_record_while_others_flow(
     for path, bodies in (("/dead", waiting), ("/live", flowing)):
         verdict = judge(taken(receiver.deliveries(path)), bodies)
         assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, []), path
-    report(f"{len(entries)} state records and {parked:.0f} parked for 2000 events of a dead endpoint")
+    report(f"{len(entries)} state records, {parked:.0f} parked for 2000 events of a dead endpoint")
 
 
 def test_slow_endpoint_is_served_from_the_log_over_restarts(stack: Stack, receiver) -> None:
