@@ -67,6 +67,8 @@ class Producer final : public kafka::ReportSink {
   [[nodiscard]] bool ready() const noexcept { return client_.ready(); }
   // Flushes; `done` runs on the shard's thread.
   void drain(TimePoint deadline, std::function<void()> done);
+  // Drill for tests, as of the client.
+  void inject_fatal_error() { client_.inject_fatal_error(); }
   // Requests with a record under way.
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
 

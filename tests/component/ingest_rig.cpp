@@ -13,8 +13,6 @@ namespace eventrelay::ingest::test {
 
 namespace {
 
-constexpr std::string_view kTopic = "eventrelay.events";
-
 void raise_descriptor_limit() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -27,7 +25,7 @@ void raise_descriptor_limit() {
 Rig::Rig(RigOptions options)
     : options_(std::move(options)), slab_(exporter_.add_slab()), loop_(0, slab_) {
   raise_descriptor_limit();
-  cluster_.create_topic(std::string(kTopic), 3);
+  if (options_.bootstrap.empty()) cluster_.create_topic(options_.prefix + "events", 3);
   ShardOptions shard{.settings = settings(options_.primary_key),
                      .tls = nullptr,
                      .shards = 1,
@@ -48,11 +46,15 @@ Rig::~Rig() {
   loop_.join();
 }
 
+std::string Rig::bootstrap() const {
+  return options_.bootstrap.empty() ? cluster_.bootstrap_servers() : options_.bootstrap;
+}
+
 std::shared_ptr<const Settings> Rig::settings(const std::string& primary_key) const {
   ConfigInput input;
-  input.text = "version: 1\nkafka:\n  bootstrap.servers: " + cluster_.bootstrap_servers() + "\n" +
-               options_.kafka + "ingest:\n  listen: 127.0.0.1:0\n" + options_.ingest +
-               "sources:\n  box:\n    keys: [" + primary_key +
+  input.text = "version: 1\nkafka:\n  bootstrap.servers: " + bootstrap() + "\n" + options_.kafka +
+               "topics:\n  prefix: " + options_.prefix + "\n" + "ingest:\n  listen: 127.0.0.1:0\n" +
+               options_.ingest + "sources:\n  box:\n    keys: [" + primary_key +
                ", secondary-key]\n"
                "instances:\n"
                "  - id: 427236\n    name: docs\n    element: box\n    configuration:\n"
@@ -75,8 +77,8 @@ void Rig::begin_drain(Duration delay, std::function<void()> done) {
 
 std::vector<StoredRecord> Rig::records(std::size_t count) {
   KafkaConfig config;
-  config.properties["bootstrap.servers"] = cluster_.bootstrap_servers();
-  kafka::TopicReader reader(config, std::string(kTopic), kafka::From::Beginning);
+  config.properties["bootstrap.servers"] = bootstrap();
+  kafka::TopicReader reader(config, options_.prefix + "events", kafka::From::Beginning);
   std::vector<StoredRecord> records;
   const TimePoint end = monotonic_now() + kPatience;
   while (records.size() < count && monotonic_now() < end) {

@@ -39,6 +39,8 @@ struct RigOptions {
   SessionLimits limits{};
   std::size_t connections_max = 10'000;
   Wire wire = Wire::Plain;
+  std::string bootstrap{};  // of a real broker; empty: the embedded one
+  std::string prefix = "eventrelay.";
 };
 
 // Thread: one owner.
@@ -63,6 +65,7 @@ class Rig {
   [[nodiscard]] std::vector<StoredRecord> records(std::size_t count);
 
  private:
+  [[nodiscard]] std::string bootstrap() const;
   [[nodiscard]] std::shared_ptr<const Settings> settings(const std::string& primary_key) const;
 
   RigOptions options_;
