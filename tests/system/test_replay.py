@@ -309,3 +309,26 @@ def test_a_replayed_event_is_delivered(stack: Stack, receiver, report) -> None:
     wanted = {f"event-{n}" for n in range(20)}
     assert {one.headers["elements-webhook-id"] for one in got} == wanted
     assert relay.end(20)[0] == 0
+
+
+def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    ingest, relay = stack.ingest(), stack.relay()
+    admin = ["--admin", "http://127.0.0.1:1", "--admin", f"http://127.0.0.1:{relay.admin}"]
+    off = ["subscription", "off", str(INSTANCE), *admin]
+    # A worker that is ready may still read who is away.
+    until(lambda: run("eventrelay", *off).returncode == 0, 20, "it is switched off", pause=0.2)
+    done = run("eventrelay", *off)
+    assert done.returncode == 0 and b"is off" in done.stdout, done
+    unknown = run("eventrelay", "subscription", "off", "5", *admin)
+    assert unknown.returncode == 1 and b"404" in unknown.stderr, unknown
+    _, load = feed(ingest.port, 5, connections=1)
+    load.finish(20)
+    stack.wait_committed(20)
+    assert receiver.deliveries() == []
+    shown = run("eventrelay", "status", "--admin", f"http://127.0.0.1:{relay.admin}")
+    assert shown.returncode == 0, shown
+    assert f"{INSTANCE} off for" in shown.stdout.decode(), shown.stdout.decode()
+    done = run("eventrelay", "subscription", "on", str(INSTANCE), *admin)
+    assert done.returncode == 0 and b"is on" in done.stdout, done
+    receiver.wait_for(5, 20)
