@@ -36,6 +36,7 @@ struct AwayParts {
   metrics::Slab& slab;
   SchedulerBounds bounds;
   unsigned shards = 1;
+  std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
   std::function<void(Job&)> park_again;
   std::function<void()> changed;  // something may be sent, read, or end
 };
@@ -81,6 +82,10 @@ class Away {
 
   void on_ready(Partition partition, Cursors& cursors);
   void note_committed(Owned& owned, Cursors& cursors, TimePoint now);
+  // Asks the log what it will soon forget, and acts on the answer.
+  void watch_log_start(TimePoint now);
+  void judge_near(Partition partition, Offset soon_gone);
+  void judge_gone(Partition partition, Offset soon_gone);
 
   AwayParts parts_;
   Detacher detacher_;
@@ -89,6 +94,7 @@ class Away {
   std::vector<Owned> owned_;
   std::vector<Partition> near_start_;
   TimePoint looked_{};
+  TimePoint watched_{};
 };
 
 }  // namespace eventrelay::relay

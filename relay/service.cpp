@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/kafka/topic_retention.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/log.hpp"
 #include "common/shard_loop.hpp"
@@ -53,6 +54,7 @@ class RelayService final : public Service {
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
   std::vector<std::unique_ptr<Shard>> shards_;
   int partitions_ = 1;
+  std::optional<Duration> retention_;
   std::atomic<unsigned> draining_{0};
   bool stopped_ = false;
 };
@@ -71,6 +73,7 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   warn_of_private_addresses(config);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
+  retention_ = kafka::retention_of(config.kafka, kafka::topic_name(config.topics, "events"));
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
 }
@@ -83,6 +86,7 @@ void RelayService::make_shards() {
   parts.budget = budget_;
   parts.shards = count;
   parts.partitions = partitions_;
+  parts.retention = retention_;
   parts.on_fatal = [this](std::string reason) {
     if (failed_) failed_(std::move(reason));
   };

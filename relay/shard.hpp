@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,9 +42,10 @@ namespace eventrelay::relay {
 struct ShardParts {
   std::shared_ptr<const Settings> settings;
   Resolver* resolver = nullptr;
-  VolatileBudget* budget = nullptr;  // may be null
-  unsigned shards = 1;               // of the process: they share its memory bounds
-  int partitions = 1;                // of the topic
+  VolatileBudget* budget = nullptr;   // may be null
+  unsigned shards = 1;                // of the process: they share its memory bounds
+  int partitions = 1;                 // of the topic
+  std::optional<Duration> retention;  // of the topic; nothing: for ever, as far as is known
   std::function<void(std::string)> on_fatal;
 };
 

@@ -86,7 +86,7 @@ void Sweeper::poll(const Moment& moment) {
     if (sweep->plan.paused()) {
       if (try_again(*sweep) == Went::On) parts_.admitted();
     } else if (sweep->plan.may_start(moment.now) && !sweep->cursors->empty()) {
-      try_start(*sweep, moment);
+      if (!try_rescue(*sweep, moment)) try_start(*sweep, moment);
     }
   }
 }
@@ -112,15 +112,25 @@ void Sweeper::begin(Sweep& sweep, Offset from, TimePoint now) {
 
 void Sweeper::rescue(Partition partition, Offset below) {
   const auto it = sweeps_.find(partition.value);
-  if (it == sweeps_.end() || it->second->stopped || it->second->cursors == nullptr) return;
-  Sweep& sweep = *it->second;
-  if (sweep.plan.sweeping()) return;  // asked for again
-  const TimePoint now = monotonic_now();
-  if (!sweep.plan.may_start(now)) return;
-  const auto from = sweep.cursors->begin_rescue(below);
-  if (!from) return;
+  if (it != sweeps_.end()) it->second->rescue_wanted = below;
+}
+
+// Before any other sweep of its partition: it can not wait.
+bool Sweeper::try_rescue(Sweep& sweep, const Moment& moment) {
+  const auto below = std::exchange(sweep.rescue_wanted, std::nullopt);
+  if (!below || !parts_.live(sweep.place.partition)) return false;
+  const auto from = sweep.cursors->begin_rescue(*below);
+  if (!from) return false;
   sweep.rescue_below = below;
-  begin(sweep, *from, now);
+  begin(sweep, *from, moment.now);
+  return true;
+}
+
+void Sweeper::find_older(Partition partition, WallTime since, std::function<void(Offset)> done) {
+  reader_.bounds_since({{0, partition}}, since,
+                       [done = std::move(done)](std::span<const kafka::LogBounds> found) {
+                         done(found.front().start);
+                       });
 }
 
 Offset Sweeper::limit_of(const Sweep& sweep) const {

@@ -65,13 +65,15 @@ class Sweeper final : public Origin, public kafka::LogSink, public OutboxClient 
   // What lies below `below` goes to the dead letters: retention will soon take it.
   void rescue(Partition partition, Offset below);
 
+  // What of `partition` was written before `since`: `done` gets the first offset behind it.
+  void find_older(Partition partition, WallTime since, std::function<void(Offset)> done);
+
   // Starts what may start and ends what waited for too long. Now and then.
   void poll(const Moment& moment);
   // Hands out what fits; at most `max` records are read. The number read.
   std::size_t read(std::size_t max);
 
   [[nodiscard]] std::size_t sweeping() const noexcept { return active_.size(); }
-  [[nodiscard]] std::uint32_t held() const noexcept { return held_; }
   [[nodiscard]] bool busy(Partition partition) const;
 
   void on_readable(kafka::Place place) override;
@@ -98,13 +100,15 @@ class Sweeper final : public Origin, public kafka::LogSink, public OutboxClient 
     std::uint32_t generation = 0;  // of its cursors
     bool readable = false;
     bool stopped = false;
-    std::optional<Offset> rescue_below;
+    std::optional<Offset> rescue_wanted;
+    std::optional<Offset> rescue_below;  // it is one, up to there
 
     explicit Sweep(const SweepRules& rules) : plan(rules) {}
   };
   enum class Went : std::uint8_t { On, Waits, Ended };
 
   void try_start(Sweep& sweep, const Moment& moment);
+  [[nodiscard]] bool try_rescue(Sweep& sweep, const Moment& moment);
   std::size_t read_from(Sweep& sweep, std::size_t max);
   [[nodiscard]] Went step(Sweep& sweep);
   [[nodiscard]] Went load(Sweep& sweep);

@@ -316,12 +316,27 @@ Read LogReader::next(Place place) {
 
 void LogReader::positions(std::vector<Place> places,
                           std::function<void(std::span<const ReadPosition>)> done) {
-  impl_->ask({std::move(places), std::move(done), {}, {}, {}});
+  Question question;
+  question.places = std::move(places);
+  question.positions = std::move(done);
+  impl_->ask(std::move(question));
 }
 
 void LogReader::bounds(std::vector<Place> places,
                        std::function<void(std::span<const LogBounds>)> done) {
-  impl_->ask({std::move(places), {}, std::move(done), {}, {}});
+  Question question;
+  question.places = std::move(places);
+  question.bounds = std::move(done);
+  impl_->ask(std::move(question));
+}
+
+void LogReader::bounds_since(std::vector<Place> places, WallTime since,
+                             std::function<void(std::span<const LogBounds>)> done) {
+  Question question;
+  question.places = std::move(places);
+  question.bounds = std::move(done);
+  question.since = unix_ms(since);
+  impl_->ask(std::move(question));
 }
 
 std::optional<LogBounds> LogReader::known_bounds(Place place) const {

@@ -118,6 +118,9 @@ class LogReader {
                  std::function<void(std::span<const ReadPosition>)> done);
   // Log start and end; asked until they are known, in a thread of the reader.
   void bounds(std::vector<Place> places, std::function<void(std::span<const LogBounds>)> done);
+  // As above, but `start` is the first offset written at `since` or later.
+  void bounds_since(std::vector<Place> places, WallTime since,
+                    std::function<void(std::span<const LogBounds>)> done);
   // As above, from the last answers about a place that is being read; asks nobody. The start is
   // a few seconds old.
   [[nodiscard]] std::optional<LogBounds> known_bounds(Place place) const;

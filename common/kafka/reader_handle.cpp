@@ -266,7 +266,7 @@ PartitionsPtr ReaderHandle::list_offsets(std::span<const Place> places, std::int
 }
 
 bool ReaderHandle::answer_bounds(Question& question) const {
-  const PartitionsPtr starts = list_offsets(question.places, kLogStart.value, kAskMs);
+  const PartitionsPtr starts = list_offsets(question.places, question.since, kAskMs);
   const PartitionsPtr ends =
       starts ? list_offsets(question.places, kLogEnd.value, kAskMs) : nullptr;
   if (!ends) return false;
@@ -276,7 +276,9 @@ bool ReaderHandle::answer_bounds(Question& question) const {
     const auto* end =
         rd_kafka_topic_partition_list_find(ends.get(), topic(place).c_str(), place.partition.value);
     EVENTRELAY_ASSERT(start != nullptr && end != nullptr);
-    question.found_bounds.push_back({place, Offset{start->offset}, Offset{end->offset}});
+    // Nothing was written since: only what comes.
+    const std::int64_t from = start->offset < 0 ? end->offset : start->offset;
+    question.found_bounds.push_back({place, Offset{from}, Offset{end->offset}});
   }
   return true;
 }

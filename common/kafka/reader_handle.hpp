@@ -33,6 +33,7 @@ struct Question {
   std::vector<Place> places;
   std::function<void(std::span<const ReadPosition>)> positions;  // or
   std::function<void(std::span<const LogBounds>)> bounds;
+  std::int64_t since = kLogStart.value;  // Unix time in ms, for bounds
   std::vector<ReadPosition> found_positions;
   std::vector<LogBounds> found_bounds;
 };
