@@ -7,6 +7,7 @@ import json
 import os
 import signal
 
+from confluent_kafka.admin import AdminClient, ConfigResource
 from support import box
 from support.kafka_log import read_topic
 from support.load import Load
@@ -176,3 +177,35 @@ def test_gone_is_switched_off_and_on_again_by_hand(stack: Stack, receiver) -> No
     rest = [raw for raw in bodies + more if box.provider_id(raw) not in given_up]
     verdict = judge(taken(receiver.deliveries()), rest)
     assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
+
+
+def test_what_the_log_will_soon_forget_goes_to_the_dead_letters(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver, concurrency=1)
+    ingest = stack.ingest()
+    admin = AdminClient({"bootstrap.servers": stack.broker.bootstrap, "log_level": 0})
+    kept = ConfigResource("topic", stack.events, set_config={"retention.ms": "20000"})
+    for done in admin.alter_configs([kept]).values():
+        done.result(10)
+
+    def applied() -> bool:
+        (answer,) = admin.describe_configs([ConfigResource("topic", stack.events)]).values()
+        return answer.result(10)["retention.ms"].value == "20000"
+
+    until(applied, 20, "the broker keeps it for 20 s", pause=0.2)
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=410))
+    bodies, load = feed(ingest.port, 30, connections=1)
+    load.finish(30)
+    counts(relay, off=1)
+    until(lambda: relay.metric("eventrelay_relay_log_start_alerts") == 1, 60, "an alert")
+
+    def rescued() -> bool:
+        return len(read_topic(stack.broker.bootstrap, stack.prefix + "dead")) >= 30
+
+    until(rescued, 60, "the rest is in the dead letters", pause=0.5)
+    dead = read_topic(stack.broker.bootstrap, stack.prefix + "dead")
+    assert {r.value for r in dead} == set(bodies) and len(dead) == 30
+    classes = [r.headers["er-class"] for r in dead]
+    assert classes.count("pipeline") >= 28
+    assert relay.metric("eventrelay_relay_rescued_total") == classes.count("pipeline")
+    assert relay.metric("eventrelay_relay_expired_offsets_total") == 0
