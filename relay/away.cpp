@@ -28,7 +28,7 @@ Away::Away(Executor executor, const Config& config, const AwayParts& parts)
     : parts_(parts),
       detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
                             [this](Partition partition) { state_.write(partition); },
-                            parts_.park_again}),
+                            parts_.park_again, parts_.budget}),
       state_(executor, config,
              StateLogParts{
                  parts_.outbox, parts_.slab, bounds_of(config),
@@ -55,7 +55,8 @@ Away::Away(Executor executor, const Config& config, const AwayParts& parts)
               [this](Partition partition) { state_.write(partition); },
               [](Partition partition, const std::string& reason) {
                 log::error("a sweep can not go on", {{"partition", partition}, {"reason", reason}});
-              }}) {
+              },
+              parts_.budget}) {
   parts_.consumer.guard(detacher_);
 }
 

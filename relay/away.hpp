@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/config_load.hpp"
+#include "common/volatile_budget.hpp"
 #include "relay/away_status.hpp"
 #include "relay/detacher.hpp"
 #include "relay/outbox.hpp"
@@ -38,7 +39,8 @@ struct AwayParts {
   unsigned shards = 1;
   std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
   std::function<void(Job&)> park_again;
-  std::function<void()> changed;  // something may be sent, read, or end
+  std::function<void()> changed;     // something may be sent, read, or end
+  VolatileBudget* budget = nullptr;  // may be null
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.

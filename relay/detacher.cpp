@@ -103,8 +103,15 @@ Pass Detacher::pass(HeldRecord& record, std::vector<Lane*>& lanes) {
     parts_.write(record.partition);
     return Pass::Wait;
   }
+  const auto answered = static_cast<std::uint32_t>(lanes.size() - kept);
+  for (; record.kept_elsewhere < answered; ++record.kept_elsewhere) note_kept(record);
   lanes.resize(kept);
   return lanes.empty() ? Pass::Done : Pass::Go;
+}
+
+// The live path is done with it and gives its bytes back, yet the log must keep it for the sweep.
+void Detacher::note_kept(const HeldEvent& held) const {
+  if (parts_.budget != nullptr) parts_.budget->add(held.event.body.size());
 }
 
 bool Detacher::make_room(HeldRecord& record, std::span<Lane* const> lanes) {
@@ -234,6 +241,7 @@ void Detacher::settle_covered(Guarded& guarded) {
         break;
       case Cover::Durable:
         failpoint::at("after-detach-ack");
+        note_kept(*job->held);
         settle(parts_.scheduler.settle(*job, End::Done));
         break;
       case Cover::None:

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "common/metrics.hpp"
+#include "common/volatile_budget.hpp"
 #include "relay/consumer.hpp"
 #include "relay/cursors.hpp"
 #include "relay/live_gate.hpp"
@@ -40,6 +41,7 @@ struct DetachParts {
   metrics::Slab& slab;
   std::function<void(Partition)> write;  // writes the state records that are due
   std::function<void(Job&)> park_again;  // a parked event that must leave its lane's queue
+  VolatileBudget* budget = nullptr;      // counts what the log keeps for an entry; may be null
 };
 
 // What a failed attempt of a job led to. Thread: value.
@@ -104,6 +106,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] Offset live_of(Partition partition);
   [[nodiscard]] bool is_live(const Job& job) const noexcept;
   [[nodiscard]] bool waits(const Lane& lane, Partition partition) const;
+  void note_kept(const HeldEvent& held) const;
   // A whole subscription leaves. Thread: value.
   struct Leave {
     Lane& lane;

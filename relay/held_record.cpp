@@ -60,6 +60,7 @@ void HeldRecords::free(HeldRecord& record) {
   record.home = nullptr;
   record.entry = kLivePath;
   record.begun = false;
+  record.kept_elsewhere = 0;
   record.all_done = true;
   record.jobs = 0;
   free_.push_back(&record);

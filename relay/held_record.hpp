@@ -38,12 +38,13 @@ struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both
   std::string copy;
   Origin* origin = nullptr;
-  PartitionState* home = nullptr;  // of a record of the live path
-  std::uint32_t place = 0;         // the origin's own: which of its logs it came from
-  EntryId entry = kLivePath;       // of a record of a sweep: who has it
-  bool begun = false;              // its offset is open in the ledger
-  std::uint32_t sending = 0;       // attempts under way, which read its bytes
-  std::uint32_t born = 0;          // the consumer's age when it was read
+  PartitionState* home = nullptr;    // of a record of the live path
+  std::uint32_t place = 0;           // the origin's own: which of its logs it came from
+  EntryId entry = kLivePath;         // of a record of a sweep: who has it
+  bool begun = false;                // its offset is open in the ledger
+  std::uint32_t kept_elsewhere = 0;  // subscriptions an entry answers for, as counted once
+  std::uint32_t sending = 0;         // attempts under way, which read its bytes
+  std::uint32_t born = 0;            // the consumer's age when it was read
   HeldRecord* previous = nullptr;
   HeldRecord* next = nullptr;
 

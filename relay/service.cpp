@@ -73,7 +73,10 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   warn_of_private_addresses(config);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
-  retention_ = kafka::retention_of(config.kafka, kafka::topic_name(config.topics, "events"));
+  // The embedded broker has no such question, and would be asked for seconds.
+  if (budget_ == nullptr) {
+    retention_ = kafka::retention_of(config.kafka, kafka::topic_name(config.topics, "events"));
+  }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
 }

@@ -22,6 +22,7 @@
 #include "common/config.hpp"
 #include "common/kafka/log_reader.hpp"
 #include "common/metrics.hpp"
+#include "common/volatile_budget.hpp"
 #include "relay/cursors.hpp"
 #include "relay/held_record.hpp"
 #include "relay/lane_room.hpp"
@@ -45,6 +46,7 @@ struct SweepParts {
   std::function<void()> admitted;           // something may be sent
   std::function<void(Partition)> attached;  // an entry ended: it has something to write
   std::function<void(Partition, std::string)> trouble;
+  VolatileBudget* budget = nullptr;  // gets what is done back; may be null
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.

@@ -161,7 +161,10 @@ bool Sweeper::budget_left(std::size_t bytes) const noexcept {
 void Sweeper::settled(HeldRecord& record, End end) {
   Sweep& sweep = *sweeps_.at(record.partition.value);
   const bool known = sweep.cursors != nullptr && record.epoch == sweep.generation;
-  if (known && end == End::Done) sweep.cursors->done(record.entry, record.offset);
+  if (known && end == End::Done) {
+    sweep.cursors->done(record.entry, record.offset);
+    if (parts_.budget != nullptr) parts_.budget->give_back(record.event.body.size());
+  }
   free(sweep, record);
 }
 

@@ -312,13 +312,22 @@ TEST(RelayRetry, KeepsTheScheduleOfASubscriptionOfItsOwn) {
 
 TEST(RelayRetry, GoesOnDeliveringWhileTheAttemptsLogCanNotBeWritten) {
   Arrived arrived;
-  Server server(judging(arrived, [](const std::string&, int) { return std::string(kAnswer); }));
+  std::atomic<bool> go{false};
+  Server server(judging(arrived, [&](const std::string&, int) {
+    while (!go) Relay::pause();
+    return std::string(kAnswer);
+  }));
   Flow flow;
   flow.write(0, 40);
-  // Message too large, for every record the relay writes: only the log writes any.
-  flow.cluster().fail_requests(0, 10, 1000);
   Relay relay(flow.load(Flow::url(server.port()), {},
                         "relay: {shards: 1, drain_timeout: 5s, attempts_log: all}\n"));
+  // A partition is read once its owner's mark is stored.
+  for (int partition = 0; partition < kPartitions; ++partition) {
+    ASSERT_TRUE(eventually([&] { return relay.of_partition(partition, "position") == 10; }));
+  }
+  // Message too large, for every record the relay writes: from here on only the log writes any.
+  flow.cluster().fail_requests(0, 10, 1000);
+  go = true;
   ASSERT_TRUE(eventually([&] { return arrived.distinct() == 40; })) << arrived.distinct();
   for (int partition = 0; partition < kPartitions; ++partition) {
     EXPECT_TRUE(eventually([&] { return relay.of_partition(partition, "committed") == 10; }));
