@@ -6,8 +6,7 @@
 //
 // Why:     the log is the queue of whoever is away; one pass serves all of them.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  one sweep per partition; half of the scheduler's jobs and bytes; one record waiting per
-//          partition; the reader's prefetch.
+// Bounds:  one sweep and one waiting record per partition; half of the scheduler's jobs and bytes.
 // Errors:  what can not be read, and what the log has lost already, is told through `trouble`.
 #pragma once
 
@@ -27,7 +26,6 @@
 #include "relay/held_record.hpp"
 #include "relay/lane_room.hpp"
 #include "relay/outbox.hpp"
-#include "relay/scheduler.hpp"
 #include "relay/subscriptions.hpp"
 #include "relay/sweep_plan.hpp"
 
