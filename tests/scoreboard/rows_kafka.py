@@ -61,7 +61,7 @@ def all_away(scene: Scene) -> None:
     scene.judge(caps={"ingest": Caps(rss=150 * MIB), "relay": Caps(rss=150 * MIB)})
 
 
-@row("K2", "one of three brokers away", "CN", nodes=3, seconds=120, nightly=300)
+@row("K2", "one of three brokers away", "N", nodes=3, seconds=120, nightly=300)
 def one_away(scene: Scene) -> None:
     many(scene, 24, concurrency=16)
     scene.ingest()
