@@ -24,6 +24,19 @@ def _text(raw: bytes, at: int) -> tuple[str, int]:
     return (raw[at + 2 : at + 2 + size].decode() if size > 0 else ""), at + 2 + max(0, size)
 
 
+def _compact_text(raw: bytes, at: int) -> tuple[str, int]:
+    """From version 4 of the record on (Kafka 4.1): its length plus one, seven bits a byte."""
+    size = shift = 0
+    while True:
+        byte, at = raw[at], at + 1
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    size = max(0, size - 1)
+    return raw[at : at + size].decode(), at + size
+
+
 def parse_commit(key: bytes, value: bytes | None) -> tuple | None:
     """Group, topic, partition, offset, metadata, time; None: not a commit."""
     if value is None or key is None or struct.unpack_from(">h", key)[0] > 1:
@@ -33,7 +46,7 @@ def parse_commit(key: bytes, value: bytes | None) -> tuple | None:
     (partition,) = struct.unpack_from(">i", key, at)
     version, offset = struct.unpack_from(">hq", value)
     at = 10 + (4 if version >= 3 else 0)
-    metadata, at = _text(value, at)
+    metadata, at = _compact_text(value, at) if version >= 4 else _text(value, at)
     (ms,) = struct.unpack_from(">q", value, at)
     return group, topic, partition, offset, metadata, ms / 1000
 
