@@ -13,7 +13,6 @@ import base64
 import hashlib
 import heapq
 import hmac
-import multiprocessing
 import re
 import select
 import socket
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from support.child import Child
 from support.wait import until
 
 _HEADER = re.compile(rb"\r\n([!-9;-~]+): *([^\r\n]*)")
@@ -387,58 +387,52 @@ class Endpoints:
     """Handle of the process; stands in for a Receiver where only `url` and `port` are used."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._control, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.port, self.hanging, self.full = self._control.recv()
+        self._child = Child(_serve)
+        self.port, self.hanging, self.full = self._child.hello
 
     def url(self, path: str = "/", port: int | None = None, scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{port or self.port}{path}"
 
-    def _ask(self, *command: object):
-        self._control.send(command)
-        return self._control.recv()
-
     def set(self, path: str, behaviour: Behaviour | None = None) -> None:
         """None: answers 200 at once, as at first. `/a/*`: all paths below /a/."""
-        self._ask("set", path, behaviour)
+        self._child.ask("set", path, behaviour)
 
     def keys(self, *keys: bytes) -> None:
         """Keys that a signature may be made with."""
-        self._ask("keys", list(keys))
+        self._child.ask("keys", list(keys))
 
     def requests(self, path: str | None = None) -> int:
-        return sum(n for p, (n, _) in self._ask("counts").items() if path is None or p == path)
+        counts = self._child.ask("counts")
+        return sum(n for p, (n, _) in counts.items() if path is None or p == path)
 
     def taken(self, path: str | None = None) -> int:
         """Requests answered 2xx."""
-        return sum(n for p, (_, n) in self._ask("counts").items() if path is None or p == path)
+        counts = self._child.ask("counts")
+        return sum(n for p, (_, n) in counts.items() if path is None or p == path)
 
     def taken_by_path(self) -> dict[str, int]:
-        return {path: taken for path, (_, taken) in self._ask("counts").items()}
+        return {path: taken for path, (_, taken) in self._child.ask("counts").items()}
 
     def connections(self) -> int:
-        return self._ask("state")[0]
+        return self._child.ask("state")[0]
 
     def open_most(self, path: str) -> int:
         """Most requests that this path had read and not answered at one time."""
-        return self._ask("state")[1].get(path, 0)
+        return self._child.ask("state")[1].get(path, 0)
 
     def rows(self) -> list[Row]:
         """Every finished request, in the order of finishing."""
         found: list[Row] = []
-        while part := self._ask("rows", len(found), 50_000):
+        while part := self._child.ask("rows", len(found), 50_000):
             found += part
         return found
 
     def longest(self, path: str) -> float:
         """Longest time from reading a request to having answered or lost it."""
-        return self._ask("state")[2].get(path, 0.0)
+        return self._child.ask("state")[2].get(path, 0.0)
 
     def clear(self) -> None:
-        self._ask("clear")
+        self._child.ask("clear")
 
     def wait_taken(self, count: int, seconds: float, path: str | None = None) -> None:
         until(
@@ -449,10 +443,4 @@ class Endpoints:
         )
 
     def close(self) -> None:
-        try:
-            self._control.send(("end",))
-        except OSError:
-            pass
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
+        self._child.close()

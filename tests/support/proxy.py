@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import multiprocessing
 import random
 import socket
 import struct
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from support.broker import free_port
+from support.child import Child
 
 PRODUCE, FETCH, METADATA, OFFSET_COMMIT, JOIN, HEARTBEAT = 0, 1, 3, 8, 11, 12
 
@@ -296,21 +296,12 @@ class Proxy:
     ):
         loopback(host)
         self.ports = ports or [free_port() for _ in targets]
-        context = multiprocessing.get_context("spawn")
-        self._control, theirs = context.Pipe()
         fronts = [(port, target, kafka) for port, target in zip(self.ports, targets)]
-        self._process = context.Process(target=_serve, args=(theirs, fronts, seed), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._control.recv()
-
-    def _ask(self, name: str, number: int, *arguments: object):
-        self._control.send((name, number, *arguments))
-        return self._control.recv()
+        self._child = Child(_serve, fronts, seed)
 
     def _each(self, name: str, front: int | None, *arguments: object) -> list:
         numbers = range(len(self.ports)) if front is None else [front]
-        return [self._ask(name, number, *arguments) for number in numbers]
+        return [self._child.ask(name, number, *arguments) for number in numbers]
 
     def fault(
         self, up: Fault | None = None, down: Fault | None = None, front: int | None = None
@@ -344,10 +335,4 @@ class Proxy:
         return sum(hits for _, _, hits in self._each("seen", None))
 
     def close(self) -> None:
-        try:
-            self._control.send(("end", 0))
-        except OSError:
-            pass
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
+        self._child.close("end", 0)

@@ -6,7 +6,6 @@ Bounds: keeps what it received until cleared; loopback only.
 from __future__ import annotations
 
 import heapq
-import multiprocessing
 import re
 import select
 import socket
@@ -14,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
+from support.child import Child
 from support.wait import until
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
@@ -189,37 +189,29 @@ class Receiver:
     """Handle of a receiver process."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._control, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.port: int = self._control.recv()
+        self._child = Child(_serve)
+        self.port: int = self._child.hello
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def _ask(self, *command: object):
-        self._control.send(command)
-        return self._control.recv()
-
     def answer(self, path: str, rule: Rule | None) -> None:
         """Sets the rule of a path; None takes it away (200 at once)."""
-        self._ask("rule", path, rule)
+        self._child.ask("rule", path, rule)
 
     def count(self, path: str = "") -> int:
-        counts, _ = self._ask("counts")
+        counts, _ = self._child.ask("counts")
         return sum(n for p, n in counts.items() if p.startswith(path))
 
     def connections(self) -> int:
-        return self._ask("counts")[1]
+        return self._child.ask("counts")[1]
 
     def deliveries(self, path: str = "") -> list[Delivery]:
-        seen = [Delivery(*row) for row in self._ask("seen", 0)]
+        seen = [Delivery(*row) for row in self._child.ask("seen", 0)]
         return [delivery for delivery in seen if delivery.path.startswith(path)]
 
     def clear(self) -> None:
-        self._ask("clear")
+        self._child.ask("clear")
 
     def wait_for(self, count: int, seconds: float, path: str = "") -> None:
         until(
@@ -230,10 +222,4 @@ class Receiver:
         )
 
     def close(self) -> None:
-        try:
-            self._control.send(("end",))
-        except OSError:
-            pass
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
+        self._child.close()
