@@ -1,5 +1,5 @@
-/* Loaded before a program under test (LD_PRELOAD): writes down every address it connects to, and
- * moves its wall clock. The monotonic clock stays as it is.
+/* Loaded before a program under test (LD_PRELOAD): writes down every address it connects to, lets it
+ * reach none but loopback, and moves its wall clock. The monotonic clock stays as it is.
  *
  * EVENTRELAY_TEST_CONNECTS=file   one address per line
  * EVENTRELAY_TEST_CLOCK=file      8 bytes, nanoseconds that are added; may change at any time
@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdint.h>
@@ -40,13 +41,24 @@ int connect(int fd, const struct sockaddr *to, socklen_t size) {
   if (!real) *(void **)&real = dlsym(RTLD_NEXT, "connect");
   if (file >= 0 && to) {
     char line[INET6_ADDRSTRLEN + 1] = "";
-    if (to->sa_family == AF_INET)
-      inet_ntop(AF_INET, &((const struct sockaddr_in *)to)->sin_addr, line, INET6_ADDRSTRLEN);
-    if (to->sa_family == AF_INET6)
-      inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)to)->sin6_addr, line, INET6_ADDRSTRLEN);
+    int near = 1;
+    if (to->sa_family == AF_INET) {
+      const struct in_addr *at = &((const struct sockaddr_in *)to)->sin_addr;
+      inet_ntop(AF_INET, at, line, INET6_ADDRSTRLEN);
+      near = ntohl(at->s_addr) >> 24 == 127;
+    }
+    if (to->sa_family == AF_INET6) {
+      const struct in6_addr *at = &((const struct sockaddr_in6 *)to)->sin6_addr;
+      inet_ntop(AF_INET6, at, line, INET6_ADDRSTRLEN);
+      near = IN6_IS_ADDR_LOOPBACK(at);
+    }
     if (line[0]) {
       strcat(line, "\n");
       if (write(file, line, strlen(line)) < 0) _exit(99);
+    }
+    if (!near) {
+      errno = ENETUNREACH;
+      return -1;
     }
   }
   return real(fd, to, size);
