@@ -20,16 +20,27 @@ ReaderOptions options() {
   return made;
 }
 
-void fill(Loop& loop, const MockCluster& cluster, std::uint64_t count, std::string_view value = "x",
-          std::int32_t partition = 0) {
-  Writer writer{loop, config_for(cluster), kTopic};
-  ASSERT_TRUE(writer.ready());
-  for (std::uint64_t i = 0; i < count; ++i) {
-    ASSERT_EQ(writer.write(i, value, partition), Queued::Queued);
+// The embedded broker with both topics. Thread: the test's.
+class LogReaderTest : public ::testing::Test {
+ protected:
+  LogReaderTest() { cluster.create_topics({{kTopic, 2}, {kOther, 2}}); }
+
+  void fill(std::uint64_t count, std::string_view value = "x") {
+    Writer writer{loop, config_for(cluster), kTopic};
+    ASSERT_TRUE(writer.ready());
+    for (std::uint64_t i = 0; i < count; ++i) {
+      ASSERT_EQ(writer.write(i, value, 0), Queued::Queued);
+    }
+    ASSERT_TRUE(writer.settled());
+    ASSERT_EQ(writer.reports.count(Stored::Persisted), count);
   }
-  ASSERT_TRUE(writer.settled());
-  ASSERT_EQ(writer.reports.count(Stored::Persisted), count);
-}
+  [[nodiscard]] LogReader new_reader() {
+    return {loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+  }
+
+  MockCluster cluster;
+  Loop loop;
+};
 
 // Reads all it may and notes it. Thread: the test's.  Bounds: none.
 struct Notes final : LogSink {
@@ -60,35 +71,29 @@ std::vector<std::int64_t> range(std::int64_t from, std::int64_t to) {
   return all;
 }
 
-TEST(LogReader, ReadsFromAnOffsetToTheEndAndOnWhenMoreIsWritten) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 100);
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, ReadsFromAnOffsetToTheEndAndOnWhenMoreIsWritten) {
+  fill(100);
+  LogReader reader = new_reader();
   Notes notes{reader};
   reader.start(kFirst, Offset{40}, notes);
   EXPECT_TRUE(reader.reading(kFirst));
   ASSERT_TRUE(loop.until([&] { return !notes.ends.empty(); }));
   EXPECT_EQ(notes.offsets, range(40, 100));
   EXPECT_EQ(notes.ends, (std::vector<std::int64_t>{100}));
-  fill(loop, cluster, 5);
+  fill(5);
   ASSERT_TRUE(loop.until([&] { return notes.ends.size() == 2; }));
   EXPECT_EQ(notes.offsets, range(40, 105));
   EXPECT_EQ(notes.ends.back(), 105);
   reader.stop(kFirst);
   EXPECT_FALSE(reader.reading(kFirst));
-  fill(loop, cluster, 5);
+  fill(5);
   loop.pass(milliseconds{300});
   EXPECT_EQ(notes.offsets.size(), 65U);
 }
 
-TEST(LogReader, BeginsAtTheLogsStartAndAtItsEnd) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 10);
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, BeginsAtTheLogsStartAndAtItsEnd) {
+  fill(10);
+  LogReader reader = new_reader();
   Notes all{reader};
   reader.start(kFirst, kLogStart, all);
   ASSERT_TRUE(loop.until([&] { return !all.ends.empty(); }));
@@ -105,12 +110,9 @@ TEST(LogReader, BeginsAtTheLogsStartAndAtItsEnd) {
   EXPECT_EQ(empty.ends, (std::vector<std::int64_t>{0}));
 }
 
-TEST(LogReader, HandsOutNothingOfAReadingThatWasEnded) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 2000);
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, HandsOutNothingOfAReadingThatWasEnded) {
+  fill(2000);
+  LogReader reader = new_reader();
   for (std::int64_t round = 0; round < 100; ++round) {
     const std::int64_t from = (round * 797) % 1990;
     Notes notes{reader};
@@ -127,12 +129,9 @@ TEST(LogReader, HandsOutNothingOfAReadingThatWasEnded) {
   }
 }
 
-TEST(LogReader, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 10);
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
+  fill(10);
+  LogReader reader = new_reader();
   Notes notes{reader};
   reader.start(kFirst, Offset{500}, notes);
   ASSERT_TRUE(loop.until([&] { return !notes.out_of_range.empty(); }));
@@ -143,13 +142,10 @@ TEST(LogReader, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
   EXPECT_EQ(notes.offsets, range(8, 10));
 }
 
-TEST(LogReader, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
+TEST_F(LogReaderTest, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
   const Place second{1, Partition{1}};
   {
-    LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+    LogReader reader = new_reader();
     std::vector<ReadPosition> found;
     reader.positions({kFirst, second}, [&](auto all) { found.assign(all.begin(), all.end()); });
     ASSERT_TRUE(loop.until([&] { return found.size() == 2; }));
@@ -170,7 +166,7 @@ TEST(LogReader, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
     }));
     EXPECT_EQ(found[0].metadata, "1:1,1");
   }
-  LogReader again{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+  LogReader again = new_reader();
   std::vector<ReadPosition> found;
   again.positions({second, kFirst}, [&](auto all) { found.assign(all.begin(), all.end()); });
   ASSERT_TRUE(loop.until([&] { return found.size() == 2; }));
@@ -180,12 +176,9 @@ TEST(LogReader, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
   EXPECT_EQ(found[1].metadata, "1:2,3");
 }
 
-TEST(LogReader, TellsTheBoundsOfALog) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 10);
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, TellsTheBoundsOfALog) {
+  fill(10);
+  LogReader reader = new_reader();
   std::vector<LogBounds> found;
   reader.bounds({kFirst, {0, Partition{1}}}, [&](auto all) {  //
     found.assign(all.begin(), all.end());
@@ -196,13 +189,10 @@ TEST(LogReader, TellsTheBoundsOfALog) {
   EXPECT_EQ(found[1].end, Offset{0});
 }
 
-TEST(LogReader, NeverLetsItsCallerWaitForTheBroker) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 10);
+TEST_F(LogReaderTest, NeverLetsItsCallerWaitForTheBroker) {
+  fill(10);
   cluster.set_round_trip(1, milliseconds{400});
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+  LogReader reader = new_reader();
   Notes notes{reader};
   bool answered = false;
   const TimePoint since = monotonic_now();
@@ -216,12 +206,9 @@ TEST(LogReader, NeverLetsItsCallerWaitForTheBroker) {
   EXPECT_EQ(notes.offsets, range(9, 10));
 }
 
-TEST(LogReader, ReadsMoreThanItMayReadAhead) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 2500, std::string(1000, 'b'));
-  LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+TEST_F(LogReaderTest, ReadsMoreThanItMayReadAhead) {
+  fill(2500, std::string(1000, 'b'));
+  LogReader reader = new_reader();
   Notes notes{reader};
   const TimePoint since = monotonic_now();
   reader.start(kFirst, Offset{0}, notes);
@@ -231,13 +218,10 @@ TEST(LogReader, ReadsMoreThanItMayReadAhead) {
   EXPECT_LT(monotonic_now() - since, seconds{10});
 }
 
-TEST(LogReader, EndsWhileItReadsAndWhileTheBrokerIsAway) {
-  MockCluster cluster;
-  cluster.create_topics({{kTopic, 2}, {kOther, 2}});
-  Loop loop;
-  fill(loop, cluster, 100);
+TEST_F(LogReaderTest, EndsWhileItReadsAndWhileTheBrokerIsAway) {
+  fill(100);
   {
-    LogReader reader{loop.context.get_executor(), config_for(cluster), options(), loop.slab};
+    LogReader reader = new_reader();
     Notes notes{reader};
     reader.start(kFirst, Offset{0}, notes);
     reader.start({1, Partition{0}}, kLogStart, notes);

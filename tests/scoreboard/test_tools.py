@@ -25,7 +25,7 @@ from support.endpoints import Behaviour, Endpoints  # noqa: E402
 from support.load import Load  # noqa: E402
 from support.proxy import FETCH, PRODUCE, Fault, Proxy, Rule, loopback  # noqa: E402
 from support.shim import Shim  # noqa: E402
-from support.wait import until  # noqa: E402
+from support.wait import hold, until  # noqa: E402
 
 KEY = b"tools-key-of-24-bytes-00"
 
@@ -110,7 +110,7 @@ def test_latency_does_not_hold_up_the_next_piece(plain: Proxy, peer: socket.sock
     begin = time.monotonic()
     for _ in range(10):
         peer.sendall(b"x")
-        time.sleep(0.02)
+        hold(0.02)
     left = 10
     while left:
         left -= len(peer.recv(left))
