@@ -62,11 +62,6 @@ class OffsetLedger {
 
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return open_count_; }
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_; }
-  // What was finished before the restart, if any of it lies at or above the next offset. Until
-  // that is passed no entry may be attached: it may be what made those offsets done.
-  [[nodiscard]] bool knows_ahead() const noexcept {
-    return !restored_.empty() && restored_.back().last >= next_;
-  }
   // The window, and what was read back.
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 

@@ -136,6 +136,7 @@ class Relay final : public LaneGate {
   // relay_delay.cpp
   void park(Job& job, const Step& step);
   void bury(Job& job);
+  void written(Job& job, int partition, std::uint64_t stay);
   [[nodiscard]] bool read_delay(Part& part, int step);
   void write_again(Part& part, int step);
 

@@ -29,20 +29,24 @@ void Relay::park(Job& job, const Step& step) {
       [id = part.id, delay, record, life = life_, known = world_.stays[World::at(part.id)],
        &world = world_] { world.park(life, known, id, delay, record); },
       [this, &job, id = part.id, stay = part.stay] {
-        Part* const owned = find(id, stay);
-        if (owned != nullptr) {
-          std::erase(owned->away, &job);
-          const Offset at{held_of(job).at};
-          if (held_of(job).from == Held::From::Sweep) {
-            owned->cursors->done(job.entry, at);
-          } else if (held_of(job).from == Held::From::Live) {
-            owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
-          }
-        }
         ++counters_.parked;
-        settle(scheduler_.settle(job, End::Done));
-        pump_later();
+        written(job, id, stay);
       });
+}
+
+// The event is where it waits or stays, and leaves memory.
+void Relay::written(Job& job, int partition, std::uint64_t stay) {
+  if (Part* const owned = find(partition, stay)) {
+    std::erase(owned->away, &job);
+    const Offset at{held_of(job).at};
+    if (held_of(job).from == Held::From::Sweep) {
+      owned->cursors->done(job.entry, at);
+    } else if (held_of(job).from == Held::From::Live) {
+      owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
+    }
+  }
+  settle(scheduler_.settle(job, End::Done));
+  pump_later();
 }
 
 void Relay::bury(Job& job) {
@@ -54,19 +58,8 @@ void Relay::bury(Job& job) {
         world.bury(life, id, sub, at);
       },
       [this, &job, id = part.id, stay = part.stay] {
-        Part* const owned = find(id, stay);
-        if (owned != nullptr) {
-          std::erase(owned->away, &job);
-          const Offset at{held_of(job).at};
-          if (held_of(job).from == Held::From::Sweep) {
-            owned->cursors->done(job.entry, at);
-          } else if (held_of(job).from == Held::From::Live) {
-            owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
-          }
-        }
         ++counters_.dead;
-        settle(scheduler_.settle(job, End::Done));
-        pump_later();
+        written(job, id, stay);
       });
 }
 

@@ -134,19 +134,6 @@ TEST(OffsetLedger, SkipsWhatWasFinishedBeforeTheRestart) {
   EXPECT_EQ(ledger.encode_ranges(), "1:1,1");
 }
 
-TEST(OffsetLedger, KnowsWhetherItWasToldOfWhatLiesAhead) {
-  OffsetLedger ledger;
-  ledger.assign(at(100));
-  EXPECT_FALSE(ledger.knows_ahead());
-  ASSERT_EQ(ledger.restore("1:1,2"), 2U);
-  EXPECT_TRUE(ledger.knows_ahead());
-  ASSERT_EQ(ledger.begin(at(100)), Begin::Started);
-  ASSERT_EQ(ledger.begin(at(101)), Begin::AlreadyDone);
-  EXPECT_TRUE(ledger.knows_ahead());
-  ASSERT_EQ(ledger.begin(at(102)), Begin::AlreadyDone);
-  EXPECT_FALSE(ledger.knows_ahead());
-}
-
 TEST(OffsetLedger, RefusesMetadataThatIsNotOurs) {
   const std::string too_long = "1:" + std::string(5000, '1');
   for (const std::string_view text : std::initializer_list<std::string_view>{
