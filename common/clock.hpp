@@ -25,5 +25,9 @@ using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 [[nodiscard]] constexpr std::int64_t unix_seconds(WallTime time) noexcept {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
+// With fractions, as Prometheus wants a timestamp.
+[[nodiscard]] constexpr double seconds_of(WallTime time) noexcept {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
 
 }  // namespace eventrelay

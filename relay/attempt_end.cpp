@@ -67,7 +67,7 @@ ParkedState AttemptEnd::state_of(const Job& job) const {
   ParkedState state;
   state.subscription = parts_.subscriptions.target(*job.lane)->id;
   state.attempts_made = job.attempts_made;
-  state.first_failure = job.first_failure.value_or(wall_now());
+  state.first_failure = job.first_failure.value_or(due_now());
   state.reason = word_of(job.outcome);
   return state;
 }
@@ -85,7 +85,7 @@ void AttemptEnd::park_again(Job& job) {
   if (parked) job.outcome = outcome_of(parked->reason);
   ParkedState state = state_of(job);
   const auto& steps = parts_.subscriptions.target(*job.lane)->retry->plan().steps;
-  state.due = wall_now() + steps.front();
+  state.due = due_now() + steps.front();
   job.dead = false;
   parts_.outbox.park(*job.held, state, 0, Sender{this, token_of(job)});
 }

@@ -4,6 +4,7 @@
 
 #include "common/failpoint.hpp"
 #include "common/log.hpp"
+#include "relay/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -16,10 +17,6 @@ CursorBounds bounds_of(const Config& config) {
   CursorBounds bounds;
   bounds.blocked_max = config.detach.blocked_max;
   return bounds;
-}
-
-double seconds_of(WallTime time) {
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
 }  // namespace
@@ -121,7 +118,7 @@ Switched Away::switch_off(std::string_view subscription, Partition partition) {
 // --- now and then -------------------------------------------------------------------------------
 
 void Away::tick(TimePoint now) {
-  const Moment moment{now, wall_now()};
+  const Moment moment{now, due_now()};
   sweeper_.poll(moment);
   for (Owned& owned : owned_) {
     const Partition partition = owned.id;

@@ -159,7 +159,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.event = *event;
   record.partition = partition.id;
   record.offset = message.offset();
-  record.bytes = message.value().size() + message.key().size() + 256;  // headers, about
+  record.bytes = cost_of(message);
   record.message = std::move(message);
   record.origin = this;
   record.home = &partition;

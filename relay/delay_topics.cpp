@@ -197,7 +197,7 @@ DelayTopics::Went DelayTopics::take(Queue& queue, kafka::Message message) {
   record.event = *event;
   record.partition = queue.place.partition;
   record.offset = offset;
-  record.bytes = message.value().size() + message.key().size() + 256;  // headers, about
+  record.bytes = cost_of(message);
   record.message = std::move(message);
   // Written by a clock that was ahead, it would wait longer than its topic is for, jitter included.
   WallTime& due = *record.event.parked->due;

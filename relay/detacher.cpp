@@ -8,6 +8,7 @@
 #include "common/assert.hpp"
 #include "common/failpoint.hpp"
 #include "common/log.hpp"
+#include "relay/due_clock.hpp"
 #include "relay/lane_room.hpp"
 
 namespace eventrelay::relay {
@@ -26,10 +27,6 @@ constexpr std::string_view kBreakerOpen = "breaker_open";
 constexpr std::string_view kWindowFull = "window_full";
 constexpr std::string_view kTooManyBlocked = "blocked_max";
 constexpr std::string_view kExhausted = "exhausted";
-
-Moment moment_now() {
-  return Moment{monotonic_now(), wall_now()};
-}
 
 }  // namespace
 
@@ -320,7 +317,7 @@ void Detacher::block(Guarded& guarded, const Failure& failure) {
   left.insert(left.begin(), &job);
   if (!guarded.cursors->block(request, moment_now())) {
     // Too many objects wait by themselves: all of the subscription does from here on.
-    const Duration pause = std::max<Duration>(failure.step.due - wall_now(), Duration{});
+    const Duration pause = std::max<Duration>(failure.step.due - due_now(), Duration{});
     return detach(guarded, Leave{*job.lane, EntryState::Detached, kTooManyBlocked, Whose::Everybody,
                                  left, monotonic_now() + pause});
   }

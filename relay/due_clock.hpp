@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "common/clock.hpp"
+#include "relay/cursor_types.hpp"
 
 namespace eventrelay::relay {
 
@@ -16,6 +17,11 @@ namespace eventrelay::relay {
   static const WallTime wall_begin = wall_now();
   static const TimePoint begin = monotonic_now();
   return wall_begin + std::chrono::floor<std::chrono::milliseconds>(monotonic_now() - begin);
+}
+
+// What the cursors are told: what is blocked has a due time as well.
+[[nodiscard]] inline Moment moment_now() noexcept {
+  return Moment{monotonic_now(), due_now()};
 }
 
 }  // namespace eventrelay::relay

@@ -33,6 +33,12 @@ class Origin {
   ~Origin() = default;
 };
 
+// What holding a message costs, about: its bytes and those of its headers.
+[[nodiscard]] inline std::size_t cost_of(const kafka::Message& message) noexcept {
+  constexpr std::size_t kHeaders = 256;
+  return message.value().size() + message.key().size() + kHeaders;
+}
+
 // Thread: shard thread.  Bounds: one record.
 struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both

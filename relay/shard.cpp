@@ -185,8 +185,7 @@ void Shard::note_delivered(const Job& job) {
   failpoint::at("before-mark");
   const WallTime now = wall_now();
   slab_.relay_event_age_seconds.observe(Duration(now - job.held->event.received));
-  slab_.relay_last_delivery_timestamp_seconds.set(
-      std::chrono::duration<double>(now.time_since_epoch()).count());
+  slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
 }
 
 Switched Shard::switch_to(Switch to, std::string_view subscription, Partition partition) {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "common/json_text.hpp"
+#include "relay/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -93,7 +94,7 @@ std::string print_entry(const AwayEntry& away) {
   object.number("distance", away.distance)
       .number("under_way", away.entry.under_way)
       .number("since_ms", unix_ms(record.since))
-      .number("age_seconds", std::chrono::duration<double>(wall_now() - record.since).count());
+      .number("age_seconds", std::chrono::duration<double>(due_now() - record.since).count());
   if (record.due) object.number("due_ms", unix_ms(*record.due));
   if (record.attempt > 0) object.number("attempt", std::uint64_t{record.attempt});
   return std::move(object).finish();

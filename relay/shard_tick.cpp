@@ -12,10 +12,6 @@ namespace {
 constexpr Duration kTick = std::chrono::milliseconds(200);  // the longest between two commits
 constexpr unsigned kTicksPerLook = 5;                       // at the failing subscriptions
 
-double seconds_of(WallTime time) {
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
-
 }  // namespace
 
 void Shard::tick() {

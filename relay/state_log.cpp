@@ -7,6 +7,7 @@
 #include "common/assert.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/log.hpp"
+#include "relay/due_clock.hpp"
 #include "relay/state_record.hpp"
 
 namespace eventrelay::relay {
@@ -28,10 +29,6 @@ std::string owner_name() {
   std::string name;
   for (int i = 0; i < 4; ++i) name += std::to_string(device()) + (i < 3 ? "-" : "");
   return name;
-}
-
-Moment moment_now() {
-  return Moment{monotonic_now(), wall_now()};
 }
 
 }  // namespace

@@ -4,15 +4,6 @@
 
 namespace eventrelay::relay {
 
-namespace {
-
-// Headers, about; as the live path counts them.
-std::size_t bytes_of(const kafka::Message& message) {
-  return message.value().size() + message.key().size() + 256;
-}
-
-}  // namespace
-
 // Who takes the record at hand, and what becomes of it.
 void Sweeper::offer(Sweep& sweep) {
   lanes_.clear();
@@ -64,7 +55,7 @@ Sweeper::Went Sweeper::try_again(Sweep& sweep) {
 }
 
 bool Sweeper::fits(const Sweep& sweep, const Taker& taker) const noexcept {
-  return has_room(*taker.lane) && budget_left(bytes_of(sweep.waiting));
+  return has_room(*taker.lane) && budget_left(cost_of(sweep.waiting));
 }
 
 // Others go on without it; alone, it waits for room.
@@ -91,7 +82,7 @@ HeldRecord& Sweeper::copy_of(Sweep& sweep, const Taker& taker) {
   HeldRecord& record = records_.take();
   record.partition = sweep.place.partition;
   record.offset = sweep.waiting.offset();
-  record.bytes = bytes_of(sweep.waiting);
+  record.bytes = cost_of(sweep.waiting);
   record.epoch = sweep.generation;
   record.origin = this;
   record.entry = taker.entry;
