@@ -19,6 +19,11 @@ CursorBounds bounds_of(const Config& config) {
   return bounds;
 }
 
+// The oldest event a detached subscription still needs, or `otherwise` where none is detached.
+Offset needed_from(const Cursors* cursors, Offset otherwise) {
+  return cursors == nullptr ? otherwise : cursors->lowest_cursor().value_or(otherwise);
+}
+
 }  // namespace
 
 Away::Away(Executor executor, const Config& config, const AwayParts& parts)
@@ -160,9 +165,8 @@ void Away::watch_log_start(TimePoint now) {
 }
 
 void Away::judge_near(Partition partition, Offset soon_gone) {
-  const Cursors* const cursors = state_.find(partition);
-  const auto lowest = cursors != nullptr ? cursors->lowest_cursor() : std::nullopt;
-  const bool near = lowest && *lowest < soon_gone;
+  const Offset from = needed_from(state_.find(partition), soon_gone);
+  const bool near = from < soon_gone;
   const bool known =
       std::find(near_start_.begin(), near_start_.end(), partition) != near_start_.end();
   if (near == known) return;
@@ -172,13 +176,13 @@ void Away::judge_near(Partition partition, Offset soon_gone) {
   }
   near_start_.push_back(partition);
   log::error("retention will soon take events that were not delivered",
-             {{"partition", partition}, {"from", *lowest}, {"to", soon_gone}});
+             {{"partition", partition}, {"from", from}, {"to", soon_gone}});
 }
 
 void Away::judge_gone(Partition partition, Offset soon_gone) {
-  const Cursors* const cursors = state_.find(partition);
-  const auto lowest = cursors != nullptr ? cursors->lowest_cursor() : std::nullopt;
-  if (lowest && *lowest < soon_gone) sweeper_.rescue(partition, soon_gone);
+  if (needed_from(state_.find(partition), soon_gone) < soon_gone) {
+    sweeper_.rescue(partition, soon_gone);
+  }
 }
 
 // A commit of the group has no answer of its own; a second without a refusal says that it is taken.

@@ -234,7 +234,7 @@ TEST_F(LogReaderTest, EndsWhileItReadsAndWhileTheBrokerIsAway) {
     loop.pass(milliseconds{50});
     EXPECT_LT(monotonic_now() - since, milliseconds{500});
   }
-  EXPECT_TRUE(wait_retired(seconds{10}));
+  EXPECT_TRUE(wait_retired(seconds{30}));
 }
 
 }  // namespace
