@@ -30,6 +30,7 @@ std::string slurp(const std::string& path) {
 Process::Process(const std::vector<std::string>& arguments, std::string log)
     : name_(arguments.at(0)), log_(std::move(log)) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions{};
