@@ -147,9 +147,13 @@ class Index:
             self.parked[(record.id, record.headers.get("er-sub", ""))].append(record)
         self.entries, self.living = entries(logs.state)
         self._by_sub: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+        known: set[tuple[int, str, int, int | None]] = set()
         for entry in self.entries:
-            if not entry.fenced:
-                self._by_sub[(entry.subscription, entry.partition)].append(entry)
+            what = (entry.partition, entry.key, entry.start, entry.end)
+            if entry.fenced or what in known:
+                continue  # it covers what an earlier record of it did, and that one was first
+            known.add(what)
+            self._by_sub[(entry.subscription, entry.partition)].append(entry)
 
     def wants(self, record: Logged) -> list[Subscription]:
         """Subscriptions that this record is for."""
@@ -168,6 +172,10 @@ class Index:
             ),
             default=NEVER,
         )
+
+    def covering(self, sub: Subscription, partition: int) -> list[Entry]:
+        """Entries of a subscription, the first record of each extent."""
+        return self._by_sub.get((sub.id, partition), [])
 
     def finished(self, record: Logged, sub: Subscription) -> float:
         """When an offset of `events` counted as done for a subscription."""
@@ -384,32 +392,35 @@ def cursors_are_safe(logs: Logs, index: Index) -> list[Finding]:
     by_partition: dict[int, list[Logged]] = defaultdict(list)
     for record in sorted(logs.events, key=lambda r: r.offset):
         by_partition[record.partition].append(record)
+    offsets = {p: [r.offset for r in records] for p, records in by_partition.items()}
     passed, checked = [], {}
     for entry in index.entries:
         sub = index.sub_by_id.get(entry.subscription)
         if sub is None or entry.fenced:
             continue
-        done = list(ranges(entry.ranges, entry.cursor))
         # What an earlier record of the same entry passed was judged at that earlier, stricter time.
         first = max(entry.start, checked.get(entry.key, 0))
         checked[entry.key] = max(first, entry.cursor)
-        for record in by_partition[entry.partition]:
-            below = first <= record.offset < entry.cursor
-            if not below and not any(a <= record.offset < b for a, b in done):
-                continue
-            if sub not in index.wants(record) or not entry.covers(record, True):
-                continue
-            if entry.object is not None and entry.object != record.object:
-                continue
-            key = (record.id, sub.id)
-            at = min(index.delivered.get(key, NEVER), index.dead.get(key, NEVER))
-            at = min([at] + [parked.at for parked in index.parked.get(key, ())])
-            for other in index.entries:
-                if other.subscription == sub.id and other.key != entry.key and not other.fenced:
-                    if other.covers(record, sub.ordering == "instance"):
-                        at = min(at, other.at)
-            if at > entry.at + CLOCK:
-                passed.append(f"{entry.key} to {entry.cursor} passes {record.id}")
+        runs = [(first, entry.cursor), *ranges(entry.ranges, entry.cursor)]
+        here, records = offsets.get(entry.partition, []), by_partition[entry.partition]
+        for begin, past in runs:
+            stop = bisect.bisect_left(here, past)
+            for record in records[bisect.bisect_left(here, begin) : stop]:
+                if sub not in index.wants(record) or not entry.covers(record, True):
+                    continue
+                if entry.object is not None and entry.object != record.object:
+                    continue
+                key, limit = (record.id, sub.id), entry.at + CLOCK
+                at = min(index.delivered.get(key, NEVER), index.dead.get(key, NEVER))
+                if at <= limit or any(parked.at <= limit for parked in index.parked.get(key, ())):
+                    continue
+                if not any(
+                    other.key != entry.key
+                    and other.at <= limit
+                    and other.covers(record, sub.ordering == "instance")
+                    for other in index.covering(sub, entry.partition)
+                ):
+                    passed.append(f"{entry.key} to {entry.cursor} passes {record.id}")
     empty = [record.key for record in logs.state if record.value == b""]
     return few("I3", "cursor passes an unfinished event", passed) + few(
         "I3", "state record that is empty instead of null, so that it is kept for ever", empty

@@ -51,13 +51,17 @@ def parse_commit(key: bytes, value: bytes | None) -> tuple | None:
     return group, topic, partition, offset, metadata, ms / 1000
 
 
-def messages(bootstrap: str, topic: str, seconds: float = 60.0) -> Iterator[Message]:
-    """Every record from log start to the present end, in order within a partition."""
+def messages(
+    bootstrap: str, topic: str, seconds: float = 60.0, since: dict[int, int] | None = None
+) -> Iterator[Message]:
+    """Every record from log start, or `since` an offset of each partition, to the present end, in
+    order within a partition."""
     consumer = open_reader(bootstrap)
     try:
         ends = {}
         for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
             low, high = watermarks(consumer, topic, partition)
+            low = max(low, (since or {}).get(partition, low))
             if high > low:
                 ends[partition] = (low, high)
         consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Sequence
 
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -95,12 +95,46 @@ class Check:
 
 
 @dataclass
+class Bodies(Sequence):
+    """Events of the provider, each made when it is asked for, the same every time."""
+
+    first: int
+    count: int
+    object_of: Callable[[int], str] | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, place: int) -> bytes:
+        if not 0 <= place < self.count:
+            raise IndexError(place)
+        number = self.first + place
+        return box.body(number, object_id=self.object_of(number) if self.object_of else None)
+
+
+@dataclass
+class SignedLate(Sequence):
+    """Requests that are signed when they are sent: a provider's signature is good for ten minutes,
+    and a million of them do not fit beside each other."""
+
+    bodies: Bodies
+    where: list[int]
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    def __getitem__(self, place: int) -> bytes:
+        instance = self.where[(self.bodies.first + place) % len(self.where)]
+        return box.v2_request(instance, self.bodies[place])
+
+
+@dataclass
 class Fed:
     """One load and the numbers of its requests in the scenario."""
 
     load: Load
     first: int
-    bodies: list[bytes]
+    bodies: Sequence[bytes]
 
     def finish(self, seconds: float) -> Fed:
         self.load.finish(seconds)
@@ -156,8 +190,7 @@ class Progress:
         if not 0 < left <= 20:
             return left
         # A few: maybe only marks of transactions, which are no records.
-        found = messages(self.bootstrap, self.prefix + topic)
-        return sum(message.offset() >= at[message.partition()] for message in found)
+        return sum(1 for _ in messages(self.bootstrap, self.prefix + topic, since=at))
 
     def waiting(self) -> dict[str, int]:
         """Events behind the commit, parked records, living state entries: what is not zero."""
@@ -328,12 +361,18 @@ class Scene(Figures):
         count: int,
         instances: Iterable[int] | None = None,
         object_of: Callable[[int], str] | None = None,
+        late: bool = False,
         **options,
     ) -> Fed:
-        """Starts a load of `count` requests to the port of ingest."""
+        """Starts a load of `count` requests to the port of ingest; `late`: each is made and signed
+        when it is sent, which a load of many minutes needs and a fast one has no time for."""
         first = self.count()
-        where = instances or [int(sub.instance) for sub in self.subs]
-        bodies, made = self.requests(count, where, first, object_of)
+        where = list(instances or [int(sub.instance) for sub in self.subs])
+        if late:
+            bodies: Sequence[bytes] = Bodies(first, count, object_of)
+            made: Sequence[bytes] = SignedLate(bodies, where)
+        else:
+            bodies, made = self.requests(count, where, first, object_of)
         fed = Fed(Load(self.port, made, **options), first, bodies)
         self.fed.append(fed)
         fed.load.start()
@@ -350,7 +389,7 @@ class Scene(Figures):
     def accepted(self) -> int:
         return sum(fed.load.statuses()[202] for fed in self.fed)
 
-    def settle(self, seconds: float = 60.0) -> float:
+    def settle(self, seconds: float = 60.0, pause: float = 0.25) -> float:
         """Seconds until everything is committed, parked nowhere and behind no cursor."""
         progress = Progress(self.stack.broker.bootstrap, self.stack.prefix, self.stack.group)
         begin = time.monotonic()
@@ -362,7 +401,7 @@ class Scene(Figures):
             return not last
 
         try:
-            until(done, seconds, "everything is settled", pause=0.25)
+            until(done, seconds, "everything is settled", pause=pause)
         except AssertionError:
             self.findings.append(f"not settled in {seconds:g} s: {last}")
             self.check(False, f"not settled in {seconds:g} s", "settled")

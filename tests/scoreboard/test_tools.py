@@ -359,6 +359,22 @@ def test_reset_drip_hang_and_endless(endpoints: Endpoints) -> None:
         until(lambda p=path: endpoints.longest(p) > 0.3, 5, "the end of it")
 
 
+def test_open_requests_wait_for_the_rest_and_do_not_count_once_given_up(
+    endpoints: Endpoints,
+) -> None:
+    for path, behaviour in (("/h", Behaviour(hang="head")), ("/b", Behaviour(hang="body"))):
+        endpoints.clear()
+        endpoints.set(path, behaviour)
+        for _ in range(5):  # two at once, given up before the next two
+            pair = [socket.create_connection(("127.0.0.1", endpoints.port), 5) for _ in range(2)]
+            for number, peer in enumerate(pair):
+                peer.sendall(callback(path, f"e{number}"))
+            until(lambda p=path: endpoints.open_most(p) == 2, 5, "both are open")
+            for peer in pair:
+                peer.close()
+        assert endpoints.open_most(path) == 2
+
+
 def test_connecting_to_the_full_port_hangs(endpoints: Endpoints) -> None:
     with pytest.raises(socket.timeout):
         socket.create_connection(("127.0.0.1", endpoints.full), 0.4).close()

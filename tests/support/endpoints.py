@@ -80,7 +80,7 @@ def _verify(
 
 
 class _Peer:
-    __slots__ = ("socket", "buffer", "out", "row", "feed", "rest", "since")
+    __slots__ = ("socket", "buffer", "out", "row", "feed", "rest", "since", "open")
 
     def __init__(self, peer: socket.socket):
         self.socket = peer
@@ -90,6 +90,16 @@ class _Peer:
         self.feed: tuple[str, float] | None = None  # endless or dripping answer
         self.rest = b""  # what is still to drip
         self.since: tuple[str, float] | None = None  # an answer that has no end: path, read at
+        self.open = ""  # path of the request whose answer it still waits for
+
+    def ended(self) -> bool:
+        """The other side has closed it, which may not have been read yet."""
+        try:
+            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 class _Server:
@@ -115,7 +125,7 @@ class _Server:
         self.keys: list[bytes] = []
         self.rows: list[Row] = []
         self.counts: dict[str, list[int]] = {}
-        self.open_now: dict[str, int] = {}  # requests read and not answered, by path
+        self.open: dict[str, set[_Peer]] = {}  # by path: who waits for (the rest of) an answer
         self.open_most: dict[str, int] = {}
         self.longest: dict[str, float] = {}  # from reading a request to being rid of it
         self.later: list[tuple[float, int, int, _Peer, str]] = []
@@ -180,6 +190,7 @@ class _Server:
         fd = peer.socket.fileno()
         if self.peers.pop(fd, None) is None:
             return
+        self.answered(peer)
         self.poll.unregister(fd)
         if reset:
             peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -191,6 +202,19 @@ class _Server:
 
     def rid(self, path: str, at: float) -> None:
         self.longest[path] = max(self.longest.get(path, 0.0), time.time() - at)
+
+    def asked(self, path: str, peer: _Peer) -> None:
+        there = self.open.setdefault(path, set())
+        there.add(peer)
+        peer.open = path
+        if len(there) > self.open_most.get(path, 0):
+            there -= {one for one in there if one is not peer and one.ended()}
+            self.open_most[path] = max(self.open_most.get(path, 0), len(there))
+
+    def answered(self, peer: _Peer) -> None:
+        if peer.open:
+            self.open[peer.open].discard(peer)
+            peer.open = ""
 
     def receive(self, peer: _Peer) -> None:
         try:
@@ -235,8 +259,7 @@ class _Server:
         behaviour, since = self.behaviour(path)
         status = self.status(path, event, body, behaviour, now - since)
         peer.row = [path, event, attempt, status, now, now, content, signed, stamp]
-        self.open_now[path] = self.open_now.get(path, 0) + 1
-        self.open_most[path] = max(self.open_most.get(path, 0), self.open_now[path])
+        self.asked(path, peer)
         count = self.counts.setdefault(path, [0, 0])
         count[0] += 1
         at = now + behaviour.delay
@@ -281,7 +304,6 @@ class _Server:
         self.rows.append(Row(*row))
         if peer.since is None:
             self.rid(row[0], row[4])
-        self.open_now[row[0]] -= 1
         if 200 <= status < 300:
             self.counts[row[0]][1] += 1
 
@@ -315,6 +337,7 @@ class _Server:
             return
         # Written down before it is said: a commit that follows the answer is later than the row.
         self.note(peer, status)
+        self.answered(peer)
         empty = status in (204, 304) or status < 200
         peer.out += head + (b"\r\n" if empty else b"Content-Length: 2\r\n\r\n{}")
         self.flush(peer)
@@ -417,7 +440,7 @@ class Endpoints:
         return self._child.ask("state")[0]
 
     def open_most(self, path: str) -> int:
-        """Most requests that this path had read and not answered at one time."""
+        """Most requests of this path that waited for (the rest of) an answer at one time."""
         return self._child.ask("state")[1].get(path, 0)
 
     def rows(self) -> list[Row]:
