@@ -71,6 +71,8 @@ void add_scenario(CLI::App& command, Run& run, Scenario scenario, unsigned conne
       .add_option("--records", flags->options.records, "Records waiting before the relay starts")
       ->check(CLI::Range(10'000, 5'000'000))
       ->capture_default_str();
+  command.add_option("--compare", flags->options.compare,
+                     "relay: KEY=VALUE of one more run per round, beside the one without it");
   command.add_option("--partitions", flags->options.partitions, "Partitions of the topic")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

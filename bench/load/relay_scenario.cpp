@@ -118,15 +118,26 @@ Report bench_relay(const BenchOptions& options) {
       row.round = round;
       report.rows.push_back(row);
     }
-    Process relay = stage.start("eventrelay-relay",
-                                {fmt::format("relay.group={}relay{}", stage.topic(), round)});
-    Row row = measure(relay, sink, options, "relay");
+    const std::string group = fmt::format("relay.group={}relay{}", stage.topic(), round);
+    {
+      Process relay = stage.start("eventrelay-relay", {group});
+      Row row = measure(relay, sink, options, "relay");
+      row.round = round;
+      report.rows.push_back(row);
+    }
+    if (options.compare.empty()) continue;
+    Process changed = stage.start("eventrelay-relay", {group + "-compared", options.compare});
+    Row row = measure(changed, sink, options, "compared");
     row.round = round;
     report.rows.push_back(row);
   }
   report.objectives.push_back({"CPU per delivery, relay / limit",
                                cpu_ratio(report, "relay", "limit"),
                                options.ratio_max > 0 ? options.ratio_max : 1e9});
+  if (!options.compare.empty()) {
+    report.objectives.push_back({"CPU per delivery, with " + options.compare + " / without",
+                                 cpu_ratio(report, "compared", "relay"), 1e9});
+  }
   return report;
 }
 

@@ -20,6 +20,7 @@ struct BenchOptions {
   Duration duration = std::chrono::seconds(10);  // of one measured span
   unsigned rounds = 2;                           // product and limit in turn
   std::uint64_t records = 500'000;               // relay: waiting in Kafka before the start
+  std::string compare;  // relay: KEY=VALUE of one more run per round, beside that without it
   int partitions = 12;
   unsigned shards = 1;
   double ratio_max = 0;  // objective; 0 = none stated

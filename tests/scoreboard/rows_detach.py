@@ -157,6 +157,9 @@ def _counts(document, key: str) -> list[int]:
     return []
 
 
+SWEPT = ("sweeps", "swept_records")
+
+
 @row("D14", "10,000 detached subscriptions on 12 partitions come back at once", "N", 1, 0, 900)
 def all_back(scene: Scene) -> None:
     count, each = 10_000, 3
@@ -172,13 +175,34 @@ def all_back(scene: Scene) -> None:
     scene.ingest()
     relay = scene.relay()
     base = scene.feed(2000, fresh, connections=8, rate=200).finish(60)
-    scene.pour(count * each, sick, connections=64, rate=1500)
+    scene.pour(count * each, sick, connections=64, rate=1200)
     hold(5.0)
-    scene.note(f"entries {detached(relay)}")
+    scene.at_least("entries", detached(relay), count)
+    sweeps, swept = (relay.metric(f"eventrelay_relay_{what}_total") for what in SWEPT)
+    back, active = time.monotonic(), 0.0
     scene.endpoints.set("/away/*", None)
-    beside = scene.feed(4000, fresh, connections=8, rate=200).finish(60)
-    scene.note(f"caught up in {scene.settle(400):.1f} s after 20 s")
+    beside = scene.feed(4000, fresh, connections=8, rate=200)
+    while beside.load.is_alive():
+        active = max(active, relay.metric("eventrelay_relay_sweeps_active"))
+        hold(0.2)
+    beside.finish(10)
+    wanted = scene.accepted()
+    until(lambda: scene.endpoints.taken() >= wanted, 400, "all came", pause=0.5)
+    seconds = time.monotonic() - back
+    scene.note(f"all delivered within {seconds:.1f} s")
+    scene.settle(120, pause=2.0)
+    # Each partition has one at a time, and begins one per interval at most.
+    scene.at_most("sweeps at a time", active, 12)
+    sweeps, swept = (
+        relay.metric(f"eventrelay_relay_{what}_total") - before
+        for what, before in zip(SWEPT, (sweeps, swept))
+    )
+    passed = time.monotonic() - back
+    scene.at_most(f"sweeps in {passed:.0f} s", sweeps, 12 * (passed / 0.5 + 1))
+    scene.note(f"records read by sweeps {swept:.0f} for {count * each}")
     logs = scene.judge(caps={"relay": Caps(rss=200 * MIB)})
+    scene.note(f"relay {max(s.rss for s in logs.samples if s.program == 'relay') / MIB:.0f} MiB")
+    scene.note(f"parked {len(logs.parked)}, state records {len(logs.state)}")
     without = frozenset(str(n) for n in sick)
     alone, loaded = (
         percentile(ages(logs, f.first, f.first + len(f.bodies), without), 0.99) * 1000

@@ -7,9 +7,13 @@ import signal
 import subprocess
 import time
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from scoreboard.board import row
 from scoreboard.scene import COMMIT_SECONDS, Figures, Scene
 from support.endpoints import Behaviour
+from support.kafka_log import open_reader, topics
 from support.load import RESET
 from support.programs import ROOT, Program
 from support.wait import hold, until
@@ -75,6 +79,83 @@ def kill_relay(scene: Scene) -> None:
     scene.judge(doubles=kills * (window + rate * COMMIT_SECONDS))
 
 
+@row("R13", "SIGKILL of relay, with and without ranges in the commit metadata", "N", 1, 0, 400)
+def kill_without_ranges(scene: Scene) -> None:
+    """One endpoint of 17 needs 2 s for an answer, so its event holds the offset of its partition
+    while thousands behind it are delivered. Before every other start the harness commits the same
+    offsets again, with nothing in the metadata. Named alone: 4 kills of each kind."""
+    kills, rate, window = (10 if scene.nightly else 4), 2000, 128
+    many(scene, 16, concurrency=16)
+    scene.subscriber(1, concurrency=16)
+    scene.endpoints.set("/s/1", Behaviour(delay=2.0))
+    scene.config["relay"]["inflight_max"] = window
+    scene.config["kafka"] |= {"session.timeout.ms": 1500, "heartbeat.interval.ms": 400}
+    scene.ingest()
+    relay = scene.relay()
+    # Four a second for the slow one.
+    where = [n for n in range(1001, 1017) for _ in range(31)] + [1]
+    scene.rng.shuffle(where)
+    fed = scene.feed(rate * kills * 16, where, late=True, connections=32, rate=rate)
+    died: list[tuple[float, bool]] = []
+    for turn in range(2 * kills):
+        hold(2.0 + scene.rng.uniform(0.7, 1.4))
+        scene.kill(relay)
+        died.append((time.time(), turn % 2 == 1))
+        wait_empty(scene)
+        if turn % 2:
+            wipe_metadata(scene)
+        before = scene.endpoints.taken()
+        relay = scene.relay()
+        scene.endpoints.wait_taken(before + rate, 30)
+    fed.load.stop()
+    fed.finish(30)
+    scene.endpoints.set("/s/1", None)
+    scene.at_most("settled after", scene.settle(60), 30, " s")
+    allowed = kills * (window + rate * COMMIT_SECONDS)
+    logs = scene.judge(doubles=None)
+    doubles = {False: 0, True: 0}
+    seen: set[tuple[str, str]] = set()
+    for got in logs.got:
+        if not 200 <= got.status < 300:
+            continue
+        if (got.event, got.sub) in seen:
+            before = [wiped for at, wiped in died if at < got.at]
+            doubles[before[-1] if before else False] += 1
+        seen.add((got.event, got.sub))
+    scene.note(f"{kills} kills of each kind, {len(fed.load.answers)} events")
+    scene.at_most("doubles with ranges", doubles[False], allowed)
+    scene.check(
+        doubles[True] > doubles[False], f"without {doubles[True]}", "more than with them"
+    )
+
+
+def wait_empty(scene: Scene) -> None:
+    """Until the group has noticed that its only member is gone."""
+    admin = AdminClient({"bootstrap.servers": scene.stack.broker.bootstrap, "log_level": 0})
+    until(
+        lambda: any(
+            group.state == "Empty" for group in admin.list_groups(scene.stack.group, timeout=10)
+        ),
+        20, "the group is empty", pause=0.1,
+    )
+
+
+def wipe_metadata(scene: Scene) -> None:
+    """Commits the same offsets of `events` again, as a relay that knows no ranges would have."""
+    bootstrap, topic = scene.stack.broker.bootstrap, scene.stack.events
+    client = open_reader(bootstrap, scene.stack.group)
+    try:
+        places = [TopicPartition(topic, n) for n in range(topics(bootstrap, topic)[topic])]
+        there = [one for one in client.committed(places, timeout=10) if one.offset >= 0]
+        done = client.commit(
+            offsets=[TopicPartition(topic, one.partition, one.offset) for one in there],
+            asynchronous=False,
+        )
+        assert all(one.error is None for one in done), done
+    finally:
+        client.close()
+
+
 @row("R3", "SIGKILL of ingest under 5,000 requests/s", "CN", seconds=90, nightly=400)
 def kill_ingest(scene: Scene) -> None:
     kills, rate = (50 if scene.nightly else 10), 5000
@@ -98,7 +179,8 @@ def kill_ingest(scene: Scene) -> None:
 
 @row("R4", "SIGKILL of relay, ingest and a broker node each 10 s", "N", nodes=3, nightly=1000)
 def kill_everything(scene: Scene) -> None:
-    seconds, rate, window = 600, 500, 128
+    """Named alone: two minutes."""
+    seconds, rate, window = (600 if scene.nightly else 120), 500, 128
     many(scene, 16, concurrency=16)
     scene.config["relay"]["inflight_max"] = window
     scene.config["kafka"]["session.timeout.ms"] = 6000
@@ -106,7 +188,7 @@ def kill_everything(scene: Scene) -> None:
     ingest = scene.ingest()
     workers = [worker(scene, n) for n in range(2)]
     scene.cluster.wait_full(prefix=scene.stack.prefix)
-    fed = scene.feed(rate * seconds, connections=200, rate=rate)
+    fed = scene.feed(rate * seconds, late=True, connections=200, rate=rate)
     begin, kills, nodes = time.monotonic(), 0, 0
     while time.monotonic() - begin < seconds:
         scene.kill(workers[kills % 2])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 
 from scoreboard.board import not_built, row
-from scoreboard.logs import Caps
+from scoreboard.logs import Caps, Logs
 from scoreboard.rows_loss import many, worker
 from scoreboard.scene import COMMIT_SECONDS, Scene, percentile
 from support.endpoints import Behaviour
+from support.programs import run
 from support.proxy import Fault
 from support.wait import hold, until
 
@@ -29,7 +32,8 @@ def slope(samples: list[tuple[float, int]]) -> float:
 
 @row("M3", "soak with faults by chance every 20 to 40 s, 10 minutes", "N", nodes=3, nightly=1000)
 def soak(scene: Scene) -> None:
-    seconds, rate, window = 600, 400, 128
+    """Named alone: two minutes."""
+    seconds, rate, window = (600 if scene.nightly else 120), 400, 128
     scene.behind_proxy()
     scene.config["retry"] = {"delays": ["500ms", "2s", "5s", "15s"]}
     scene.config["relay"]["inflight_max"] = window
@@ -40,18 +44,21 @@ def soak(scene: Scene) -> None:
     workers = [worker(scene, n) for n in range(2)]
     cluster = scene.cluster
     cluster.wait_full(prefix=scene.stack.prefix)
+    files = max(s.fds for s in scene.sampler.samples if s.program == "ingest")
     scene.feed(
         rate * seconds,
+        late=True,
         connections=400,
         rate=rate,
         again=frozenset({503}),
         object_of=lambda n: f"object-{n // 17 % 20}",
     )
-    begin, kills, made = time.monotonic(), 0, []
+    begin, kills = time.monotonic(), 0
+    made: list[tuple[str, float, float]] = []
     while time.monotonic() - begin < seconds - 40:
         hold(scene.rng.uniform(20, 40), ingest.alive, "ingest lives")
         kind = scene.rng.choice(["node", "relay", "proxy", "endpoint", "object"])
-        made.append(kind)
+        since = time.time()
         if kind == "node":
             node = scene.rng.choice(cluster.broker.nodes)
             scene.rng.choice([node.stop, node.kill])()
@@ -74,18 +81,45 @@ def soak(scene: Scene) -> None:
             scene.endpoints.set("/s/1", Behaviour(only={"object-3": 500}))
             hold(5.0)
             scene.endpoints.set("/s/1", None)
+        made.append((kind, since, time.time()))
     scene.fed[0].finish(300)
-    scene.note(f"faults {len(made)}, kills {kills}")
-    scene.settle(120)
+    counts = Counter(kind for kind, _, _ in made)
+    scene.note(f"{len(made)} faults {dict(sorted(counts.items()))}")
+    scene.note(f"answers {dict(sorted(scene.fed[0].load.statuses().items()))}")
+    scene.note(f"settled after {scene.settle(120):.1f} s")
     of_ingest = [s for s in scene.sampler.samples if s.program == "ingest"]
     late = [(s.at, s.rss) for s in of_ingest if s.at > of_ingest[0].at + seconds / 2]
-    scene.at_most("slope of ingest", slope(late) * 3600 / MIB, 20, " MiB/h")
-    fds = [s.fds for s in of_ingest]
-    scene.note(f"files of ingest {fds[len(fds) // 4]} to {fds[-1]}")
-    scene.judge(
+    scene.note(f"slope of ingest, second half {slope(late) * 3600 / MIB:.1f} MiB/h")
+    middle = len(late) // 2
+    grown = percentile([r for _, r in late[middle:]], 0.5) - percentile(
+        [r for _, r in late[:middle]], 0.5
+    )
+    scene.at_most("from its third to its last quarter", grown / MIB, 1, " MiB")
+    scene.at_most(f"files of ingest, idle (at first {files})", of_ingest[-1].fds, files + 2)
+    logs = scene.judge(
         doubles=kills * (window + rate * COMMIT_SECONDS) + 50 * len(made),
         caps={"ingest": Caps(rss=150 * MIB), "relay": Caps(rss=200 * MIB)},
     )
+    first, second = calm_p99(logs, [(since, end) for _, since, end in made])
+    scene.at_most(f"calm p99, second half (first {first:.1f} ms)", second, 1.2 * first + 5, " ms")
+
+
+def calm_p99(logs: Logs, faults: list[tuple[float, float]]) -> tuple[float, float]:
+    """p99 in ms from received to delivered, of what came 15 s after a fault or later and a second
+    before the next one; of the first half of the time and of the second."""
+    received = {r.id: int(r.headers["er-received"]) / 1000 for r in logs.events}
+    begin, end = min(received.values()), max(received.values())
+    times: tuple[list[float], list[float]] = ([], [])
+    seen: set[tuple[str, str]] = set()
+    for got in logs.got:
+        if not 200 <= got.status < 300 or (got.event, got.sub) in seen or got.event not in received:
+            continue
+        seen.add((got.event, got.sub))
+        at = received[got.event]
+        if not any(since - 1 <= at <= past + 15 for since, past in faults):
+            times[at > (begin + end) / 2].append(got.done - at)
+    first, second = (percentile(found, 0.99) * 1000 for found in times)
+    return first, second
 
 
 @row("M6", "overload, three times what Kafka takes", "CN", seconds=120, nightly=240)
@@ -146,3 +180,26 @@ def reloads(scene: Scene) -> None:
     until(lambda: relay.alive(), 1, "the relay lives")
     scene.settle()
     scene.judge()
+
+
+@row("M8", "CPU of a delivery with every attempt in the log, beside failures alone", "N", 1, 0, 500)
+def attempts_log(scene: Scene) -> None:
+    """A backlog of records delivered, in turn with each; the median of the rounds. Named alone:
+    fewer records."""
+    records = 200_000 if scene.nightly else 60_000
+    done = run(
+        "eventrelay", "bench", "relay", "--kafka", scene.stack.broker.bootstrap, "--rounds", "3",
+        "--records", str(records), "--compare", "relay.attempts_log=all", "--json", seconds=450,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    rows = json.loads(done.stdout)["rows"]
+    costs = {
+        name: sorted(r["cpu_us_per_event"] for r in rows if r["name"] == name)
+        for name in ("relay", "compared")
+    }
+    middle = {name: found[len(found) // 2] for name, found in costs.items()}
+    scene.exactly("rounds", min(len(found) for found in costs.values()), 3)
+    scene.exactly("failed", sum(r["failed"] for r in rows), 0)
+    scene.note(f"failures {middle['relay']:.2f} us {costs['relay']}")
+    scene.note(f"all {middle['compared']:.2f} us {costs['compared']}")
+    scene.note(f"+{100 * (middle['compared'] / middle['relay'] - 1):.1f} %")
