@@ -57,7 +57,7 @@ Target parse_target(std::string_view url) {
   const auto parsed = boost::urls::parse_uri({url.data(), url.size()});
   const std::string text(url);
   if (!parsed) throw HttpFailure(text + ": not a URL; expected http://HOST[:PORT]/PATH");
-  const boost::urls::url_view view = *parsed;
+  const boost::urls::url_view& view = *parsed;
   Target target;
   const std::string scheme(view.scheme());
   if (scheme != "http" && scheme != "https") {
