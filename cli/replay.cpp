@@ -80,7 +80,7 @@ class Replay {
   [[nodiscard]] kafka::ReplayRoute route() const;
   void begin();
   void take(const kafka::Message& message);
-  void show(const kafka::Message& message, const Event& event, std::string_view subscription);
+  void show(const kafka::Message& message, const Event& event, std::string_view subscription) const;
   [[nodiscard]] bool batch_full(TimePoint now) const;
   void end_batch();
   void pace();
@@ -134,7 +134,7 @@ void Replay::begin() {
 }
 
 void Replay::show(const kafka::Message& message, const Event& event,
-                  std::string_view subscription) {
+                  std::string_view subscription) const {
   if (flags_.json) {
     JsonObject line;
     line.number("partition", std::int64_t{message.partition().value})

@@ -47,6 +47,7 @@ std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
                                    " times (allowed: 1.." + std::to_string(verify::kKeysMax) + ")");
   }
   std::vector<Secret> keys;
+  keys.reserve(flags.size());
   for (const auto& flag : flags) keys.push_back(key_from(flag));
   return keys;
 }

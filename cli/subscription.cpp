@@ -37,11 +37,8 @@ Exit switch_one(const SwitchFlags& flags, const std::string& word) {
     try {
       const ClientResponse answer = ask_admin(flags.admin, base, "POST", path);
       if (answer.status == 200) {
-        if (flags.admin.json) {
-          fmt::print("{}\n", answer.body);
-        } else {
-          fmt::print("{} is {}, by {}\n", flags.id, word, base);
-        }
+        fmt::print("{}\n", flags.admin.json ? answer.body
+                                            : fmt::format("{} is {}, by {}", flags.id, word, base));
         return Exit::Ok;
       }
       refusals += fmt::format("; {}: {} {}", base, answer.status, reason_of(answer.body));
