@@ -29,12 +29,13 @@ Expected<HeadParser::Progress, IngestError> HeadParser::feed(std::string_view re
   parsed_ += put(rest, error);
   if (!error) {
     EVENTRELAY_ASSERT(is_done());
-    if (parsed_ > kHeadBytesMax) return Unexpected(IngestError::HeadTooLarge);
+    if (parsed_ > kHeadBytesMax) return Unexpected<IngestError>(IngestError::HeadTooLarge);
     return Progress::Done;
   }
-  if (error != http::error::need_more) return Unexpected(error_for(error));
+  if (error != http::error::need_more) return Unexpected<IngestError>(error_for(error));
   // The parser limits what it has not consumed yet; the sum of it all is limited here.
-  if (request.size() > kHeadBytesMax) return Unexpected(error_for(http::error::header_limit));
+  if (request.size() > kHeadBytesMax)
+    return Unexpected<IngestError>(error_for(http::error::header_limit));
   return Progress::NeedMore;
 }
 

@@ -81,7 +81,7 @@ Expected<Ticket, IngestError> Producer::write(std::span<const Event> events, Ack
       // the same event ids.
       entries_[index].waiter = nullptr;
       if (entries_[index].reports_left == 0) release(index);
-      return Unexpected(refused_by(queued));
+      return Unexpected<IngestError>(refused_by(queued));
     }
     ++entries_[index].reports_left;
   }

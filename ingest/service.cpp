@@ -132,7 +132,7 @@ std::vector<std::string> IngestService::not_ready() const {
 void IngestService::reload(std::shared_ptr<const Settings> settings) {
   // Everything that can fail is made before the first shard is touched.
   std::vector<std::pair<std::shared_ptr<Receiver>, std::shared_ptr<TlsContext>>> parts;
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+  while (parts.size() < lanes_.size()) {
     parts.emplace_back(std::make_shared<Receiver>(settings), tls_of(*settings));
   }
   settings_ = std::move(settings);

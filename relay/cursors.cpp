@@ -154,7 +154,7 @@ CursorEntry& Cursors::make(CursorGroup& group, const EventKey* object, Offset fr
 }
 
 // What an owner before had finished from `at` on stays finished.
-void Cursors::skip_ahead(CursorEntry& entry, Offset at) {
+void Cursors::skip_ahead(CursorEntry& entry, Offset at) const {
   const Offset to = entry.open() ? book_.ahead.to : std::min(book_.ahead.to, entry.end);
   entry.swept = std::max(at, to);
   for (const Offset offset : book_.ahead.unfinished.all()) {

@@ -137,7 +137,7 @@ class Cursors {
 
  private:
   CursorEntry& make(CursorGroup& group, const EventKey* object, Offset from, const Moment& moment);
-  void skip_ahead(CursorEntry& entry, Offset at);
+  void skip_ahead(CursorEntry& entry, Offset at) const;
   CursorEntry& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
   [[nodiscard]] bool later_waits(const CursorGroup& group, const EventKey& key, Offset at) const;
 

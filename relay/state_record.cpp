@@ -226,10 +226,10 @@ std::string encode(const OwnerRecord& record) {
 
 Expected<StateRecord, StateError> decode_state(std::string_view value) {
   Scan scan;
-  if (const auto error = scan.run(value, kWanted)) return Unexpected(*error);
+  if (const auto error = scan.run(value, kWanted)) return Unexpected<StateError>(*error);
   Picker pick(scan.found);
   pick.version(kV);
-  if (pick.error()) return Unexpected(*pick.error());
+  if (pick.error()) return Unexpected<StateError>(*pick.error());
   StateRecord record;
   record.subscription = pick.text(kSubscription);
   if (record.subscription.empty()) pick.fail(StateError::BadField);
@@ -242,20 +242,20 @@ Expected<StateRecord, StateError> decode_state(std::string_view value) {
   record.since = time_of(pick.required(kSince, std::numeric_limits<std::int64_t>::max()));
   record.reason = pick.text(kReason);
   if (!pick.is_absent(kRanges)) record.ranges = pick.text(kRanges, kRangesMax);
-  if (pick.error()) return Unexpected(*pick.error());
+  if (pick.error()) return Unexpected<StateError>(*pick.error());
   return record;
 }
 
 Expected<OwnerRecord, StateError> decode_owner(std::string_view value) {
   Scan scan;
-  if (const auto error = scan.run(value, kOwnerWanted)) return Unexpected(*error);
+  if (const auto error = scan.run(value, kOwnerWanted)) return Unexpected<StateError>(*error);
   Picker pick(scan.found);
   pick.version(0);
-  if (pick.error()) return Unexpected(*pick.error());
+  if (pick.error()) return Unexpected<StateError>(*pick.error());
   OwnerRecord record;
   record.owner = pick.text(1);
   record.epoch = pick.required(2, std::numeric_limits<std::int64_t>::max());
-  if (pick.error()) return Unexpected(*pick.error());
+  if (pick.error()) return Unexpected<StateError>(*pick.error());
   return record;
 }
 
@@ -263,7 +263,7 @@ Expected<bool, StateError> StateTable::take(std::string_view key, std::string_vi
   if (key == kOwnerKey) {
     if (value.empty()) return false;
     const auto mark = decode_owner(value);
-    if (!mark) return Unexpected(mark.error());
+    if (!mark) return Unexpected<StateError>(mark.error());
     if (mark->epoch < epoch_) return false;
     epoch_ = mark->epoch;
     owner_ = mark->owner;
@@ -280,9 +280,9 @@ Expected<bool, StateError> StateTable::take(std::string_view key, std::string_vi
     return counts;
   }
   auto record = decode_state(value);
-  if (!record) return Unexpected(record.error());
+  if (!record) return Unexpected<StateError>(record.error());
   if (key != state_key(record->subscription, record->object, record->from)) {
-    return Unexpected(StateError::BadField);
+    return Unexpected<StateError>(StateError::BadField);
   }
   if (record->epoch < epoch_) {
     fenced_.emplace_back(key);

@@ -309,6 +309,7 @@ void ConsumerClient::Impl::tick() {
   if (state_ == State::Owning) {
     auto& owned = assignment_.owned();
     // By index: the handler may give everything back while it is told.
+    // NOLINTNEXTLINE(modernize-loop-convert)
     for (std::size_t i = 0; i < owned.size(); ++i) {
       if (owned[i].drained && rd_kafka_queue_length(owned[i].queue.get()) > 0) {
         tell_readable(owned[i]);

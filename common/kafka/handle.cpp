@@ -131,11 +131,13 @@ void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value
 void check_fixed(const std::string& key, const std::string& value) {
   for (const Fixed& fixed : kFixed) {
     if (key != fixed.key || value == fixed.allowed[0] || value == fixed.allowed[1]) continue;
-    throw StartError("kafka." + key + ": value \"" + value +
-                     "\" is not possible here: " + std::string{fixed.reason} +
-                     (fixed.allowed[0].empty() ? "; remove the key"
-                                               : "; remove the key or set it to \"" +
-                                                     std::string{fixed.allowed[0]} + "\""));
+    std::string text = "kafka.";
+    text.append(key).append(": value \"").append(value).append("\" is not possible here: ");
+    text.append(fixed.reason).append("; remove the key");
+    if (!fixed.allowed[0].empty()) {
+      text.append(" or set it to \"").append(fixed.allowed[0]).append("\"");
+    }
+    throw StartError(text);
   }
 }
 
