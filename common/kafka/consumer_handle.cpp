@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "common/clock.hpp"
 #include "common/kafka/prefetch.hpp"
 #include "common/log.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 // Short, so that a member that must end does not wait for it; a broker answers in milliseconds.
 constexpr std::chrono::milliseconds kLookupTimeout{2000};
 constexpr std::chrono::milliseconds kLookupPause{100};
+constexpr std::chrono::milliseconds kCloseLimit{800};
+constexpr int kClosePollMs = 20;
 
 Defaults defaults_of(const ConsumerOptions& options) {
   const Prefetch prefetch = prefetch_for(options);
@@ -55,11 +58,10 @@ ConsumerHandle::ConsumerHandle(const KafkaConfig& config, const ConsumerOptions&
 ConsumerHandle::~ConsumerHandle() {
   detach();
   end_lookup();
+  finish_close();
   closing_.reset();
   events_.reset();
-  // A rebalance nobody answered would hold the end up; and a close that did not end in time must
-  // not begin again here.
-  rd_kafka_assign(client_.get(), nullptr);
+  // A close that did not end in time must not begin again here.
   rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
@@ -111,6 +113,18 @@ ErrorPtr ConsumerHandle::begin_close() {
   rd_kafka_queue_io_event_enable(closing_.get(), wake_descriptor_, &kEventsNumber,
                                  sizeof kEventsNumber);
   return ErrorPtr{rd_kafka_consumer_close_queue(client_.get(), closing_.get())};
+}
+
+// A rebalance nobody answered would hold the end up. Partitions that are given back stop in the
+// library's own time; a client that is destroyed meanwhile can wait for that for ever.
+void ConsumerHandle::finish_close() {
+  rd_kafka_assign(client_.get(), nullptr);
+  const TimePoint since = monotonic_now();
+  while (closing_ && !closed() && monotonic_now() - since < kCloseLimit) {
+    const EventPtr event{rd_kafka_queue_poll(closing_.get(), kClosePollMs)};
+    if (!event || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
+    rd_kafka_assign(client_.get(), nullptr);
+  }
 }
 
 void ConsumerHandle::detach() {

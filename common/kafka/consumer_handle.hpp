@@ -50,6 +50,7 @@ class ConsumerHandle {
  private:
   void run_lookup(PartitionsPtr partitions);
   void end_lookup();
+  void finish_close();
 
   ClientPtr client_;
   QueuePtr events_;
