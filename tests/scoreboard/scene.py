@@ -23,7 +23,7 @@ from scoreboard import checker
 from scoreboard.collect import messages, read_endpoints, read_kafka
 from scoreboard.logs import Answer, Caps, Logs, Sample, Subscription, digest
 from support import box
-from support.broker import DEFAULT_VERSION, Broker, free_port
+from support.broker import DEFAULT_VERSION, Broker, Node, free_port
 from support.endpoints import Endpoints
 from support.kafka_log import open_reader, topics
 from support.load import Load
@@ -76,6 +76,21 @@ class Cluster:
             )
 
         until(full, seconds, "every partition has its leader and its replicas", pause=0.2)
+
+    def wait_without(self, node: Node, prefix: str, seconds: float = 30.0) -> None:
+        """The cluster has fenced this node: it leads nothing and is in no in-sync set."""
+        others = ",".join(f"127.0.0.1:{n.port}" for n in self.broker.nodes if n is not node)
+        admin = AdminClient({"bootstrap.servers": others, "log_level": 0})
+
+        def without() -> bool:
+            return all(
+                partition.leader not in (-1, node.number) and node.number not in partition.isrs
+                for name, topic in admin.list_topics(timeout=10).topics.items()
+                if name.startswith(prefix)
+                for partition in topic.partitions.values()
+            )
+
+        until(without, seconds, f"node {node.number} is fenced", pause=0.05)
 
     def leaders(self, topic: str) -> dict[int, int]:
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})

@@ -284,6 +284,29 @@ class Broker:
             raise
         return self
 
+    def controller(self) -> int:
+        """Number of the node that leads the quorum now, by a DescribeQuorum v0 request."""
+        name = b"__cluster_metadata"
+        request = struct.pack(">hhihB", 55, 0, 1, -1, 0)
+        request += struct.pack(">BB", 2, len(name) + 1) + name
+        request += struct.pack(">BiBBB", 2, 0, 0, 0, 0)  # its partition 0
+        port = next(node.port for node in self.nodes if node.process is not None)
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            peer.settimeout(10)
+            peer.sendall(struct.pack(">i", len(request)) + request)
+            answer = b""
+            while len(answer) < 4 or len(answer) < 4 + struct.unpack(">i", answer[:4])[0]:
+                part = peer.recv(4096)
+                if not part:
+                    raise BrokerError("the node ended the connection")
+                answer += part
+        # size, correlation, tags, error, topics, name, partitions, partition, error: the leader
+        at = 4 + 4 + 1 + 2 + 1 + 1 + len(name) + 1 + 4
+        error, leader = struct.unpack_from(">hi", answer, at)
+        if error:
+            raise BrokerError(f"DescribeQuorum answered {error}")
+        return leader
+
     def wait_ready(self, timeout: float = 60.0) -> float:
         """Seconds until every running node lists all running nodes."""
         begin = time.monotonic()
