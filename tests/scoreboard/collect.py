@@ -128,6 +128,7 @@ def read_kafka(logs: Logs, bootstrap: str, prefix: str) -> None:
     logs.commits = commits(bootstrap, prefix)
 
 
-def read_endpoints(logs: Logs, endpoints: Endpoints, sub_by_path: dict[str, str]) -> None:
-    rows = sorted(endpoints.rows(), key=lambda row: row.at)
+def read_endpoints(logs: Logs, all_of_them: list[Endpoints], sub_by_path: dict[str, str]) -> None:
+    rows = [row for endpoints in all_of_them for row in endpoints.rows()]
+    rows.sort(key=lambda row: row.at)
     logs.got = [Got(sub_by_path[r.path], *r[1:]) for r in rows if r.path in sub_by_path]

@@ -99,19 +99,30 @@ HANGS = ("connect", "tls", "head", "body")
 
 @row("D2", "50 of 100 endpoints hang: connect, TLS, headers, body", "N", seconds=0, nightly=180)
 def half_hang(scene: Scene) -> None:
-    rate, seconds, budget = 800, 20, 4
+    p99, alone = hang(scene, 50, 4, "2s")
+    scene.note(f"p99 {p99:.1f} ms, alone {alone:.1f} ms")
+
+
+@row("D18", "100 of 150 endpoints hang with more than all slots of a shard", "N", 1, 0, 180)
+def more_hang_than_slots(scene: Scene) -> None:
+    """100 x 16 are more than `relay.inflight_max`, 1024; the rest is as it comes."""
+    p99, alone = hang(scene, 100, 16, "15s")
+    scene.at_most(f"p99 (alone {alone:.1f} ms)", p99, 1.25 * alone + 5, " ms")
+
+
+def hang(scene: Scene, ill: int, budget: int, timeout: str) -> tuple[float, float]:
+    """p99 in ms of the healthy ones beside the sick ones, and without them."""
+    rate, seconds = 800, 20
     many(scene, 50, timeout="2s")
     points = scene.endpoints
-    for number in range(1, 51):
+    for number in range(1, ill + 1):
         how = HANGS[number % 4]
         port = {"connect": points.full, "tls": points.hanging}.get(how)
         scheme = "https" if how == "tls" else "http"
-        scene.subscriber(
-            number, port=port, scheme=scheme, timeout="2s", concurrency=budget
-        )
+        scene.subscriber(number, port=port, scheme=scheme, timeout=timeout, concurrency=budget)
         if how in ("head", "body"):
             points.set(f"/s/{number}", Behaviour(hang=how, status=500))
-    healthy, sick = list(range(1001, 1051)), list(range(1, 51))
+    healthy, sick = list(range(1001, 1051)), list(range(1, ill + 1))
     scene.ingest()
     relay = scene.relay()
     scene.pour(500, healthy)
@@ -119,7 +130,9 @@ def half_hang(scene: Scene) -> None:
     spans: dict[bool, tuple[int, int]] = {}
     taken: dict[bool, float] = {}
     for with_sick in (False, True):
-        where = [n for pair in zip(healthy, sick) for n in pair] if with_sick else healthy
+        # As many for the sick ones together as for the healthy ones.
+        pairs = zip(healthy * (ill // 50), sick)
+        where = [n for pair in pairs for n in pair] if with_sick else healthy
         count = rate * seconds * (2 if with_sick else 1)
         sockets = Sockets((points.full, points.hanging)) if with_sick else None
         before = sum(points.taken(f"/s/{n}") for n in healthy)
@@ -138,11 +151,11 @@ def half_hang(scene: Scene) -> None:
         scene.at_most(f"of {kind} that hang at {what}", most_there[port], kind * budget)
     scene.at_most("relay", relay.rss() / MIB, 150, " MiB")
     logs = scene.logs()
-    p99 = [
+    alone, beside = (
         percentile(ages(logs, *spans[way], frozenset(map(str, sick))), 0.99) * 1000
         for way in (False, True)
-    ]
-    scene.note(f"p99 {p99[1]:.1f} ms, alone {p99[0]:.1f} ms")
+    )
+    return beside, alone
 
 
 @row("D3", "endpoint flaps", "CN", seconds=90, nightly=200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Iterable
 
 from scoreboard.board import row
 from scoreboard.logs import Caps
@@ -12,6 +13,7 @@ from scoreboard.rows_kafka import two_copies
 from scoreboard.rows_loss import fail_at, many, worker
 from scoreboard.scene import COMMIT_SECONDS, Scene, percentile
 from support.endpoints import Behaviour
+from support.load import Load
 from support.wait import hold, until
 
 
@@ -141,10 +143,24 @@ def _reached(scene: Scene, program, action: str) -> bool:
     return True
 
 
-def detached(relay) -> int:
+def detached(relay, kind: str = "detached") -> int:
     """Entries that the relay says it has."""
     document = json.loads(relay.get("/api/v1/status")[1])
-    return sum(_counts(document, "detached"))
+    return sum(_counts(document, kind))
+
+
+def switch(relay, to: str, numbers: Iterable[int]) -> float:
+    """Switches subscriptions off or on by hand; the seconds it took."""
+    asked = [
+        f"POST /api/v1/subscriptions/{to}?id={n} HTTP/1.1\r\nHost: relay\r\n"
+        "Content-Length: 0\r\n\r\n".encode()
+        for n in numbers
+    ]
+    load = Load(relay.admin, asked, connections=16)
+    load.start()
+    load.finish(120)
+    assert set(load.statuses()) == {200}, load.statuses()
+    return load.seconds
 
 
 def _counts(document, key: str) -> list[int]:
@@ -164,32 +180,32 @@ SWEPT = ("sweeps", "swept_records")
 def all_back(scene: Scene) -> None:
     count, each = 10_000, 3
     scene.config["topics"]["partitions"] = 12
-    scene.config["detach"] = {"after": 1, "sweep_interval": "500ms"}
-    scene.config["retry"] = {"delays": ["1s", "5s", "30s"]}
+    scene.config["detach"] = {"after": 100, "sweep_interval": "500ms"}
     sick = range(20_001, 20_001 + count)
     for number in sick:
-        scene.subscriber(number, concurrency=1, path=f"/away/{number}", slow_start=0, timeout="2s")
-    many(scene, 10)
+        scene.subscriber(number, concurrency=4, path=f"/away/{number}", slow_start=0)
+    others = scene.more_endpoints()
+    many(scene, 10, port=others.port)
     fresh = list(range(1001, 1011))
-    scene.endpoints.set("/away/*", Behaviour(status=503))
     scene.ingest()
     relay = scene.relay()
-    base = scene.feed(2000, fresh, connections=8, rate=200).finish(60)
+    scene.pour(1000, fresh)
+    at_first = relay.rss()
+    switch(relay, "off", sick)
     scene.pour(count * each, sick, connections=64, rate=1200)
-    hold(5.0)
-    scene.at_least("entries", detached(relay), count)
+    base = scene.feed(4000, fresh, connections=8, rate=200).finish(60)
+    scene.exactly("entries", detached(relay, "off"), count)
+    with_entries = relay.rss()
     sweeps, swept = (relay.metric(f"eventrelay_relay_{what}_total") for what in SWEPT)
     back, active = time.monotonic(), 0.0
-    scene.endpoints.set("/away/*", None)
     beside = scene.feed(4000, fresh, connections=8, rate=200)
-    while beside.load.is_alive():
+    scene.note(f"switched on in {switch(relay, 'on', sick):.1f} s")
+    while beside.load.is_alive() or scene.endpoints.taken() < count * each:
         active = max(active, relay.metric("eventrelay_relay_sweeps_active"))
         hold(0.2)
+        assert time.monotonic() < back + 400, "not all came within 400 s"
     beside.finish(10)
-    wanted = scene.accepted()
-    until(lambda: scene.endpoints.taken() >= wanted, 400, "all came", pause=0.5)
-    seconds = time.monotonic() - back
-    scene.note(f"all delivered within {seconds:.1f} s")
+    scene.note(f"all delivered within {time.monotonic() - back:.1f} s")
     scene.settle(120, pause=2.0)
     # Each partition has one at a time, and begins one per interval at most.
     scene.at_most("sweeps at a time", active, 12)
@@ -200,8 +216,12 @@ def all_back(scene: Scene) -> None:
     passed = time.monotonic() - back
     scene.at_most(f"sweeps in {passed:.0f} s", sweeps, 12 * (passed / 0.5 + 1))
     scene.note(f"records read by sweeps {swept:.0f} for {count * each}")
-    logs = scene.judge(caps={"relay": Caps(rss=200 * MIB)})
-    scene.note(f"relay {max(s.rss for s in logs.samples if s.program == 'relay') / MIB:.0f} MiB")
+    logs = scene.judge()
+    most = max(s.rss for s in logs.samples if s.program == "relay")
+    scene.note(
+        f"relay {at_first / MIB:.0f} MiB, all detached {with_entries / MIB:.0f}, "
+        f"most {most / MIB:.0f} with a connection to each"
+    )
     scene.note(f"parked {len(logs.parked)}, state records {len(logs.state)}")
     without = frozenset(str(n) for n in sick)
     alone, loaded = (

@@ -30,7 +30,7 @@ def slope(samples: list[tuple[float, int]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in samples) / across if across else 0.0
 
 
-@row("M3", "soak with faults by chance every 20 to 40 s, 10 minutes", "N", nodes=3, nightly=1000)
+@row("M3", "soak with faults by chance every 20 to 40 s, 10 minutes", "N", 3, 0, 1000)
 def soak(scene: Scene) -> None:
     """Named alone: two minutes."""
     seconds, rate, window = (600 if scene.nightly else 120), 400, 128

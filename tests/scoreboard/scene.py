@@ -281,6 +281,7 @@ class Scene(Figures):
         self.config["topics"]["replication_factor"] = min(3, len(cluster.broker.nodes))
         self.endpoints = Endpoints()
         self.endpoints.keys(KEY)
+        self.other_endpoints: list[Endpoints] = []
         self.subs: list[Subscription] = []
         self.paths: dict[str, str] = {}
         self.fed: list[Fed] = []
@@ -298,6 +299,12 @@ class Scene(Figures):
         self.config["retry"] = {"delays": ["500ms", "2s", "10s"]}
 
     # -- the parties --
+
+    def more_endpoints(self) -> Endpoints:
+        """A second process of endpoints, for those who must not wait behind the first one's."""
+        self.other_endpoints.append(Endpoints())
+        self.other_endpoints[-1].keys(KEY)
+        return self.other_endpoints[-1]
 
     def behind_proxy(self) -> None:
         self.config["kafka"]["bootstrap.servers"] = self.cluster.proxied
@@ -437,7 +444,7 @@ class Scene(Figures):
                 ids = tuple(re.findall(r'"([^"]+)"', match.group(1).decode())) if match else ()
                 logs.answers.append(Answer(fed.first + answer.index, answer.status, ids))
         read_kafka(logs, self.stack.broker.bootstrap, self.stack.prefix)
-        read_endpoints(logs, self.endpoints, self.paths)
+        read_endpoints(logs, [self.endpoints, *self.other_endpoints], self.paths)
         logs.forged = frozenset(self.forged)
         logs.samples = list(self.sampler.samples)
         logs.counters, logs.connected = self.counters, self.connected
@@ -491,7 +498,8 @@ class Scene(Figures):
             fed.load.stop()
         for program in self.stack.programs:
             program.kill()
-        self.endpoints.close()
+        for endpoints in (self.endpoints, *self.other_endpoints):
+            endpoints.close()
 
 
 def percentile(values: list[float], share: float) -> float:
