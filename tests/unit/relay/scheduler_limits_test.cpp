@@ -305,55 +305,5 @@ TEST_F(SchedulerLimits, ForgetsAnOpenLaneThatRetires) {
   EXPECT_EQ(scheduler.circuits_open(), 0U);
 }
 
-// Lanes of 4 slots each in a shard of 16, with more to do than there are slots.
-TEST_F(SchedulerLimits, LeavesTheLastQuarterOfSlotsToLanesThatGetAnswers) {
-  Scheduler small({.in_flight_max = 16});
-  std::deque<HeldEvent> held;
-  const auto lane_with = [&](int count) -> Lane& {
-    Lane& made = small.add_lane({.concurrency = 4});
-    std::vector<Lane*> lanes{&made};
-    for (int i = 0; i < count; ++i) {
-      held.emplace_back().bytes = 100;
-      EXPECT_EQ(small.admit(held.back(), lanes), Admitted::Yes);
-    }
-    return made;
-  };
-  const auto take_all = [&](double second) {
-    std::vector<Job*> jobs;
-    while (Job* const job = small.next(at(second))) jobs.push_back(job);
-    return jobs;
-  };
-  for (int i = 0; i < 6; ++i) lane_with(8);
-  EXPECT_EQ(take_all(0).size(), 12U);
-
-  // One that was never asked has its first attempt, and with an answer as many as it may.
-  Lane& healthy = lane_with(8);
-  std::vector<Job*> jobs = take_all(0.1);
-  ASSERT_EQ(jobs.size(), 1U);
-  EXPECT_EQ(jobs[0]->lane, &healthy);
-  small.finish(*jobs[0], at(0.2));
-  EXPECT_EQ(take_all(0.2).size(), 4U);
-
-  // When it falls silent, it leaves them as well.
-  EXPECT_EQ(take_all(5).size(), 0U);
-}
-
-TEST_F(SchedulerLimits, GoesOnWithAllSlotsOnceTheSilentAnswer) {
-  Scheduler small({.in_flight_max = 4});
-  Lane& a = small.add_lane({});
-  std::vector<Lane*> lanes{&a};
-  std::deque<HeldEvent> held(8);
-  for (HeldEvent& one : held) ASSERT_EQ(small.admit(one, lanes), Admitted::Yes);
-  std::vector<Job*> jobs;
-  while (Job* const job = small.next(at(0))) jobs.push_back(job);
-  ASSERT_EQ(jobs.size(), 3U);
-  ASSERT_TRUE(small.next_due().has_value());
-  const TimePoint due = *small.next_due();
-  small.finish(*jobs[0], due);
-  EXPECT_NE(small.next(due), nullptr);
-  EXPECT_NE(small.next(due), nullptr);
-  EXPECT_EQ(small.in_flight(), 4U);
-}
-
 }  // namespace
 }  // namespace eventrelay::relay
