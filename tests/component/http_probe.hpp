@@ -48,7 +48,7 @@ class HttpProbe {
   HttpProbe& operator=(const HttpProbe&) = delete;
   ~HttpProbe() { ::close(socket_); }
 
-  void send(std::string_view text) {
+  void send(std::string_view text) const {
     while (!text.empty()) {
       const ssize_t sent = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
       if (sent <= 0) return;  // the answer tells why the peer stopped reading

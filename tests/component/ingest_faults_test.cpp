@@ -11,7 +11,6 @@ namespace eventrelay::ingest::test {
 namespace {
 
 using std::chrono::milliseconds;
-using testing::HasSubstr;
 
 // Shorter than in production, so that the tests are; the sweep looks four times a second.
 [[nodiscard]] SessionLimits short_limits() {
