@@ -76,8 +76,8 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
     }
   };
   // What stands behind others first, so that nothing takes the place of one that is taken.
-  for (std::size_t bucket = 0; bucket < lane.buckets.size(); ++bucket) {
-    for (Chain* chain = lane.buckets[bucket]; chain != nullptr; chain = chain->next) {
+  for (Chain* const bucket : lane.buckets) {
+    for (Chain* chain = bucket; chain != nullptr; chain = chain->next) {
       for (Job* job = chain->jobs.first->chain_next; job != nullptr;) {
         Job* const next = job->chain_next;
         if (wanted(*job)) take_job(*job, taken);

@@ -34,7 +34,7 @@ class Arrived {
  public:
   // The event id of the request, after counting it.
   std::string take(const std::string& request) {
-    const std::string id = header(request, "Elements-Webhook-Id");
+    std::string id = header(request, "Elements-Webhook-Id");
     const std::lock_guard lock(mutex_);
     ++times_[id];
     requests_.push_back(request);

@@ -209,7 +209,8 @@ TEST(HttpPool, EndsAnAttemptWhenNobodyAcceptsTheConnection) {
     fill.emplace_back(context, asio::ip::tcp::v4());
     fill.back().non_blocking(true);
     const auto target = full.local_endpoint();
-    ::connect(fill.back().native_handle(), target.data(), static_cast<socklen_t>(target.size()));
+    (void)::connect(fill.back().native_handle(), target.data(),
+                    static_cast<socklen_t>(target.size()));
   }
   PoolOptions options;
   options.connect_timeout = milliseconds(150);
