@@ -138,7 +138,7 @@ Action ResponseReader::ended(Delivery& delivery) {
   return error ? broken(delivery) : delivery.on_complete(0);
 }
 
-Action ResponseReader::broken(Delivery& delivery) {
+Action ResponseReader::broken(Delivery& delivery) const {
   return delivery.on_error(touched_ ? TransportError::Protocol : TransportError::Reset);
 }
 

@@ -87,7 +87,7 @@ class ResponseReader {
   [[nodiscard]] Delivery::Action ended(Delivery& delivery);
   // The connection broke: Reset only if nothing of an answer has come, so that a kept connection
   // is replaced only then.
-  [[nodiscard]] Delivery::Action broken(Delivery& delivery);
+  [[nodiscard]] Delivery::Action broken(Delivery& delivery) const;
 
  private:
   [[nodiscard]] Delivery::Action parse(Delivery& delivery, WallTime now);
