@@ -136,8 +136,9 @@ void IngestService::reload(std::shared_ptr<const Settings> settings) {
     parts.emplace_back(std::make_shared<Receiver>(settings), tls_of(*settings));
   }
   settings_ = std::move(settings);
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    lanes_[i].loop->call([&shard = *lanes_[i].shard, &part = parts[i]] {
+  auto next = parts.begin();
+  for (auto& lane : lanes_) {
+    lane.loop->call([&shard = *lane.shard, &part = *next++] {
       shard.reload(std::move(part.first), std::move(part.second));
     });
   }

@@ -276,7 +276,7 @@ DelayTopics::Went DelayTopics::place_head(Queue& queue) {
     park_again(queue, now);
     return Went::On;
   }
-  const JobState job{state.attempts_made, 0, state.first_failure, true};
+  const JobState job{state.attempts_made, EntryId{}, state.first_failure, true};
   const std::array<Lane*, 1> lanes{{lane}};
   if (parts_.scheduler.admit(record, lanes, job) == Admitted::Full) return Went::Waits;
   queue.head = nullptr;

@@ -103,15 +103,11 @@ Action ResponseReader::parse(Delivery& delivery, WallTime now) {
     if (in_head) {
       // The parser lets go of each field as it comes, so the buffer alone does not bound the head.
       head_bytes_ += taken;
-      if (head_->is_header_done()) {
-        const Action action = on_head(delivery, now);
-        if (action != Action::Read) return action;
-        if (head_->code() < 200) {
-          head_.emplace();
-          continue;
-        }
-      } else if (head_bytes_ + (used_ - start_) > kBufferBytes) {
-        return delivery.on_error(TransportError::TooLarge);
+      const Action action = on_head(delivery, now);
+      if (action != Action::Read) return action;
+      if (head_->is_header_done() && head_->code() < 200) {
+        head_.emplace();
+        continue;
       }
     }
     if (const std::size_t body = head_->take_body_bytes(); body > 0) {
@@ -127,6 +123,10 @@ Action ResponseReader::parse(Delivery& delivery, WallTime now) {
 }
 
 Action ResponseReader::on_head(Delivery& delivery, WallTime now) {
+  if (!head_->is_header_done()) {
+    const bool fits = head_bytes_ + (used_ - start_) <= kBufferBytes;
+    return fits ? Action::Read : delivery.on_error(TransportError::TooLarge);
+  }
   const bool keep = head_->keep_alive() && !head_->ambiguous();
   return delivery.on_head(ResponseHead{head_->code(), keep, head_->retry_after()}, now);
 }

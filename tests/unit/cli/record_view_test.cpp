@@ -21,7 +21,7 @@ RecordView record_of(std::string_view topic, std::string_view key, std::string_v
           .stamped = kNow,
           .key = key,
           .value = value,
-          .event = Unexpected(RecordError::MissingVersion)};
+          .event = Unexpected<RecordError>(RecordError::MissingVersion)};
 }
 
 Event event_of(std::string_view body) {

@@ -10,7 +10,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr WallTime kNow{milliseconds{1'800'000'000'000}};
 

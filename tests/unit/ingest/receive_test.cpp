@@ -103,7 +103,7 @@ class Ingest {
     const auto received = receiver_.receive(head_, *route, body(), kNow);
     return received ? IngestError::Internal : received.error();
   }
-  const Event& event(std::size_t i = 0) { return received_.events[i]; }
+  const Event& event(std::size_t i = 0) const { return received_.events[i]; }
   std::size_t events() const { return received_.events.size(); }
   std::string_view reason() const { return received_.reason; }
 

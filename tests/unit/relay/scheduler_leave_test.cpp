@@ -43,7 +43,7 @@ TEST_F(SchedulerTest, AdmitsAgainWithWhatWasTriedBefore) {
   HeldEvent& parked = event();
   const std::vector<Lane*> lanes{&a};
   const WallTime failed{std::chrono::milliseconds{77}};
-  ASSERT_EQ(scheduler.admit(parked, lanes, {3, 9, failed, true}), Admitted::Yes);
+  ASSERT_EQ(scheduler.admit(parked, lanes, JobState{3, EntryId{9}, failed, true}), Admitted::Yes);
   Job* job = scheduler.next(at(0));
   EXPECT_EQ(job->held, &parked);
   EXPECT_EQ(job->attempts_made, 3U);
