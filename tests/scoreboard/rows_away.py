@@ -158,7 +158,7 @@ def over_ramp(times: list[float], start: float) -> tuple[int, float]:
 def down_then_up(scene: Scene) -> None:
     """Named alone: down for one minute."""
     down, rate, slow_start = (600 if scene.nightly else 60), 1000, 100
-    # Longer in all than it is down, or what is probed meanwhile is given up and becomes a dead letter.
+    # Longer in all than it is down: what is probed meanwhile must not be given up as a dead letter.
     delays = ["1s", "5s", "30s", "60s", "90s", "120s", "150s", "180s"]
     scene.config["retry"] = {"delays": delays}
     scene.subscriber(1, ordering="object", concurrency=32, slow_start=slow_start)
