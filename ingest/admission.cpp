@@ -1,5 +1,7 @@
 #include "ingest/admission.hpp"
 
+#include <algorithm>
+
 #include "common/assert.hpp"
 
 namespace eventrelay::ingest {
@@ -24,21 +26,24 @@ void Units::release() noexcept {
 
 bool Admission::stalled(const KafkaState& kafka, TimePoint now) const noexcept {
   if (kafka.bytes >= limits_.queue_bytes || kafka.messages >= limits_.queue_messages) return true;
-  return kafka.oldest_pending && now - *kafka.oldest_pending > limits_.stall_after;
+  if (!kafka.still_since) return false;
+  const Duration slow = std::min(3 * kafka.took, limits_.stall_max);
+  return now - *kafka.still_since > std::max(limits_.stall_after, slow);
 }
 
 Admission::Verdict Admission::admit(const KafkaState& kafka, TimePoint now) noexcept {
+  std::optional<TimePoint>& last_probe = last_probe_[kafka.lane];
   if (!stalled(kafka, now)) {
-    last_probe_.reset();
-    return Verdict::Admit;
+    last_probe.reset();
+    return kafka.wait_too_long ? Verdict::Reject : Verdict::Admit;
   }
   // The first request that meets the stall is refused as well: its record would only wait.
-  if (!last_probe_) {
-    last_probe_ = now;
+  if (!last_probe) {
+    last_probe = now;
     return Verdict::Reject;
   }
-  if (probes_.used() > 0 || now - *last_probe_ < limits_.probe_interval) return Verdict::Reject;
-  last_probe_ = now;
+  if (probes_.used() > 0 || now - *last_probe < limits_.probe_interval) return Verdict::Reject;
+  last_probe = now;
   return Verdict::Probe;
 }
 

@@ -7,6 +7,7 @@
 // Bounds:  O(1) per call, never allocates.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -65,20 +66,31 @@ struct AdmissionLimits {
   std::size_t requests = 16'384;         // between head and answer
   std::size_t queue_bytes = 48U << 20;   // in the producer: from here on requests are refused
   std::size_t queue_messages = 80'000;   // likewise
-  Duration stall_after{750'000'000};     // oldest record unacknowledged for longer: stalled
+  Duration stall_after{750'000'000};     // no acknowledgement for longer: stalled
+  Duration stall_max{2'500'000'000};     // likewise where acknowledgements are slow anyway
   Duration probe_interval{100'000'000};  // one request is let through that often nevertheless
 };
 
-// How the producer stands. Thread: value.  Bounds: fixed.
+// Lanes are told apart: partitions, and beyond them one for what is not known yet.
+inline constexpr std::size_t kLanesKnown = 64;
+
+// How the producer stands, seen by one request. Thread: value.  Bounds: fixed.
 struct KafkaState {
-  std::optional<TimePoint> oldest_pending;
+  std::size_t lane = kLanesKnown;        // where its record goes; kLanesKnown: not known yet
+  std::optional<TimePoint> still_since;  // nothing of the lane was acknowledged; none: none waits
+  Duration took{};                       // by the last acknowledgement, of this lane or of any
   std::size_t messages = 0;
   std::size_t bytes = 0;
+  bool wait_too_long = false;  // more come than Kafka takes
 };
 
 // Decides at the head of a request whether it may go on.
 //
-//   Admit: Kafka takes records.  Probe: it does not, but this one finds out.  Reject: it does not.
+//   Admit: Kafka takes records.  Probe: it does not, but this one finds out.  Reject: it does not,
+//   or not in time: then others are on their way already, and nobody is needed to find out.
+//
+// Slow is not stalled: a lane counts as stalled when nothing of it was acknowledged for
+// stall_after, or for three times what acknowledgements take anyway, up to stall_max.
 //
 // A probe waits for its acknowledgement as long as any request; so that nearly all others are
 // refused at once, only one is under way at a time: whoever gets it holds a unit of probes().
@@ -93,7 +105,7 @@ class Admission {
 
   // `now` never goes backwards.
   [[nodiscard]] Verdict admit(const KafkaState& kafka, TimePoint now) noexcept;
-  // Is Kafka behind so far that requests are refused?
+  // Does this lane stand still, or is the queue full?
   [[nodiscard]] bool stalled(const KafkaState& kafka, TimePoint now) const noexcept;
 
   [[nodiscard]] Budget& bytes() noexcept { return bytes_; }
@@ -105,7 +117,7 @@ class Admission {
   Budget bytes_;
   Budget requests_;
   Budget probes_{1};
-  std::optional<TimePoint> last_probe_;
+  std::array<std::optional<TimePoint>, kLanesKnown + 1> last_probe_{};
 };
 
 }  // namespace eventrelay::ingest

@@ -1,5 +1,6 @@
 #include "ingest/producer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -9,6 +10,8 @@
 namespace eventrelay::ingest {
 
 namespace {
+
+static_assert(kLanesKnown == kafka::kLanes);
 
 [[nodiscard]] std::uint64_t token_of(std::uint32_t index, std::uint32_t generation) noexcept {
   return (std::uint64_t{generation} << 32U) | index;
@@ -61,6 +64,31 @@ namespace {
                                            : IngestError::KafkaUnavailable;
 }
 
+[[nodiscard]] KafkaState state_of(const kafka::PendingRecords& pending,
+                                  const kafka::LaneState& lane) noexcept {
+  return {.lane = kLanesKnown,
+          .still_since = lane.still_since(),
+          .took = std::max(lane.took, pending.last_took()),
+          .messages = pending.count(),
+          .bytes = pending.bytes()};
+}
+
+// The key of an instance's records. Thread: value.  Bounds: 20 digits.
+class Key {
+ public:
+  explicit Key(InstanceId instance) noexcept
+      : end_(std::to_chars(text_.data(), text_.data() + text_.size(), instance.value).ptr) {}
+  Key(const Key&) = delete;
+  Key& operator=(const Key&) = delete;
+  [[nodiscard]] std::string_view view() const noexcept {
+    return {text_.data(), static_cast<std::size_t>(end_ - text_.data())};
+  }
+
+ private:
+  std::array<char, 20> text_;
+  char* end_;
+};
+
 }  // namespace
 
 Producer::Producer(Executor executor, const ProducerOptions& options, metrics::Slab& slab)
@@ -90,13 +118,9 @@ Expected<Ticket, IngestError> Producer::write(std::span<const Event> events, Ack
 
 kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {
   if (budget_ != nullptr && !budget_->take(event.body.size())) return kafka::Queued::Unavailable;
-  std::array<char, 20> key;
-  const auto printed = std::to_chars(key.data(), key.data() + key.size(), event.instance.value);
+  const Key key(event.instance);
   const RecordHeaders headers(event);
-  const kafka::ProduceRecord record{
-      .key = {key.data(), static_cast<std::size_t>(printed.ptr - key.data())},
-      .value = event.body,
-      .headers = &headers};
+  const kafka::ProduceRecord record{.key = key.view(), .value = event.body, .headers = &headers};
   const kafka::Queued queued = client_.produce(topic_, record, token);
   if (queued != kafka::Queued::Queued) {
     slab_.ingest_produce_errors_total.add(failure_of(queued));
@@ -111,8 +135,28 @@ void Producer::abandon(Ticket ticket) noexcept {
   if (entry.generation == ticket.generation) entry.waiter = nullptr;
 }
 
-KafkaState Producer::kafka_state() const noexcept {
-  return {client_.oldest_pending(), client_.pending_messages(), client_.pending_bytes()};
+KafkaState Producer::state_for(const Instance* instance, TimePoint now) noexcept {
+  kafka::PendingRecords& pending = client_.pending();
+  if (pending.count() == 0) return {};
+  KafkaState seen;
+  if (instance == nullptr) {
+    seen = state();
+  } else {
+    const std::size_t lane = client_.lane_of(topic_, Key(instance->id).view());
+    seen = state_of(pending, pending.lane(lane));
+    seen.lane = lane;
+  }
+  seen.wait_too_long = pending.too_long(now);
+  return seen;
+}
+
+KafkaState Producer::state() const noexcept {
+  return state_of(client_.pending(), client_.pending().all());
+}
+
+std::optional<TimePoint> Producer::oldest_pending() const noexcept {
+  const auto* slot = client_.pending().oldest();
+  return slot != nullptr ? std::optional{slot->since} : std::nullopt;
 }
 
 void Producer::drain(TimePoint deadline, std::function<void()> done) {

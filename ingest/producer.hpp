@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "common/expected.hpp"
 #include "common/kafka/producer_client.hpp"
 #include "common/metrics.hpp"
+#include "common/registry.hpp"
 #include "common/volatile_budget.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/answer.hpp"
@@ -63,7 +65,11 @@ class Producer final : public kafka::ReportSink {
   // The waiter is gone; its records go on.
   void abandon(Ticket ticket) noexcept;
 
-  [[nodiscard]] KafkaState kafka_state() const noexcept;
+  // As a request for this instance sees it; null: its instance is not known yet.
+  [[nodiscard]] KafkaState state_for(const Instance* instance, TimePoint now) noexcept;
+  // All lanes together.
+  [[nodiscard]] KafkaState state() const noexcept;
+  [[nodiscard]] std::optional<TimePoint> oldest_pending() const noexcept;
   [[nodiscard]] bool ready() const noexcept { return client_.ready(); }
   // Flushes; `done` runs on the shard's thread.
   void drain(TimePoint deadline, std::function<void()> done);

@@ -111,7 +111,8 @@ Session::Next Session::on_head() {
 }
 
 bool Session::admitted() {
-  switch (environment_.admission.admit(environment_.producer.kafka_state(), since_)) {
+  const KafkaState state = environment_.producer.state_for(route_.instance, since_);
+  switch (environment_.admission.admit(state, since_)) {
     case Admission::Verdict::Admit:
       return true;
     case Admission::Verdict::Probe:

@@ -16,6 +16,8 @@ constexpr std::chrono::milliseconds kIdleGrace{1000};
 constexpr std::chrono::seconds kRequestGrace{1};
 constexpr std::chrono::seconds kFlushTime{3};
 constexpr std::chrono::seconds kLastAnswers{2};
+// Of the process: so many records may wait for Kafka whatever that takes.
+constexpr std::size_t kFewRecords = 256;
 
 // The longest body that any source may send.
 [[nodiscard]] std::size_t body_max(const Settings& settings) noexcept {
@@ -41,6 +43,9 @@ constexpr std::chrono::seconds kLastAnswers{2};
   // the first one that is acknowledged ends it at once: more would only make clients wait.
   limits.probe_interval =
       std::min<Duration>(std::chrono::seconds{1}, options.settings->config.ingest.ack_timeout / 4);
+  // Half of what a client waits: the other half is for the answer.
+  limits.stall_max =
+      std::max<Duration>(limits.stall_after, options.settings->config.ingest.ack_timeout / 2);
   return limits;
 }
 
@@ -48,6 +53,7 @@ constexpr std::chrono::seconds kLastAnswers{2};
   kafka::ProducerLimits limits;
   limits.queue_bytes = share(options);
   limits.record_bytes_max = body_max(*options.settings) + (64U << 10U);
+  limits.pace.few_records = std::max<std::size_t>(16, kFewRecords / options.shards);
   return limits;
 }
 
@@ -141,7 +147,7 @@ void Shard::sweep() {
 
 void Shard::publish(TimePoint now) {
   metrics::Slab& slab = loop_.slab();
-  const KafkaState kafka = producer_.kafka_state();
+  const KafkaState kafka = producer_.state();
   slab.ingest_connections.set(static_cast<double>(sessions_.size()));
   slab.ingest_inflight_requests.set(static_cast<double>(admission_.requests().used()));
   slab.ingest_produce_queue_messages.set(static_cast<double>(kafka.messages));
@@ -149,7 +155,8 @@ void Shard::publish(TimePoint now) {
   std::uint64_t failures = 0;
   for (const auto& listener : listeners_) failures += listener->failures();
   accept_failures_.store(failures, std::memory_order_relaxed);
-  const Duration age = kafka.oldest_pending ? now - *kafka.oldest_pending : Duration::zero();
+  const auto oldest = producer_.oldest_pending();
+  const Duration age = oldest ? now - *oldest : Duration::zero();
   oldest_ms_.store(static_cast<std::uint64_t>(std::max<std::int64_t>(
                        std::chrono::duration_cast<std::chrono::milliseconds>(age).count(), 0)),
                    std::memory_order_relaxed);

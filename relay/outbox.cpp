@@ -139,7 +139,7 @@ void Outbox::put_state(Partition partition, std::string key, std::string value, 
 
 void Outbox::log_attempt(InstanceId instance, std::string_view line) {
   // What must be written goes first: a slow broker costs lines of the log, not room for events.
-  const bool room = producer_.pending_bytes() + line.size() <= queue_bytes_ / 2;
+  const bool room = producer_.pending().bytes() + line.size() <= queue_bytes_ / 2;
   const RecordHeaders headers;
   const std::string key = std::to_string(instance.value);
   if (!room || producer_.produce(attempts_, {key, line, &headers, -1}, 0) != Queued::Queued) {

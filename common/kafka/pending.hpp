@@ -1,22 +1,45 @@
-// The records that wait for their report, in the order in which they were handed over.
+// The records that wait for their report, by lane, in the order in which they were handed over.
 //
-// Why:     a report carries a slot, so the answer's owner is found without a search, and the age
-//          of the oldest record, which decides back-pressure, is known at any moment.
+// Why:     a report carries a slot, so the answer's owner is found without a search; the age of the
+//          oldest record and the time of the last report decide back-pressure, and they do so by
+//          lane: one partition that stands still must not stop those that go on.
 // Owner:   ProducerClient.  Thread: shard thread.
-// Bounds:  O(1) per call; slots are reused, so nothing is allocated once warm.
+// Bounds:  O(1) per call except where said; slots are reused, so nothing is allocated once warm.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "common/assert.hpp"
 #include "common/clock.hpp"
+#include "common/kafka/pace.hpp"
 
 namespace eventrelay::kafka {
+
+// Partition number modulo this.
+inline constexpr std::size_t kLanes = 64;
+
+// How records of one lane, or of all, come through. Thread: value.  Bounds: fixed.
+struct LaneState {
+  std::optional<TimePoint> oldest;  // when the oldest without a report was handed over
+  TimePoint acknowledged{};         // when one was acknowledged last
+  Duration took{};                  // how long that one had waited
+
+  // Since when this has stood still; nothing if none waits.
+  [[nodiscard]] std::optional<TimePoint> still_since() const noexcept {
+    if (!oldest) return std::nullopt;
+    return *oldest > acknowledged ? *oldest : acknowledged;
+  }
+};
 
 // Thread: shard thread.  Bounds: as many slots as records ever waited at once.
 class PendingRecords {
  public:
+  // A lane that stood still for longer has no part in the pace of the others.
+  static constexpr Duration kStill{std::chrono::milliseconds{500}};
+
   // One record without a report. Thread: shard thread.  Bounds: fixed size.
   struct Slot {
     std::uint64_t token = 0;
@@ -24,46 +47,49 @@ class PendingRecords {
     TimePoint since{};
     Slot* older = nullptr;
     Slot* newer = nullptr;
+    std::uint8_t lane = 0;
     bool waiting = false;
   };
 
-  [[nodiscard]] Slot* add(std::uint64_t token, std::size_t bytes, TimePoint now) {
-    Slot* slot = free_;
-    if (slot != nullptr) {
-      free_ = slot->newer;
-    } else {
-      slot = &slots_.emplace_back();
-    }
-    *slot = {token, bytes, now, newest_, nullptr, true};
-    (newest_ != nullptr ? newest_->newer : oldest_) = slot;
-    newest_ = slot;
-    ++count_;
-    bytes_ += bytes;
-    return slot;
-  }
+  explicit PendingRecords(PaceLimits pace = {}) noexcept : pace_(pace) {}
 
-  void remove(Slot* slot) noexcept {
-    EVENTRELAY_ASSERT(slot->waiting);
-    (slot->older != nullptr ? slot->older->newer : oldest_) = slot->newer;
-    (slot->newer != nullptr ? slot->newer->older : newest_) = slot->older;
-    slot->waiting = false;
-    slot->newer = free_;
-    free_ = slot;
-    --count_;
-    bytes_ -= slot->bytes;
-  }
+  // pre: lane < kLanes.
+  [[nodiscard]] Slot* add(std::uint64_t token, std::size_t bytes, TimePoint now,
+                          std::size_t lane = 0);
+  // Its report says that it is stored; slots are removed besides.
+  void acknowledge(const Slot& slot, TimePoint now) noexcept;
+  void remove(Slot* slot) noexcept;
 
-  [[nodiscard]] Slot* oldest() const noexcept { return oldest_; }
+  [[nodiscard]] Slot* oldest() const noexcept;  // O(kLanes)
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] LaneState lane(std::size_t lane) const noexcept { return lanes_[lane].state(); }
+  // All as one: it stands still when nothing of any lane is acknowledged. O(kLanes).
+  [[nodiscard]] LaneState all() const noexcept;
+  // Would one more record wait too long where records move? O(1) unless so.
+  [[nodiscard]] bool too_long(TimePoint now) noexcept;
+  [[nodiscard]] Duration last_took() const noexcept { return pace_.last_took(); }
 
  private:
+  // Thread: shard thread.  Bounds: fixed.
+  struct Lane {
+    Slot* oldest = nullptr;
+    Slot* newest = nullptr;
+    std::size_t count = 0;
+    TimePoint acknowledged{};
+    Duration took{};
+
+    [[nodiscard]] LaneState state() const noexcept {
+      return {oldest != nullptr ? std::optional{oldest->since} : std::nullopt, acknowledged, took};
+    }
+  };
+
+  std::array<Lane, kLanes> lanes_{};
   std::deque<Slot> slots_;  // addresses stay
   Slot* free_ = nullptr;
-  Slot* oldest_ = nullptr;
-  Slot* newest_ = nullptr;
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
+  Pace pace_;
 };
 
 }  // namespace eventrelay::kafka

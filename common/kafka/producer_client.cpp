@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "common/assert.hpp"
-#include "common/kafka/pending.hpp"
 #include "common/kafka/producer_handle.hpp"
 #include "common/kafka/record.hpp"
 #include "common/kafka/stats.hpp"
+#include "common/kafka/topics.hpp"
 #include "common/kafka/wakeup.hpp"
 #include "common/log.hpp"
 #include "common/start_error.hpp"
@@ -69,7 +69,8 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
         meter_(slab),
         wakeup_(executor),
         timer_(executor),
-        handle_(make_handle()) {}
+        handle_(make_handle()),
+        pending_(limits.pace) {}
 
   void begin() {
     wait_wakeup();
@@ -91,7 +92,8 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   }
   [[nodiscard]] bool ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
-  [[nodiscard]] const PendingRecords& pending() const noexcept { return pending_; }
+  [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
+  [[nodiscard]] PendingRecords& pending() noexcept { return pending_; }
   void drain(TimePoint deadline, std::function<void()> done);
   void inject_fatal_error() {
     if (!handle_) return;
@@ -158,7 +160,10 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
       pending_.bytes() + bytes > limits_.queue_bytes) {
     return Queued::QueueFull;
   }
-  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now());
+  const std::size_t lane = record.partition < 0
+                               ? lane_of(topic, record.key)
+                               : static_cast<std::size_t>(record.partition) % kLanes;
+  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), lane);
   HeadersPtr headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{};
 
   std::array<rd_kafka_vu_t, 7> arguments{};
@@ -184,6 +189,12 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
   }
   pending_.remove(slot);
   return refused(rd_kafka_error_code(error.get()));
+}
+
+std::size_t ProducerClient::Impl::lane_of(std::size_t topic, std::string_view key) const noexcept {
+  const std::int32_t partitions = handle_ ? handle_->partitions(topic) : 0;
+  if (partitions <= 0) return 0;
+  return static_cast<std::size_t>(partition_of(key, partitions)) % kLanes;
 }
 
 Queued ProducerClient::Impl::refused(rd_kafka_resp_err_t code) {
@@ -226,13 +237,17 @@ void ProducerClient::Impl::serve() {
 }
 
 void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
+  const TimePoint now = monotonic_now();
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) {
     auto* slot = static_cast<PendingRecords::Slot*>(message->_private);
     const std::uint64_t token = slot->token;
     const std::size_t bytes = slot->bytes;
-    pending_.remove(slot);
     Stored stored = stored_from(*message);
-    if (stored == Stored::Persisted) stored_bytes_max_ = std::max(stored_bytes_max_, bytes);
+    if (stored == Stored::Persisted) {
+      stored_bytes_max_ = std::max(stored_bytes_max_, bytes);
+      pending_.acknowledge(*slot, now);
+    }
+    pending_.remove(slot);
     // A broker refuses the whole batch that one large record stands in: whoever is no larger than
     // what was stored before only shared it, and may come again.
     if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
@@ -339,18 +354,16 @@ Queued ProducerClient::produce(std::size_t topic, const ProduceRecord& record,
   return impl_->produce(topic, record, token);
 }
 
-std::optional<TimePoint> ProducerClient::oldest_pending() const noexcept {
-  const PendingRecords::Slot* slot = impl_->pending().oldest();
-  if (slot == nullptr) return std::nullopt;
-  return slot->since;
+std::size_t ProducerClient::lane_of(std::size_t topic, std::string_view key) const noexcept {
+  return impl_->lane_of(topic, key);
 }
 
-std::size_t ProducerClient::pending_messages() const noexcept {
-  return impl_->pending().count();
+PendingRecords& ProducerClient::pending() noexcept {
+  return impl_->pending();
 }
 
-std::size_t ProducerClient::pending_bytes() const noexcept {
-  return impl_->pending().bytes();
+const PendingRecords& ProducerClient::pending() const noexcept {
+  return impl_->pending();
 }
 
 void ProducerClient::drain(TimePoint deadline, std::function<void()> done) {

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +20,7 @@
 #include "common/config.hpp"
 #include "common/event.hpp"
 #include "common/http/types.hpp"
+#include "common/kafka/pending.hpp"
 #include "common/metrics.hpp"
 
 namespace eventrelay::kafka {
@@ -45,6 +45,7 @@ struct ProducerLimits {
   std::size_t queue_messages = 100'000;
   // Key, value and headers of one record; the topics must allow it (topic_plan does).
   std::size_t record_bytes_max = (1U << 20) + (64U << 10);
+  PaceLimits pace{};
 };
 
 // One record to write. Thread: value.  Bounds: copied by produce().
@@ -74,10 +75,12 @@ class ProducerClient {
 
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
 
-  // When the oldest record without a report was handed over; nothing if none waits.
-  [[nodiscard]] std::optional<TimePoint> oldest_pending() const noexcept;
-  [[nodiscard]] std::size_t pending_messages() const noexcept;
-  [[nodiscard]] std::size_t pending_bytes() const noexcept;
+  // The lane of a record with this key: those of one partition share it. Before the partitions of
+  // the topic are known, and with a partitioner of the user's own, any of them.
+  [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
+  // What waits for its report, and how that moves.
+  [[nodiscard]] PendingRecords& pending() noexcept;
+  [[nodiscard]] const PendingRecords& pending() const noexcept;
 
   // Flushes; `done` runs on the shard's thread when every report is in or the deadline passed.
   void drain(TimePoint deadline, std::function<void()> done);

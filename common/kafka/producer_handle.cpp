@@ -25,7 +25,8 @@ Defaults limits_of(const ProducerLimits& limits) {
           {"message.max.bytes", std::to_string(record + 1024)}};  // headers' own framing
 }
 
-bool partitions_known(rd_kafka_t* client, rd_kafka_topic_t* topic) {
+// Partitions of the topic; 0 if nobody could say.
+std::int32_t ask_partitions(rd_kafka_t* client, rd_kafka_topic_t* topic) {
   const rd_kafka_metadata_t* raw = nullptr;
   const auto error =
       rd_kafka_metadata(client, 0, topic, &raw, static_cast<int>(kMetadataTimeout.count()));
@@ -38,10 +39,10 @@ bool partitions_known(rd_kafka_t* client, rd_kafka_topic_t* topic) {
   } else if (metadata->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
     reason = rd_kafka_err2str(metadata->topics[0].err);
   }
-  if (reason == nullptr) return true;
+  if (reason == nullptr) return metadata->topics[0].partition_cnt;
   log::warn("kafka topic not known yet",
             {{"topic", rd_kafka_topic_name(topic)}, {"reason", reason}});
-  return false;
+  return 0;
 }
 
 }  // namespace
@@ -83,6 +84,7 @@ void ProducerHandle::open_topic(const std::string& name) {
   }
   std::unique_lock lock{mutex_};
   topics_.push_back(std::move(topic));
+  partitions_.emplace_back(0);
   primed_.store(false, std::memory_order_release);
   if (std::exchange(priming_, true)) return;
   if (primer_.joinable()) primer_.join();  // it has ended: priming_ was its last word
@@ -94,9 +96,10 @@ void ProducerHandle::prime() {
   while (!ending_ && known_topics_ < topics_.size()) {
     rd_kafka_topic_t* topic = topics_[known_topics_].get();
     lock.unlock();
-    const bool known = partitions_known(client_.get(), topic);
+    const std::int32_t known = ask_partitions(client_.get(), topic);
     lock.lock();
-    if (known) {
+    if (known > 0) {
+      partitions_[known_topics_].store(known, std::memory_order_relaxed);
       ++known_topics_;
     } else {
       ending_changed_.wait_for(lock, kMetadataPause, [this] { return ending_; });

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -33,6 +34,10 @@ class ProducerHandle {
   void open_topic(const std::string& name);
   // True if the partitions of every topic are known.
   [[nodiscard]] bool primed() const noexcept { return primed_.load(std::memory_order_acquire); }
+  // Of a topic, as last asked for; 0 while unknown. Shard thread.
+  [[nodiscard]] std::int32_t partitions(std::size_t index) const noexcept {
+    return partitions_[index].load(std::memory_order_relaxed);
+  }
   // Sends what lingers without waiting for more; in a thread, because the library's flush waits.
   void begin_flush();
   // No number is written to the descriptor any more.
@@ -48,7 +53,8 @@ class ProducerHandle {
 
   ClientPtr client_;
   QueuePtr reports_;
-  std::vector<TopicPtr> topics_;  // grows under mutex_
+  std::vector<TopicPtr> topics_;                      // grows under mutex_
+  std::deque<std::atomic<std::int32_t>> partitions_;  // likewise, one for each topic
 
   std::mutex mutex_;
   std::condition_variable ending_changed_;

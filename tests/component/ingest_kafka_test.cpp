@@ -160,6 +160,41 @@ TEST(IngestKafka, LetsWaitingRequestsHaveTheirTimeWhenKafkaStalls) {
   rig.cluster().set_round_trip(1, milliseconds{0});
 }
 
+// One of two brokers answers late: instances whose partition it leads are refused, all others are
+// taken as ever, and the process stays ready.
+TEST(IngestKafka, ALeaderThatStandsStillStopsOnlyItsPartitions) {
+  const std::vector<std::uint64_t> all{1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008};
+  Rig rig({.ingest = "  ack_timeout: 20s\n", .brokers = 2, .instances = all});
+  const auto request = [](std::uint64_t instance) {
+    return BoxEvent{.target = "/elements/api-v2/events/box/" + std::to_string(instance)}.request();
+  };
+  const auto status = [&](std::uint64_t instance) {
+    Client client = rig.client();
+    client.send(request(instance));
+    const auto answer = client.answer();
+    return answer ? answer->status : 0;
+  };
+  for (const auto instance : all) ASSERT_EQ(status(instance), 202);
+  rig.cluster().set_round_trip(2, seconds{8});
+  std::vector<std::uint64_t> slow;
+  std::vector<std::uint64_t> well;
+  std::vector<Client> waiting;
+  for (const auto instance : all) {
+    waiting.push_back(rig.client());
+    waiting.back().send(request(instance));
+    (waiting.back().readable(milliseconds{300}) ? well : slow).push_back(instance);
+  }
+  ASSERT_FALSE(slow.empty());
+  ASSERT_FALSE(well.empty());
+  Client late = rig.client();
+  late.send(request(slow.front()));
+  EXPECT_FALSE(late.readable(milliseconds{1000}));  // a stall counts from 750 ms on
+  EXPECT_EQ(status(slow.front()), 503);
+  for (const auto instance : well) EXPECT_EQ(status(instance), 202);
+  EXPECT_TRUE(eventually([&] { return !rig.shard().figures().stalled; }));
+  rig.cluster().set_round_trip(2, milliseconds{0});
+}
+
 TEST(IngestKafka, Answers503WithinAckTimeoutWhenTheBrokerIsLost) {
   Rig rig({.ingest = "  ack_timeout: 1s\n",
            .kafka = "  message.timeout.ms: 2000\n  statistics.interval.ms: 100\n"});

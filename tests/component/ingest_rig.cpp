@@ -13,6 +13,8 @@ namespace eventrelay::ingest::test {
 
 namespace {
 
+constexpr int kPartitions = 3;
+
 void raise_descriptor_limit() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -23,9 +25,18 @@ void raise_descriptor_limit() {
 }  // namespace
 
 Rig::Rig(RigOptions options)
-    : options_(std::move(options)), slab_(exporter_.add_slab()), loop_(0, slab_) {
+    : options_(std::move(options)),
+      cluster_(options_.brokers),
+      slab_(exporter_.add_slab()),
+      loop_(0, slab_) {
   raise_descriptor_limit();
-  if (options_.bootstrap.empty()) cluster_.create_topic(options_.prefix + "events", 3);
+  if (options_.bootstrap.empty()) {
+    const std::string topic = options_.prefix + "events";
+    cluster_.create_topic(topic, kPartitions);
+    for (int p = 0; p < kPartitions; ++p) {
+      cluster_.set_leader(topic, p, p + 1 < kPartitions ? 1 : options_.brokers);
+    }
+  }
   ShardOptions shard{.settings = settings(options_.primary_key),
                      .tls = nullptr,
                      .shards = 1,
@@ -63,6 +74,12 @@ std::shared_ptr<const Settings> Rig::settings(const std::string& primary_key) co
                "  - id: 7\n    name: off\n    element: box\n    configuration:\n"
                "      event.notification.enabled: false\n"
                "      event.notification.callback.url: https://mycoolapp.com/events\n";
+  for (const std::uint64_t id : options_.instances) {
+    *input.text += "  - id: " + std::to_string(id) + "\n    name: i" + std::to_string(id) +
+                   "\n    element: box\n    configuration:\n"
+                   "      event.notification.enabled: true\n"
+                   "      event.notification.callback.url: https://mycoolapp.com/events\n";
+  }
   return load_settings(input);
 }
 

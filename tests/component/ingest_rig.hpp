@@ -41,6 +41,8 @@ struct RigOptions {
   Wire wire = Wire::Plain;
   std::string bootstrap{};  // of a real broker; empty: the embedded one
   std::string prefix = "eventrelay.";
+  int brokers = 1;  // of the embedded cluster; the last leads the last of the topic's partitions
+  std::vector<std::uint64_t> instances{};  // besides the usual ones
 };
 
 // Thread: one owner.

@@ -141,7 +141,7 @@ struct Writer {
     return client.produce(0, record, token);
   }
   bool settled() {
-    return loop.until([this] { return client.pending_messages() == 0; });
+    return loop.until([this] { return client.pending().count() == 0; });
   }
 };
 

@@ -30,13 +30,13 @@ TEST(ProducerClient, AcknowledgesTwentyThousandRecordsWithTheirHeaders) {
     const ProduceRecord record{key, body, &headers, -1};
     ASSERT_EQ(writer.client.produce(0, record, i), Queued::Queued);
   }
-  EXPECT_EQ(writer.client.pending_messages(), kCount);
-  EXPECT_TRUE(writer.client.oldest_pending().has_value());
+  EXPECT_EQ(writer.client.pending().count(), kCount);
+  EXPECT_NE(writer.client.pending().oldest(), nullptr);
   ASSERT_TRUE(writer.settled());
   EXPECT_EQ(writer.reports.count(Stored::Persisted), kCount);
   EXPECT_EQ(writer.reports.order.size(), kCount);
-  EXPECT_EQ(writer.client.pending_bytes(), 0U);
-  EXPECT_FALSE(writer.client.oldest_pending().has_value());
+  EXPECT_EQ(writer.client.pending().bytes(), 0U);
+  EXPECT_EQ(writer.client.pending().oldest(), nullptr);
 
   Member member{loop, config_for(cluster), {.group = "g", .topic = kTopic, .partitions = 8}};
   std::vector<int> seen(kCount, 0);
@@ -77,12 +77,12 @@ TEST(ProducerClient, TakesReportsInAnyOrder) {
   ASSERT_TRUE(writer.settled());  // both brokers are connected, the producer has its id
   cluster.set_round_trip(1, milliseconds{400});
   ASSERT_EQ(writer.write(3, "slow", 0), Queued::Queued);
-  const auto slow_since = writer.client.oldest_pending();
+  const auto* slow = writer.client.pending().oldest();
   ASSERT_EQ(writer.write(4, "fast", 1), Queued::Queued);
   ASSERT_TRUE(loop.until([&] { return writer.reports.by_token.contains(4); }));
   EXPECT_FALSE(writer.reports.by_token.contains(3));
-  EXPECT_EQ(writer.client.oldest_pending(), slow_since);
-  EXPECT_EQ(writer.client.pending_messages(), 1U);
+  EXPECT_EQ(writer.client.pending().oldest(), slow);
+  EXPECT_EQ(writer.client.pending().count(), 1U);
   ASSERT_TRUE(writer.settled());
   EXPECT_EQ(writer.reports.count(Stored::Persisted), 4U);
 }
@@ -215,7 +215,7 @@ TEST(ProducerClient, EndsADrainAtItsDeadline) {
   bool done = false;
   writer.client.drain(monotonic_now() + milliseconds{300}, [&] { done = true; });
   ASSERT_TRUE(loop.until([&] { return done; }, seconds{2}));
-  EXPECT_EQ(writer.client.pending_messages(), 1U);
+  EXPECT_EQ(writer.client.pending().count(), 1U);
 }
 
 TEST(ProducerClient, EndsQuicklyWithTheBrokerAway) {

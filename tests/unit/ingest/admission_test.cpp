@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 }
 
 [[nodiscard]] KafkaState pending_since(std::int64_t ms) {
-  return {.oldest_pending = at(ms), .messages = 1, .bytes = 1000};
+  return {.lane = 3, .still_since = at(ms), .messages = 1, .bytes = 1000};
 }
 
 TEST(Admission, AdmitsWhileNothingWaits) {
@@ -20,7 +20,7 @@ TEST(Admission, AdmitsWhileNothingWaits) {
   EXPECT_EQ(admission.admit({}, at(0)), Admission::Verdict::Admit);
 }
 
-TEST(Admission, AdmitsUntilTheOldestRecordIsOverdue) {
+TEST(Admission, AdmitsUntilNothingWasAcknowledgedForTooLong) {
   Admission admission({});
   EXPECT_EQ(admission.admit(pending_since(0), at(750)), Admission::Verdict::Admit);
   EXPECT_EQ(admission.admit(pending_since(0), at(751)), Admission::Verdict::Reject);
@@ -58,12 +58,44 @@ TEST(Admission, AdmitsAgainAtOnceWhenKafkaIsBack) {
 
 TEST(Admission, RejectsAtTheHighWaterOfTheQueue) {
   Admission admission({.queue_bytes = 5000, .queue_messages = 10});
-  EXPECT_EQ(admission.admit({.oldest_pending = at(0), .messages = 9, .bytes = 4999}, at(0)),
+  EXPECT_EQ(admission.admit({.still_since = at(0), .messages = 9, .bytes = 4999}, at(0)),
             Admission::Verdict::Admit);
-  EXPECT_EQ(admission.admit({.oldest_pending = at(0), .messages = 9, .bytes = 5000}, at(0)),
+  EXPECT_EQ(admission.admit({.still_since = at(0), .messages = 9, .bytes = 5000}, at(0)),
             Admission::Verdict::Reject);
-  EXPECT_EQ(admission.admit({.oldest_pending = at(0), .messages = 10, .bytes = 1}, at(1)),
+  EXPECT_EQ(admission.admit({.still_since = at(0), .messages = 10, .bytes = 1}, at(1)),
             Admission::Verdict::Reject);
+}
+
+TEST(Admission, WaitsLongerWhereAcknowledgementsAreSlowAnyway) {
+  Admission admission({});
+  KafkaState slow = pending_since(0);
+  slow.took = milliseconds{500};
+  EXPECT_EQ(admission.admit(slow, at(1500)), Admission::Verdict::Admit);
+  EXPECT_EQ(admission.admit(slow, at(1501)), Admission::Verdict::Reject);
+  // But nobody waits for ever.
+  slow.took = milliseconds{9000};
+  EXPECT_EQ(admission.admit(slow, at(2500)), Admission::Verdict::Admit);
+  EXPECT_EQ(admission.admit(slow, at(2501)), Admission::Verdict::Reject);
+}
+
+TEST(Admission, StopsNoLaneForAnother) {
+  Admission admission({});
+  const KafkaState stuck = pending_since(0);
+  KafkaState moving = pending_since(890);
+  moving.lane = 4;
+  EXPECT_EQ(admission.admit(stuck, at(800)), Admission::Verdict::Reject);
+  EXPECT_EQ(admission.admit(moving, at(900)), Admission::Verdict::Admit);
+  EXPECT_EQ(admission.admit(stuck, at(901)), Admission::Verdict::Probe);
+}
+
+TEST(Admission, RejectsWithoutAProbeWhereMoreComesThanKafkaTakes) {
+  Admission admission({});
+  KafkaState overloaded = pending_since(700);
+  overloaded.wait_too_long = true;
+  EXPECT_EQ(admission.admit(overloaded, at(800)), Admission::Verdict::Reject);
+  EXPECT_EQ(admission.admit(overloaded, at(1000)), Admission::Verdict::Reject);
+  overloaded.wait_too_long = false;
+  EXPECT_EQ(admission.admit(overloaded, at(1001)), Admission::Verdict::Admit);
 }
 
 TEST(Budget, RefusesWhatExceedsIt) {
