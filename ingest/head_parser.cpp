@@ -34,8 +34,9 @@ Expected<HeadParser::Progress, IngestError> HeadParser::feed(std::string_view re
   }
   if (error != http::error::need_more) return Unexpected<IngestError>(error_for(error));
   // The parser limits what it has not consumed yet; the sum of it all is limited here.
-  if (request.size() > kHeadBytesMax)
+  if (request.size() > kHeadBytesMax) {
     return Unexpected<IngestError>(error_for(http::error::header_limit));
+  }
   return Progress::NeedMore;
 }
 

@@ -61,7 +61,7 @@ class Pace {
   PaceLimits limits_;
   Duration last_took_{};
 
-  // Reports while more than a few records wait. `rate`: of the figure before the one under way.
+  // Reports while more than a few records wait; `before_`: the figure before the one under way.
   bool counting_ = false;
   std::size_t reports_ = 0;
   TimePoint since_{};
