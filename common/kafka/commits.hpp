@@ -4,8 +4,6 @@
 // Errors:  a reason in words; nothing for success.
 #pragma once
 
-#include <algorithm>
-#include <chrono>
 #include <span>
 #include <string>
 
@@ -26,27 +24,5 @@ void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
 // client is served meanwhile.
 [[nodiscard]] EventPtr commit_and_wait(rd_kafka_t* client,
                                        const rd_kafka_topic_partition_list_t* list, Duration limit);
-
-// Lets one commit be on its way at a time: the library sends a refused one again by itself, so of
-// two on their way the older may arrive last, and the position goes back.
-// Thread: as its client.  Bounds: fixed size.
-class CommitGate {
- public:
-  // An answer that is this late is not waited for.
-  static constexpr Duration kOverdue = std::chrono::seconds{10};
-
-  [[nodiscard]] bool busy(TimePoint now) const noexcept {
-    return on_their_way_ > 0 && now - sent_at_ < kOverdue;
-  }
-  void sent(TimePoint now) noexcept {
-    ++on_their_way_;
-    sent_at_ = now;
-  }
-  void answered() noexcept { on_their_way_ = std::max(0, on_their_way_ - 1); }
-
- private:
-  int on_their_way_ = 0;
-  TimePoint sent_at_{};
-};
 
 }  // namespace eventrelay::kafka

@@ -5,6 +5,7 @@
 
 #include "common/assert.hpp"
 #include "common/kafka/assignment.hpp"
+#include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/consumer_handle.hpp"
 #include "common/kafka/stats.hpp"
@@ -284,12 +285,10 @@ void ConsumerClient::Impl::commit_async(std::span<const Commit> commits) {
 }
 
 void ConsumerClient::Impl::on_committed(rd_kafka_event_t* event) {
-  gate_.answered();
-  if (const char* reason = commit_failure(event)) {
-    handler_.on_commit_failed(reason);
-  } else {
-    assignment_.note_committed(rd_kafka_event_topic_partition_list(event));
-  }
+  const bool again = gate_.answered();
+  if (const char* const reason = commit_failure(event)) return handler_.on_commit_failed(reason);
+  assignment_.note_committed(rd_kafka_event_topic_partition_list(event));
+  if (again) handler_.on_commit_failed("one may have overtaken another");
 }
 
 bool ConsumerClient::Impl::commit_sync(std::span<const Commit> commits) {
