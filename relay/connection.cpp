@@ -112,24 +112,35 @@ void Connection::send(Exchange& exchange) {
   exchange_ = &exchange;
   state_ = State::Busy;
   written_ = told_written_ = false;
-  if (tls_ != nullptr) return write_joined();
   unsent_ = exchange.parts;
-  write();
+  pool_.write_later(*this);
 }
 
 // A failed write is not reported: the armed read hears of it too, and of an answer that came
 // before the connection broke.
 void Connection::write() {
+  if (state_ != State::Busy) return;
+  tls_ != nullptr ? write_joined() : write_on();
+}
+
+void Connection::write_on() {
   ErrorCode error;
-  const std::size_t sent = socket_.write_some(unsent_, error);
+  const std::size_t sent = write_now(error);
   if (error && error != asio::error::would_block && error != asio::error::try_again) return;
   advance(error ? 0 : sent);
   if (written_) return on_written();
   socket_.async_write_some(unsent_, [self = Self(this)](ErrorCode result, std::size_t bytes) {
     if (result || self->state_ != State::Busy) return;
     self->advance(bytes);
-    self->written_ ? self->on_written() : self->write();
+    self->written_ ? self->on_written() : self->write_on();
   });
+}
+
+// One piece is cheaper to send as one.
+std::size_t Connection::write_now(ErrorCode& error) {
+  const bool one = std::all_of(unsent_.begin() + 1, unsent_.end(),
+                               [](const auto& part) { return part.size() == 0; });
+  return one ? socket_.write_some(unsent_.front(), error) : socket_.write_some(unsent_, error);
 }
 
 void Connection::advance(std::size_t bytes) {

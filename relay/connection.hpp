@@ -2,8 +2,8 @@
 //
 //   Resolving -> Dialing -> Handshaking -> Busy <-> Idle -> Closed
 //
-// Why:     an exchange must cost two system calls: one gathered write straight from the Kafka
-//          message, tried at once, and one read that is armed already. A read is always armed, so
+// Why:     an exchange must cost two system calls: one write of all its parts, and one read that is
+//          armed when the answer may be there. Between exchanges a read is always armed, so
 //          an endpoint that closes an idle connection is noticed before the next request.
 // Owner:   HttpPool; kept alive by its pending handlers.
 // Thread:  shard thread.
@@ -72,6 +72,8 @@ class Connection final {
   void send(Exchange& exchange);
   // False: too old, and closed now.
   [[nodiscard]] bool acquire(TimePoint now);
+  // Writes what send() has been given; the pool calls it.
+  void write();
   // Reads as soon as there is something, unless it does already.
   void arm_read();
   // Ends whatever is going on; nobody is told.
@@ -95,7 +97,8 @@ class Connection final {
   void handshake();
   void on_handshake(ErrorCode error);
   void ready();
-  void write();
+  [[nodiscard]] std::size_t write_now(ErrorCode& error);
+  void write_on();
   void advance(std::size_t bytes);
   void write_joined();
   void on_written();

@@ -122,17 +122,34 @@ bool HttpPool::keep(Connection& connection, PoolSlot& slot, bool reusable) {
   return true;
 }
 
-// The reactor tries a read at once, before it waits. Right behind a write that attempt is wasted;
-// a round later the answer is often there already, and no wait is needed at all.
+void HttpPool::write_later(Connection& connection) {
+  to_write_.emplace_back(&connection);
+  post_round();
+}
+
 void HttpPool::arm_later(Connection& connection) {
-  to_arm_.emplace_back(&connection);
-  if (std::exchange(arm_posted_, true)) return;
-  asio::post(executor_, [this] {
-    arm_posted_ = false;
-    arming_.swap(to_arm_);
-    for (const auto& item : arming_) item->arm_read();
-    arming_.clear();
-  });
+  to_arm_then_.emplace_back(&connection);
+  post_round();
+}
+
+void HttpPool::post_round() {
+  if (std::exchange(round_posted_, true)) return;
+  asio::post(executor_, [this] { round(); });
+}
+
+// Requests leave together, behind what was ready to be handled: an endpoint, or the network card,
+// is woken once for many of them. The reactor tries a read at once, before it waits; right behind
+// the write that attempt is wasted, a round later the answer is often there and nothing waits.
+void HttpPool::round() {
+  round_posted_ = false;
+  taken_.swap(to_arm_);
+  for (const auto& item : taken_) item->arm_read();
+  taken_.clear();
+  taken_.swap(to_write_);
+  for (const auto& item : taken_) item->write();
+  taken_.clear();
+  to_arm_.swap(to_arm_then_);
+  if (!to_arm_.empty()) post_round();
 }
 
 void HttpPool::forget_idle(Connection& connection) {
@@ -181,7 +198,9 @@ void HttpPool::shutdown() {
   if (shut_) return;
   shut_ = true;
   timer_.cancel();
+  to_write_.clear();
   to_arm_.clear();
+  to_arm_then_.clear();
   while (!connections_.empty()) connections_.back()->close();
 }
 

@@ -1,7 +1,8 @@
 // Keep-alive connections per endpoint, newest first, and the one deadline sweep of the shard.
 //
 // Why:     a handshake costs more than a delivery; the connection used last is the warmest and
-//          the surplus ages out. One sweep replaces a timer per operation.
+//          the surplus ages out. One sweep replaces a timer per operation. Requests that are ready
+//          together leave together: waking the other side costs about as much as a write.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  PoolOptions; a connection over the idle bound is closed instead of kept.
 // Errors:  every exchange gets exactly one on_done(), never inside start().
@@ -75,7 +76,7 @@ class HttpPool {
   // Blocks on the CA and certificate files if they are new. Files that can not be used are
   // logged, and every attempt then ends as `tls`.
   [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const EndpointKey& key);
-  // Sends `exchange`; its deadline and delivery must be set.
+  // Sends `exchange` behind what is ready now; its deadline and delivery must be set.
   void start(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
   // Closes every connection. Exchanges under way end without on_done().
   void shutdown();
@@ -96,8 +97,12 @@ class HttpPool {
   void look_up(Connection& connection);
   // An exchange ended. True: it waits for the next one; false: close it.
   [[nodiscard]] bool keep(Connection& connection, PoolSlot& slot, bool reusable);
-  // Arms its read after what is ready now has been handled.
+  // Writes after what is ready now has been handled, together with what others write until then.
+  void write_later(Connection& connection);
+  // Arms its read a round after what is written then.
   void arm_later(Connection& connection);
+  void post_round();
+  void round();
   void forget_idle(Connection& connection);
   void remove(Connection& connection);
   // The kept connection was dead, and is closed.
@@ -112,9 +117,12 @@ class HttpPool {
   std::map<EndpointKey, std::weak_ptr<Endpoint>> endpoints_;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<TlsContext>> contexts_;
   std::vector<boost::intrusive_ptr<Connection>> connections_;
+  // Of the next round: those to write, those to read from, and those of the round behind it.
+  std::vector<boost::intrusive_ptr<Connection>> to_write_;
   std::vector<boost::intrusive_ptr<Connection>> to_arm_;
-  std::vector<boost::intrusive_ptr<Connection>> arming_;  // scratch
-  bool arm_posted_ = false;
+  std::vector<boost::intrusive_ptr<Connection>> to_arm_then_;
+  std::vector<boost::intrusive_ptr<Connection>> taken_;  // scratch
+  bool round_posted_ = false;
   std::size_t idle_ = 0;
   PoolStats stats_;
   Timer timer_;
