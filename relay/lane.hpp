@@ -36,6 +36,10 @@ struct Pace {
   std::uint32_t rate = 0;  // attempts per second of the stretch before
 };
 
+// By what right a lane asks for a slot: it answers and has few in flight, or more; its first
+// attempt ever; one while it is quiet, with none or with some in flight. See Slots.
+enum class SlotClaim : std::uint8_t { Few, More, NewFirst, QuietFirst, QuietMore };
+
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
 // signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
 struct Lane {
@@ -51,11 +55,16 @@ struct Lane {
   LinkedList<Job, &Job::previous, &Job::next> fresh;
   std::uint32_t heap_index = kNotInHeap;
   std::uint32_t in_flight = 0;
-  std::uint32_t jobs = 0;       // unfinished, in whatever state
-  bool ready = false;           // linked in the scheduler's ready list
-  bool refused = false;         // an event was turned away; says so again once there is room
-  bool retired = false;         // its subscription is gone; freed with its last job
-  bool out_of_retries = false;  // rests for its retry budget: a fresh job ends that
+  std::uint32_t jobs = 0;            // unfinished, in whatever state
+  bool ready = false;                // linked in the scheduler's ready list
+  bool quiet = true;                 // see Slots, as the next three
+  bool tried = false;                // an attempt of it has ended
+  bool watched = false;              // linked among those that are looked at
+  SlotClaim waits = SlotClaim::Few;  // linked among those that wait for a slot, unless Few
+  bool refused = false;              // an event was turned away; says so again once there is room
+  bool retired = false;              // its subscription is gone; freed with its last job
+  bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
+  TimePoint heard{};                 // its last answer, or since when something is in flight
   SlowStart slow;
   RetryBudget budget;
   Pace pace;
@@ -68,6 +77,9 @@ struct Lane {
   std::vector<Chain*> buckets;    // a power of two
   Lane* open_previous = nullptr;  // among the lanes whose breaker is not closed
   Lane* open_next = nullptr;
+  TimePoint look_at{};  // whether it is silent
+  Lane* watch_previous = nullptr;
+  Lane* watch_next = nullptr;
 
   [[nodiscard]] bool full() const noexcept { return jobs >= config.jobs_max; }
   [[nodiscard]] bool has_queued() const noexcept {
@@ -76,5 +88,7 @@ struct Lane {
   // Admitted when, of what waits for its turn; nothing: nothing does.
   [[nodiscard]] std::optional<TimePoint> oldest_queued() const noexcept;
 };
+
+using LaneList = LinkedList<Lane, &Lane::previous, &Lane::next>;
 
 }  // namespace eventrelay::relay

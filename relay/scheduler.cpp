@@ -7,8 +7,9 @@
 
 namespace eventrelay::relay {
 
-Scheduler::Scheduler(const SchedulerBounds& bounds) : bounds_(bounds) {
-  EVENTRELAY_ASSERT(bounds.in_flight_max >= 1 && bounds.jobs_max >= 1);
+Scheduler::Scheduler(const SchedulerBounds& bounds)
+    : bounds_(bounds), slots_(bounds.in_flight_max) {
+  EVENTRELAY_ASSERT(bounds.jobs_max >= 1);
 }
 
 Scheduler::~Scheduler() = default;
@@ -130,6 +131,7 @@ void Scheduler::retire(Lane& lane, std::vector<Finished>& finished) {
 void Scheduler::free_if_gone(Lane& lane) {
   if (!lane.retired || lane.jobs != 0) return;
   if (lane.ready) ready_.remove(&lane);
+  slots_.forget(lane);
   if (lane.heap_index != kNotInHeap) resting_.remove(&lane);
   if (lane.breaker.state() != CircuitBreaker::State::Closed) {
     --circuits_open_;

@@ -1,5 +1,5 @@
 // Decides which event may be sent now: order per key; concurrency, rate, retry budget and slow
-// start per subscription; turns between subscriptions, by bytes.
+// start per subscription; turns between subscriptions, by bytes; slots kept for who answers.
 //
 // Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
 // Owner:   the shard.  Thread: shard-local; time is an argument.
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "relay/lane.hpp"
+#include "relay/slots.hpp"
 
 namespace eventrelay::relay {
 
@@ -33,8 +34,6 @@ struct SchedulerBounds {
 };
 
 enum class Admitted : std::uint8_t { Yes, Full };
-// What a failed attempt says about its endpoint: Answered is a no that came from a live one.
-enum class Answer : std::uint8_t { Failed, Answered };
 // Done: delivered, dead, or written where it waits; the ledger may pass it.
 enum class End : std::uint8_t { Done, NotDone };
 
@@ -114,19 +113,21 @@ class Scheduler {
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
-  [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+  // Who answers waits for a slot: nothing is read until one is free.
+  [[nodiscard]] bool slots_scarce() const noexcept { return slots_.scarce(); }
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return slots_.in_flight(); }
   [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }
 
  private:
   using JobList = LinkedList<Job, &Job::previous, &Job::next>;
-  using LaneList = LinkedList<Lane, &Lane::previous, &Lane::next>;
   using OpenList = LinkedList<Lane, &Lane::open_previous, &Lane::open_next>;
 
   void enqueue(HeldEvent& held, Lane& lane, const JobState& state);
   void wake(TimePoint now);
   void make_ready(Lane& lane);
+  [[nodiscard]] Lane* next_lane();
   void rest(Lane& lane, TimePoint until);
   [[nodiscard]] JobList* pick(Lane& lane, TimePoint now);
   [[nodiscard]] bool may_spend(Lane& lane, const Job& job);
@@ -154,11 +155,11 @@ class Scheduler {
   Chain* chains_free_ = nullptr;
   std::vector<std::unique_ptr<Lane>> lanes_;  // by index; null = free
   std::vector<std::uint32_t> lanes_free_;
+  Slots slots_;
   LaneList ready_;
   OpenList open_;
   DueHeap<Lane> resting_;  // lanes that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
-  std::uint32_t in_flight_ = 0;
   std::uint32_t circuits_open_ = 0;
   std::size_t bytes_ = 0;
   TimePoint now_{};       // of the last call that brought one

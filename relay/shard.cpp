@@ -127,7 +127,7 @@ void Shard::pump(TimePoint now) {
       ++static_cast<HeldRecord*>(job->held)->sending;
       deliverer_.start(*job, subscriptions_.target(*job->lane), now);
     }
-    if (scheduler_.in_flight() >= settings_->config.relay.inflight_max) break;
+    if (scheduler_.slots_scarce()) break;
     if (round == kRoundsMax) {
       pump_later();
       break;

@@ -98,7 +98,8 @@ void Scheduler::queue_urgent(Job& job) {
 }
 
 void Scheduler::make_ready(Lane& lane) {
-  if (lane.ready || !lane.has_queued() || lane.in_flight >= lane.config.concurrency) return;
+  if (lane.ready || lane.waits != SlotClaim::Few || !lane.has_queued()) return;
+  if (lane.in_flight >= lane.config.concurrency) return;
   if (lane.heap_index != kNotInHeap) {
     // It rests until its breaker, its rate or its slow start lets it go on.
     if (!lane.out_of_retries || (lane.urgent.empty() && lane.fresh.empty())) return;
@@ -110,15 +111,27 @@ void Scheduler::make_ready(Lane& lane) {
 
 void Scheduler::wake(TimePoint now) {
   now_ = now;
+  slots_.look(now);
   while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
+}
+
+// The lane whose turn it is and that may have a slot; those that have waited for one come first.
+Lane* Scheduler::next_lane() {
+  if (slots_.all_taken()) return nullptr;
+  if (Lane* const lane = slots_.next()) return lane;
+  while (!ready_.empty()) {
+    Lane& lane = *ready_.first;
+    ready_.remove(&lane);
+    lane.ready = false;
+    if (slots_.admits(lane)) return &lane;
+  }
+  return nullptr;
 }
 
 Job* Scheduler::next(TimePoint now) {
   wake(now);
-  while (in_flight_ < bounds_.in_flight_max && !ready_.empty()) {
-    Lane& lane = *ready_.first;
-    ready_.remove(&lane);
-    lane.ready = false;
+  while (Lane* const turn = next_lane()) {
+    Lane& lane = *turn;
     if (lane.in_flight >= lane.config.concurrency) continue;
     JobList* const queue = pick(lane, now);
     if (queue == nullptr || !may_spend(lane, *queue->first) || paced(lane, now)) continue;
@@ -155,7 +168,8 @@ Scheduler::JobList* Scheduler::pick(Lane& lane, TimePoint now) {
 bool Scheduler::may_spend(Lane& lane, const Job& job) {
   if (job.held->bytes <= kTurnBytes) return true;
   lane.deficit += kTurnBytes;
-  if (lane.deficit >= job.held->bytes || ready_.empty()) return true;
+  if (lane.deficit >= job.held->bytes) return true;
+  if (ready_.empty() && !slots_.any_waits()) return true;
   lane.ready = true;
   ready_.push_back(&lane);
   return false;
@@ -180,8 +194,7 @@ Job* Scheduler::take(Lane& lane, JobList& queue, Verdict verdict, TimePoint now)
   queue.remove(&job);
   job.state = Job::State::InFlight;
   job.probe = verdict == Verdict::Probe;
-  ++lane.in_flight;
-  ++in_flight_;
+  slots_.begin(lane, now);
   lane.budget.on_attempt();
   if (job.attempts_made > 0) lane.budget.on_retry(now, retry_floor(lane));
   if (lane.config.rate != 0) lane.paced_until = std::max(lane.paced_until, now) + slot_of(lane);
@@ -225,8 +238,7 @@ Finished Scheduler::abandon(Job& job, TimePoint now) {
 void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
   EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
   Lane& lane = *job.lane;
-  --lane.in_flight;
-  --in_flight_;
+  slots_.end(lane, answer, now);
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
   CircuitBreaker& breaker = lane.breaker;
   const CircuitBreaker::State before = breaker.state();

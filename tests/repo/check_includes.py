@@ -65,6 +65,7 @@ PURE = [
     "relay/budget*.[ch]pp",
     "relay/circuit_breaker*.[ch]pp",
     "relay/slow_start*.[ch]pp",
+    "relay/slots*.[ch]pp",
     "relay/duplicate_window*.[ch]pp",
     "relay/format*.[ch]pp",
     "relay/form_json*.[ch]pp",

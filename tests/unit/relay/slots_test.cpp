@@ -1,0 +1,327 @@
+// Slots for who answers: what lanes that hang may take, and what they may not, however many.
+#include <algorithm>
+#include <memory>
+#include <queue>
+#include <random>
+
+#include "tests/unit/relay/scheduler_fixture.hpp"
+
+namespace eventrelay::relay {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A shard of 64 slots: eight of them are an eighth.
+class SlotsTest : public ::testing::Test {
+ protected:
+  Lane& lane(std::uint32_t concurrency = 16) {
+    return scheduler.add_lane({.concurrency = concurrency, .breaker = {1U << 30U}});
+  }
+  void fill(Lane& target, int count) {
+    const std::array<Lane*, 1> one{&target};
+    for (int i = 0; i < count; ++i) {
+      HeldEvent& held = events_.emplace_back();
+      held.bytes = 100;
+      ASSERT_EQ(scheduler.admit(held, one), Admitted::Yes);
+    }
+  }
+  // Takes all jobs that may go now.
+  std::vector<Job*> take(double second = 0) {
+    std::vector<Job*> jobs;
+    while (Job* job = scheduler.next(at(second))) jobs.push_back(job);
+    return jobs;
+  }
+  void fail(Job& job, double second) {
+    ASSERT_FALSE(scheduler.leave(job, Answer::Failed, at(second)).has_value());
+    scheduler.settle(job, End::Done);
+  }
+  // A lane that has answered once.
+  Lane& proven(double second = 0, std::uint32_t concurrency = 16) {
+    Lane& one = lane(concurrency);
+    fill(one, 1);
+    for (Job* job : take(second)) scheduler.finish(*job, at(second));
+    return one;
+  }
+  static std::size_t of(const std::vector<Job*>& jobs, const Lane& lane) {
+    return static_cast<std::size_t>(
+        std::count_if(jobs.begin(), jobs.end(), [&](Job* job) { return job->lane == &lane; }));
+  }
+
+  Scheduler scheduler{{.in_flight_max = 64}};
+
+ private:
+  std::deque<HeldEvent> events_;
+};
+
+TEST_F(SlotsTest, KeepsHalfFromLanesThatNeverAnswered) {
+  std::vector<Lane*> lanes;
+  for (int i = 0; i < 10; ++i) fill(*lanes.emplace_back(&lane()), 16);
+  EXPECT_EQ(take().size(), 32U);
+  for (const Lane* one : lanes) EXPECT_GE(one->in_flight, 3U) << "not shared evenly";
+}
+
+TEST_F(SlotsTest, GivesTheFirstAttemptOfANewLaneMoreThanTheNextOnes) {
+  for (int i = 0; i < 10; ++i) fill(lane(), 16);
+  EXPECT_EQ(take().size(), 32U);
+  std::vector<Lane*> fresh;
+  for (int i = 0; i < 40; ++i) fill(*fresh.emplace_back(&lane()), 5);
+  EXPECT_EQ(take().size(), 16U);
+  for (const Lane* one : fresh) EXPECT_LE(one->in_flight, 1U);
+  EXPECT_EQ(scheduler.in_flight(), 48U);
+}
+
+TEST_F(SlotsTest, GivesTheFirstAttemptOfOneThatFailedLessThanThatOfANewOne) {
+  Lane& failed = lane();
+  fill(failed, 1);
+  fail(*take().at(0), 0);
+  for (int i = 0; i < 40; ++i) fill(lane(), 1);
+  EXPECT_EQ(take().size(), 40U);
+  fill(failed, 1);
+  EXPECT_TRUE(take().empty());
+  fill(lane(), 1);
+  EXPECT_EQ(take().size(), 1U);
+}
+
+TEST_F(SlotsTest, LetsWhoAnswersHaveWhatIsLeft) {
+  Lane& healthy = proven();
+  Lane& other = proven();
+  for (int i = 0; i < 100; ++i) fill(lane(), 5);
+  EXPECT_EQ(take().size(), 48U);
+  fill(healthy, 16);
+  EXPECT_EQ(take().size(), 8U);
+  // Of the last eighth only what a lane has fewer of than a few.
+  EXPECT_EQ(scheduler.in_flight(), 56U);
+  EXPECT_TRUE(scheduler.slots_scarce());
+  fill(other, 16);
+  EXPECT_EQ(take(0.1).size(), Slots::kFew);
+}
+
+TEST_F(SlotsTest, AnAnswerLetsALaneHaveMoreAtOnce) {
+  for (int i = 0; i < 9; ++i) fill(lane(), 16);
+  const std::vector<Job*> flying = take();
+  ASSERT_EQ(flying.size(), 32U);
+  Lane& answers = *flying.front()->lane;
+  scheduler.finish(*flying.front(), at(0.1));
+  const std::vector<Job*> more = take(0.1);
+  EXPECT_EQ(answers.in_flight, 15U) << "all it has";
+  EXPECT_GT(more.size(), of(more, answers)) << "its slots are not those of the quiet any more";
+}
+
+TEST_F(SlotsTest, ASlotThatIsFreeGoesToWhoWaitsForIt) {
+  std::vector<Lane*> lanes;
+  for (int i = 0; i < 60; ++i) fill(*lanes.emplace_back(&lane()), 5);
+  const std::vector<Job*> flying = take();
+  ASSERT_EQ(flying.size(), 48U);
+  // One that failed has no more than the others that failed; those that wait are new.
+  for (int i = 0; i < 12; ++i) {
+    fail(*flying[static_cast<std::size_t>(i)], 5);
+    const std::vector<Job*> next = take(5);
+    ASSERT_EQ(next.size(), 1U);
+    EXPECT_EQ(next[0]->lane, lanes[static_cast<std::size_t>(48 + i)]);
+  }
+}
+
+TEST_F(SlotsTest, HoldsBackWhoHasFallenSilent) {
+  Lane& healthy = proven();
+  std::vector<Lane*> lanes;
+  for (int i = 0; i < 5; ++i) lanes.push_back(&proven());
+  for (Lane* one : lanes) fill(*one, 7);
+  EXPECT_EQ(take(0.1).size(), 35U);
+  for (Lane* one : lanes) fill(*one, 7);
+  EXPECT_EQ(take(0.2).size(), 21U) << "all but the last eighth: it is not silent yet";
+  for (Lane* one : lanes) fill(*one, 1);
+  EXPECT_TRUE(scheduler.slots_scarce());
+  EXPECT_TRUE(take(0.2 + 0.75).empty());
+  EXPECT_FALSE(scheduler.slots_scarce()) << "nobody who answers waits";
+  fill(healthy, 10);
+  EXPECT_EQ(of(take(1), healthy), Slots::kFew);
+}
+
+TEST_F(SlotsTest, OneAnswerInAWhileIsEnough) {
+  Lane& slow = proven(0, 60);
+  for (int i = 0; i < 3; ++i) fill(lane(), 1);
+  ASSERT_EQ(take().size(), 3U);
+  fill(slow, 50);
+  std::deque<Job*> flying;
+  double now = 0;
+  for (; now < 10; now += 0.4) {
+    for (Job* job : take(now)) flying.push_back(job);
+    EXPECT_FALSE(slow.quiet) << now;
+    scheduler.finish(*flying.front(), at(now));
+    flying.pop_front();
+    fill(slow, 1);
+  }
+  for (; now < 11; now += 0.1) take(now);
+  EXPECT_TRUE(slow.quiet);
+}
+
+TEST_F(SlotsTest, IsNotSilentWhileNothingIsAsked) {
+  Lane& idle = proven(0);
+  fill(idle, 1);
+  Job* job = take(100).at(0);
+  EXPECT_FALSE(idle.quiet);
+  scheduler.finish(*job, at(100.1));
+  take(200);
+  EXPECT_FALSE(idle.quiet);
+}
+
+TEST_F(SlotsTest, ALoneEndpointHasAllButTheLastEighthAfterItsFirstAnswer) {
+  Lane& slow = lane(64);
+  fill(slow, 200);
+  std::vector<Job*> first = take(0);
+  EXPECT_EQ(first.size(), 32U);
+  scheduler.finish(*first[0], at(5));
+  EXPECT_EQ(take(5).size(), 56U - 31U);
+}
+
+TEST_F(SlotsTest, AShardOfFewSlotsKeepsNone) {
+  for (std::uint32_t most = 1; most < 8; ++most) {
+    Scheduler small({.in_flight_max = most});
+    const std::array<Lane*, 1> one{&small.add_lane({})};
+    std::deque<HeldEvent> held(20);
+    for (HeldEvent& event : held) ASSERT_EQ(small.admit(event, one), Admitted::Yes);
+    std::uint32_t sent = 0;
+    while (small.next({}) != nullptr) ++sent;
+    EXPECT_EQ(sent, most);
+  }
+}
+
+TEST_F(SlotsTest, ForgetsALaneThatRetiresWhileItWaits) {
+  for (int i = 0; i < 48; ++i) fill(lane(), 1);
+  const std::vector<Job*> flying = take();
+  Lane& waits = lane();
+  fill(waits, 2);
+  const std::uint32_t index = waits.index;
+  ASSERT_TRUE(take().empty());
+  std::vector<Finished> finished;
+  scheduler.retire(waits, finished);
+  EXPECT_FALSE(scheduler.is_live(index));
+  for (Job* job : flying) scheduler.finish(*job, at(1));
+  EXPECT_TRUE(take(1).empty());
+  EXPECT_EQ(scheduler.in_flight(), 0U);
+}
+
+// Any shard, any number of lanes that hang from the first moment, some that begin to while others
+// are busy: who answers is sent at once, whatever hangs and however long.
+class Outage {
+ public:
+  explicit Outage(std::uint64_t seed) : random_(seed), seed_(seed) {
+    const std::uint32_t most = bounds_.in_flight_max;
+    for (std::size_t i = 1 + up_to(most * 4); i > 0; --i) add(Kind::Hangs);
+    // Together they can have fewer than the last eighth before it is known that they hang.
+    for (std::size_t i = up_to(most / 8 / Slots::kFew + 1); i > 0; --i) add(Kind::Turns);
+    const std::size_t few = std::max<std::size_t>(1, most / 16);
+    for (std::size_t i = 1 + up_to(few); i > 0; --i) add(Kind::Answers);
+  }
+
+  void run() {
+    // The healthy ones are known before it begins.
+    for (Member& one : members_) {
+      if (one.kind != Kind::Hangs) send_one(one, true);
+    }
+    turn_at_ = now_ + seconds{1 + static_cast<int>(up_to(4))};
+    const TimePoint end = now_ + seconds{20};
+    while (now_ < end && !::testing::Test::HasFatalFailure()) {
+      step();
+      now_ += milliseconds{1 + up_to(4)};
+    }
+    EXPECT_GT(answered_, 100U) << seed_;
+  }
+
+ private:
+  enum class Kind : std::uint8_t { Answers, Hangs, Turns };
+  struct Member {
+    Kind kind;
+    Lane* lane;
+    TimePoint next{};
+  };
+  struct Flight {
+    TimePoint end;
+    Job* job;
+    bool hangs;
+    bool operator<(const Flight& other) const { return end > other.end; }
+  };
+
+  std::size_t up_to(std::size_t n) { return random_() % n; }
+
+  void add(Kind kind) {
+    LaneConfig config;
+    config.concurrency = static_cast<std::uint32_t>(1 + up_to(16));
+    config.jobs_max = 20;
+    config.breaker.trip_after = up_to(2) == 0 ? 10 : 1U << 30U;
+    members_.push_back({kind, &scheduler_.add_lane(config)});
+  }
+
+  void send_one(Member& member, bool answer) {
+    const std::array<Lane*, 1> one{member.lane};
+    if (free_.empty()) free_.push_back(&held_.emplace_back());
+    HeldEvent& event = *free_.back();
+    event.bytes = 100;
+    if (scheduler_.admit(event, one) == Admitted::Full) return;
+    free_.pop_back();
+    if (answer) free_.push_back(scheduler_.finish(*scheduler_.next(now_), now_).held);
+  }
+
+  void step() {
+    while (!flying_.empty() && flying_.top().end <= now_) {
+      const Flight flight = flying_.top();
+      flying_.pop();
+      Finished ended;
+      if (flight.hangs) {
+        ASSERT_FALSE(scheduler_.leave(*flight.job, Answer::Failed, now_).has_value());
+        ended = scheduler_.settle(*flight.job, End::Done);
+      } else {
+        ended = scheduler_.finish(*flight.job, now_);
+        ++answered_;
+      }
+      free_.push_back(ended.held);
+      send();
+    }
+    for (Member& one : members_) {
+      if (one.next > now_) continue;
+      const bool busy = one.kind != Kind::Answers;
+      one.next = now_ + milliseconds{busy ? 20 : 40 + up_to(60)};
+      send_one(one, false);
+    }
+    send();
+    // Nothing of who answers waits, but behind itself.
+    for (const Member& one : members_) {
+      if (one.kind != Kind::Answers || !one.lane->has_queued()) continue;
+      const std::uint32_t mine = std::min(one.lane->config.concurrency, Slots::kFew);
+      ASSERT_GE(one.lane->in_flight, mine) << "seed " << seed_;
+    }
+  }
+
+  void send() {
+    while (Job* const job = scheduler_.next(now_)) {
+      const Member& member = members_[job->lane->index];
+      const bool hangs =
+          member.kind == Kind::Hangs || (member.kind == Kind::Turns && now_ >= turn_at_);
+      const milliseconds takes = hangs ? milliseconds{15'000} : milliseconds{1 + up_to(40)};
+      flying_.push({now_ + takes, job, hangs});
+    }
+  }
+
+  std::mt19937_64 random_;
+  std::uint64_t seed_;
+  SchedulerBounds bounds_{.in_flight_max = static_cast<std::uint32_t>(16 + up_to(240))};
+  Scheduler scheduler_{bounds_};
+  std::vector<Member> members_;
+  std::deque<HeldEvent> held_;
+  std::vector<HeldEvent*> free_;
+  std::priority_queue<Flight> flying_;
+  TimePoint now_{seconds{1}};
+  TimePoint turn_at_{};
+  std::size_t answered_ = 0;
+};
+
+TEST(Slots, WhoAnswersNeverWaitsForWhoHangs) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Outage(seed).run();
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace eventrelay::relay
