@@ -110,6 +110,8 @@ class Relay final : public LaneGate {
   void settle(const Finished& finished);
   void commit(Part& part);
   void check();
+  [[nodiscard]] SchedulerBounds scheduler_bounds() const;
+  [[nodiscard]] LedgerBounds ledger_bounds() const;
 
   // relay_group.cpp
   void take_over(Part& part);

@@ -16,13 +16,6 @@ LedgerBounds delay_bounds() {
   return bounds;
 }
 
-LedgerBounds live_bounds() {
-  LedgerBounds bounds;
-  bounds.count_max = 24;
-  bounds.span_max = 128;
-  return bounds;
-}
-
 CursorBounds cursor_bounds() {
   CursorBounds bounds;
   bounds.blocked_max = 3;
@@ -38,7 +31,7 @@ void Relay::assign(int partition) {
   part = std::make_unique<Part>();
   part->id = partition;
   part->stay = ++stays_;
-  part->ledger = OffsetLedger(live_bounds());
+  part->ledger = OffsetLedger(ledger_bounds());
   part->name = "w" + std::to_string(life_->serial) + "-" + std::to_string(part->stay);
   world_.note("assigned", life_->worker, partition);
   take_over(*part);

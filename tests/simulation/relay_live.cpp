@@ -12,21 +12,6 @@ constexpr std::uint32_t kLaneJobs = 10;
 constexpr std::uint32_t kConcurrency = 3;
 constexpr std::uint32_t kInFlight = 24;
 
-SchedulerBounds scheduler_bounds() {
-  SchedulerBounds bounds;
-  bounds.in_flight_max = kInFlight;
-  bounds.jobs_max = 96;
-  bounds.bytes_max = 120'000;
-  return bounds;
-}
-
-LedgerBounds ledger_bounds() {
-  LedgerBounds bounds;
-  bounds.count_max = 24;
-  bounds.span_max = 128;
-  return bounds;
-}
-
 RetryPlan retry_plan() {
   RetryPlan plan;
   plan.waits.assign(kSteps.begin(), kSteps.end());
@@ -35,6 +20,23 @@ RetryPlan retry_plan() {
 }
 
 }  // namespace
+
+// In a crowd it is slots that are few, and nothing else.
+SchedulerBounds Relay::scheduler_bounds() const {
+  const bool crowd = world_.weather.hanging > 0;
+  SchedulerBounds bounds;
+  bounds.in_flight_max = world_.fault == Fault::KeepsNoSlots ? 7 : kInFlight;
+  bounds.jobs_max = crowd ? kLaneJobs * static_cast<std::uint32_t>(std::ssize(world_.subs)) : 96;
+  bounds.bytes_max = crowd ? 10'000'000 : 120'000;
+  return bounds;
+}
+
+LedgerBounds Relay::ledger_bounds() const {
+  LedgerBounds bounds;
+  bounds.count_max = world_.weather.hanging > 0 ? 128 : 24;
+  bounds.span_max = 128;
+  return bounds;
+}
 
 Relay::Relay(World& world, int worker)
     : world_(world),
@@ -198,7 +200,7 @@ void Relay::pump() {
   for (bool on = true; on && world_.broken.empty();) {
     while (Job* const job = scheduler_.next(world_.clock.now())) send(*job);
     on = false;
-    if (scheduler_.in_flight() >= kInFlight) break;
+    if (scheduler_.slots_scarce()) break;
     for (const auto& part : parts_) {
       if (part == nullptr) continue;
       for (int i = 0; i < 8 && read_live(*part); ++i) on = true;

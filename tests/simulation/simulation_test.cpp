@@ -273,12 +273,30 @@ TEST(Simulation, IsTheSameForTheSameSeed) {
   }
 }
 
+// Twelve times as many slots as there are would hang, of one that has all partitions.
+constexpr Weather kCrowd{
+    .kills = false, .stops = false, .moves = false, .late = false, .sick = false, .hanging = 50};
+
+TEST(Simulation, WhoAnswersDoesNotWaitForWhoHangsHoweverMany) {
+  Tally sum;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Weather crowd = kCrowd;
+    crowd.hanging = static_cast<int>(1 + seed % 50);
+    World world(seed, Fault::None, crowd);
+    run(world);
+    ASSERT_EQ(world.broken, "") << "seed " << seed;
+    add(sum, world.tally);
+  }
+  std::cout << "longest wait " << sum.healthy_wait / milliseconds{1} << " ms, parked " << sum.parked
+            << ", detaches " << sum.detaches << "\n";
+}
+
 class PlantedFault : public testing::TestWithParam<int> {};
 
 TEST_P(PlantedFault, IsFound) {
   const auto fault = static_cast<Fault>(GetParam());
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-    World world(seed, fault, {});
+    World world(seed, fault, fault == Fault::KeepsNoSlots ? kCrowd : Weather{});
     run(world);
     if (world.broken.empty()) continue;
     std::cout << "fault " << GetParam() << " found by seed " << seed << ": "

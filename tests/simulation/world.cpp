@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kEventsMin = 40;
 constexpr std::int64_t kEventsMore = 60;
+constexpr std::int64_t kBeforeCrowd = 10;      // events of each partition
 constexpr Duration kGrace = milliseconds{30};  // what a dying process had sent still lands
 
 // Calls `found` for each offset that run lengths from `from` on name.
@@ -75,14 +76,24 @@ void World::make_subscribers() {
       sub.ordering = i == 1 ? Ordering::Object : kOrderings[static_cast<std::size_t>(up_to(3))];
       if (i == 0) sub.ordering = Ordering::None;
       if (i >= 2 && chance(0.5)) sub.types = static_cast<std::uint32_t>(1 + up_to(15));
-      if (i == 4 && chance(0.3)) sub.rate = static_cast<std::uint32_t>(2 + up_to(8));
+      if (i == 4 && weather.sick && chance(0.3))
+        sub.rate = static_cast<std::uint32_t>(2 + up_to(8));
       sub.queues_exhausted = chance(0.3);
+      subs.push_back(std::move(sub));
+    }
+    for (int i = 0; i < weather.hanging; ++i) {
+      Subscriber sub;
+      sub.id = std::to_string(100 + p) + ".h" + std::to_string(i);
+      sub.partition = p;
+      sub.health = Health::Hanging;
+      sub.late = true;
       subs.push_back(std::move(sub));
     }
   }
 }
 
 bool World::wants(int sub, const SimEvent& event) const {
+  if (subs[at(sub)].late && event.at < kBeforeCrowd) return false;
   return (subs[at(sub)].types >> event.type & 1U) != 0;
 }
 
@@ -317,7 +328,7 @@ void World::took(const LifePtr& life, int sub, std::int64_t offset, bool current
     if (is_healthy(sub) && current) {
       const Duration wait = clock.now() - std::max(event.produced, calm_since[at(partition)]);
       tally.healthy_wait = std::max(tally.healthy_wait, wait);
-      if (wait > kHealthyWait) {
+      if (wait > (weather.hanging > 0 ? kCalmWait : kHealthyWait)) {
         breach("healthy subscription " + subs[at(sub)].id + " waited " +
                std::to_string(wait / milliseconds{1}) + " ms for event " + std::to_string(offset));
       }
@@ -357,7 +368,7 @@ Reply World::call(const LifePtr& life, int sub, std::int64_t offset) {
       good.after = ms(300, 1500);
       return good;
     case Health::Hanging:
-      bad.after = seconds{5};
+      bad.after = kHang;
       bad.took = chance(0.2);
       if (bad.took) ++known.excused;
       return bad;

@@ -46,8 +46,9 @@ enum class Fault : std::uint8_t {
   DetachForgetsFlight,  // a detach does not name what is in flight
   NeverSweep,           // who is detached stays so
   SweepFeedsTheSlow,    // a sweep goes on at the pace of the one that it waits for
+  KeepsNoSlots,         // a shard has too few slots to keep any from those who hang
 };
-inline constexpr int kFaults = 15;
+inline constexpr int kFaults = 16;
 
 inline constexpr int kPartitions = 2;
 inline constexpr int kWorkers = 2;
@@ -58,6 +59,9 @@ inline constexpr int kStepCount = static_cast<int>(kSteps.size());
 // From when an event can be read, or its partition was last disturbed, to its delivery: a healthy
 // subscription that a burst has detached catches up by one lane full per sweep, at worst.
 inline constexpr Duration kHealthyWait = seconds{8};
+// The same where nothing befalls but that many hang, each attempt for kHang.
+inline constexpr Duration kCalmWait = seconds{1};
+inline constexpr Duration kHang = seconds{5};
 
 enum class Health : std::uint8_t {
   Healthy,
@@ -78,6 +82,7 @@ struct Subscriber {
   Health health = Health::Healthy;
   std::uint32_t rate = 0;
   bool queues_exhausted = false;
+  bool late = false;  // one of a crowd that comes when the others have been called before
 };
 
 struct SimEvent {
@@ -122,7 +127,8 @@ struct Weather {
   bool stops = true;
   bool moves = true;
   bool late = true;  // acknowledgements, and topics that can not be written for a while
-  bool sick = true;  // endpoints
+  bool sick = true;  // endpoints, or called at a limited rate
+  int hanging = 0;   // subscriptions of each partition besides, that hang
 };
 
 struct Tally {
