@@ -69,7 +69,8 @@ def one_dead(scene: Scene) -> None:
 
 class Sockets(threading.Thread):
     """Most sockets to each of these ports that are connecting or connected, looked at by the
-    kernel's table 20 times a second."""
+    kernel's table 20 times a second, at two looks in a row: one that is read while many are
+    replaced at once shows both."""
 
     def __init__(self, ports: tuple[int, ...]):
         super().__init__(daemon=True)
@@ -85,9 +86,12 @@ class Sockets(threading.Thread):
         return sum(1 for line in lines if line[2] == there and line[3] in ("01", "02"))
 
     def run(self) -> None:
+        before = dict.fromkeys(self.most, 0)
         while not self._end.wait(0.05):
             for port in self.most:
-                self.most[port] = max(self.most[port], self.count(port) - self._mine[port])
+                there = self.count(port) - self._mine[port]
+                self.most[port] = max(self.most[port], min(there, before[port]))
+                before[port] = there
 
     def stop(self) -> dict[int, int]:
         self._end.set()
