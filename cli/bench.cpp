@@ -46,7 +46,8 @@ Exit run_scenario(BenchFlags& flags, Scenario scenario) {
   return Exit::Ok;
 }
 
-void add_scenario(CLI::App& command, Run& run, Scenario scenario, unsigned connections) {
+std::shared_ptr<BenchFlags> add_scenario(CLI::App& command, Run& run, Scenario scenario,
+                                         unsigned connections) {
   auto flags = std::make_shared<BenchFlags>();
   flags->options.connections = connections;
   command
@@ -67,12 +68,6 @@ void add_scenario(CLI::App& command, Run& run, Scenario scenario, unsigned conne
   command.add_option("--rounds", flags->options.rounds, "Product and limit in turn, that often")
       ->check(CLI::Range(1, 20))
       ->capture_default_str();
-  command
-      .add_option("--records", flags->options.records, "Records waiting before the relay starts")
-      ->check(CLI::Range(10'000, 5'000'000))
-      ->capture_default_str();
-  command.add_option("--compare", flags->options.compare,
-                     "relay: KEY=VALUE of one more run per round, beside the one without it");
   command.add_option("--partitions", flags->options.partitions, "Partitions of the topic")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -87,6 +82,15 @@ void add_scenario(CLI::App& command, Run& run, Scenario scenario, unsigned conne
   command.callback([flags, scenario, &run] {
     run = [flags, scenario] { return run_scenario(*flags, scenario); };
   });
+  return flags;
+}
+
+void add_relay_only(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--records", flags.options.records, "Records waiting before the relay starts")
+      ->check(CLI::Range(10'000, 5'000'000))
+      ->capture_default_str();
+  command.add_option("--compare", flags.options.compare,
+                     "KEY=VALUE of one more run per round, beside the one without it");
 }
 
 }  // namespace
@@ -97,8 +101,8 @@ void add_bench(CLI::App& app, Run& run) {
   command->require_subcommand(1);
   add_scenario(*command->add_subcommand("ingest", "CPU, rate and latency of ingest"), run,
                bench::bench_ingest, 256);
-  add_scenario(*command->add_subcommand("relay", "CPU and rate of the relay, backlog waiting"), run,
-               bench::bench_relay, 64);
+  CLI::App* relay = command->add_subcommand("relay", "CPU and rate of the relay, backlog waiting");
+  add_relay_only(*relay, *add_scenario(*relay, run, bench::bench_relay, 64));
   add_scenario(*command->add_subcommand("e2e", "Latency from request in to callback out"), run,
                bench::bench_e2e, 64);
 }
