@@ -264,7 +264,8 @@ Expected<bool, StateError> StateTable::take(std::string_view key, std::string_vi
     if (value.empty()) return false;
     const auto mark = decode_owner(value);
     if (!mark) return Unexpected<StateError>(mark.error());
-    if (mark->epoch < epoch_) return false;
+    // Of two marks of one epoch the first counts: its owner may have begun already.
+    if (mark->epoch <= epoch_) return false;
     epoch_ = mark->epoch;
     owner_ = mark->owner;
     return true;

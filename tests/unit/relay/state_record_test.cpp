@@ -110,6 +110,16 @@ TEST(StateTable, DoesNotCountAnOldMark) {
   EXPECT_EQ(table.owner(), "b");
 }
 
+TEST(StateTable, CountsTheFirstOfTwoMarksOfOneEpoch) {
+  StateTable table;
+  EXPECT_TRUE(*table.take(kOwnerKey, encode(OwnerRecord{2, "a"})));
+  EXPECT_FALSE(*table.take(kOwnerKey, encode(OwnerRecord{2, "b"})));
+  EXPECT_EQ(table.owner(), "a");
+  EXPECT_TRUE(*table.take(kKey, said(2, 121)));
+  EXPECT_FALSE(*table.take(kOwnerKey, encode(OwnerRecord{2, "b"})));
+  EXPECT_EQ(table.owner(), "a");
+}
+
 TEST(StateTable, DropsAnEntryOnlyBehindTheRecordThatSaysItIsOver) {
   StateTable table;
   EXPECT_TRUE(*table.take(kKey, said(1, 121)));
