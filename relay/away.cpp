@@ -33,7 +33,7 @@ Away::Away(Executor executor, const Config& config, const AwayParts& parts)
                             parts_.park_again, parts_.budget}),
       state_(executor, config,
              StateLogParts{
-                 parts_.outbox, parts_.slab, bounds_of(config),
+                 parts_.outbox, parts_.slab, bounds_of(config), parts_.confirm,
                  [this](Partition partition, Cursors& cursors) { on_ready(partition, cursors); },
                  [this](Partition partition) {
                    detacher_.on_durable(partition);
@@ -124,6 +124,7 @@ Switched Away::switch_off(std::string_view subscription, Partition partition) {
 
 void Away::tick(TimePoint now) {
   const Moment moment{now, due_now()};
+  state_.tick();
   sweeper_.poll(moment);
   for (Owned& owned : owned_) {
     const Partition partition = owned.id;

@@ -38,6 +38,7 @@ struct AwayParts {
   SchedulerBounds bounds;
   unsigned shards = 1;
   std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
+  std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;  // see StateLogParts
   std::function<void(Job&)> park_again;
   std::function<void()> changed;     // something may be sent, read, or end
   VolatileBudget* budget = nullptr;  // may be null
@@ -62,6 +63,8 @@ class Away {
   // Where everybody stands is not written yet. Asked until it says no, once nothing is in flight.
   [[nodiscard]] bool writing(Partition partition);
   void drop(Partition partition);
+  // The answer to AwayParts::confirm.
+  void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
   // Lanes are about to go.
   void before_reload();
   void after_reload();

@@ -120,8 +120,9 @@ class Cursors {
   [[nodiscard]] std::optional<StateWrite> next_write();
   // Kafka has it. True: an entry became durable, ask meet() and cover() again.
   bool acknowledge(std::uint64_t token);
-  // On their way, or due.
-  [[nodiscard]] std::size_t writes_pending() const noexcept;
+  [[nodiscard]] std::size_t writes_pending() const noexcept;  // on their way, or due
+  // What is written from now on carries this epoch; what is on its way does not count.
+  void raise(StateEpoch epoch);
   // A record that appeared behind our mark, in log order; no epoch: a tombstone.
   Followed followed(std::string_view key, std::optional<StateEpoch> epoch);
 

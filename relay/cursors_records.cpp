@@ -97,6 +97,18 @@ std::size_t Cursors::writes_pending() const noexcept {
   return book_.writes.writing + book_.writes.queue.size() + book_.writes.strays.size();
 }
 
+void Cursors::raise(StateEpoch epoch) {
+  EVENTRELAY_ASSERT(epoch > epoch_);
+  epoch_ = epoch;
+  for (const auto& entry : book_.table.slots()) {
+    // A tombstone counts whoever wrote it.
+    if (entry == nullptr || entry->ending || !entry->writing) continue;
+    entry->writing = entry->queued = false;
+    --book_.writes.writing;
+    book_.mark(*entry);
+  }
+}
+
 Followed Cursors::followed(std::string_view key, std::optional<StateEpoch> epoch) {
   if (epoch && *epoch > epoch_) return Followed::Fenced;
   if (key == kOwnerKey || (epoch && *epoch == epoch_)) return Followed::Fine;

@@ -69,6 +69,10 @@ Shard::Shard(ShardLoop& loop, const ShardParts& parts)
       away_(loop.executor(), settings_->config,
             AwayParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
                       parts.shards, parts.retention,
+                      [this](const kafka::Commit& commit, std::uint64_t token) {
+                        return client_->confirm(
+                            kafka::topic_name(settings_->config.topics, "state"), commit, token);
+                      },
                       [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
                       parts.budget}),
       attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, away_.detacher(), slab_,

@@ -75,6 +75,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void on_revoking(std::span<const Partition> partitions, kafka::Loss loss) override;
   void on_readable(Partition partition) override;
   void on_commit_failed(std::string_view reason) override;
+  void on_confirmed(std::uint64_t token, bool accepted) override;
   void on_fatal(std::string_view reason) override;
   void on_attempt_end(Job& job, const Result& result, TimePoint now) override;
 

@@ -109,6 +109,10 @@ void Shard::on_commit_failed(std::string_view reason) {
   committer_.on_failed();
 }
 
+void Shard::on_confirmed(std::uint64_t token, bool accepted) {
+  away_.on_confirmed(token, accepted);
+}
+
 void Shard::on_fatal(std::string_view reason) {
   log::error("consumer can not go on", {{"shard", loop_.index()}, {"reason", reason}});
   fatal_ = reason;

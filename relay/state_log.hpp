@@ -1,12 +1,12 @@
 // Reads and writes the `state` topic of the partitions a shard owns.
 //
-//   taken over --read to the end--> mark with the next epoch --read up to it--> ready, followed
-//   Cursors::next_write --> Outbox --stored, and read back--> Cursors::acknowledge --> durable
+//   LogReader --records--> StateFollower --what they mean--> TakeOver --> Outbox, group, ready
+//   StateFollower --next_write--> Outbox --stored, and read back--> durable
 //
 // Why:     who is away outlives the process; two owners of one partition never both count.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  one Cursors per partition; the reader's prefetch.
-// Errors:  a record that can not be read, or a newer owner, stops the partition through `stopped`.
+// Errors:  a record that can not be read stops the partition through `stopped`.
 #pragma once
 
 #include <functional>
@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "common/config.hpp"
+#include "common/kafka/consumer_client.hpp"
 #include "common/kafka/log_reader.hpp"
 #include "relay/cursors.hpp"
 #include "relay/outbox.hpp"
@@ -26,6 +27,9 @@ struct StateLogParts {
   Outbox& outbox;
   metrics::Slab& slab;
   CursorBounds bounds;
+  // Sends a commit that only a member of the group may make, of the state topic; its answer is told
+  // to confirmed() with the token. False: not sent.
+  std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;
   std::function<void(Partition, Cursors&)> ready;  // everything that counts is known
   std::function<void(Partition)> durable;          // ask cover() again
   std::function<void(Partition, std::string)> stopped;
@@ -46,6 +50,10 @@ class StateLog final : public kafka::LogSink {
   [[nodiscard]] Cursors* find(Partition partition);
   // Hands over what is due.
   void write(Partition partition);
+  // The answer to StateLogParts::confirm; nothing if the partition is not the one of then.
+  void confirmed(std::uint64_t token, bool accepted);
+  // A few times a second.
+  void tick();
 
   void on_readable(kafka::Place place) override;
 
@@ -55,6 +63,7 @@ class StateLog final : public kafka::LogSink {
   StateLogParts parts_;
   kafka::LogReader reader_;
   std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;
+  std::uint64_t taken_ = 0;  // partitions taken over so far
 };
 
 }  // namespace eventrelay::relay

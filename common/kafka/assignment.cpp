@@ -3,8 +3,18 @@
 #include <algorithm>
 
 #include "common/assert.hpp"
+#include "common/log.hpp"
 
 namespace eventrelay::kafka {
+
+// It means that the log lost what was between, or that the topic is compacted.
+void note_jump(OwnedPartition& one, const rd_kafka_message_t& message, metrics::Slab& slab) {
+  if (one.done < 0) one.done = message.offset;
+  if (one.expected < 0) return;
+  slab.kafka_consumer_errors_total.add();
+  log::error("kafka offsets jump, records are missing or repeated",
+             {{"partition", one.partition}, {"expected", one.expected}, {"found", message.offset}});
+}
 
 std::vector<Assigned> Assignment::take(rd_kafka_t* client,
                                        const rd_kafka_topic_partition_list_t& committed,

@@ -26,6 +26,9 @@ struct OwnedPartition {
   bool drained = true;                // the reader found nothing and waits to be told
 };
 
+// The next record is another one than expected.
+void note_jump(OwnedPartition& one, const rd_kafka_message_t& message, metrics::Slab& slab);
+
 // Thread: shard thread.  Bounds: one entry per partition.
 class Assignment {
  public:

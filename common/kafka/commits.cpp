@@ -57,4 +57,25 @@ EventPtr commit_and_wait(rd_kafka_t* client, const rd_kafka_topic_partition_list
   return EventPtr{rd_kafka_queue_poll(answers.get(), static_cast<int>(ms.count()))};
 }
 
+bool ask_member(rd_kafka_t* client, rd_kafka_queue_t* answers, const std::string& topic,
+                const Ask& ask) {
+  EVENTRELAY_ASSERT(ask.token != 0);
+  const PartitionsPtr list = to_list(topic, std::span(&ask.commit, 1));
+  const auto error = rd_kafka_commit_queue(client, list.get(), answers, nullptr,
+                                           reinterpret_cast<void*>(ask.token));
+  return error == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+std::uint64_t asked_with(rd_kafka_event_t* event) {
+  return reinterpret_cast<std::uintptr_t>(rd_kafka_event_opaque(event));
+}
+
+// A group without members takes the commit of anybody: who has lost his partitions is none.
+bool is_member(rd_kafka_t* client, rd_kafka_event_t* answer) {
+  const bool lost = rd_kafka_assignment_lost(client) == 1;
+  const char* const reason = lost ? "its partitions are lost" : commit_failure(answer);
+  if (reason != nullptr) log::warn("kafka group does not take the member", {{"reason", reason}});
+  return reason == nullptr;
+}
+
 }  // namespace eventrelay::kafka

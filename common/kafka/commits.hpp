@@ -4,6 +4,7 @@
 // Errors:  a reason in words; nothing for success.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -24,5 +25,16 @@ void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
 // client is served meanwhile.
 [[nodiscard]] EventPtr commit_and_wait(rd_kafka_t* client,
                                        const rd_kafka_topic_partition_list_t* list, Duration limit);
+
+// A commit that asks whether the group takes the member for one. Thread: value.
+struct Ask {
+  const Commit& commit;
+  std::uint64_t token = 0;  // not 0; comes back with the answer
+};
+[[nodiscard]] bool ask_member(rd_kafka_t* client, rd_kafka_queue_t* answers,
+                              const std::string& topic, const Ask& ask);
+// The token of the answer to one; 0: the answer to another commit.
+[[nodiscard]] std::uint64_t asked_with(rd_kafka_event_t* event);
+[[nodiscard]] bool is_member(rd_kafka_t* client, rd_kafka_event_t* answer);
 
 }  // namespace eventrelay::kafka

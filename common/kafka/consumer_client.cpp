@@ -57,6 +57,9 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   void commit_async(std::span<const Commit> commits);
   [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
+  [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
+    return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
+  }
   void release();
   void close(TimePoint deadline, std::function<void()> done);
   [[nodiscard]] bool joined() const noexcept { return joined_.load(std::memory_order_relaxed); }
@@ -90,7 +93,6 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   void begin_revoke();
   void unassign();
   void tell_readable(OwnedPartition& one);
-  void check_order(OwnedPartition& one, const rd_kafka_message_t& message);
   void check_closed();
   void let_go();
 
@@ -254,7 +256,7 @@ std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
       return std::nullopt;
     }
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (message->offset != one->expected) check_order(*one, *message);
+      if (message->offset != one->expected) note_jump(*one, *message, slab_);
       one->expected = message->offset + 1;
       return Message{message.release()};
     }
@@ -264,15 +266,6 @@ std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
                                    {"error", rd_kafka_err2name(message->err)},
                                    {"text", rd_kafka_message_errstr(message.get())}});
   }
-}
-
-// A jump means that the log lost what was between, or that the topic is compacted.
-void ConsumerClient::Impl::check_order(OwnedPartition& one, const rd_kafka_message_t& message) {
-  if (one.done < 0) one.done = message.offset;
-  if (one.expected < 0) return;
-  slab_.kafka_consumer_errors_total.add();
-  log::error("kafka offsets jump, records are missing or repeated",
-             {{"partition", one.partition}, {"expected", one.expected}, {"found", message.offset}});
 }
 
 void ConsumerClient::Impl::commit_async(std::span<const Commit> commits) {
@@ -285,6 +278,9 @@ void ConsumerClient::Impl::commit_async(std::span<const Commit> commits) {
 }
 
 void ConsumerClient::Impl::on_committed(rd_kafka_event_t* event) {
+  if (const std::uint64_t token = asked_with(event)) {
+    return handler_.on_confirmed(token, is_member(handle_->client(), event));
+  }
   const bool again = gate_.answered();
   if (const char* const reason = commit_failure(event)) return handler_.on_commit_failed(reason);
   assignment_.note_committed(rd_kafka_event_topic_partition_list(event));
@@ -381,6 +377,10 @@ bool ConsumerClient::committing() const noexcept {
 
 bool ConsumerClient::commit_sync(std::span<const Commit> commits) {
   return impl_->commit_sync(commits);
+}
+
+bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
+  return impl_->confirm(topic, commit, token);
 }
 
 void ConsumerClient::release() {

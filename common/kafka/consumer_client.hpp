@@ -88,6 +88,8 @@ class ConsumerHandler {
   virtual void on_readable(Partition partition) = 0;
   // A commit was refused; the next one covers it.
   virtual void on_commit_failed(std::string_view reason) = 0;
+  // The answer to confirm().
+  virtual void on_confirmed(std::uint64_t token, bool accepted) = 0;
   // The member can not go on (fenced, authorisation); the process should end.
   virtual void on_fatal(std::string_view reason) = 0;
 
@@ -126,6 +128,9 @@ class ConsumerClient {
   [[nodiscard]] bool committing() const noexcept;
   // Blocks up to a few round trips; on revoke and on drain only. True if the broker took it.
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
+  // Commits a position of another topic, to learn whether the group still takes this member for
+  // one: it refuses who has lost his partitions. `token` is not 0. False: not sent.
+  [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token);
   // Ends a revocation that on_revoking() began.
   void release();
   // Leaves the group and closes, in a thread of its own; `done` runs on the shard's thread.

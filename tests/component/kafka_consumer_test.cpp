@@ -55,6 +55,23 @@ TEST(ConsumerClient, GivesPartitionsToASecondMemberOnlyWhenReleased) {
   EXPECT_TRUE(wait_retired(seconds{5}));
 }
 
+TEST(ConsumerClient, TheGroupConfirmsAMemberAndNobodyElse) {
+  MockCluster cluster;
+  cluster.create_topics({{kTopic, 4}, {"eventrelay.state", 4}});
+  Loop loop;
+  Member member{loop, config_for(cluster), options()};
+  member.client.start();
+  ASSERT_TRUE(loop.until([&] { return member.owned.size() == 4; }));
+  const Commit mark{Partition{2}, Offset{7}, {}};
+  ASSERT_TRUE(member.client.confirm("eventrelay.state", mark, 41));
+  ASSERT_TRUE(loop.until([&] { return member.confirmed.contains(41); }));
+  EXPECT_TRUE(member.confirmed[41]);
+  EXPECT_FALSE(member.client.committing());
+  EXPECT_TRUE(member.commit_failures.empty());
+  EXPECT_TRUE(member.close());
+  EXPECT_FALSE(member.client.confirm("eventrelay.state", mark, 42));
+}
+
 TEST(ConsumerClient, FindsCommittedPositionsWithTheirMetadataAgain) {
   MockCluster cluster;
   cluster.create_topic(kTopic, 4);

@@ -78,6 +78,7 @@ struct Member final : ConsumerHandler {
   std::map<Partition, std::vector<std::int64_t>> read;
   std::set<Partition> held;
   std::function<void(const Message&)> on_message = [](const Message&) {};
+  std::map<std::uint64_t, bool> confirmed;
   std::vector<std::string> commit_failures;
   std::vector<std::string> fatal;
   int assignments = 0;
@@ -96,6 +97,7 @@ struct Member final : ConsumerHandler {
     if (release_at_once) client.release();
   }
   void on_readable(Partition partition) override { drain(partition); }
+  void on_confirmed(std::uint64_t token, bool accepted) override { confirmed[token] = accepted; }
   void on_commit_failed(std::string_view reason) override { commit_failures.emplace_back(reason); }
   void on_fatal(std::string_view reason) override { fatal.emplace_back(reason); }
 

@@ -2,6 +2,7 @@
 // owner writes late.
 #include <gtest/gtest.h>
 
+#include <boost/asio/post.hpp>
 #include <optional>
 
 #include "common/kafka/topic_reader.hpp"
@@ -20,11 +21,16 @@ constexpr std::string_view kSubscription = "427236";
 class Owner {
  public:
   Owner(asio::io_context& loop, const Settings& settings)
-      : outbox_(loop.get_executor(), OutboxOptions{settings.config, 1}, slab_, [](Partition) {}),
+      : loop_(loop),
+        outbox_(loop.get_executor(), OutboxOptions{settings.config, 1}, slab_, [](Partition) {}),
         log_(loop.get_executor(), settings.config, parts()) {
     log_.assign(kPlace);
   }
 
+  // What the group says to its commits from now on.
+  void is_member(bool member) { member_ = member; }
+  [[nodiscard]] int asked() const { return asked_; }
+  void tick() { log_.tick(); }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] int durable() const { return durable_; }
   [[nodiscard]] const std::string& stopped() const { return stopped_; }
@@ -53,13 +59,23 @@ class Owner {
     return StateLogParts{outbox_,
                          slab_,
                          {},
+                         [this](const kafka::Commit& commit, std::uint64_t token) {
+                           EXPECT_EQ(commit.partition, kPlace);
+                           EXPECT_GT(commit.next, Offset{0});
+                           ++asked_;
+                           asio::post(loop_, [this, token] { log_.confirmed(token, member_); });
+                           return true;
+                         },
                          [this](Partition, Cursors&) { ready_ = true; },
                          [this](Partition) { ++durable_; },
                          [this](Partition, std::string why) { stopped_ = std::move(why); }};
   }
 
+  asio::io_context& loop_;
   metrics::Slab slab_;
   Nobody nobody_;
+  bool member_ = true;
+  int asked_ = 0;
   bool ready_ = false;
   int durable_ = 0;
   std::string stopped_;
@@ -122,13 +138,52 @@ TEST_F(StateLogTest, HandsTheEntriesOfOneOwnerToTheNext) {
             Cover::Durable);
 }
 
-TEST_F(StateLogTest, StopsAnOwnerThatFindsANewerOne) {
+TEST_F(StateLogTest, IsNotReadyBeforeTheGroupHasTakenItsCommit) {
+  std::optional<Owner> owner;
+  owner.emplace(loop_, *settings_);
+  owner->is_member(false);
+  ASSERT_TRUE(run([&] { return owner->asked() == 1; }));
+  loop_.restart();
+  loop_.run_for(milliseconds(50));
+  EXPECT_FALSE(owner->ready());
+  owner->is_member(true);
+  owner->tick();
+  ASSERT_TRUE(run([&] { return owner->ready(); }));
+  EXPECT_EQ(owner->asked(), 2);
+}
+
+// It has lost the partition, and so the group refuses its commits from the next take-over on.
+TEST_F(StateLogTest, AFormerOwnerWritesNothingMore) {
   std::optional<Owner> zombie;
   ASSERT_TRUE(take_over(zombie));
+  zombie->is_member(false);
   std::optional<Owner> owner;
   ASSERT_TRUE(take_over(owner));
-  EXPECT_TRUE(run([&] { return !zombie->stopped().empty(); }));
-  EXPECT_NE(zombie->stopped().find("another owner"), std::string::npos) << zombie->stopped();
+  ASSERT_TRUE(run([&] { return zombie->asked() == 2; }));
+  zombie->detach(120);
+  zombie->tick();
+  ASSERT_TRUE(run([&] { return zombie->asked() == 3; }));
+  EXPECT_TRUE(zombie->idle());
+  EXPECT_EQ(zombie->durable(), 0);
+  EXPECT_EQ(table().epoch(), 2U);
+  EXPECT_TRUE(table().records().empty());
+  EXPECT_EQ(owner->asked(), 1);
+}
+
+// A former owner set his mark late: the true one takes over again and loses nothing.
+TEST_F(StateLogTest, TakesOverAgainBehindALateMarkOfAFormerOwner) {
+  std::optional<Owner> owner;
+  ASSERT_TRUE(take_over(owner));
+  owner->put(std::string(kOwnerKey), encode(OwnerRecord{2, "late"}));
+  owner->detach(120);
+  ASSERT_TRUE(run([&] { return owner->durable() == 1; }));
+  EXPECT_EQ(owner->cursors().epoch(), 3U);
+  // Before and behind its new mark.
+  EXPECT_EQ(owner->asked(), 3);
+  const StateTable now = table();
+  EXPECT_EQ(now.epoch(), 3U);
+  ASSERT_EQ(now.records().size(), 1U);
+  EXPECT_EQ(now.records().begin()->second.epoch, 3U);
   EXPECT_EQ(owner->stopped(), "");
 }
 

@@ -78,6 +78,8 @@ PURE = [
     "relay/state_record*.[ch]pp",
     "relay/offset_set*.[ch]pp",
     "relay/cursor*.[ch]pp",
+    "relay/take_over*.[ch]pp",
+    "relay/state_follower*.[ch]pp",
     "relay/sweep_plan*.[ch]pp",
     "relay/offset_ledger*.[ch]pp",
 ]

@@ -22,7 +22,9 @@
 
 #include "relay/offset_ledger.hpp"
 #include "relay/scheduler.hpp"
+#include "relay/state_follower.hpp"
 #include "relay/sweep_plan.hpp"
+#include "relay/take_over.hpp"
 #include "world.hpp"
 
 namespace eventrelay::relay::simulation {
@@ -75,25 +77,26 @@ class Relay final : public LaneGate {
   };
   // A partition that this process has. Thread: one.
   struct Part {
+    explicit Part(std::string name) : state(std::move(name)) {}
+
     int id = 0;
     std::uint64_t stay = 0;
     Stage stage = Stage::TakingOver;
     OffsetLedger ledger;
     Epoch epoch = 0;
     std::int64_t next = 0;
-    std::int64_t known_to = 0;  // the ranges that were read back end here
+    Committed known;            // of the group, when it was assigned
+    std::int64_t known_to = 0;  // its ranges end here
     bool waits = false;         // the event at `next` is begun and was refused
     Committed told;
     std::array<Delay, kStepCount> delays;
-    std::unique_ptr<Cursors> cursors;
+    StateFollower state;
+    TakeOver take_over;
+    Cursors* cursors = nullptr;  // of `state`; null until the partition is taken over
+    std::size_t followed = 0;    // rows of the state topic
     SweepPlan plan{SweepRules{}};
-    std::string name;
-    StateEpoch state_epoch = 0;
-    std::size_t followed = 0;
-    std::map<std::size_t, std::uint64_t> own_rows;  // of the state topic: row -> token
-    std::size_t writing = 0;                        // state records
-    std::vector<Job*> covered;                      // left the scheduler, an entry answers for them
-    std::vector<Job*> away;                         // being written to a delay or dead-letter topic
+    std::vector<Job*> covered;  // left the scheduler, an entry answers for them
+    std::vector<Job*> away;     // being written to a delay or dead-letter topic
     std::set<Job*> flying;
     std::function<void()> released;
     TimePoint revoke_by{};
@@ -114,11 +117,13 @@ class Relay final : public LaneGate {
   [[nodiscard]] LedgerBounds ledger_bounds() const;
 
   // relay_group.cpp
-  void take_over(Part& part);
-  void mark(int partition, std::uint64_t stay);
-  void read_marked(int partition, std::uint64_t stay, std::size_t row);
-  void begin(Part& part, const StateTable& table);
+  void look_up(Part& part);
+  void act(Part& part, TakeOver::Act act);
+  void confirm(const Part& part);
+  void own(Part& part);
+  void begin(Part& part);
   void follow(int partition, std::uint64_t stay);
+  [[nodiscard]] StateFollower::Seen read_state(Part& part, const StateRow& row);
   void write_state(Part& part);
   void advance_revoke(Part& part);
   void drop(int partition);

@@ -28,81 +28,31 @@ CursorBounds cursor_bounds() {
 
 void Relay::assign(int partition) {
   auto& part = parts_[World::at(partition)];
-  part = std::make_unique<Part>();
+  const std::uint64_t stay = ++stays_;
+  part = std::make_unique<Part>("w" + std::to_string(life_->serial) + "-" + std::to_string(stay));
   part->id = partition;
-  part->stay = ++stays_;
-  part->ledger = OffsetLedger(ledger_bounds());
-  part->name = "w" + std::to_string(life_->serial) + "-" + std::to_string(part->stay);
+  part->stay = stay;
+  look_up(*part);
   world_.note("assigned", life_->worker, partition);
-  take_over(*part);
-}
-
-// Reads the state topic to its end and sets its mark.
-void Relay::take_over(Part& part) {
-  world_.clock.after(world_.ms(5, 60), life_, [this, id = part.id, stay = part.stay] {
-    if (find(id, stay) != nullptr) mark(id, stay);
+  world_.state_grew[World::at(partition)][life_->serial] = [this, partition, stay, life = life_,
+                                                            &world = world_] {
+    world.clock.after(world.ms(1, 20), life, [this, partition, stay] { follow(partition, stay); });
+  };
+  // It reads the state topic to its end.
+  world_.clock.after(world_.ms(5, 60), life_, [this, partition, stay] {
+    follow(partition, stay);
+    if (Part* const owned = find(partition, stay)) act(*owned, owned->take_over.at_end());
   });
 }
 
-void Relay::mark(int partition, std::uint64_t stay) {
-  Part& part = *find(partition, stay);
-  StateTable table;
-  for (const StateRow& row : world_.state[World::at(partition)]) {
-    static_cast<void>(table.take(row.key, row.value));
-  }
-  part.state_epoch = table.epoch() + 1;
-  const StateRow row{std::string(kOwnerKey), encode(OwnerRecord{part.state_epoch, part.name})};
-  const auto at = std::make_shared<std::size_t>(0);
-  world_.write(
-      life_, World::Topic::State, partition,
-      [partition, row, at, life = life_, &world = world_] {
-        *at = world.put_state(life, partition, row);
-      },
-      [this, partition, stay, at] {
-        if (find(partition, stay) != nullptr) read_marked(partition, stay, *at);
-      });
-}
-
-// Up to its own mark; the mark counts unless somebody else was faster.
-void Relay::read_marked(int partition, std::uint64_t stay, std::size_t row) {
-  Part& part = *find(partition, stay);
-  StateTable table;
-  for (std::size_t i = 0; i <= row; ++i) {
-    const StateRow& one = world_.state[World::at(partition)][i];
-    if (world_.fault == Fault::NoFencing && !one.value.empty() && one.key != kOwnerKey) {
-      StateRecord record = *decode_state(one.value);
-      record.epoch = std::max(record.epoch, table.epoch());
-      static_cast<void>(table.take(one.key, encode(record)));
-      continue;
-    }
-    static_cast<void>(table.take(one.key, one.value));
-  }
-  if (table.owner() != part.name || table.epoch() != part.state_epoch) return mark(partition, stay);
-  part.followed = row + 1;
-  // One commit that the group accepts: no mark of a former owner is younger than this one.
-  world_.write(
-      life_, World::Topic::Commit, partition, [] {},
-      [this, partition, stay, table] {
-        Part* const owned = find(partition, stay);
-        if (owned != nullptr && world_.owner[World::at(partition)] == life_) begin(*owned, table);
-      });
-}
-
-void Relay::begin(Part& part, const StateTable& table) {
-  part.cursors = std::make_unique<Cursors>(cursor_bounds(), part.state_epoch);
-  for (const auto& [key, record] : table.records()) part.cursors->load(record, world_.moment());
-  part.cursors->loaded();
-  for (const std::string& key : table.fenced()) {
-    static_cast<void>(part.cursors->followed(key, StateEpoch{0}));
-  }
-  const Committed& known = world_.committed[World::at(part.id)];
-  part.epoch = part.ledger.assign(known.offset);
-  part.ledger.restore(known.metadata);
-  if (known.offset && world_.fault != Fault::CursorsIgnoreRanges) {
-    part.cursors->ledger_restored(*known.offset, known.metadata);
-  }
-  part.next = known.offset.value_or(Offset{0}).value;
-  part.known_to = World::end_of(known);
+// Where the group stands is asked before the state is read: what is done later is in neither.
+void Relay::look_up(Part& part) {
+  part.known = world_.committed[World::at(part.id)];
+  part.ledger = OffsetLedger(ledger_bounds());
+  part.epoch = part.ledger.assign(part.known.offset);
+  part.ledger.restore(part.known.metadata);
+  part.next = part.known.offset.value_or(Offset{0}).value;
+  part.known_to = World::end_of(part.known);
   for (int step = 0; step < kStepCount; ++step) {
     Delay& delay = part.delays[World::at(step)];
     const Committed& told = world_.delays_committed[World::at(part.id)][World::at(step)];
@@ -111,72 +61,113 @@ void Relay::begin(Part& part, const StateTable& table) {
     delay.ledger.restore(told.metadata);
     delay.next = told.offset.value_or(Offset{0}).value;
   }
-  part.stage = Stage::Running;
-  world_.disturbed(part.id);
-  world_.note("owner", life_->worker, part.id, part.next);
-  world_.state_grew[World::at(part.id)] = [this, id = part.id, stay = part.stay, life = life_,
-                                           &world = world_] {
-    world.clock.after(world.ms(1, 20), life, [this, id, stay] { follow(id, stay); });
-  };
-  write_state(part);
-  pump_later();
-  follow(part.id, part.stay);  // it may be gone after this
 }
 
-// What came behind the mark. A record of our own is durable once it is read back here.
+void Relay::act(Part& part, TakeOver::Act act) {
+  switch (act) {
+    case TakeOver::Act::None:
+      return;
+    case TakeOver::Act::Mark:
+      return world_.write(
+          life_, World::Topic::State, part.id,
+          [id = part.id, row = StateRow{std::string(kOwnerKey), part.state.mark()}, life = life_,
+           &world = world_] { world.put_state(life, id, row); },
+          [] {});
+    case TakeOver::Act::Confirm:
+      return confirm(part);
+    case TakeOver::Act::Own:
+      return own(part);
+  }
+}
+
+// The group takes it from its owner alone.
+void Relay::confirm(const Part& part) {
+  const auto accepted = std::make_shared<bool>(world_.fault == Fault::OwnUnconfirmed);
+  world_.write(
+      life_, World::Topic::Commit, part.id,
+      [id = part.id, accepted, life = life_, &world = world_] {
+        *accepted = *accepted || world.owner[World::at(id)] == life;
+      },
+      [this, id = part.id, stay = part.stay, accepted] {
+        Part* const owned = find(id, stay);
+        if (owned != nullptr) act(*owned, owned->take_over.confirmed(*accepted));
+      });
+}
+
+void Relay::own(Part& part) {
+  const bool first = part.cursors == nullptr;
+  if (!first) ++world_.tally.owned_again;
+  part.cursors = &part.state.own(cursor_bounds(), world_.moment());
+  world_.note("owner", life_->worker, part.id, first ? 1 : 0);
+  if (first) begin(part);
+  write_state(part);
+  pump_later();
+}
+
+void Relay::begin(Part& part) {
+  if (part.known.offset && world_.fault != Fault::CursorsIgnoreRanges) {
+    part.cursors->ledger_restored(*part.known.offset, part.known.metadata);
+  }
+  part.stage = Stage::Running;
+  world_.disturbed(part.id);
+}
+
 void Relay::follow(int partition, std::uint64_t stay) {
-  Part* const part = find(partition, stay);
-  if (part == nullptr || part->cursors == nullptr) return;
-  bool durable = false;
-  const auto& rows = world_.state[World::at(partition)];
-  for (; part->followed < rows.size(); ++part->followed) {
-    const StateRow& row = rows[part->followed];
-    std::optional<StateEpoch> epoch;
-    if (row.key == kOwnerKey) {
-      epoch = decode_owner(row.value)->epoch;
-    } else if (!row.value.empty()) {
-      epoch = decode_state(row.value)->epoch;
+  using Seen = StateFollower::Seen;
+  for (;;) {
+    Part* const part = find(partition, stay);
+    const auto& rows = world_.state[World::at(partition)];
+    if (part == nullptr || part->followed >= rows.size()) return;
+    switch (read_state(*part, rows[part->followed++])) {
+      case Seen::Fine:
+        break;
+      case Seen::Durable:
+        settle_covered(*part);
+        pump_later();
+        [[fallthrough]];
+      case Seen::Write:
+        write_state(*part);
+        break;
+      case Seen::MarkCounts:
+        act(*part, part->take_over.mark_counts());
+        break;
+      case Seen::Beaten:
+        ++world_.tally.beaten;
+        world_.note("beaten", life_->worker, partition);
+        act(*part, part->take_over.beaten());
+        break;
     }
-    const auto own = part->own_rows.find(part->followed);
-    if (own != part->own_rows.end()) {
-      durable = part->cursors->acknowledge(own->second) || durable;
-      part->own_rows.erase(own);
-      --part->writing;
-      continue;
-    }
-    if (part->cursors->followed(row.key, epoch) != Followed::Fenced) continue;
-    // A mark that is younger than ours: take over again, if it is still ours to take.
-    ++world_.tally.fenced;
-    world_.note("fenced", life_->worker, partition);
-    if (part->stage == Stage::Revoking) return;
-    drop(partition);
-    world_.handed_over(partition);
-    return assign(partition);
   }
-  write_state(*part);
-  if (durable) {
-    settle_covered(*part);
-    pump_later();
+}
+
+StateFollower::Seen Relay::read_state(Part& part, const StateRow& row) {
+  std::string value = row.value;
+  if (world_.fault == Fault::NoFencing && part.cursors == nullptr && !value.empty() &&
+      row.key != kOwnerKey) {
+    StateRecord record = *decode_state(value);
+    record.epoch = std::max(record.epoch, part.state.highest());
+    value = encode(record);
   }
+  return *part.state.take(row.key, value);
 }
 
 void Relay::write_state(Part& part) {
-  if (part.cursors == nullptr) return;
-  while (auto next = part.cursors->next_write()) {
-    ++part.writing;
+  while (auto next = part.state.next_write()) {
     world_.write(
         life_, World::Topic::State, part.id,
-        [this, id = part.id, stay = part.stay, row = StateRow{next->key, next->value},
-         token = next->token, life = life_, &world = world_] {
-          // Noted before those who follow hear of it; a dead process hears nothing.
-          if (life->alive) {
-            if (Part* const owned = find(id, stay)) {
-              owned->own_rows[world.state[World::at(id)].size()] = token;
-            }
-          }
-          static_cast<void>(world.put_state(life, id, row));
+        [id = part.id, row = StateRow{next->key, next->value}, life = life_, &world = world_] {
+          world.put_state(life, id, row);
         },
-        [] {});
+        [this, id = part.id, stay = part.stay, token = next->token] {
+          Part* const owned = find(id, stay);
+          if (owned == nullptr) return;
+          const auto seen = owned->state.stored(token);
+          if (seen == StateFollower::Seen::Fine) return;
+          write_state(*owned);
+          if (seen != StateFollower::Seen::Durable) return;
+          settle_covered(*owned);
+          pump_later();
+        });
   }
 }
 
@@ -207,7 +198,7 @@ void Relay::advance_revoke(Part& part) {
   write_state(part);
   settle_covered(part);
   const bool busy = !part.flying.empty() || !part.away.empty() || !part.covered.empty() ||
-                    part.writing > 0 || part.cursors->writes_pending() > 0;
+                    part.cursors->writes_pending() > 0;
   if (busy && world_.clock.now() < part.revoke_by) return;
   // The last commit is waited for: it is there before anybody else has the partition.
   const Committed now{part.ledger.committable(), part.ledger.encode_ranges()};

@@ -318,7 +318,9 @@ void Relay::commit(Part& part) {
 
 void Relay::tick() {
   for (const auto& part : parts_) {
-    if (part == nullptr || part->cursors == nullptr) continue;
+    if (part == nullptr) continue;
+    act(*part, part->take_over.again());
+    if (part->cursors == nullptr) continue;
     commit(*part);
     part->cursors->commit(world_.clock.now(), CommitMode::WhenDue);
     write_state(*part);
@@ -366,7 +368,7 @@ bool Relay::idle() const {
   if (scheduler_.jobs() > 0) return false;
   for (const auto& part : parts_) {
     if (part == nullptr) continue;
-    if (part->stage != Stage::Running || part->writing > 0) return false;
+    if (part->stage != Stage::Running || part->cursors->writes_pending() > 0) return false;
     if (part->next < std::ssize(world_.logs[World::at(part->id)])) return false;
     if (world_.committed[World::at(part->id)].offset != Offset{part->next}) return false;
     for (const EntryStatus& entry : part->cursors->oldest(100)) {

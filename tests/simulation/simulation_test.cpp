@@ -64,6 +64,14 @@ class Group {
       if (!owns(partition, w)) return;
       if (world_.generations[World::at(partition)] != generation) return;
       worker(w).assign(partition);
+      if (world_.weather.stops && world_.chance(0.1)) stop_soon(w);
+    });
+  }
+
+  // While it takes the partition over: its mark may be late.
+  void stop_soon(int w) {
+    world_.clock.after(world_.ms(5, 70), worker(w).life(), [this, w] {
+      if (!world_.healed && worker(w).life()->alive) stop(w);
     });
   }
 
@@ -203,7 +211,8 @@ void add(Tally& sum, const Tally& one) {
   sum.blocks += one.blocks;
   sum.sweeps += one.sweeps;
   sum.refused_commits += one.refused_commits;
-  sum.fenced += one.fenced;
+  sum.beaten += one.beaten;
+  sum.owned_again += one.owned_again;
   sum.restored += one.restored;
   sum.healthy_wait = std::max(sum.healthy_wait, one.healthy_wait);
 }
@@ -233,9 +242,9 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
             << ", state records " << sum.state_records << ", kills " << sum.kills << ", stops "
             << sum.stops << ", moves " << sum.moves << ", detaches " << sum.detaches << ", blocked "
             << sum.blocks << ", sweeps " << sum.sweeps << ", commits refused "
-            << sum.refused_commits << ", fenced " << sum.fenced << ", known from ranges "
-            << sum.restored << ", longest wait of a healthy one "
-            << sum.healthy_wait / milliseconds{1} << " ms\n";
+            << sum.refused_commits << ", beaten " << sum.beaten << ", owner again "
+            << sum.owned_again << ", known from ranges " << sum.restored
+            << ", longest wait of a healthy one " << sum.healthy_wait / milliseconds{1} << " ms\n";
   // It looked everywhere.
   EXPECT_GT(sum.kills, seeds / 2);
   EXPECT_GT(sum.stops, seeds / 2);
@@ -246,6 +255,7 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
   EXPECT_GT(sum.sweeps, seeds);
   EXPECT_GT(sum.dead, seeds / 10);
   EXPECT_GT(sum.restored, seeds / 10);
+  EXPECT_GT(sum.owned_again, seeds / 40);
 }
 
 TEST(Simulation, RepeatsNothingWithoutKillsAndHandOvers) {

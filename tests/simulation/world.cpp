@@ -181,15 +181,14 @@ void World::bury(const LifePtr& life, int partition, int sub, std::int64_t offse
   note("dead", life->worker, sub, offset);
 }
 
-std::size_t World::put_state(const LifePtr& life, int partition, const StateRow& row) {
+void World::put_state(const LifePtr& life, int partition, const StateRow& row) {
   state[at(partition)].push_back(row);
   ++tally.state_records;
   note("state", life->worker, partition, static_cast<std::int64_t>(state[at(partition)].size()));
   if (trace) std::printf("    %s %s\n", row.key.c_str(), row.value.c_str());
   if (!counted_[at(partition)].take(row.key, row.value)) breach("a state record is not read");
   judge(partition);
-  if (state_grew[at(partition)]) state_grew[at(partition)]();
-  return state[at(partition)].size() - 1;
+  for (const auto& [life_of, tell] : state_grew[at(partition)]) tell();
 }
 
 bool World::commit_events(const LifePtr& life, int partition, std::uint64_t generation,

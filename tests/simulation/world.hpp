@@ -47,8 +47,9 @@ enum class Fault : std::uint8_t {
   NeverSweep,           // who is detached stays so
   SweepFeedsTheSlow,    // a sweep goes on at the pace of the one that it waits for
   KeepsNoSlots,         // a shard has too few slots to keep any from those who hang
+  OwnUnconfirmed,       // an owner begins though the group does not take its commit
 };
-inline constexpr int kFaults = 16;
+inline constexpr int kFaults = 17;
 
 inline constexpr int kPartitions = 2;
 inline constexpr int kWorkers = 2;
@@ -144,7 +145,8 @@ struct Tally {
   std::uint64_t blocks = 0;
   std::uint64_t sweeps = 0;
   std::uint64_t refused_commits = 0;
-  std::uint64_t fenced = 0;
+  std::uint64_t beaten = 0;
+  std::uint64_t owned_again = 0;
   std::uint64_t restored = 0;  // offsets known to be done after a restart
   Duration healthy_wait{};     // the longest of a healthy subscription
 };
@@ -177,7 +179,7 @@ class World {
   void park(const LifePtr& life, std::uint64_t stay, int partition, int step,
             const ParkRecord& record);
   void bury(const LifePtr& life, int partition, int sub, std::int64_t at);
-  [[nodiscard]] std::size_t put_state(const LifePtr& life, int partition, const StateRow& row);
+  void put_state(const LifePtr& life, int partition, const StateRow& row);
   // Refused unless `life` has the partition still, by the same hand-over.
   [[nodiscard]] bool commit_events(const LifePtr& life, int partition, std::uint64_t generation,
                                    const Committed& committed);
@@ -218,7 +220,8 @@ class World {
   std::array<std::array<std::vector<ParkRecord>, kStepCount>, kPartitions> parked;
   std::array<std::array<Committed, kStepCount>, kPartitions> delays_committed;
   std::array<std::vector<StateRow>, kPartitions> state;
-  std::array<std::function<void()>, kPartitions> state_grew;
+  // By the life that reads it.
+  std::array<std::map<std::uint64_t, std::function<void()>>, kPartitions> state_grew;
   std::array<Committed, kPartitions> committed;
   std::array<LifePtr, kPartitions> owner;  // as the group knows it
   std::array<TimePoint, kPartitions> calm_since{};

@@ -91,6 +91,35 @@ def test_what_an_older_owner_writes_late_is_written_again(stack: Stack, receiver
     recover(stack, receiver, bodies)
 
 
+def test_a_late_mark_of_a_former_owner_does_not_stop_the_true_one(stack: Stack, receiver) -> None:
+    """It takes over again, with the next epoch, and delivers everything itself."""
+    bodies, key, partition = detach(stack, receiver)
+    epoch = entries(stack)[key]["epoch"]
+    write_as_zombie(stack, partition, {"owner": {"v": 1, "owner": "late", "epoch": epoch + 1}})
+
+    def mark() -> dict:
+        records = read_topic(stack.broker.bootstrap, stack.prefix + "state")
+        marks = [r for r in records if r.key == b"owner" and r.partition == partition]
+        return json.loads(marks[-1].value)
+
+    until(lambda: mark()["epoch"] == epoch + 2, 20, "a new mark", pause=0.2)
+    # One of its own epoch comes too late to count, and is not left as the last word.
+    owner = mark()["owner"]
+    write_as_zombie(stack, partition, {"owner": {"v": 1, "owner": "late", "epoch": epoch + 2}})
+    until(lambda: mark()["owner"] == owner, 20, "its mark again", pause=0.2)
+    receiver.answer("/cb", Rule(status=200))
+    relay = next(p for p in stack.programs if p.name == "eventrelay-relay")
+    # What hangs, hangs for its timeout.
+    until(lambda: not judge(receiver.deliveries(), bodies).lost, 90, "all delivered", pause=0.2)
+    assert relay.process.poll() is None
+
+    def said() -> bool:
+        now = entries(stack)
+        return key not in now or now[key]["epoch"] == epoch + 2
+
+    until(said, 20, "records of the new epoch", pause=0.2)
+
+
 def test_what_an_older_owner_writes_after_a_kill_never_counts(stack: Stack, receiver) -> None:
     """Nobody is left to write it again, so the next owner finds it behind the mark."""
     bodies, key, partition = detach(stack, receiver)
