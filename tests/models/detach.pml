@@ -24,7 +24,8 @@ c_decl {
 #define QUEUE 2
 #define bit_of(y) (1 << (y))
 #define below(y) (bit_of(y) - 1)
-#define running(x) (w[x].st == RUN)
+#define owns(x) (w[x].st == RUN)
+#define running(x) (owns(x) || w[x].keeps)
 #define probe(n) assert(place != n)
 
 /* Budgets, and what is planted. */
@@ -52,6 +53,7 @@ bit followed[SIZE];     /* and the owner has read it */
 #define MARK 2 /* its mark is on the way */
 #define RUN 3
 #define CHECK 4 /* its mark counts: is it still the coordinator's owner? */
+#define BEATEN 5 /* another's mark counts instead: it marks again if it is still a member */
 
 /* Entry: everything below `swept` that is neither out nor back is done. */
 typedef Entry {
@@ -63,6 +65,7 @@ typedef Entry {
 typedef Worker {
   byte st; byte epoch;
   bit valid;  /* what the group's coordinator believes: commits are taken */
+  bit keeps;  /* it was the owner, and goes on with what it has while it takes over again */
   byte live;  /* next record of the live path */
   byte done;  /* ledger: finished, or below what was committed */
   byte queued; byte flight; /* jobs of the live path */
@@ -116,7 +119,7 @@ inline check_nothing_lost() {
 inline forget(x) { /* the worker's memory of the partition */
   printf("w%d: forgets\n", x);
   w[x].st = OFF; w[x].live = 0; w[x].done = 0; w[x].queued = 0; w[x].flight = 0;
-  w[x].epoch = 0;
+  w[x].epoch = 0; w[x].keeps = 0;
   i = 0;
   do
   :: i < SIZE ->
@@ -150,9 +153,13 @@ inline load_entries(x) {
 
 inline boot(x) {
   w[x].st = CHECK;
-  w[x].live = committed;
-  w[x].done = ranges | below(committed);
-  if :: fault != 8 -> load_entries(x) :: else fi
+  if
+  :: w[x].keeps -> skip
+  :: else ->
+     w[x].live = committed;
+     w[x].done = ranges | below(committed);
+     if :: fault != 8 -> load_entries(x) :: else fi
+  fi
 }
 
 inline lowest(mask, otherwise) {
@@ -167,12 +174,12 @@ inline land(x) {
   if
   :: kind == K_MARK ->
      if
-     :: ep > mark_epoch ->
+     :: ep > mark_epoch || (ep == mark_epoch && fault == 16) ->
         mark_epoch = ep; mark_owner = x;
         if :: w[x].st == MARK && w[x].epoch == ep -> boot(x) :: else fi
      :: else ->
         /* Another owner took this epoch first: choose again. */
-        if :: w[x].st == MARK && w[x].epoch == ep -> probe(9); w[x].st = READ :: else fi
+        if :: w[x].st == MARK && w[x].epoch == ep -> probe(9); w[x].st = BEATEN :: else fi
      fi
   :: else ->
      ok = (ep == mark_epoch && mark_owner == x) || fault == 7;
@@ -189,11 +196,11 @@ inline land(x) {
      :: else -> overwritten[k] = 1; followed[k] = 0; probe(1)
      fi;
      if
-     :: w[x].st == RUN && w[x].epoch == ep ->
+     :: owns(x) && w[x].epoch == ep ->
         /* Durable when it is read back, and counts: an acknowledgement alone does not say that no
-         * newer mark stands before it. */
+         * newer mark stands before it. All that its writer sees is that no epoch is newer. */
         if
-        :: ok || fault == 15 ->
+        :: ep == mark_epoch || fault == 15 ->
            if
            :: w[x].e[k].here && (kind == K_FIRST || fault == 3) ->
               w[x].e[k].durable = 1;
@@ -201,7 +208,7 @@ inline land(x) {
               w[x].e[k].waits = 0
            :: else
            fi
-        :: else -> probe(11); forget(x); w[x].st = READ /* fenced: take over again */
+        :: else -> probe(11); w[x].st = BEATEN; w[x].keeps = 1 /* it takes over again */
         fi
      :: else
      fi;
@@ -247,6 +254,7 @@ inline delivered_now(x, y) {
 }
 
 #define entry(x, y) (running(x) && w[x].e[y].here && w[x].e[y].durable)
+#define may_put(x) (owns(x) && nfull(way[x]))
 #define top(x, y) (w[x].e[y].end == OPEN -> w[x].live : w[x].e[y].end)
 /* Where a new entry would begin. */
 #define from_of(x) ((w[x].queued & 1) -> 0 : ((w[x].queued & 2) -> 1 : ((w[x].queued & 4) -> 2 : w[x].live)))
@@ -284,28 +292,29 @@ inline delivered_now(x, y) {
               (w[x].live > y || fault == 3) &&                                            \
               /* what the ranges say was done may have been done by this very entry */   \
               ((w[x].done & ~below(w[x].live)) == 0 || fault == 14) &&                    \
-              w[x].e[y].back == 0 && nfull(way[x]) ->                                   \
+              w[x].e[y].back == 0 && may_put(x) ->                                      \
        printf("w%d: attach @%d end=%d\n", x, y, w[x].live);                             \
        w[x].e[y].end = w[x].live; v = pack_entry(x, y);                                 \
        w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch }                              \
   /* its last record is done */                                                         \
   :: d_step { entry(x, y) && w[x].e[y].swept == w[x].e[y].end && w[x].e[y].back == 0 && \
-              (w[x].e[y].out == 0 || fault == 5) && nfull(way[x]) ->                      \
+              (w[x].e[y].out == 0 || fault == 5) && may_put(x) ->                         \
        w[x].e[y].here = 0; w[x].e[y].durable = 0; w[x].e[y].swept = 0;                  \
        w[x].e[y].end = 0; w[x].e[y].put = 0; w[x].e[y].out = 0;                         \
        way[x]!K_DEL, y, 0, w[x].epoch }                                                 \
   /* cursor commit */                                                                   \
   :: d_step { puts > 0 && entry(x, y) && w[x].e[y].put != pack_entry(x, y) &&            \
-              nfull(way[x]) ->                                                          \
+              may_put(x) ->                                                             \
        puts--; v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch }        \
   /* it follows its partition of the state topic */                                     \
-  :: d_step { running(x) && x == booted && overwritten[y] && !followed[y] && nfull(way[x]) -> \
+  :: d_step { may_put(x) && x == booted && overwritten[y] && !followed[y] ->             \
        followed[y] = 1; probe(6);                                                       \
        if                                                                               \
        :: fault == 11                                                                     \
        :: fault != 11 && w[x].e[y].here && w[x].e[y].durable ->                           \
           v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch       \
-       :: fault != 11 && w[x].e[y].here && !w[x].e[y].durable -> skip                     \
+       :: fault != 11 && w[x].e[y].here && !w[x].e[y].durable ->                          \
+          v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_FIRST, y, v, w[x].epoch     \
        :: fault != 11 && !w[x].e[y].here -> way[x]!K_DEL, y, 0, w[x].epoch                \
        fi }
 
@@ -313,15 +322,16 @@ inline delivered_now(x, y) {
   /* the partition is given to it: nobody else has it in the coordinator's eyes */      \
   :: d_step { w[x].st == OFF && !w[x].valid && !w[other].valid && (x == 0 || mark_epoch > 0) ->                       \
        w[x].valid = 1; w[x].st = READ }                                                 \
-  :: d_step { w[x].st == READ && nfull(way[x]) && (w[x].valid || stale_marks > 0) ->    \
+  :: d_step { nfull(way[x]) && ((w[x].st == READ && (w[x].valid || stale_marks > 0)) || \
+                                (w[x].st == BEATEN && w[x].valid)) ->                   \
        if :: !w[x].valid -> stale_marks-- :: else fi;                                   \
        w[x].epoch = mark_epoch + 1; w[x].st = MARK;                                     \
-       if :: fault == 8 -> load_entries(x) :: else fi;                                    \
+       if :: fault == 8 && !w[x].keeps -> load_entries(x) :: else fi;                    \
        way[x]!K_MARK, 0, 0, w[x].epoch }                                                \
   :: d_step { nempty(way[x]) -> land(x); kind = 0; k = 0; v = 0; ep = 0 }               \
   /* a commit that is accepted says that its mark is younger than that of any former owner */ \
   :: d_step { w[x].st == CHECK && (w[x].valid || fault == 9) ->                        \
-       w[x].st = RUN; booted = x; followed[0] = 0; followed[1] = 0; followed[2] = 0;    \
+       w[x].st = RUN; w[x].keeps = 0; booted = x; followed[0] = 0; followed[1] = 0; followed[2] = 0;    \
        printf("w%d: owner, epoch %d, committed %d, ranges %d\n", x, w[x].epoch,         \
               committed, ranges) }                                                      \
   /* live path */                                                                       \
@@ -334,7 +344,7 @@ inline delivered_now(x, y) {
        w[x].queued = w[x].queued | bit_of(w[x].live); w[x].live++ }                     \
   :: d_step { takes(x) && !covered_by(x, w[x].live) ->                                  \
        w[x].flight = w[x].flight | bit_of(w[x].live); w[x].live++ }                     \
-  :: d_step { running(x) && detaches > 0 && nfull(way[x]) &&                            \
+  :: d_step { may_put(x) && detaches > 0 &&                                             \
               (w[x].live < N || w[x].queued != 0) && free_key(x) &&                     \
               !covered_by(x, w[x].live) ->                                              \
        detach(x); a = 0; b = 0 }                                                        \

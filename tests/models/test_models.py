@@ -63,6 +63,7 @@ FAULTS = {
     13: ("the ranges name what is in flight", KILL, LOST),
     14: ("attached below what the ranges name", KILL_THREE, LOST),
     15: ("a record is durable though a newer mark stands before it", MOVE_ONE, LOST),
+    16: ("of two marks of one epoch the last counts", MOVE_ONE, LOST),
 }
 PLACES = {
     1: ("a record of a former owner lands and does not count", MOVE),
