@@ -7,12 +7,15 @@
 // Errors:  none.
 //
 //   begin(rate) --> limits: rate, then twice as much after each kPeriod in which it was the limit
-//               --> over after a kPeriod in which it was not, unless held: then the rate stays
+//               --> over after a kPeriod in which it was not
+//   held: twice as much only after a kPeriod in which the rate was used, else it stays; so who is
+//         slow while much piles up is not let loose at more than twice what he has shown
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "common/clock.hpp"
 
@@ -35,6 +38,7 @@ class SlowStart {
     rate_ = std::min(rate, kRateMax);
     period_end_ = now + kPeriod;
     limited_ = false;
+    used_ = 0;
     next_ = std::max(next_, now);
   }
   // Held: it is not over before it is let go, however little it limits.
@@ -51,7 +55,9 @@ class SlowStart {
   [[nodiscard]] TimePoint at() const noexcept { return next_; }
   // An attempt begins. Pre: allows(now) was true.
   void on_attempt(TimePoint now) noexcept {
-    if (active()) next_ = std::max(next_, now - kLag) + slot();
+    if (!active()) return;
+    next_ = std::max(next_, now - kLag) + slot();
+    ++used_;
   }
 
  private:
@@ -61,8 +67,9 @@ class SlowStart {
 
   void turn(TimePoint now) noexcept {
     period_end_ = now + kPeriod;
-    if (limited_) {
-      limited_ = false;
+    const bool limited = std::exchange(limited_, false);
+    const bool used = std::exchange(used_, 0) * slot() >= kPeriod / 10 * 9;
+    if (held_ ? used : limited) {
       rate_ = rate_ > kRateMax / 2 ? 0 : rate_ * 2;
     } else if (!held_) {
       rate_ = 0;
@@ -74,7 +81,8 @@ class SlowStart {
   }
 
   std::uint32_t rate_ = 0;
-  bool limited_ = false;  // in this period
+  std::uint32_t used_ = 0;  // attempts in this period
+  bool limited_ = false;    // in this period
   bool held_ = false;
   TimePoint period_end_{};
   TimePoint next_{};

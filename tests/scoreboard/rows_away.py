@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from scoreboard.board import row
 from scoreboard.collect import messages
 from scoreboard.logs import Caps, Logs
 from scoreboard.rows_delivery import MIB, ages
+from scoreboard.rows_detach import over_ramp, times_of
 from scoreboard.rows_loss import many
 from scoreboard.scene import Scene, percentile
 from support.endpoints import Behaviour
@@ -136,24 +136,6 @@ def _read_to_the_end(scene: Scene) -> bool:
     return lag(scene.stack.broker.bootstrap, scene.stack.events, scene.stack.group) == 0
 
 
-def seconds_of(scene: Scene, path: str, since: float) -> list[float]:
-    """When each request to a path was read, after `since`."""
-    return sorted(r.at for r in scene.endpoints.rows() if r.path == path and r.at >= since)
-
-
-def over_ramp(times: list[float], start: float) -> tuple[int, float]:
-    """Most requests of any second, and how much over what a slow start from `start` requests a
-    second that doubles every 5 s allows at the end of that second (1 = exactly that)."""
-    most, worst, first = 0, 0.0, 0
-    for place, at in enumerate(times):
-        while times[first] <= at - 1.0:
-            first += 1
-        count = place - first + 1
-        allowed = start * 2 ** math.floor((at - times[0]) / 5.0)
-        most, worst = max(most, count), max(worst, count / allowed)
-    return most, worst
-
-
 @row("D17", "endpoint down for 10 minutes at 1,000 events/s, in order, then up", "N", 1, 0, 1200)
 def down_then_up(scene: Scene) -> None:
     """Named alone: down for one minute."""
@@ -191,7 +173,7 @@ def down_then_up(scene: Scene) -> None:
     logs = scene.judge(caps={"relay": Caps(rss=150 * MIB)})
     scene.note(f"{waiting} events waited, caught up in {took:.1f} s ({waiting / took:.0f}/s)")
     scene.note(f"asked while down {asked_while_down - 100}")
-    most, over = over_ramp(seconds_of(scene, "/s/1", up), slow_start)
+    most, over = over_ramp(times_of(scene, "/s/1", up), slow_start)
     scene.note(f"peak after recovery {most}/s")
     scene.at_most("of what the slow start allows", over, 1.02)
     scene.note(f"relay {max(s.rss for s in logs.samples if s.program == 'relay') / MIB:.0f} MiB")

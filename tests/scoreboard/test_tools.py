@@ -21,6 +21,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scoreboard.collect import parse_commit  # noqa: E402
+from scoreboard.rows_detach import over_ramp  # noqa: E402
 from support.endpoints import Behaviour, Endpoints  # noqa: E402
 from support.load import Load  # noqa: E402
 from support.proxy import FETCH, PRODUCE, Fault, Proxy, Rule, loopback  # noqa: E402
@@ -435,3 +436,12 @@ def test_commit_record_is_read() -> None:
     assert parse_commit(struct.pack(">h", 2) + text("group"), b"") is None, "a group, no commit"
     assert parse_commit(key, None) is None, "a tombstone"
     assert json.dumps(commit)
+
+
+def test_a_second_over_the_slow_start_is_found() -> None:
+    ramp = [100 + n / 100 for n in range(500)] + [105 + n / 200 for n in range(1000)]
+    assert over_ramp(ramp, 100) == (200, 1.0)
+    assert over_ramp(ramp, 50)[1] == 2.0
+    early = [100 + n / 100 for n in range(400)] + [104 + n / 200 for n in range(1000)]
+    assert over_ramp(early, 100)[1] > 1.5
+    assert over_ramp(early, 100, before=1.1)[1] == 1.0

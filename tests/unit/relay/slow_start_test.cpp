@@ -89,6 +89,68 @@ TEST(SlowStart, KeepsItsRateWhileItIsHeld) {
   EXPECT_FALSE(slow.active());
 }
 
+// Bursts meet the limit now and then; that alone is no reason to allow more.
+TEST(SlowStart, KeepsTheRateOfOneWhoIsHeldAndTakesLess) {
+  SlowStart slow;
+  slow.begin(100, kStart);
+  slow.hold(true);
+  bool limited = false;
+  for (int second = 0; second < 60; ++second) {
+    TimePoint now = kStart + seconds{second};
+    for (int i = 0; i < 60; ++i) {
+      if (!slow.allows(now)) {
+        limited = true;
+        now = slow.at();
+      }
+      ASSERT_TRUE(slow.allows(now));
+      slow.on_attempt(now);
+    }
+  }
+  EXPECT_TRUE(limited);
+  EXPECT_EQ(slow.rate(), 100U);
+}
+
+// Held, whatever is taken when: a second is never more than the rate it began with, or a little
+// more than twice what some five seconds before it had used.
+TEST(SlowStart, HeldItIsAtMostTwiceWhatWasUsedBefore) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto rate = static_cast<std::uint32_t>(5 + random() % 200);
+    SlowStart slow;
+    slow.begin(rate, kStart);
+    slow.hold(true);
+    std::vector<TimePoint> sent;
+    TimePoint now = kStart;
+    while (now < kStart + seconds{90}) {
+      // For a while the endpoint takes so much, up to far more than it may get.
+      const std::uint64_t pace = 1 + random() % (8 * std::uint64_t{rate});
+      const TimePoint end = now + milliseconds{200 + random() % 15'000};
+      while (now < end) {
+        if (!slow.allows(now)) {
+          now = slow.at();
+          continue;
+        }
+        slow.on_attempt(now);
+        sent.push_back(now);
+        now += Duration{seconds{1}} / pace;
+      }
+    }
+    std::size_t best = 0;  // of any five seconds that have ended by the second's end
+    std::size_t ended = 0;
+    for (const TimePoint at : sent) {
+      while (sent[ended] + SlowStart::kPeriod <= at + seconds{1}) {
+        const auto past =
+            std::lower_bound(sent.begin(), sent.end(), sent[ended] + SlowStart::kPeriod);
+        best = std::max(best, static_cast<std::size_t>(past - sent.begin()) - ended);
+        ++ended;
+      }
+      // Nine tenths of what 97 % allow, then twice that; and what one second's edge adds.
+      const double most = std::max<double>(rate, static_cast<double>(best) / 5 / 0.87 * 2);
+      ASSERT_LE(static_cast<double>(in_second(sent, at)), most + 1) << "seed " << seed;
+    }
+  }
+}
+
 TEST(SlowStart, BeginsAnewOnlyIfThatIsSlower) {
   SlowStart slow;
   slow.begin(100, kStart);
