@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/assert.hpp"
+#include "common/failpoint.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/log.hpp"
 #include "relay/due_clock.hpp"
@@ -112,6 +113,7 @@ void StateLog::Log::act(TakeOver::Act act) {
 }
 
 void StateLog::Log::own() {
+  failpoint::at("before-owner");
   const bool first = follower_.cursors() == nullptr;
   Cursors& cursors = follower_.own(parts_.bounds, moment_now());
   log::info(
@@ -119,6 +121,7 @@ void StateLog::Log::own() {
       {{"partition", partition_}, {"epoch", cursors.epoch()}, {"again", first ? "no" : "yes"}});
   write();
   if (first) parts_.ready(partition_, cursors);
+  failpoint::at("after-owner");
 }
 
 void StateLog::Log::stop(std::string reason) {

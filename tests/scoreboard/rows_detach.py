@@ -84,7 +84,7 @@ def slow_one(scene: Scene) -> None:
 
 
 POINTS = ("before-detach", "after-detach-ack", "sweep-begin", "sweep-event", "before-attach")
-POINTS += ("after-attach", "cursor-commit")
+POINTS += ("after-attach", "cursor-commit", "before-owner", "after-owner")
 
 
 @row("D13", "kill, stop, rebalance at each step of detach, sweep, attach", "CN", 1, 240, 1500)
