@@ -461,7 +461,8 @@ def within_caps(logs: Logs, caps: dict[str, Caps]) -> list[Finding]:
 # -- I6 --
 
 
-def delivered_is_genuine(logs: Logs) -> list[Finding]:
+def delivered_is_genuine(logs: Logs, still: float = 0.0) -> list[Finding]:
+    """`still`: so long a worker stood still; what it had signed before leaves when it goes on."""
     bodies = {record.id: record.digest for record in logs.events}
     unknown, changed, unsigned, stale = [], [], [], []
     for got in logs.got:
@@ -472,7 +473,7 @@ def delivered_is_genuine(logs: Logs) -> list[Finding]:
             changed.append(name)
         if not got.signed:
             unsigned.append(name)
-        elif got.stamp is not None and not -STAMP - 1 <= got.stamp - got.at <= STAMP:
+        elif got.stamp is not None and not -STAMP - 1 - still <= got.stamp - got.at <= STAMP:
             stale.append(f"{name}: {got.stamp - got.at:+.1f} s")
     changed += [
         f"{record.id} in {record.topic}"

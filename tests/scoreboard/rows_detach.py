@@ -100,12 +100,14 @@ def detach_steps(scene: Scene) -> None:
     many(scene, 2)
     scene.ingest()
     hits = kills = rounds = 0
+    still = 0.0
     for _ in range(times):
         # Each point is killed at; standing still past the session costs more time.
         stops = POINTS if scene.nightly else scene.rng.sample(POINTS, 2)
         for name in POINTS:
             for action in ("kill", "stop") if name in stops else ("kill",):
                 rounds += 1
+                began = time.time()
                 scene.endpoints.set("/s/1", Behaviour(rate=100))
                 scene.endpoints.set("/s/2", Behaviour(only={"object-3": 500}))
                 nth = scene.rng.randint(1, 2)
@@ -127,6 +129,7 @@ def detach_steps(scene: Scene) -> None:
                 if action == "stop" and hit:
                     hold(4.0)  # past its session: the other one owns everything
                     one.signal(18)
+                    still = max(still, time.time() - began)
                     hold(1.0)
                 scene.kill(one)
                 if other is not None:
@@ -136,7 +139,7 @@ def detach_steps(scene: Scene) -> None:
     scene.settle(60)
     assert all(one.alive() for one in relays)
     scene.at_least("points reached", hits, rounds * 0.7)
-    scene.judge(doubles=kills * (64 + 400 * COMMIT_SECONDS + 100))
+    scene.judge(doubles=kills * (64 + 400 * COMMIT_SECONDS + 100), still=still)
 
 
 def _reached(scene: Scene, program, action: str) -> bool:

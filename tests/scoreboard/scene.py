@@ -462,8 +462,10 @@ class Scene(Figures):
         caps: dict[str, Caps] | None = None,
         all_done: bool = True,
         logs: Logs | None = None,
+        still: float = 0.0,
     ) -> Logs:
-        """Every invariant over the logs; `doubles`: most that are allowed, None: only counted."""
+        """Every invariant over the logs; `doubles`: most that are allowed, None: only counted;
+        `still`: the longest that a worker stood still."""
         logs = logs or self.logs()
         index = checker.Index(logs)
         settled = checker.settle(logs, index)
@@ -471,7 +473,7 @@ class Scene(Figures):
         missing = len(found)
         found += checker.logged_is_settled(logs, index, all_done)
         found += checker.commits_are_safe(logs, index) + checker.cursors_are_safe(logs, index)
-        found += checker.delivered_is_genuine(logs) + checker.nothing_forged(logs)
+        found += checker.delivered_is_genuine(logs, still) + checker.nothing_forged(logs)
         found += checker.denied_are_not_dialled(logs) + checker.nobody_ended(logs)
         found += checker.counters_balance(logs) + checker.in_order(logs, index)
         if all_done:
