@@ -25,6 +25,7 @@ constexpr std::uint32_t kManyJobs = 64;
 constexpr std::string_view kQueueFull = "queue_full";
 constexpr std::string_view kBreakerOpen = "breaker_open";
 constexpr std::string_view kWindowFull = "window_full";
+constexpr std::string_view kQuiet = "no_answer";
 constexpr std::string_view kTooManyBlocked = "blocked_max";
 constexpr std::string_view kExhausted = "exhausted";
 
@@ -124,8 +125,9 @@ bool Detacher::make_room(HeldRecord& record, std::span<Lane* const> lanes) {
   // The whole shard is full: whoever can not be served now, and waits with most, leaves.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.lane == nullptr || crowd.waiting < kManyJobs) return false;
-  if (crowd.lane->breaker.state() == CircuitBreaker::State::Closed) return false;
-  detach(*guarded, Leave{*crowd.lane, EntryState::Detached, kBreakerOpen});
+  const bool open = crowd.lane->breaker.state() != CircuitBreaker::State::Closed;
+  if (!open && !crowd.lane->quiet) return false;
+  detach(*guarded, Leave{*crowd.lane, EntryState::Detached, open ? kBreakerOpen : kQuiet});
   return true;
 }
 

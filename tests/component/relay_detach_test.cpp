@@ -57,7 +57,8 @@ struct Scene {
   int partition = kafka::partition_of(std::to_string(kInstance), kPartitions);
 
   [[nodiscard]] std::shared_ptr<const Settings> settings(
-      const std::string& delivery = "concurrency: 2", int after = 8) const {
+      const std::string& delivery = "concurrency: 2", int after = 8,
+      const std::string& memory = "64MiB") const {
     const std::string both =
         "allow_private_addresses: true, " + delivery +
         "}\n  - id: 7\n    name: other\n    element: box\n    configuration:\n"
@@ -65,9 +66,9 @@ struct Scene {
         "http://127.0.0.1:" +
         std::to_string(server.port()) +
         "/other\n    delivery: {allow_http: true, allow_private_addresses: true";
-    const std::string more =
-        "relay: {shards: 1, drain_timeout: 5s}\ndetach: {after: " + std::to_string(after) +
-        ", sweep_interval: 100ms}\n";
+    const std::string more = "relay: {shards: 1, drain_timeout: 5s, memory_max: " + memory +
+                             "}\ndetach: {after: " + std::to_string(after) +
+                             ", sweep_interval: 100ms}\n";
     return flow.load(Flow::url(server.port()), both, more);
   }
   void write(int first, int count, int objects = 1) {
@@ -134,6 +135,23 @@ TEST(RelayDetach, KeepsABacklogInTheLogWhileOthersOfThePartitionFlow) {
   EXPECT_TRUE(eventually([&] { return relay.of_partition(scene.partition, "committed") == 400; }));
   scene.write(200, 50);
   EXPECT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 250; }));
+  EXPECT_TRUE(relay.drain());
+}
+
+// Long before its attempts run into their time-out, and its breaker opens.
+TEST(RelayDetach, MakesRoomInAFullShardByWhoDoesNotAnswer) {
+  Scene scene;
+  scene.main.held = true;
+  constexpr int kLarge = 360;  // of 6 kB: more than the shard may hold
+  for (int i = 0; i < kLarge; ++i) scene.write(50 * i + 7, 1);
+  scene.write_other(100'000, 50);
+  Relay relay(scene.settings("timeout: 60s, concurrency: 2", 1000, "4MiB"));
+  EXPECT_TRUE(eventually([&] { return scene.other.arrived.distinct() == 50; }))
+      << scene.other.arrived.distinct() << relay.service().status();
+  EXPECT_TRUE(scene.says(relay, "no_answer"));
+  scene.main.held = false;
+  EXPECT_TRUE(eventually([&] { return scene.main.arrived.distinct() == kLarge; }))
+      << scene.main.arrived.distinct() << relay.service().status();
   EXPECT_TRUE(relay.drain());
 }
 
