@@ -23,11 +23,17 @@ constexpr std::chrono::milliseconds kDrainTick{5};
 // A handle that fails again at once is not rebuilt faster than this.
 constexpr std::chrono::seconds kRebuildPause{1};
 
+// When a later record of the partition was taken, the library reports one before it as persisted
+// although its own request had failed. A broker that does not know the producer yet takes any first
+// sequence, so the record may be nowhere: only one that was given an offset is stored.
+bool is_stored(const rd_kafka_message_t& message) noexcept {
+  return rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED && message.offset >= 0;
+}
+
 Stored stored_from(const rd_kafka_message_t& message) noexcept {
   switch (message.err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-      return rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED ? Stored::Persisted
-                                                                                : Stored::Rejected;
+      return is_stored(message) ? Stored::Persisted : Stored::Rejected;
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:

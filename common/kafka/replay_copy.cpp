@@ -27,7 +27,9 @@ constexpr std::array kParkedNames{header::kSubscription, header::kAttempt, heade
 Defaults settings_of(const KafkaConfig& config, const ReplayRoute& route) {
   // The library wants a record's time limit within that of its transaction.
   const std::string* limit = user_property(config, "message.timeout.ms");
+  // One request at a time: of two the library may take the first for stored because the second is.
   return {{"transactional.id", route.group},
+          {"max.in.flight.requests.per.connection", "1"},
           {"transaction.timeout.ms", limit != nullptr ? *limit : "60000"}};
 }
 

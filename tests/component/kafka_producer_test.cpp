@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "common/kafka/handle.hpp"
 #include "tests/component/kafka_fixture.hpp"
 
@@ -185,6 +188,34 @@ TEST(ProducerClient, FailsAllWaitingAndRebuildsAfterAFatalError) {
   ASSERT_TRUE(
       loop.until([&] { return loop.slab.kafka_producer_rebuilds_total.read() == 2; }, seconds{5}));
   ASSERT_TRUE(writer.ready());
+}
+
+// The first request of a producer to a partition is refused while the second is on its way already,
+// and taken: the library then reports both as persisted.
+TEST(ProducerClient, DoesNotTakeARecordForStoredBecauseALaterOneIs) {
+  MockCluster cluster;
+  cluster.create_topic(kTopic, 1);
+  Loop loop;
+  Writer writer{loop, config_for(cluster, {{"linger.ms", "0"}}), kTopic};
+  ASSERT_TRUE(writer.ready());
+  cluster.set_round_trip(1, milliseconds{500});
+  constexpr int kNotLeader = 6;
+  cluster.fail_requests(0, kNotLeader, 1);
+  ASSERT_EQ(writer.write(0, "0"), Queued::Queued);
+  static_cast<void>(loop.until([] { return false; }, milliseconds{100}));
+  ASSERT_EQ(writer.write(1, "1"), Queued::Queued);
+  ASSERT_TRUE(writer.settled());
+  cluster.set_round_trip(1, milliseconds{0});
+  EXPECT_EQ(writer.reports.by_token.at(1), Stored::Persisted);
+
+  Member member{loop, config_for(cluster), {.group = "g", .topic = kTopic, .partitions = 1}};
+  std::set<std::string> there;
+  member.on_message = [&](const Message& message) { there.emplace(message.value()); };
+  member.client.start();
+  ASSERT_TRUE(loop.until([&] { return there.contains("1"); }, seconds{20}));
+  const bool reported = writer.reports.by_token.at(0) == Stored::Persisted;
+  EXPECT_EQ(reported, there.contains("0"));
+  EXPECT_TRUE(member.close());
 }
 
 TEST(ProducerClient, DrainsBeforeItSaysSo) {
