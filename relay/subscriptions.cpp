@@ -15,7 +15,6 @@ namespace {
 
 LaneConfig lane_config(const DeliveryConfig& delivery, const DetachConfig& detach) {
   LaneConfig config;
-  config.jobs_max = std::max(detach.after, delivery.concurrency);
   config.ordering = delivery.ordering;
   config.concurrency = delivery.concurrency;
   config.rate = delivery.rate;
