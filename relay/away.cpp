@@ -1,6 +1,7 @@
 #include "relay/away.hpp"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "common/failpoint.hpp"
 #include "common/log.hpp"
@@ -27,7 +28,8 @@ Offset needed_from(const Cursors* cursors, Offset otherwise) {
 }  // namespace
 
 Away::Away(Executor executor, const Config& config, const AwayParts& parts)
-    : parts_(parts),
+    : executor_(executor),
+      parts_(parts),
       detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
                             [this](Partition partition) { state_.write(partition); },
                             parts_.park_again, parts_.budget}),
@@ -123,23 +125,43 @@ Switched Away::switch_off(std::string_view subscription, Partition partition) {
 // --- now and then -------------------------------------------------------------------------------
 
 void Away::tick(TimePoint now) {
-  const Moment moment{now, due_now()};
   state_.tick();
-  sweeper_.poll(moment);
-  for (Owned& owned : owned_) {
-    const Partition partition = owned.id;
-    Cursors* const cursors = state_.find(partition);
-    if (cursors == nullptr || cursors->empty()) continue;
-    note_committed(owned, *cursors, now);
-    failpoint::at("cursor-commit");
-    cursors->commit(now, CommitMode::WhenDue);
-    state_.write(partition);
-    parts_.consumer.state_written(partition);
+  if (round_.empty()) {
+    for (const Owned& owned : owned_) round_.push_back(owned.id);
+    visit_next();
   }
   if (now - looked_ < kLook) return;
   looked_ = now;
   detacher_.look(now);
   watch_log_start(now);
+}
+
+// One partition after the other, with the loop's turn in between: what is due for thousands of
+// subscriptions must not stop everybody else.
+void Away::visit_next() {
+  while (!round_.empty()) {
+    const Partition partition = round_.back();
+    round_.pop_back();
+    const auto owned = std::find_if(owned_.begin(), owned_.end(),
+                                    [partition](const Owned& one) { return one.id == partition; });
+    if (owned == owned_.end()) continue;
+    visit(*owned);
+    if (!round_.empty()) asio::post(executor_, [this] { visit_next(); });
+    return;
+  }
+}
+
+void Away::visit(Owned& owned) {
+  const Partition partition = owned.id;
+  const Moment moment = moment_now();
+  sweeper_.poll(partition, moment);
+  Cursors* const cursors = state_.find(partition);
+  if (cursors == nullptr || cursors->empty()) return;
+  note_committed(owned, *cursors, moment.now);
+  failpoint::at("cursor-commit");
+  cursors->commit(moment.now, CommitMode::WhenDue);
+  state_.write(partition);
+  parts_.consumer.state_written(partition);
 }
 
 // At four fifths of the time the log keeps an event it is told, at nine tenths what is left goes

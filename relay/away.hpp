@@ -85,6 +85,8 @@ class Away {
     TimePoint since{};
   };
 
+  void visit_next();
+  void visit(Owned& owned);
   void on_ready(Partition partition, Cursors& cursors);
   void note_committed(Owned& owned, Cursors& cursors, TimePoint now);
   // Asks the log what it will soon forget, and acts on the answer.
@@ -92,11 +94,13 @@ class Away {
   void judge_near(Partition partition, Offset soon_gone);
   void judge_gone(Partition partition, Offset soon_gone);
 
+  Executor executor_;
   AwayParts parts_;
   Detacher detacher_;
   StateLog state_;
   Sweeper sweeper_;
   std::vector<Owned> owned_;
+  std::vector<Partition> round_;  // to be visited since the last tick
   std::vector<Partition> near_start_;
   TimePoint looked_{};
   TimePoint watched_{};

@@ -12,16 +12,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "relay/cursor_types.hpp"
 #include "relay/offset_set.hpp"
+#include "relay/text_hash.hpp"
 
 namespace eventrelay::relay {
 
@@ -93,18 +92,10 @@ struct CursorGroup {
   }
 };
 
-// Lets a map of strings be searched by a view. Thread: any.
-struct TextHash {
-  using is_transparent = void;
-  [[nodiscard]] std::size_t operator()(std::string_view text) const noexcept {
-    return std::hash<std::string_view>{}(text);
-  }
-};
-
 // Thread: shard-local.  Bounds: see the head of this file.
 class CursorTable {
  public:
-  using Groups = std::unordered_map<std::string, CursorGroup, TextHash, std::equal_to<>>;
+  using Groups = TextMap<CursorGroup>;
 
   [[nodiscard]] bool empty() const noexcept { return groups_.empty(); }
   [[nodiscard]] CursorGroup* find(std::string_view subscription);

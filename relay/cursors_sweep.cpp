@@ -83,9 +83,10 @@ std::optional<Offset> Cursors::begin_sweep(LaneGate& gate, Offset live, const Mo
   book_.sweep.position = Offset{0};
   Offset lowest = kNever;
   for (auto& [name, group] : book_.table.groups()) {
+    if (group.is_off()) continue;
     const LaneGate::Lane lane = gate.look(name);
     group.ordering = lane.ordering;
-    if (!lane.open || group.is_off() || std::exchange(group.rescue_next, false)) continue;
+    if (!lane.open || std::exchange(group.rescue_next, false)) continue;
     Muster muster(book_, group, live, moment.now);
     muster.run(lane, group.objects - group.objects_over >= bounds_.blocked_max);
     lowest = std::min(lowest, muster.lowest());

@@ -205,7 +205,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
   parts_.scheduler.fall_behind(lane, monotonic_now());
-  behind_.insert(subscription);
+  behind_.insert_or_assign(subscription, guarded.id);
   for (Job* const job : std::vector<Job*>(taken_)) release(guarded, *job);
   settle_covered(guarded);
   parts_.write(guarded.id);

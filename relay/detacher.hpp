@@ -19,7 +19,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "common/metrics.hpp"
@@ -102,6 +101,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] Guarded* find(Partition partition);
   [[nodiscard]] const Guarded* find(Partition partition) const;
   [[nodiscard]] Lane* lane_of(std::string_view subscription);
+  [[nodiscard]] bool is_behind(std::string_view subscription, Partition& last) const;
   [[nodiscard]] EventKey key_of(const Job& job) const;
   [[nodiscard]] Offset live_of(Partition partition);
   [[nodiscard]] bool is_live(const Job& job) const noexcept;
@@ -126,9 +126,10 @@ class Detacher final : public LiveGate {
 
   DetachParts parts_;
   std::unordered_map<std::int32_t, std::unique_ptr<Guarded>> guarded_;
-  std::unordered_set<std::string> behind_;  // who is called at the pace of one that catches up
-  std::vector<Lane*> lanes_;                // scratch
-  std::vector<Job*> taken_;                 // scratch
+  // Who is called at the pace of one that catches up, and where that was last seen.
+  std::unordered_map<std::string, Partition> behind_;
+  std::vector<Lane*> lanes_;  // scratch
+  std::vector<Job*> taken_;   // scratch
 };
 
 }  // namespace eventrelay::relay

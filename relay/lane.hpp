@@ -38,7 +38,7 @@ struct Pace {
 
 // By what right a lane asks for a slot: it answers and has few in flight, or more; its first
 // attempt ever; one while it is quiet, with none or with some in flight. See Slots.
-enum class SlotClaim : std::uint8_t { Few, More, NewFirst, QuietFirst, QuietMore };
+enum class SlotClaim : std::uint8_t { Few, More, NewFirst, QuietFirst, QuietMore, Behind };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
 // signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
@@ -61,6 +61,7 @@ struct Lane {
   bool tried = false;                // an attempt of it has ended
   bool watched = false;              // linked among those that are looked at
   SlotClaim waits = SlotClaim::Few;  // linked among those that wait for a slot, unless Few
+  bool behind = false;               // what it got last was read for it by a sweep
   bool refused = false;              // an event was turned away; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that

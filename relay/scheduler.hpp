@@ -115,6 +115,8 @@ class Scheduler {
 
   // Who answers waits for a slot: nothing is read until one is free.
   [[nodiscard]] bool slots_scarce() const noexcept { return slots_.scarce(); }
+  // Likewise who is fed by a sweep: nothing more is read for those.
+  [[nodiscard]] bool behind_waits() const noexcept { return slots_.behind_waits(); }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return slots_.in_flight(); }
   [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t kEventsPerCommit = 1000;
 constexpr Duration kCommitSpacing = std::chrono::milliseconds(20);
 constexpr std::size_t kReadBatch = 16;  // events read before looking at what may be sent
-constexpr unsigned kRoundsMax = 64;     // batches before the loop gets its turn
+constexpr Duration kPumpMax = std::chrono::milliseconds(2);  // before the loop gets its turn
 
 SchedulerBounds bounds_of(const ShardParts& parts) {
   const RelayConfig& relay = parts.settings->config.relay;
@@ -126,18 +126,21 @@ void Shard::shutdown() {
 // Sends what may be sent, and reads only when there is nothing left to send.
 void Shard::pump(TimePoint now) {
   if (draining_ || shut_) return;
-  for (unsigned round = 0;; ++round) {
+  const TimePoint begun = monotonic_now();
+  for (;;) {
     while (Job* const job = scheduler_.next(now)) {
       ++static_cast<HeldRecord*>(job->held)->sending;
       deliverer_.start(*job, subscriptions_.target(*job->lane), now);
     }
-    if (scheduler_.slots_scarce()) break;
-    if (round == kRoundsMax) {
+    // Each end of an attempt comes here: they read once together, when the loop is at it again.
+    if (scheduler_.slots_scarce() || pump_posted_) break;
+    if (monotonic_now() - begun > kPumpMax) {
       pump_later();
       break;
     }
     const std::size_t live = consumer_.read(kReadBatch);
-    if (away_.read(kReadBatch) + live == 0) break;
+    const std::size_t again = scheduler_.behind_waits() ? 0 : away_.read(kReadBatch);
+    if (live + again == 0) break;
   }
   if (const auto due = scheduler_.next_due()) wake_at(*due);
 }

@@ -9,6 +9,7 @@ Slots::Slots(std::uint32_t max) : max_(max), eighth_(max / 8), plenty_(max - 4 *
 }
 
 SlotClaim Slots::claim_of(const Lane& lane) noexcept {
+  if (!lane.quiet && lane.behind) return SlotClaim::Behind;
   if (!lane.quiet) return lane.in_flight < kFew ? SlotClaim::Few : SlotClaim::More;
   if (lane.in_flight != 0) return SlotClaim::QuietMore;
   return lane.tried ? SlotClaim::QuietFirst : SlotClaim::NewFirst;
@@ -16,6 +17,7 @@ SlotClaim Slots::claim_of(const Lane& lane) noexcept {
 
 bool Slots::has_room(SlotClaim claim) const noexcept {
   if (claim == SlotClaim::Few) return in_flight_ < max_;
+  if (claim == SlotClaim::Behind) return in_flight_ < max_ - 2 * eighth_;
   if (in_flight_ >= max_ - eighth_) return false;
   return claim == SlotClaim::More || quiet_ < max_ - static_cast<std::uint32_t>(claim) * eighth_;
 }

@@ -9,6 +9,7 @@
 //   the lane                                    may begin one more attempt while
 //   answers, has fewer than kFew in flight      a slot is free
 //   answers, has more                           7/8 of all are not taken
+//   answers, but is fed by a sweep              6/8 of all are not taken
 //   was never called, has none in flight        ... and the quiet ones have less than 6/8
 //   is quiet, has none in flight                ... and the quiet ones have less than 5/8
 //   is quiet, has some                          ... and the quiet ones have less than 4/8
@@ -80,11 +81,15 @@ class Slots {
   [[nodiscard]] bool scarce() const noexcept {
     return all_taken() || !waits_[index(SlotClaim::More)].empty();
   }
+  // Those that sweeps feed could use more than is left for them.
+  [[nodiscard]] bool behind_waits() const noexcept {
+    return !waits_[index(SlotClaim::Behind)].empty();
+  }
 
  private:
   using WatchList = LinkedList<Lane, &Lane::watch_previous, &Lane::watch_next>;
 
-  static constexpr std::size_t kClaims = 4;  // that may have to wait
+  static constexpr std::size_t kClaims = 5;  // that may have to wait
 
   [[nodiscard]] static std::size_t index(SlotClaim claim) noexcept {
     return static_cast<std::size_t>(claim) - 1;

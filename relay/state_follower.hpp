@@ -10,11 +10,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "common/expected.hpp"
@@ -62,7 +62,8 @@ class StateFollower {
     bool stored = false;
     bool read = false;
   };
-  using Ways = std::unordered_map<std::uint64_t, OnTheWay>;
+  // By the token they were written with, so that what is read back first stands in front.
+  using Ways = std::map<std::uint64_t, OnTheWay>;
 
   [[nodiscard]] Seen take_mark(const OwnerRecord& mark);
   [[nodiscard]] Seen follow(std::string_view key, std::optional<StateEpoch> epoch);
@@ -73,7 +74,7 @@ class StateFollower {
   std::string name_;
   std::unique_ptr<StateTable> table_ = std::make_unique<StateTable>();  // until own()
   std::unique_ptr<Cursors> cursors_;
-  Ways on_the_way_;                  // by the token they were written with
+  Ways on_the_way_;
   std::vector<std::string> others_;  // keys that another owner wrote while we were none
   std::uint64_t written_ = 0;
   StateEpoch epoch_ = 0;    // of our mark

@@ -1,6 +1,7 @@
 #include "relay/state_log.hpp"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
 
@@ -15,6 +16,9 @@
 namespace eventrelay::relay {
 
 namespace {
+
+constexpr int kReadTurn = 64;  // records before the loop gets its turn
+constexpr int kWriteTurn = 32;
 
 kafka::ReaderOptions reader_options(const Config& config) {
   kafka::ReaderOptions options;
@@ -38,12 +42,17 @@ class StateLog::Log final : public OutboxClient {
  public:
   // `token` names this stay of the partition.
   Log(StateLog& owner, Partition partition, std::uint64_t token)
-      : parts_(owner.parts_), partition_(partition), token_(token), follower_(owner_name()) {}
+      : owner_(owner),
+        parts_(owner.parts_),
+        partition_(partition),
+        token_(token),
+        follower_(owner_name()) {}
 
   // False: it is stopped.
   [[nodiscard]] bool take(const kafka::Message& message);
   void at_end() { act(take_over_.at_end()); }
   void write();
+  void write_on();
   void on_receipt(std::uint64_t token, Receipt receipt) override;
   void confirmed(bool accepted) { act(take_over_.confirmed(accepted)); }
   void tick() { act(take_over_.again()); }
@@ -56,6 +65,7 @@ class StateLog::Log final : public OutboxClient {
   void own();
   void see(StateFollower::Seen seen);
 
+  StateLog& owner_;
   StateLogParts& parts_;
   Partition partition_;
   std::uint64_t token_;
@@ -63,6 +73,7 @@ class StateLog::Log final : public OutboxClient {
   TakeOver take_over_;
   Offset next_;  // to be read
   bool stopped_ = false;
+  bool write_posted_ = false;
 };
 
 bool StateLog::Log::take(const kafka::Message& message) {
@@ -129,12 +140,22 @@ void StateLog::Log::stop(std::string reason) {
   parts_.stopped(partition_, "state: " + std::move(reason));
 }
 
+// Thousands may move in the same moment: the loop gets its turn in between.
 void StateLog::Log::write() {
-  if (stopped_) return;
-  while (auto next = follower_.next_write()) {
+  if (stopped_ || write_posted_) return;
+  for (int count = 0; count < kWriteTurn; ++count) {
+    auto next = follower_.next_write();
+    if (!next) return;
     parts_.outbox.put_state(partition_, std::move(next->key), std::move(next->value),
                             Sender{this, next->token});
   }
+  write_posted_ = true;
+  owner_.write_later(partition_, token_);
+}
+
+void StateLog::Log::write_on() {
+  write_posted_ = false;
+  write();
 }
 
 void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
@@ -144,7 +165,8 @@ void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
 // --- all partitions -----------------------------------------------------------------------------
 
 StateLog::StateLog(Executor executor, const Config& config, StateLogParts parts)
-    : parts_(std::move(parts)),
+    : executor_(executor),
+      parts_(std::move(parts)),
       reader_(executor, config.kafka, reader_options(config), parts_.slab) {}
 
 StateLog::~StateLog() = default;
@@ -171,6 +193,13 @@ void StateLog::write(Partition partition) {
   if (it != logs_.end()) it->second->write();
 }
 
+void StateLog::write_later(Partition partition, std::uint64_t token) {
+  asio::post(executor_, [this, partition, token] {
+    const auto it = logs_.find(partition.value);
+    if (it != logs_.end() && it->second->token() == token) it->second->write_on();
+  });
+}
+
 void StateLog::confirmed(std::uint64_t token, bool accepted) {
   const auto it = std::find_if(logs_.begin(), logs_.end(),
                                [token](const auto& one) { return one.second->token() == token; });
@@ -182,7 +211,7 @@ void StateLog::tick() {
 }
 
 void StateLog::on_readable(kafka::Place place) {
-  for (;;) {
+  for (int count = 0; count < kReadTurn; ++count) {
     const auto it = logs_.find(place.partition.value);
     if (it == logs_.end()) return;
     Log& log = *it->second;
@@ -202,6 +231,7 @@ void StateLog::on_readable(kafka::Place place) {
         break;
     }
   }
+  asio::post(executor_, [this, place] { on_readable(place); });
 }
 
 }  // namespace eventrelay::relay

@@ -60,6 +60,10 @@ class StateLog final : public kafka::LogSink {
  private:
   class Log;
 
+  // What is left, once the loop has had its turn; `token` names the stay of the partition.
+  void write_later(Partition partition, std::uint64_t token);
+
+  Executor executor_;
   StateLogParts parts_;
   kafka::LogReader reader_;
   std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;

@@ -123,6 +123,8 @@ std::shared_ptr<const RetryPolicy> Subscriptions::policy_of(const DeliveryConfig
 }
 
 Lane* Subscriptions::find(InstanceId id, std::string_view subscription) {
+  const auto known = lanes_.find(subscription);
+  if (known != lanes_.end() && known->second.instance == id) return known->second.lane;
   const Instance* const instance = settings_->registry.find(id);
   const Subscription* const found = find_subscription(instance, subscription);
   return found == nullptr ? nullptr : &lane_of(*instance, *found);

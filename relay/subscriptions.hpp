@@ -21,6 +21,7 @@
 #include "relay/deliverer.hpp"
 #include "relay/http_pool.hpp"
 #include "relay/scheduler.hpp"
+#include "relay/text_hash.hpp"
 
 namespace eventrelay::relay {
 
@@ -84,8 +85,8 @@ class Subscriptions {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;
   std::unordered_map<InstanceId, Route> routes_;
-  std::unordered_map<std::string, Known> lanes_;  // by subscription id
-  std::vector<TargetPtr> targets_;                // by lane index
+  TextMap<Known> lanes_;            // by subscription id
+  std::vector<TargetPtr> targets_;  // by lane index
   std::unordered_map<std::uint32_t, Failing> failing_;
 };
 

@@ -1,5 +1,7 @@
 #include "relay/sweep_plan.hpp"
 
+#include <algorithm>
+
 #include "common/assert.hpp"
 
 namespace eventrelay::relay {
@@ -13,6 +15,7 @@ void SweepPlan::start(Offset from, TimePoint now) {
   sweeping_ = true;
   position_ = from;
   paused_since_.reset();
+  taken_ = in_vain_ = 0;
   next_start_ = now + rules_.interval;
 }
 
@@ -37,6 +40,9 @@ bool SweepPlan::pause(TimePoint now) noexcept {
 }
 
 void SweepPlan::end() noexcept {
+  if (in_vain_ > 4 * taken_) {
+    next_start_ += std::min(in_vain_ * rules_.rest, rules_.rest_intervals_max * rules_.interval);
+  }
   sweeping_ = false;
   paused_since_.reset();
 }

@@ -24,6 +24,10 @@ namespace eventrelay::relay {
 struct SweepRules {
   Duration interval = std::chrono::seconds{1};  // between two starts; pauses end with it
   std::int64_t jump_over = 5'000;  // offsets nobody wants: a seek costs as much as reading so many
+  // A sweep that fewer than a fifth of its records were taken from is followed by a rest: the more
+  // it read in vain, the longer, so that whoever comes back a little later is served together.
+  Duration rest = std::chrono::milliseconds{1};  // for each record that nobody took
+  int rest_intervals_max = 7;
 };
 
 // Thread: shard-local.  Bounds: see the head of this file.
@@ -47,6 +51,8 @@ class SweepPlan {
   void start(Offset from, TimePoint now);
   // Everything below was offered or is not in the log; never moves back.
   void passed(Offset next) noexcept;
+  // A record was read.
+  void read(bool taken) noexcept { ++(taken ? taken_ : in_vain_); }
   // Jump: go on at `wanted`.
   [[nodiscard]] Act next(const View& view) const noexcept;
   // There was no room for what was read. False: the sweep has lasted an interval, end it: others
@@ -65,6 +71,8 @@ class SweepPlan {
   Offset position_;
   TimePoint next_start_{};
   std::optional<TimePoint> paused_since_;
+  std::int64_t taken_ = 0;  // records of this sweep
+  std::int64_t in_vain_ = 0;
   bool sweeping_ = false;
 };
 

@@ -78,16 +78,17 @@ bool Sweeper::busy(Partition partition) const {
 
 // --- start and end ------------------------------------------------------------------------------
 
-void Sweeper::poll(const Moment& moment) {
+void Sweeper::poll(Partition partition, const Moment& moment) {
   moment_ = moment;
   gate_.at(moment.now);
-  for (const auto& [number, sweep] : sweeps_) {
-    if (sweep->stopped || sweep->cursors == nullptr) continue;
-    if (sweep->plan.paused()) {
-      if (try_again(*sweep) == Went::On) parts_.admitted();
-    } else if (sweep->plan.may_start(moment.now) && !sweep->cursors->empty()) {
-      if (!try_rescue(*sweep, moment)) try_start(*sweep, moment);
-    }
+  const auto it = sweeps_.find(partition.value);
+  if (it == sweeps_.end()) return;
+  Sweep& sweep = *it->second;
+  if (sweep.stopped || sweep.cursors == nullptr) return;
+  if (sweep.plan.paused()) {
+    if (try_again(sweep) == Went::On) parts_.admitted();
+  } else if (sweep.plan.may_start(moment.now) && !sweep.cursors->empty()) {
+    if (!try_rescue(sweep, moment)) try_start(sweep, moment);
   }
 }
 
@@ -271,6 +272,7 @@ Sweeper::Went Sweeper::take(Sweep& sweep, Offset at) {
   }
   sweep.event = *event;
   offer(sweep);
+  sweep.plan.read(!sweep.takers.empty());
   sweep.barren = sweep.takers.empty() ? sweep.barren + 1 : 0;
   return hand_out(sweep);
 }

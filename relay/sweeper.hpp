@@ -69,7 +69,7 @@ class Sweeper final : public Origin, public kafka::LogSink, public OutboxClient 
   void find_older(Partition partition, WallTime since, std::function<void(Offset)> done);
 
   // Starts what may start and ends what waited for too long. Now and then.
-  void poll(const Moment& moment);
+  void poll(Partition partition, const Moment& moment);
   // Hands out what fits; at most `max` records are read. The number read.
   std::size_t read(std::size_t max);
 

@@ -79,6 +79,7 @@ void Scheduler::enqueue(HeldEvent& held, Lane& lane, const JobState& state) {
   job.entry = state.entry;
   job.first_failure = state.first_failure;
   job.queued = now_;
+  lane.behind = state.entry != kLivePath;
   ++held.jobs;
   ++lane.jobs;
   ++jobs_;

@@ -57,6 +57,7 @@ PURE = [
     "ingest/handshake*.[ch]pp",
     "ingest/normalizer*.[ch]pp",
     "relay/job*.[ch]pp",
+    "relay/text_hash.hpp",
     "relay/lane.[ch]pp",
     "relay/due_heap*.[ch]pp",
     "relay/scheduler*.[ch]pp",

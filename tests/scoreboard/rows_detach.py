@@ -202,6 +202,7 @@ def all_back(scene: Scene) -> None:
     for number in sick:
         scene.subscriber(number, concurrency=4, path=f"/away/{number}", slow_start=0)
     others = scene.more_endpoints()
+    scene.endpoints.give_way()
     many(scene, 10, port=others.port)
     fresh = list(range(1001, 1011))
     scene.ingest()

@@ -413,6 +413,10 @@ class Endpoints:
         self._child = Child(_serve)
         self.port, self.hanging, self.full = self._child.hello
 
+    def give_way(self) -> None:
+        """In earnest endpoints are elsewhere: these take only what the programs leave."""
+        self._child.give_way()
+
     def url(self, path: str = "/", port: int | None = None, scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{port or self.port}{path}"
 

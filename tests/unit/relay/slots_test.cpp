@@ -18,13 +18,19 @@ class SlotsTest : public ::testing::Test {
   Lane& lane(std::uint32_t concurrency = 16) {
     return scheduler.add_lane({.concurrency = concurrency, .breaker = {1U << 30U}});
   }
-  void fill(Lane& target, int count) {
+  void fill(Lane& target, int count, const JobState& state = {}) {
     const std::array<Lane*, 1> one{&target};
     for (int i = 0; i < count; ++i) {
       HeldEvent& held = events_.emplace_back();
       held.bytes = 100;
-      ASSERT_EQ(scheduler.admit(held, one), Admitted::Yes);
+      ASSERT_EQ(scheduler.admit(held, one, state), Admitted::Yes);
     }
+  }
+  // What a sweep has read for it.
+  void feed(Lane& target, int count) {
+    JobState swept;
+    swept.entry = EntryId{1};
+    fill(target, count, swept);
   }
   // Takes all jobs that may go now.
   std::vector<Job*> take(double second = 0) {
@@ -53,6 +59,49 @@ class SlotsTest : public ::testing::Test {
  private:
   std::deque<HeldEvent> events_;
 };
+
+// Thousands who come back at once never keep a fresh event waiting, neither for a slot nor behind
+// all of them for its turn.
+TEST_F(SlotsTest, LeavesAQuarterToFreshEventsWhileSweepsFeedOthers) {
+  std::vector<Lane*> lanes;
+  for (int i = 0; i < 100; ++i) lanes.push_back(&proven());
+  Lane& live = proven();
+  for (Lane* one : lanes) feed(*one, 3);
+  EXPECT_EQ(take().size(), 48U);
+  EXPECT_TRUE(scheduler.behind_waits());
+  EXPECT_FALSE(scheduler.slots_scarce());
+  fill(live, 3);
+  EXPECT_EQ(of(take(), live), 3U);
+}
+
+TEST_F(SlotsTest, GivesASlotThatIsFreeAgainToWhoSweepsFeed) {
+  std::vector<Lane*> lanes;
+  for (int i = 0; i < 100; ++i) lanes.push_back(&proven());
+  for (Lane* one : lanes) feed(*one, 1);
+  std::vector<Job*> jobs = take();
+  std::size_t sent = jobs.size();
+  while (!jobs.empty()) {
+    scheduler.finish(*jobs.back(), at(1));
+    jobs.pop_back();
+    for (Job* next : take(1)) jobs.push_back(next);
+    sent = std::max(sent, jobs.size());
+  }
+  EXPECT_EQ(sent, 48U);
+  EXPECT_FALSE(scheduler.behind_waits());
+  EXPECT_EQ(scheduler.jobs(), 0U);
+}
+
+// The live path has it again: it is one like all others.
+TEST_F(SlotsTest, TakesALaneForCaughtUpOnceItsEventsAreFresh) {
+  Lane& one = proven();
+  feed(one, 1);
+  for (Job* job : take()) scheduler.finish(*job, at(0));
+  Lane& other = proven(0, 64);
+  fill(other, 56);
+  EXPECT_EQ(take().size(), 56U);
+  fill(one, 1);
+  EXPECT_EQ(of(take(), one), 1U);
+}
 
 TEST_F(SlotsTest, KeepsHalfFromLanesThatNeverAnswered) {
   std::vector<Lane*> lanes;

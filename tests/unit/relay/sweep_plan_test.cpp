@@ -110,6 +110,36 @@ TEST(SweepPlan, EndsForLackOfRoomOnceItHasLastedAnInterval) {
   EXPECT_TRUE(plan.may_start(at(1000)));
 }
 
+// Whoever comes back a moment later is served by the same sweep.
+TEST(SweepPlan, RestsAfterASweepThatReadMostlyInVain) {
+  SweepPlan plan{SweepRules{}};
+  plan.start(Offset{0}, at(0));
+  for (int record = 0; record < 1100; ++record) plan.read(record % 11 == 0);
+  plan.end();
+  EXPECT_FALSE(plan.may_start(at(1999)));
+  EXPECT_TRUE(plan.may_start(at(2000)));
+  plan.start(Offset{0}, at(2000));
+  plan.end();
+  EXPECT_TRUE(plan.may_start(at(3000)));  // what was read before does not count again
+}
+
+TEST(SweepPlan, RestsNoLongerThanAFewIntervals) {
+  SweepPlan plan{SweepRules{}};
+  plan.start(Offset{0}, at(0));
+  for (int record = 0; record < 1'000'000; ++record) plan.read(false);
+  plan.end();
+  EXPECT_FALSE(plan.may_start(at(7999)));
+  EXPECT_TRUE(plan.may_start(at(8000)));
+}
+
+TEST(SweepPlan, DoesNotRestWhileAFifthOfWhatItReadsIsTaken) {
+  SweepPlan plan{SweepRules{}};
+  plan.start(Offset{0}, at(0));
+  for (int record = 0; record < 1000; ++record) plan.read(record % 5 == 0);
+  plan.end();
+  EXPECT_TRUE(plan.may_start(at(1000)));
+}
+
 TEST(SweepPlan, FollowsTheConfiguredInterval) {
   SweepRules rules;
   rules.interval = milliseconds{50};
