@@ -123,7 +123,7 @@ class Relay final : public LaneGate {
   void own(Part& part);
   void begin(Part& part);
   void follow(int partition, std::uint64_t stay);
-  [[nodiscard]] StateFollower::Seen read_state(Part& part, const StateRow& row);
+  [[nodiscard]] StateFollower::Seen read_state(Part& part, const StateRow& row) const;
   void write_state(Part& part);
   void advance_revoke(Part& part);
   void drop(int partition);

@@ -140,7 +140,7 @@ void Relay::follow(int partition, std::uint64_t stay) {
   }
 }
 
-StateFollower::Seen Relay::read_state(Part& part, const StateRow& row) {
+StateFollower::Seen Relay::read_state(Part& part, const StateRow& row) const {
   std::string value = row.value;
   if (world_.fault == Fault::NoFencing && part.cursors == nullptr && !value.empty() &&
       row.key != kOwnerKey) {
