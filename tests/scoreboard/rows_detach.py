@@ -234,7 +234,7 @@ def all_back(scene: Scene) -> None:
     passed = time.monotonic() - back
     scene.at_most(f"sweeps in {passed:.0f} s", sweeps, 12 * (passed / 0.5 + 1))
     scene.note(f"records read by sweeps {swept:.0f} for {count * each}")
-    logs = scene.judge()
+    logs = scene.judge(still=5.0)  # endpoints of the lowest priority read late
     most = max(s.rss for s in logs.samples if s.program == "relay")
     scene.note(
         f"relay {at_first / MIB:.0f} MiB, all detached {with_entries / MIB:.0f}, "
