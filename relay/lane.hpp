@@ -37,7 +37,8 @@ struct Pace {
 };
 
 // By what right a lane asks for a slot: it answers and has few in flight, or more; its first
-// attempt ever; one while it is quiet, with none or with some in flight. See Slots.
+// attempt ever; one while it is quiet, with none or with some in flight; it answers, but is fed by
+// a sweep. See Slots.
 enum class SlotClaim : std::uint8_t { Few, More, NewFirst, QuietFirst, QuietMore, Behind };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,

@@ -42,11 +42,7 @@ class StateLog::Log final : public OutboxClient {
  public:
   // `token` names this stay of the partition.
   Log(StateLog& owner, Partition partition, std::uint64_t token)
-      : owner_(owner),
-        parts_(owner.parts_),
-        partition_(partition),
-        token_(token),
-        follower_(owner_name()) {}
+      : owner_(owner), partition_(partition), token_(token), follower_(owner_name()) {}
 
   // False: it is stopped.
   [[nodiscard]] bool take(const kafka::Message& message);
@@ -66,7 +62,6 @@ class StateLog::Log final : public OutboxClient {
   void see(StateFollower::Seen seen);
 
   StateLog& owner_;
-  StateLogParts& parts_;
   Partition partition_;
   std::uint64_t token_;
   StateFollower follower_;
@@ -96,7 +91,7 @@ void StateLog::Log::see(StateFollower::Seen seen) {
       return write();
     case Seen::Durable:
       write();
-      return parts_.durable(partition_);
+      return owner_.parts_.durable(partition_);
     case Seen::MarkCounts:
       return act(take_over_.mark_counts());
     case Seen::Beaten:
@@ -113,10 +108,10 @@ void StateLog::Log::act(TakeOver::Act act) {
     case Act::None:
       return;
     case Act::Mark:
-      return parts_.outbox.put_state(partition_, std::string(kOwnerKey), follower_.mark(),
-                                     Sender{this, 0});
+      return owner_.parts_.outbox.put_state(partition_, std::string(kOwnerKey), follower_.mark(),
+                                            Sender{this, 0});
     case Act::Confirm:
-      if (!parts_.confirm(kafka::Commit{partition_, next_, {}}, token_)) confirmed(false);
+      if (!owner_.parts_.confirm(kafka::Commit{partition_, next_, {}}, token_)) confirmed(false);
       return;
     case Act::Own:
       return own();
@@ -126,18 +121,18 @@ void StateLog::Log::act(TakeOver::Act act) {
 void StateLog::Log::own() {
   failpoint::at("before-owner");
   const bool first = follower_.cursors() == nullptr;
-  Cursors& cursors = follower_.own(parts_.bounds, moment_now());
+  Cursors& cursors = follower_.own(owner_.parts_.bounds, moment_now());
   log::info(
       "state of a partition taken over",
       {{"partition", partition_}, {"epoch", cursors.epoch()}, {"again", first ? "no" : "yes"}});
   write();
-  if (first) parts_.ready(partition_, cursors);
+  if (first) owner_.parts_.ready(partition_, cursors);
   failpoint::at("after-owner");
 }
 
 void StateLog::Log::stop(std::string reason) {
   if (std::exchange(stopped_, true)) return;
-  parts_.stopped(partition_, "state: " + std::move(reason));
+  owner_.parts_.stopped(partition_, "state: " + std::move(reason));
 }
 
 // Thousands may move in the same moment: the loop gets its turn in between.
@@ -146,8 +141,8 @@ void StateLog::Log::write() {
   for (int count = 0; count < kWriteTurn; ++count) {
     auto next = follower_.next_write();
     if (!next) return;
-    parts_.outbox.put_state(partition_, std::move(next->key), std::move(next->value),
-                            Sender{this, next->token});
+    owner_.parts_.outbox.put_state(partition_, std::move(next->key), std::move(next->value),
+                                   Sender{this, next->token});
   }
   write_posted_ = true;
   owner_.write_later(partition_, token_);
