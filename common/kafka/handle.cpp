@@ -1,5 +1,8 @@
 #include "common/kafka/handle.hpp"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <array>
 #include <condition_variable>
 #include <cstdio>
@@ -145,6 +148,30 @@ void set_all(rd_kafka_conf_t* conf, const Defaults& settings) {
   for (const auto& [key, value] : settings) set(conf, key, value);
 }
 
+// While this lives, the thread's new threads become batch threads. The library's threads are woken
+// by the shard that feeds them; an ordinary thread would then take the core from the shard, write
+// the one record that is there, and sleep. A batch thread waits for the end of the shard's turn and
+// finds more of them. Where a core is free it runs at once either way.
+// A policy that somebody chose for the process stays. Thread: one owner.
+class MakesBatchThreads {
+ public:
+  MakesBatchThreads() noexcept {
+    chosen_ =
+        pthread_getschedparam(pthread_self(), &policy_, &param_) != 0 || policy_ != SCHED_OTHER;
+    if (!chosen_) pthread_setschedparam(pthread_self(), SCHED_BATCH, &param_);
+  }
+  MakesBatchThreads(const MakesBatchThreads&) = delete;
+  MakesBatchThreads& operator=(const MakesBatchThreads&) = delete;
+  ~MakesBatchThreads() {
+    if (!chosen_) pthread_setschedparam(pthread_self(), policy_, &param_);
+  }
+
+ private:
+  int policy_ = SCHED_OTHER;
+  sched_param param_{};
+  bool chosen_ = false;
+};
+
 // Where handles end. Thread: any.  Bounds: one thread per handle still ending.
 class Retired {
  public:
@@ -219,6 +246,7 @@ ClientPtr make_client(ConfPtr conf, Role role) {
   (void)retired();  // made before any handle, so that it ends after them
   std::array<char, kErrorTextMax> why{};
   const auto type = role == Role::Consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
+  const MakesBatchThreads batch;
   ClientPtr client{rd_kafka_new(type, conf.get(), why.data(), why.size())};
   if (!client) throw StartError(std::string{"kafka: "} + why.data());
   (void)conf.release();  // owned by the handle now
