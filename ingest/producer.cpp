@@ -73,6 +73,9 @@ static_assert(kLanesKnown == kafka::kLanes);
           .bytes = pending.bytes()};
 }
 
+constexpr std::size_t kCacheLine = 64;
+constexpr std::size_t kWaiterLines = 5;  // of a session, what an acknowledgement touches
+
 // The key of an instance's records. Thread: value.  Bounds: 20 digits.
 class Key {
  public:
@@ -183,6 +186,13 @@ void Producer::on_stored(std::uint64_t token, kafka::Stored stored) {
   AckWaiter* const waiter = std::exchange(entry.waiter, nullptr);
   if (entry.reports_left == 0) release(index);
   if (waiter != nullptr) waiter->on_settled(settled);
+}
+
+// The session of a report was last touched when its record left, many requests ago.
+void Producer::expect(std::uint64_t token) noexcept {
+  const auto* const waiter =
+      reinterpret_cast<const char*>(entries_[static_cast<std::uint32_t>(token)].waiter);
+  for (std::size_t i = 0; i < kWaiterLines; ++i) __builtin_prefetch(waiter + i * kCacheLine, 1);
 }
 
 std::uint32_t Producer::acquire(AckWaiter& waiter) {

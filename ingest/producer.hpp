@@ -79,6 +79,7 @@ class Producer final : public kafka::ReportSink {
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
 
   void on_stored(std::uint64_t token, kafka::Stored stored) override;
+  void expect(std::uint64_t token) noexcept override;
 
  private:
   // One request under way. Thread: shard-local.  Bounds: fixed.

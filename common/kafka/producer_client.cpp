@@ -51,6 +51,10 @@ Stored stored_from(const rd_kafka_message_t& message) noexcept {
   }
 }
 
+// So many reports are read before the first is acted upon, which is about how many loads of a core
+// can be under way.
+constexpr std::size_t kReportsAtOnce = 16;
+
 rd_kafka_vu_t bytes_argument(rd_kafka_vtype_t type, std::string_view bytes) noexcept {
   rd_kafka_vu_t argument{};
   argument.vtype = type;
@@ -127,7 +131,14 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
   void serve();
+  // One report, read. Thread: value.
+  struct Report {
+    PendingRecords::Slot* slot = nullptr;
+    Stored stored = Stored::Rejected;
+  };
+
   void on_reports(rd_kafka_event_t* event);
+  void on_report(const Report& report, TimePoint now);
   void on_error(rd_kafka_event_t* event);
   void on_fatal();
   [[nodiscard]] Queued refused(rd_kafka_resp_err_t code);
@@ -244,23 +255,37 @@ void ProducerClient::Impl::serve() {
 
 void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
   const TimePoint now = monotonic_now();
-  while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) {
-    auto* slot = static_cast<PendingRecords::Slot*>(message->_private);
-    const std::uint64_t token = slot->token;
-    const std::size_t bytes = slot->bytes;
-    Stored stored = stored_from(*message);
-    if (stored == Stored::Persisted) {
-      stored_bytes_max_ = std::max(stored_bytes_max_, bytes);
-      pending_.acknowledge(*slot, now);
+  std::array<Report, kReportsAtOnce> reports;
+  for (;;) {
+    std::size_t count = 0;
+    while (count < reports.size()) {
+      const rd_kafka_message_t* const message = rd_kafka_event_message_next(event);
+      if (message == nullptr) break;
+      auto* const slot = static_cast<PendingRecords::Slot*>(message->_private);
+      sink_.expect(slot->token);
+      reports[count++] = {slot, stored_from(*message)};
     }
-    pending_.remove(slot);
-    // A broker refuses the whole batch that one large record stands in: whoever is no larger than
-    // what was stored before only shared it, and may come again.
-    if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
-    // Reports of a failed handle come before its error.
-    if (stored == Stored::Fatal && !fatal_) on_fatal();
-    sink_.on_stored(token, stored);
+    if (count == 0) return;
+    for (std::size_t i = 0; i < count; ++i) on_report(reports[i], now);
   }
+}
+
+void ProducerClient::Impl::on_report(const Report& report, TimePoint now) {
+  PendingRecords::Slot* const slot = report.slot;
+  const std::uint64_t token = slot->token;
+  const std::size_t bytes = slot->bytes;
+  Stored stored = report.stored;
+  if (stored == Stored::Persisted) {
+    stored_bytes_max_ = std::max(stored_bytes_max_, bytes);
+    pending_.acknowledge(*slot, now);
+  }
+  pending_.remove(slot);
+  // A broker refuses the whole batch that one large record stands in: whoever is no larger than
+  // what was stored before only shared it, and may come again.
+  if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
+  // Reports of a failed handle come before its error.
+  if (stored == Stored::Fatal && !fatal_) on_fatal();
+  sink_.on_stored(token, stored);
 }
 
 void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {

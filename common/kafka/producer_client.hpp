@@ -34,6 +34,9 @@ enum class Stored : std::uint8_t { Persisted, TimedOut, TooLarge, Rejected, Fata
 class ReportSink {
  public:
   virtual void on_stored(std::uint64_t token, Stored stored) = 0;
+  // on_stored() of this token follows at once, a few others may come before: a moment to ask for
+  // the memory it will touch.
+  virtual void expect(std::uint64_t token) noexcept { static_cast<void>(token); }
 
  protected:
   ~ReportSink() = default;
