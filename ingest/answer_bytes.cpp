@@ -15,12 +15,12 @@ namespace {
 constexpr std::string_view kClose = "Connection: close\r\n";
 constexpr std::string_view kContentType = "Content-Type: application/json\r\n";
 constexpr std::string_view kAcceptedOpen = "{\"eventIds\":[\"";
+constexpr std::string_view kBetweenIds = "\",\"";
 constexpr std::string_view kAcceptedClose = "\"]}";
 constexpr std::string_view kNothingOpen = "{\"eventIds\":[],\"reason\":\"";
 constexpr std::string_view kNothingClose = "\"}";
 constexpr std::string_view kErrorEnd = "\"}";
 constexpr std::size_t kRequestIdDigits = 16;
-constexpr std::size_t kEventIdSize = 36;
 
 // Appends to a span that is known to be large enough. Thread: one owner.  Bounds: its span.
 class Writer {
@@ -61,6 +61,10 @@ struct Prebuilt {
   std::array<Error, kIngestErrors> errors;
   std::string accepted_one;  // a 202 with one event, as far as the event id
 };
+
+std::string_view text_of(const EventIdText& id) noexcept {
+  return {id.data(), id.size()};
+}
 
 std::string status_line(const AnswerRow& row) {
   return "HTTP/1.1 " + std::to_string(row.status) + ' ' + std::string{row.reason} + "\r\n";
@@ -109,22 +113,24 @@ std::string_view render_error(IngestError error, const ErrorAnswer& answer, std:
   return writer.view();
 }
 
-std::string_view render_accepted(std::span<const Event> events, After after, std::span<char> out) {
-  EVENTRELAY_ASSERT(!events.empty());
+std::string_view render_accepted(std::span<const EventIdText> ids, After after,
+                                 std::span<char> out) {
+  EVENTRELAY_ASSERT(!ids.empty());
   Writer writer(out);
-  if (events.size() == 1 && after == After::Keep && events.front().id.size() == kEventIdSize) {
-    writer.text(prebuilt().accepted_one).text(events.front().id).text(kAcceptedClose);
+  if (ids.size() == 1 && after == After::Keep) {
+    writer.text(prebuilt().accepted_one).text(text_of(ids.front())).text(kAcceptedClose);
     return writer.view();
   }
-  std::size_t size = kAcceptedOpen.size() + kAcceptedClose.size() + 3 * (events.size() - 1);
-  for (const Event& event : events) size += event.id.size();
+  const std::size_t between = kBetweenIds.size() * (ids.size() - 1);
+  const std::size_t size =
+      kAcceptedOpen.size() + ids.size() * kEventIdSize + between + kAcceptedClose.size();
   writer.text("HTTP/1.1 202 Accepted\r\n").text(kContentType);
   writer.text("Content-Length: ").number(size).text("\r\n");
   if (after == After::Close) writer.text(kClose);
   writer.text("\r\n").text(kAcceptedOpen);
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    if (i != 0) writer.text("\",\"");
-    writer.text(events[i].id);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i != 0) writer.text(kBetweenIds);
+    writer.text(text_of(ids[i]));
   }
   writer.text(kAcceptedClose);
   return writer.view();

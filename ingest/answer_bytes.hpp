@@ -10,8 +10,8 @@
 #include <span>
 #include <string_view>
 
-#include "common/event.hpp"
 #include "ingest/answer.hpp"
+#include "ingest/event_id.hpp"
 
 namespace eventrelay::ingest {
 
@@ -37,7 +37,8 @@ struct ErrorAnswer {
 // Each returns the bytes of `out` that hold the whole answer, head and body.
 std::string_view render_error(IngestError error, const ErrorAnswer& answer, std::span<char> out);
 // 202: `{"eventIds":["..."]}`.
-std::string_view render_accepted(std::span<const Event> events, After after, std::span<char> out);
+std::string_view render_accepted(std::span<const EventIdText> ids, After after,
+                                 std::span<char> out);
 // 200: `{"eventIds":[],"reason":"..."}`; the reason is our own text, not the sender's.
 std::string_view render_nothing_stored(std::string_view reason, After after, std::span<char> out);
 // 200 for a handshake: text/plain that a browser must not take for anything else.

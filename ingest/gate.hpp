@@ -2,7 +2,7 @@
 //
 // Why:     every hop that reads a request differently is a way to smuggle one; whatever two parsers
 //          could understand differently is refused here, and the connection ends.
-// Owner:   the session, one gate per connection; fed by its HTTP parser.
+// Owner:   the shard or a session, see HeadWork; fed by its HTTP parser.
 // Thread:  shard-local.
 // Bounds:  kFieldsMax fields, kHeadBytesMax bytes, kTargetMax bytes of target; no allocation.
 // Errors:  IngestError; the first one stands and the connection must be closed behind its answer.

@@ -2,7 +2,7 @@
 //
 // Why:     nothing is copied or stored but views. With `skip` set the parser ends behind the head,
 //          whatever the head says of a body, so no chunk, trailer or length is left to it.
-// Owner:   the session; one object per request.
+// Owner:   the shard or a session, in a HeadWork; one parser per request.
 // Thread:  shard-local.
 // Bounds:  kHeadBytesMax bytes; no allocation as long as the head lies in one piece.
 // Errors:  IngestError; the gate's where it has one, else what the parser found malformed.
@@ -55,6 +55,20 @@ class HeadParser final : private boost::beast::http::basic_parser<true> {
   std::size_t parsed_ = 0;
   bool line_seen_ = false;  // the request line has passed
   std::optional<IngestError> refused_;
+};
+
+// What reading one head needs. A shard has one for all its sessions, since a head mostly comes in
+// one piece: it stays in the cache, and a connection that waits takes no memory for it. A session
+// takes one of its own when it has to wait for more.
+// Thread: shard-local.  Bounds: about 2.3 KiB.
+struct HeadWork {
+  explicit HeadWork(const Gate& judge) noexcept : gate(judge) {}
+
+  // Reads from the first byte of a head on.
+  void begin() { parser.emplace(gate); }
+
+  Gate gate;
+  std::optional<HeadParser> parser;  // of a head that has begun
 };
 
 }  // namespace eventrelay::ingest

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/assert.hpp"
 #include "ingest/receive.hpp"
@@ -19,6 +20,17 @@ std::unique_ptr<char[]> padded(std::size_t capacity) {
 
 }  // namespace
 
+std::unique_ptr<char[]> BlockPool::take() {
+  if (spare_.empty()) return padded(kBlockBytes);
+  std::unique_ptr<char[]> block = std::move(spare_.back());
+  spare_.pop_back();
+  return block;
+}
+
+void BlockPool::give(std::unique_ptr<char[]> block) noexcept {
+  if (spare_.size() < kSpareBlocks) spare_.push_back(std::move(block));
+}
+
 std::span<char> InputBuffer::free_space() noexcept {
   // One padding more than the body needs: a read that ends short tells that the socket is empty,
   // and what lies behind the body is carried over by consume().
@@ -26,7 +38,7 @@ std::span<char> InputBuffer::free_space() noexcept {
     return {large_.get() + large_received_, large_capacity_ + kBodyPadding - large_received_};
   }
   if (!block_) {
-    block_ = padded(kBlockBytes);
+    block_ = pool_.take();
     capacity_ = kBlockBytes;
   }
   return {block_.get() + end_, capacity_ - end_};
@@ -105,26 +117,29 @@ void InputBuffer::consume(std::size_t body_bytes) {
   } else {
     begin_ = body_at_ + body_bytes;
     EVENTRELAY_ASSERT(begin_ <= end_);
-    if (begin_ == end_) begin_ = end_ = 0;
+  }
+  if (begin_ == end_) {
+    give_block();
+  } else if (capacity_ > kBlockBytes && end_ - begin_ <= kBlockBytes) {
+    move_to(pool_.take(), kBlockBytes);
+  } else if (begin_ > capacity_ / 2) {
     // No view lives now: keep the free space whole for a client that sends ahead.
-    if (begin_ > capacity_ / 2) [[maybe_unused]]
-      const bool moved = make_room();
+    [[maybe_unused]] const bool moved = make_room();
   }
   if (units_.held() == 0) return;
-  if (capacity_ > kBlockBytes && end_ - begin_ <= kBlockBytes) {
-    move_to(padded(kBlockBytes), kBlockBytes);
-  }
-  if (!units_.hold(budget_, capacity_ - kBlockBytes)) EVENTRELAY_ASSERT(false);
+  if (!units_.hold(budget_, block_ ? capacity_ - kBlockBytes : 0)) EVENTRELAY_ASSERT(false);
+}
+
+void InputBuffer::give_block() noexcept {
+  if (capacity_ == kBlockBytes) pool_.give(std::move(block_));
+  block_.reset();
+  capacity_ = begin_ = end_ = body_at_ = 0;
 }
 
 void InputBuffer::clear() noexcept {
-  begin_ = end_ = body_at_ = 0;
+  give_block();
   large_.reset();
   large_received_ = large_capacity_ = 0;
-  if (capacity_ > kBlockBytes) {
-    block_.reset();
-    capacity_ = 0;
-  }
   units_.release();
 }
 

@@ -1,10 +1,12 @@
 // The bytes of one connection: requests lie in one block and are worked on where they lie.
 //
-//   block:  [ consumed | head | body | next request ... | free ] + padding
+//   block:  [ consumed | head | body | next request ... | free ] + padding       from the pool
 //   large:  [ body | padding ]            only for a body that does not fit behind its head
 //
 // Why:     no copy between socket, signature, JSON parser and producer; a head never moves while
 //          views into it live, because a large body gets a buffer of its own.
+//          A block is held from the moment a read may begin until its request is handed over: while
+//          a session waits for Kafka another one reads into it, and it is still in the cache.
 // Owner:   the session.  Thread: shard-local.
 // Bounds:  block 8 KiB, 20 KiB while a long head is read; a body as reserved. What exceeds the
 //          first block is held in the shard's byte budget.
@@ -14,6 +16,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "ingest/admission.hpp"
 
@@ -22,10 +25,26 @@ namespace eventrelay::ingest {
 inline constexpr std::size_t kBlockBytes = 8192;
 inline constexpr std::size_t kBlockBytesMax = 20 * 1024;  // holds the longest head
 
+inline constexpr std::size_t kSpareBlocks = 256;
+
+// The blocks that no connection needs now; the last one given is taken first.
+// Thread: shard-local.  Bounds: kSpareBlocks blocks are kept.
+class BlockPool {
+ public:
+  BlockPool() { spare_.reserve(kSpareBlocks); }
+
+  // kBlockBytes, and kBodyPadding readable ones behind them.
+  [[nodiscard]] std::unique_ptr<char[]> take();
+  void give(std::unique_ptr<char[]> block) noexcept;
+
+ private:
+  std::vector<std::unique_ptr<char[]>> spare_;
+};
+
 // Thread: shard-local.  Bounds: see above.
 class InputBuffer {
  public:
-  explicit InputBuffer(Budget& budget) : budget_(budget) {}
+  InputBuffer(Budget& budget, BlockPool& pool) : budget_(budget), pool_(pool) {}
 
   // Where the next read goes; empty if make_room() is needed first.
   [[nodiscard]] std::span<char> free_space() noexcept;
@@ -45,9 +64,10 @@ class InputBuffer {
   [[nodiscard]] std::span<char> after_head() noexcept;
   // Of the bytes behind the head only the first `bytes` count from now on.
   void keep_after_head(std::size_t bytes) noexcept;
-  // Forgets the request: its head, `body_bytes` behind it, and the large buffer.
+  // Forgets the request: its head, `body_bytes` behind it, and the large buffer. A block in which
+  // nothing is left goes back. pre: no read is under way.
   void consume(std::size_t body_bytes);
-  // Forgets everything; the first block stays.
+  // Forgets everything. pre: no read is under way.
   void clear() noexcept;
   // Anything received and not consumed?
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
@@ -56,8 +76,10 @@ class InputBuffer {
   using Bytes = std::unique_ptr<char[]>;
 
   void move_to(Bytes block, std::size_t capacity) noexcept;
+  void give_block() noexcept;
 
   Budget& budget_;
+  BlockPool& pool_;
   Units units_;  // what is held beyond the first block
   Bytes block_;  // kBodyPadding readable bytes follow capacity_
   std::size_t capacity_ = 0;

@@ -13,29 +13,18 @@ namespace {
 // A chunked body is read in steps of this; what the client sends behind it fits the first block.
 constexpr std::size_t kChunkedStep = kBlockBytes;
 
-[[nodiscard]] ChunkedBodies chunked_bodies(const Settings& settings) noexcept {
-  if (settings.config.ingest.chunked) return ChunkedBodies::Allowed;
-  for (const auto& [element, source] : settings.registry.sources()) {
-    if (source.chunked.value_or(false)) return ChunkedBodies::Allowed;
-  }
-  return ChunkedBodies::Refused;
-}
-
 }  // namespace
 
 Session::Session(SessionEnvironment& environment)
     : environment_(environment),
-      answer_(answer_bytes_max(1)),
       socket_(environment.executor),
-      input_(environment.admission.bytes()),
-      gate_(ChunkedBodies::Refused) {}
+      input_(environment.admission.bytes(), environment.blocks) {}
 
 Session::~Session() = default;
 
 void Session::open(Socket socket, std::size_t place) {
   socket_ = std::move(socket);
   place_ = place;
-  gate_ = Gate(chunked_bodies(environment_.receiver->settings()));
   const TimePoint now = monotonic_now();
   if (environment_.tls) {
     state_ = State::Handshake;
@@ -61,13 +50,16 @@ void Session::go_on(Next next) {
 
 Session::Next Session::read_head() {
   if (input_.empty()) return Next::Read;
-  if (!head_begun_) parser_.emplace(gate_);
-  const auto progress = parser_->feed(input_.unread());
+  if (!head_begun_) {
+    head_ = &environment_.head;
+    head_->begin();
+  }
+  const auto progress = head_->parser->feed(input_.unread());
   if (!progress) return reject(progress.error());
   if (*progress == HeadParser::Progress::NeedMore) return await_head();
-  input_.end_head(parser_->size());
+  input_.end_head(head_->parser->size());
   head_begun_ = head_done_ = true;
-  keep_alive_ = gate_.head().keep_alive;
+  keep_alive_ = head_->gate.head().keep_alive;
   return on_head();
 }
 
@@ -75,18 +67,27 @@ Session::Next Session::await_head() {
   if (!head_begun_) {
     head_begun_ = true;
     set_deadline(monotonic_now() + environment_.limits.head);
+    keep_head();
+    head_->begin();  // what is there is read once more, in the head's own place
+    return Next::Again;
   }
   if (!input_.free_space().empty()) return Next::Read;
   if (!input_.make_room()) return reject(IngestError::MemoryBudget);
-  parser_.emplace(gate_);  // the head has moved: every view is taken anew
+  head_->begin();  // the head has moved: every view is taken anew
   return Next::Again;
+}
+
+void Session::keep_head() {
+  if (own_head_) return;
+  own_head_ = std::make_unique<HeadWork>(head_->gate);
+  head_ = own_head_.get();
 }
 
 Session::Next Session::on_head() {
   since_ = monotonic_now();
   received_ = wall_now();
   if (environment_.phase == Phase::Flushing) return reject(IngestError::Draining);
-  const RequestHead& head = gate_.head();
+  const RequestHead& head = head_->gate.head();
   const auto route = environment_.receiver->route(head);
   if (!route) return reject(route.error());
   route_ = *route;
@@ -106,6 +107,7 @@ Session::Next Session::on_head() {
   }
   receiver_ = environment_.receiver;
   set_deadline(since_ + environment_.limits.body);
+  keep_head();
   if (head.expect_continue) return send(continue_bytes(), Then::ReadBody);
   return Next::Again;
 }
@@ -126,7 +128,7 @@ bool Session::admitted() {
 Session::Next Session::read_body() {
   if (chunks_) return read_chunks();
   const std::size_t there = input_.after_head().size();
-  const std::size_t size = gate_.head().content_length;
+  const std::size_t size = head_->gate.head().content_length;
   if (there >= size) return on_body(size);
   const auto granted = std::chrono::seconds{static_cast<std::int64_t>(there) / kBodyRate};
   set_deadline(since_ + environment_.limits.body + granted);
@@ -159,7 +161,7 @@ Session::Next Session::on_body(std::size_t size) {
   environment_.slab.ingest_request_body_bytes.observe(std::uint64_t{size});
   Receiver& receiver = receiver_ ? *receiver_ : *environment_.receiver;
   const std::string_view body(input_.after_head().data(), size);
-  const auto received = receiver.receive(gate_.head(), route_, body, received_);
+  const auto received = receiver.receive(head_->gate.head(), route_, body, received_);
   if (!received) return reject(received.error());
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
@@ -172,9 +174,11 @@ Session::Next Session::on_body(std::size_t size) {
 }
 
 Session::Next Session::store(std::span<const Event> events) {
-  // The answer is written down now, while the events lie here; it is sent when Kafka has them.
-  const auto out = answer_space(answer_bytes_max(events.size()));
-  unsent_ = render_accepted(events, After::Keep, out);
+  ids_.resize(events.size());
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    EVENTRELAY_ASSERT(events[i].id.size() == kEventIdSize);
+    std::memcpy(ids_[i].data(), events[i].id.data(), kEventIdSize);
+  }
   const auto ticket = environment_.producer.write(events, *this);
   if (!ticket) return reject(ticket.error());
   ticket_ = *ticket;
@@ -189,8 +193,8 @@ void Session::on_settled(Settled settled) {
   switch (settled) {
     case Settled::Stored: {
       const After after = after_answer();
-      if (after == After::Close) announce_close();
-      return go_on(answer(metrics::Code::k202, unsent_, after));
+      const auto out = answer_space(answer_bytes_max(ids_.size()));
+      return go_on(answer(metrics::Code::k202, render_accepted(ids_, after, out), after));
     }
     case Settled::TooLarge:
       return go_on(reject(IngestError::EventTooLarge));
@@ -199,34 +203,27 @@ void Session::on_settled(Settled settled) {
   }
 }
 
-void Session::announce_close() {
-  static constexpr std::string_view kClose = "Connection: close\r\n";
-  const std::size_t size = unsent_.size();
-  const std::size_t line = unsent_.find('\n') + 1;
-  answer_.resize(std::max(answer_.size(), size + kClose.size()));
-  std::memmove(answer_.data() + line + kClose.size(), answer_.data() + line, size - line);
-  std::memcpy(answer_.data() + line, kClose.data(), kClose.size());
-  unsent_ = {answer_.data(), size + kClose.size()};
-}
-
 Session::Next Session::reject(IngestError error) {
   const AnswerRow& row = answer_row(error);
-  const RequestHead& head = gate_.head();
-  if (head_done_ && !body_done_ && !head.chunked &&
-      input_.after_head().size() >= head.content_length) {
-    body_done_ = true;  // it is here, only nobody wants it: the next request is where it should be
-    body_size_ = head.content_length;
-  }
+  if (head_done_ && !body_done_) pass_over_body();
   environment_.slab.ingest_rejected_total.add(row.reject);
   const bool keep = body_done_ && row.after == After::Keep && after_answer() == After::Keep;
   ErrorAnswer answered{.request_id = ++environment_.last_request_id,
                        .after = keep ? After::Keep : After::Close,
                        .allow = {}};
   if (error == IngestError::MethodNotAllowed) {
-    answered.allow = environment_.receiver->allowed_methods(head);
+    answered.allow = environment_.receiver->allowed_methods(head_->gate.head());
   }
   return answer(row.code, render_error(error, answered, answer_space(kAnswerBytesMax)),
                 answered.after);
+}
+
+// A body that is here, only nobody wants it: the next request is where it should be.
+void Session::pass_over_body() {
+  const RequestHead& head = head_->gate.head();
+  if (head.chunked || input_.after_head().size() < head.content_length) return;
+  body_done_ = true;
+  body_size_ = head.content_length;
 }
 
 Session::Next Session::answer(metrics::Code code, std::string_view bytes, After after) {
@@ -242,9 +239,16 @@ Session::Next Session::answer(metrics::Code code, std::string_view bytes, After 
 
 void Session::forget_input() {
   if (std::exchange(forgotten_, true)) return;
+  EVENTRELAY_ASSERT(!reading_);
   input_.consume(body_size_);
   receiver_.reset();
   chunks_.reset();
+  forget_head();
+}
+
+void Session::forget_head() noexcept {
+  head_ = nullptr;
+  own_head_.reset();
 }
 
 After Session::after_answer() const noexcept {
@@ -253,8 +257,8 @@ After Session::after_answer() const noexcept {
 }
 
 std::span<char> Session::answer_space(std::size_t bytes) {
-  if (answer_.size() < bytes) answer_.resize(bytes);
-  return answer_;
+  if (environment_.answer.size() < bytes) environment_.answer.resize(bytes);
+  return environment_.answer;
 }
 
 }  // namespace eventrelay::ingest

@@ -11,6 +11,7 @@
 // Errors:  IngestError -> answer, see answer.hpp; a socket error closes.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,6 @@
 #include "common/http/types.hpp"
 #include "ingest/answer_bytes.hpp"
 #include "ingest/chunked.hpp"
-#include "ingest/gate.hpp"
 #include "ingest/head_parser.hpp"
 #include "ingest/input_buffer.hpp"
 #include "ingest/session_environment.hpp"
@@ -30,7 +30,8 @@ namespace eventrelay::ingest {
 // TLS over the session's own socket.
 using ClientTls = asio::ssl::stream<Socket&>;
 
-// Thread: shard-local.  Bounds: about 3 KiB, and the input buffer.
+// Thread: shard-local.  Bounds: about 500 bytes and the input buffer; 2.3 KiB more while a request
+// is here in part.
 class Session final : public AckWaiter {
  public:
   explicit Session(SessionEnvironment& environment);
@@ -58,6 +59,9 @@ class Session final : public AckWaiter {
   void begin_request(TimePoint now, Duration patience);
   [[nodiscard]] Next read_head();
   [[nodiscard]] Next await_head();
+  // Another read is needed: the head moves out of the place that all sessions share.
+  void keep_head();
+  void forget_head() noexcept;
   [[nodiscard]] Next on_head();
   [[nodiscard]] bool admitted();
   [[nodiscard]] Next read_body();
@@ -65,12 +69,12 @@ class Session final : public AckWaiter {
   [[nodiscard]] Next on_body(std::size_t size);
   [[nodiscard]] Next store(std::span<const Event> events);
   [[nodiscard]] Next reject(IngestError error);
+  void pass_over_body();
   [[nodiscard]] Next answer(metrics::Code code, std::string_view bytes, After after);
   [[nodiscard]] Next send(std::string_view bytes, Then then);
   [[nodiscard]] Next sent();
   [[nodiscard]] After after_answer() const noexcept;
   [[nodiscard]] std::span<char> answer_space(std::size_t bytes);
-  void announce_close();
   void forget_input();
 
   void handshake();
@@ -99,9 +103,9 @@ class Session final : public AckWaiter {
   bool forgotten_ = false;  // its bytes are consumed
   bool keep_alive_ = true;  // as the client asked
   Ticket ticket_;
-  TimePoint since_{};  // head read, or idle since
-  std::string_view unsent_;
-  std::vector<char> answer_;
+  TimePoint since_{};                                   // head read, or idle since
+  boost::container::small_vector<EventIdText, 1> ids_;  // of the events that wait for Kafka
+  std::vector<char> rest_;  // of an answer that could not be sent at once
   Units request_;
   Units probe_;
   std::unique_ptr<ClientTls> tls_;
@@ -115,8 +119,8 @@ class Session final : public AckWaiter {
   std::size_t coded_bytes_ = 0;  // of a chunked body, received
   std::size_t discarded_ = 0;
   std::optional<ChunkedDecoder> chunks_;
-  std::optional<HeadParser> parser_;  // made by the first byte of a head
-  Gate gate_;
+  HeadWork* head_ = nullptr;  // of the current request: the shard's, or
+  std::unique_ptr<HeadWork> own_head_;
 };
 
 }  // namespace eventrelay::ingest

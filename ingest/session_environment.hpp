@@ -10,11 +10,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "common/http/tls_stream.hpp"
 #include "common/http/types.hpp"
 #include "common/metrics.hpp"
 #include "ingest/admission.hpp"
+#include "ingest/head_parser.hpp"
+#include "ingest/input_buffer.hpp"
 #include "ingest/producer.hpp"
 #include "ingest/receive.hpp"
 #include "ingest/session_pool.hpp"
@@ -52,6 +55,9 @@ struct SessionEnvironment {
   Duration ack_timeout{};
   Phase phase = Phase::Serving;
   std::uint64_t last_request_id = 0;
+  HeadWork head;  // of the request that is being read now
+  BlockPool blocks{};
+  std::vector<char> answer{};             // that is being sent now
   std::array<char, 16 * 1024> discard{};  // what lingering connections still send
 };
 

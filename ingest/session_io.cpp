@@ -53,7 +53,6 @@ void Session::on_read(ErrorCode error, std::size_t bytes) {
 }
 
 Session::Next Session::send(std::string_view bytes, Then then) {
-  unsent_ = bytes;
   then_ = then;
   if (!tls_) {
     ErrorCode error;
@@ -62,12 +61,13 @@ Session::Next Session::send(std::string_view bytes, Then then) {
       close();
       return Next::Stop;
     }
-    unsent_.remove_prefix(written);
-    if (unsent_.empty()) return sent();
+    bytes.remove_prefix(written);
+    if (bytes.empty()) return sent();
   }
   state_ = State::Writing;
   set_deadline(monotonic_now() + environment_.limits.write);
-  const auto rest = asio::buffer(unsent_.data(), unsent_.size());
+  rest_.assign(bytes.begin(), bytes.end());
+  const auto rest = asio::buffer(rest_);
   const auto done = [this](ErrorCode error, std::size_t) { on_written(error); };
   ++handlers_;
   if (tls_) {
@@ -177,11 +177,12 @@ void Session::close() {
 void Session::give_back() {
   if (handlers_ > 0) return;
   tls_.reset();
-  parser_.reset();
+  forget_head();
   chunks_.reset();
   input_.clear();
-  answer_.resize(answer_bytes_max(1));
-  answer_.shrink_to_fit();
+  ids_.clear();
+  ids_.shrink_to_fit();
+  rest_ = {};
   environment_.pool.release(*this);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/kafka/topics.hpp"
+#include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
 
@@ -57,6 +58,10 @@ constexpr std::size_t kFewRecords = 256;
   return limits;
 }
 
+[[nodiscard]] Gate gate_for(const Settings& settings) noexcept {
+  return Gate(any_source_chunked(settings) ? ChunkedBodies::Allowed : ChunkedBodies::Refused);
+}
+
 // Request ids differ between shards, processes and restarts.
 [[nodiscard]] std::uint64_t first_request_id() {
   std::random_device source;
@@ -88,7 +93,8 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                    .tls = options.tls,
                    .limits = options.limits,
                    .ack_timeout = options.settings->config.ingest.ack_timeout,
-                   .last_request_id = first_request_id()},
+                   .last_request_id = first_request_id(),
+                   .head = HeadWork(gate_for(*options.settings))},
       sweep_timer_(loop.executor()) {
   prepare_answers();
 }
@@ -116,6 +122,7 @@ void Shard::start() {
 
 void Shard::reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls) {
   environment_.ack_timeout = receiver->settings().config.ingest.ack_timeout;
+  environment_.head.gate = gate_for(receiver->settings());
   environment_.receiver = std::move(receiver);
   environment_.tls = std::move(tls);
 }

@@ -24,7 +24,8 @@ void receive(InputBuffer& input, std::string_view bytes) {
 
 TEST(InputBuffer, KeepsWhatFollowsARequestForTheNext) {
   Budget budget(0);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "head1body1head2");
   input.end_head(5);
   ASSERT_TRUE(input.reserve_body(5));
@@ -35,7 +36,8 @@ TEST(InputBuffer, KeepsWhatFollowsARequestForTheNext) {
 
 TEST(InputBuffer, GivesALargeBodyABufferOfItsOwnAndLeavesTheHeadInPlace) {
   Budget budget(100'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "headbod");
   const char* head = input.unread().data();
   input.end_head(4);
@@ -52,7 +54,8 @@ TEST(InputBuffer, GivesALargeBodyABufferOfItsOwnAndLeavesTheHeadInPlace) {
 
 TEST(InputBuffer, OffersMoreRoomThanTheBodyNeeds) {
   Budget budget(100'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "head");
   input.end_head(4);
   ASSERT_TRUE(input.reserve_body(50'000));
@@ -61,7 +64,8 @@ TEST(InputBuffer, OffersMoreRoomThanTheBodyNeeds) {
 
 TEST(InputBuffer, RefusesABodyBeyondTheBudget) {
   Budget budget(50'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "head");
   input.end_head(4);
   EXPECT_FALSE(input.reserve_body(50'000));
@@ -70,7 +74,8 @@ TEST(InputBuffer, RefusesABodyBeyondTheBudget) {
 
 TEST(InputBuffer, MakesRoomByMovingFirstAndGrowsOnlyOnce) {
   Budget budget(100'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "ab" + std::string(kBlockBytes - 2, 'x'));
   EXPECT_TRUE(input.free_space().empty());
   input.end_head(2);
@@ -87,7 +92,8 @@ TEST(InputBuffer, MakesRoomByMovingFirstAndGrowsOnlyOnce) {
 
 TEST(InputBuffer, ShrinksAfterALongHead) {
   Budget budget(100'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, std::string(kBlockBytes, 'x'));
   ASSERT_TRUE(input.make_room());
   receive(input, "tail");
@@ -97,9 +103,37 @@ TEST(InputBuffer, ShrinksAfterALongHead) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
+TEST(InputBuffer, GivesItsBlockToTheNextWhenNothingIsLeft) {
+  Budget budget(0);
+  BlockPool pool;
+  InputBuffer first(budget, pool);
+  InputBuffer second(budget, pool);
+  receive(first, "headbody");
+  const char* const block = first.unread().data();
+  first.end_head(4);
+  first.consume(4);
+  EXPECT_TRUE(first.empty());
+  EXPECT_EQ(second.free_space().data(), block);
+  EXPECT_NE(first.free_space().data(), block);
+  EXPECT_EQ(first.free_space().size(), kBlockBytes);
+}
+
+TEST(InputBuffer, KeepsItsBlockWhileSomethingIsLeft) {
+  Budget budget(0);
+  BlockPool pool;
+  InputBuffer first(budget, pool);
+  InputBuffer second(budget, pool);
+  receive(first, "headbodyh");
+  first.end_head(4);
+  first.consume(4);
+  EXPECT_NE(second.free_space().data(), first.unread().data() - 8);
+  EXPECT_EQ(first.unread(), "h");
+}
+
 TEST(InputBuffer, HasReadablePaddingBehindTheBody) {
   Budget budget(100'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "h" + std::string(kBlockBytes - 1, 'b'));
   input.end_head(1);
   ASSERT_TRUE(input.reserve_body(kBlockBytes - 1));
@@ -109,7 +143,8 @@ TEST(InputBuffer, HasReadablePaddingBehindTheBody) {
 
 TEST(InputBuffer, KeepsADecodedBodyWhileItGrows) {
   Budget budget(1'000'000);
-  InputBuffer input(budget);
+  BlockPool pool;
+  InputBuffer input(budget, pool);
   receive(input, "head12345");
   input.end_head(4);
   ASSERT_TRUE(input.reserve_body(0));
