@@ -8,6 +8,7 @@
 #include "common/assert.hpp"
 #include "common/kafka/producer_handle.hpp"
 #include "common/kafka/record.hpp"
+#include "common/kafka/report.hpp"
 #include "common/kafka/stats.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/kafka/wakeup.hpp"
@@ -22,34 +23,6 @@ constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kDrainTick{5};
 // A handle that fails again at once is not rebuilt faster than this.
 constexpr std::chrono::seconds kRebuildPause{1};
-
-// When a later record of the partition was taken, the library reports one before it as persisted
-// although its own request had failed. A broker that does not know the producer yet takes any first
-// sequence, so the record may be nowhere: only one that was given an offset is stored.
-bool is_stored(const rd_kafka_message_t& message) noexcept {
-  return rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED && message.offset >= 0;
-}
-
-Stored stored_from(const rd_kafka_message_t& message) noexcept {
-  switch (message.err) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR:
-      return is_stored(message) ? Stored::Persisted : Stored::Rejected;
-    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-    case RD_KAFKA_RESP_ERR__TIMED_OUT:
-    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-      return Stored::TimedOut;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-      return Stored::TooLarge;
-    case RD_KAFKA_RESP_ERR__FATAL:
-    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
-    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-    case RD_KAFKA_RESP_ERR__DESTROY:
-      return Stored::Fatal;
-    default:
-      return Stored::Rejected;
-  }
-}
 
 // So many reports are read before the first is acted upon, which is about how many loads of a core
 // can be under way.

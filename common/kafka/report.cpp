@@ -1,0 +1,36 @@
+#include "common/kafka/report.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+// When a later record of the partition was taken, the library reports one before it as persisted
+// although its own request had failed. A broker that does not know the producer yet takes any first
+// sequence, so the record may be nowhere: only one that was given an offset is stored.
+bool is_stored(const rd_kafka_message_t& message) noexcept {
+  return rd_kafka_message_status(&message) == RD_KAFKA_MSG_STATUS_PERSISTED && message.offset >= 0;
+}
+
+}  // namespace
+
+Stored stored_from(const rd_kafka_message_t& message) noexcept {
+  switch (message.err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+      return is_stored(message) ? Stored::Persisted : Stored::Rejected;
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+      return Stored::TimedOut;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+      return Stored::TooLarge;
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+    case RD_KAFKA_RESP_ERR__DESTROY:
+      return Stored::Fatal;
+    default:
+      return Stored::Rejected;
+  }
+}
+
+}  // namespace eventrelay::kafka

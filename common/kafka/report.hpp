@@ -1,0 +1,14 @@
+// What the client library's report says of a record.
+//
+// Why:     only what is surely in the log may be answered 2xx.
+// Thread:  any.  Bounds: O(1).  Errors: none; what cannot be read is Rejected.
+#pragma once
+
+#include "common/kafka/handle.hpp"
+#include "common/kafka/producer_client.hpp"
+
+namespace eventrelay::kafka {
+
+[[nodiscard]] Stored stored_from(const rd_kafka_message_t& message) noexcept;
+
+}  // namespace eventrelay::kafka
