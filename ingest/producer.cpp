@@ -74,7 +74,7 @@ static_assert(kLanesKnown == kafka::kLanes);
 }
 
 constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kWaiterLines = 5;  // of a session, what an acknowledgement touches
+constexpr std::size_t kWaiterLines = 8;  // a session, whole
 
 // The key of an instance's records. Thread: value.  Bounds: 20 digits.
 class Key {
