@@ -103,31 +103,34 @@ TEST(InputBuffer, ShrinksAfterALongHead) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(InputBuffer, GivesItsBlockToTheNextWhenNothingIsLeft) {
-  Budget budget(0);
+// Two connections of one shard; the first has received a request with a body of four bytes.
+// Thread: one owner.  Bounds: two blocks.
+struct Neighbours {
+  explicit Neighbours(std::string_view received) {
+    receive(first, received);
+    block = first.unread().data();
+    first.end_head(4);
+    first.consume(4);
+  }
+  Budget budget{0};
   BlockPool pool;
-  InputBuffer first(budget, pool);
-  InputBuffer second(budget, pool);
-  receive(first, "headbody");
-  const char* const block = first.unread().data();
-  first.end_head(4);
-  first.consume(4);
-  EXPECT_TRUE(first.empty());
-  EXPECT_EQ(second.free_space().data(), block);
-  EXPECT_NE(first.free_space().data(), block);
-  EXPECT_EQ(first.free_space().size(), kBlockBytes);
+  InputBuffer first{budget, pool};
+  InputBuffer second{budget, pool};
+  const char* block = nullptr;  // of the first, before its request was consumed
+};
+
+TEST(InputBuffer, GivesItsBlockToTheNextWhenNothingIsLeft) {
+  Neighbours both("headbody");
+  EXPECT_TRUE(both.first.empty());
+  EXPECT_EQ(both.second.free_space().data(), both.block);
+  EXPECT_NE(both.first.free_space().data(), both.block);
+  EXPECT_EQ(both.first.free_space().size(), kBlockBytes);
 }
 
 TEST(InputBuffer, KeepsItsBlockWhileSomethingIsLeft) {
-  Budget budget(0);
-  BlockPool pool;
-  InputBuffer first(budget, pool);
-  InputBuffer second(budget, pool);
-  receive(first, "headbodyh");
-  first.end_head(4);
-  first.consume(4);
-  EXPECT_NE(second.free_space().data(), first.unread().data() - 8);
-  EXPECT_EQ(first.unread(), "h");
+  Neighbours both("headbodyh");
+  EXPECT_NE(both.second.free_space().data(), both.block);
+  EXPECT_EQ(both.first.unread(), "h");
 }
 
 TEST(InputBuffer, HasReadablePaddingBehindTheBody) {
