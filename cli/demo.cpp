@@ -7,7 +7,7 @@
 
 #include "bench/load/requests.hpp"
 #include "cli/signing.hpp"
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::cli {
 namespace {

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "cli/http_client.hpp"
-#include "common/clock.hpp"
-#include "common/config_load.hpp"
+#include "common/base/clock.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 

@@ -7,7 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
-#include "common/json_text.hpp"
+#include "common/text/json_text.hpp"
 
 namespace eventrelay::cli {
 namespace {

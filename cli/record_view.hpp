@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "common/event.hpp"
-#include "common/ids.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/event.hpp"
+#include "common/base/ids.hpp"
 
 namespace eventrelay::cli {
 

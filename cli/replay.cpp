@@ -13,10 +13,10 @@
 #include "cli/config_flags.hpp"
 #include "cli/record_view.hpp"
 #include "cli/replay_selection.hpp"
-#include "common/failpoint.hpp"
-#include "common/json_text.hpp"
-#include "common/kafka/replay_copy.hpp"
+#include "common/kafka/tools/replay_copy.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/process/failpoint.hpp"
+#include "common/text/json_text.hpp"
 
 namespace eventrelay::cli {
 namespace {

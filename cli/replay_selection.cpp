@@ -6,8 +6,8 @@
 
 #include "cli/command.hpp"
 #include "cli/record_view.hpp"
-#include "common/config_units.hpp"
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
+#include "common/config/config_units.hpp"
 #include "ingest/verify/stamp.hpp"
 
 namespace eventrelay::cli {

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/config_load.hpp"
-#include "common/event.hpp"
+#include "common/base/event.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 

@@ -14,7 +14,7 @@
 #include "cli/command.hpp"
 #include "cli/http_client.hpp"
 #include "cli/signing.hpp"
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::cli {
 namespace {

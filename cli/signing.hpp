@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "common/secret.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/secret.hpp"
 #include "ingest/request_head.hpp"
 #include "ingest/verify/scheme.hpp"
 

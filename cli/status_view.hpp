@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::cli {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 

@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::ingest {
 

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 

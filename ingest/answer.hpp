@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/metrics_list.hpp"
+#include "common/observe/metrics_list.hpp"
 
 namespace eventrelay::ingest {
 

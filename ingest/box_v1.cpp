@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::ingest {
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/expected.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/expected.hpp"
 #include "ingest/answer.hpp"
 
 namespace eventrelay::ingest {

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/expected.hpp"
+#include "common/base/expected.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/request_head.hpp"
 

@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <string_view>
 
-#include "common/expected.hpp"
-#include "common/json.hpp"
+#include "common/base/expected.hpp"
+#include "common/text/json.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/verify/stamp.hpp"
 

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 

@@ -16,12 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "common/event.hpp"
-#include "common/expected.hpp"
+#include "common/base/event.hpp"
+#include "common/base/expected.hpp"
 #include "common/kafka/producer_client.hpp"
-#include "common/metrics.hpp"
-#include "common/registry.hpp"
-#include "common/volatile_budget.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "common/registry/registry.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/answer.hpp"
 

@@ -3,9 +3,9 @@
 #include <array>
 #include <cstring>
 
-#include "common/assert.hpp"
-#include "common/crypto.hpp"
-#include "common/trace_context.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/crypto.hpp"
+#include "common/observe/trace_context.hpp"
 #include "ingest/box_v1.hpp"
 #include "ingest/event_id.hpp"
 #include "ingest/normalizer.hpp"

@@ -12,10 +12,10 @@
 #include <span>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/config_load.hpp"
-#include "common/event.hpp"
-#include "common/expected.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/event.hpp"
+#include "common/base/expected.hpp"
+#include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/request_head.hpp"
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <string_view>
 
-#include "common/expected.hpp"
-#include "common/ids.hpp"
+#include "common/base/expected.hpp"
+#include "common/base/ids.hpp"
 #include "ingest/answer.hpp"
 
 namespace eventrelay::ingest {

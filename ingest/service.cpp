@@ -10,8 +10,8 @@
 
 #include "common/http/listen_address.hpp"
 #include "common/http/server_tls.hpp"
-#include "common/json_text.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
 
 namespace eventrelay::ingest {

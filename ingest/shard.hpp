@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/shard_loop.hpp"
+#include "common/process/shard_loop.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/listener.hpp"
 #include "ingest/producer.hpp"

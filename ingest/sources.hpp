@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/config_load.hpp"
+#include "common/registry/settings.hpp"
 #include "ingest/verify/scheme.hpp"
 
 namespace eventrelay::ingest {

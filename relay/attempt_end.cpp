@@ -1,9 +1,9 @@
 #include "relay/attempt_end.hpp"
 
-#include "common/failpoint.hpp"
-#include "relay/attempts.hpp"
-#include "relay/due_clock.hpp"
-#include "relay/held_record.hpp"
+#include "common/process/failpoint.hpp"
+#include "relay/park/attempts.hpp"
+#include "relay/record/due_clock.hpp"
+#include "relay/record/held_record.hpp"
 
 namespace eventrelay::relay {
 

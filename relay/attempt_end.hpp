@@ -15,13 +15,13 @@
 #include <string_view>
 #include <utility>
 
-#include "common/metrics.hpp"
-#include "common/volatile_budget.hpp"
-#include "relay/detacher.hpp"
-#include "relay/outbox.hpp"
-#include "relay/retry.hpp"
-#include "relay/scheduler.hpp"
-#include "relay/subscriptions.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "relay/backlog/detacher.hpp"
+#include "relay/dispatch/retry.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/park/outbox.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 

@@ -7,11 +7,11 @@
 
 #include "common/kafka/topic_retention.hpp"
 #include "common/kafka/topics.hpp"
-#include "common/log.hpp"
-#include "common/shard_loop.hpp"
-#include "relay/lane_room.hpp"
-#include "relay/resolver.hpp"
+#include "common/observe/log.hpp"
+#include "common/process/shard_loop.hpp"
+#include "relay/http/resolver.hpp"
 #include "relay/shard.hpp"
+#include "relay/subscriptions/lane_room.hpp"
 #include "relay/switches.hpp"
 
 namespace eventrelay::relay {

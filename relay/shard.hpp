@@ -21,20 +21,20 @@
 #include <string>
 #include <vector>
 
-#include "common/config_load.hpp"
 #include "common/kafka/consumer_client.hpp"
-#include "common/shard_loop.hpp"
-#include "common/volatile_budget.hpp"
+#include "common/process/shard_loop.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
-#include "relay/away.hpp"
-#include "relay/committer.hpp"
-#include "relay/consumer.hpp"
-#include "relay/delay_topics.hpp"
-#include "relay/deliverer.hpp"
-#include "relay/outbox.hpp"
-#include "relay/scheduler.hpp"
+#include "relay/backlog/away.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/http/deliverer.hpp"
+#include "relay/log/committer.hpp"
+#include "relay/log/consumer.hpp"
+#include "relay/park/delay_topics.hpp"
+#include "relay/park/outbox.hpp"
 #include "relay/shard_status.hpp"
-#include "relay/subscriptions.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "common/json_text.hpp"
-#include "relay/due_clock.hpp"
+#include "common/text/json_text.hpp"
+#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "relay/away_status.hpp"
-#include "relay/consumer.hpp"
-#include "relay/subscriptions.hpp"
+#include "relay/backlog/away_status.hpp"
+#include "relay/log/consumer.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "common/json_text.hpp"
+#include "common/text/json_text.hpp"
 
 namespace eventrelay::relay {
 

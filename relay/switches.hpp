@@ -13,8 +13,8 @@
 #include <functional>
 #include <string_view>
 
-#include "common/admin.hpp"
-#include "relay/detacher.hpp"
+#include "common/process/admin.hpp"
+#include "relay/backlog/detacher.hpp"
 
 namespace eventrelay::relay {
 

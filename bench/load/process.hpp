@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::bench {
 

@@ -3,7 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::bench {
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "common/event.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/event.hpp"
 
 namespace eventrelay::relay {
 namespace {

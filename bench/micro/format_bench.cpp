@@ -2,9 +2,9 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "relay/format.hpp"
-#include "relay/request_head.hpp"
+#include "common/base/assert.hpp"
+#include "relay/request/format.hpp"
+#include "relay/request/request_head.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "common/assert.hpp"
-#include "relay/offset_ledger.hpp"
+#include "common/base/assert.hpp"
+#include "relay/log/offset_ledger.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/assert.hpp"
-#include "relay/scheduler.hpp"
+#include "common/base/assert.hpp"
+#include "relay/dispatch/scheduler.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -2,8 +2,8 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "relay/signer.hpp"
+#include "common/base/assert.hpp"
+#include "relay/request/signer.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 #include "common/kafka/consumer_client.hpp"
 #include "common/kafka/handle.hpp"
 

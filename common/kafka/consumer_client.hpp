@@ -20,11 +20,11 @@
 #include <utility>
 #include <vector>
 
-#include "common/config.hpp"
-#include "common/event.hpp"
+#include "common/base/event.hpp"
+#include "common/base/ids.hpp"
+#include "common/config/config.hpp"
 #include "common/http/types.hpp"
-#include "common/ids.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 // The library's own types, so that its header stays in common/kafka.
 extern "C" {

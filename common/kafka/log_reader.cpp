@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 #include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/reader_handle.hpp"
 #include "common/kafka/wakeup.hpp"
-#include "common/log.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -19,11 +19,11 @@
 #include <string_view>
 #include <vector>
 
-#include "common/config.hpp"
+#include "common/base/ids.hpp"
+#include "common/config/config.hpp"
 #include "common/http/types.hpp"
-#include "common/ids.hpp"
 #include "common/kafka/consumer_client.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::kafka {
 

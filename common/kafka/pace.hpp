@@ -17,7 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::kafka {
 

@@ -12,8 +12,8 @@
 #include <deque>
 #include <optional>
 
-#include "common/assert.hpp"
-#include "common/clock.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/clock.hpp"
 #include "common/kafka/pace.hpp"
 
 namespace eventrelay::kafka {

@@ -5,15 +5,15 @@
 #include <atomic>
 #include <vector>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/start_error.hpp"
 #include "common/kafka/producer_handle.hpp"
 #include "common/kafka/record.hpp"
 #include "common/kafka/report.hpp"
 #include "common/kafka/stats.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/kafka/wakeup.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -16,12 +16,12 @@
 #include <string>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/config.hpp"
-#include "common/event.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/event.hpp"
+#include "common/config/config.hpp"
 #include "common/http/types.hpp"
 #include "common/kafka/pending.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::kafka {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "common/assert.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::kafka {
 

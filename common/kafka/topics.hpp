@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/config.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::kafka {
 

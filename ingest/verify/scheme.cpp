@@ -1,6 +1,6 @@
 #include "ingest/verify/scheme.hpp"
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest::verify {
 

@@ -17,10 +17,10 @@
 #include <string_view>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "common/crypto.hpp"
-#include "common/expected.hpp"
-#include "common/secret.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/crypto.hpp"
+#include "common/base/expected.hpp"
+#include "common/base/secret.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/request_head.hpp"
 #include "ingest/verify/stamp.hpp"

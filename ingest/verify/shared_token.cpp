@@ -1,6 +1,6 @@
 #include "ingest/verify/shared_token.hpp"
 
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::ingest::verify {
 

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-#include "common/secret.hpp"
+#include "common/base/secret.hpp"
 
 namespace eventrelay::ingest::verify {
 

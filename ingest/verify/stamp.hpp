@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::ingest::verify {
 

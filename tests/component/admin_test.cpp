@@ -1,4 +1,4 @@
-#include "common/admin.hpp"
+#include "common/process/admin.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <list>
 #include <thread>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 #include "tests/component/http_probe.hpp"
 
 namespace eventrelay {

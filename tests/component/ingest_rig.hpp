@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "common/kafka/mock_cluster.hpp"
-#include "common/metrics.hpp"
-#include "common/shard_loop.hpp"
+#include "common/kafka/tools/mock_cluster.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/shard_loop.hpp"
 #include "ingest/shard.hpp"
 #include "tests/component/ingest_client.hpp"
 #include "tests/support/eventually.hpp"

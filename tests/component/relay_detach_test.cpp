@@ -6,7 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <thread>
 
-#include "common/admin.hpp"
+#include "common/process/admin.hpp"
 #include "tests/component/http_probe.hpp"
 #include "tests/component/relay_flow.hpp"
 

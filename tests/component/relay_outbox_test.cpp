@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/kafka/topic_reader.hpp"
-#include "relay/outbox.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
+#include "relay/park/outbox.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {

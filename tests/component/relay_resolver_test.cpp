@@ -6,7 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "relay/resolver.hpp"
+#include "relay/http/resolver.hpp"
 
 namespace eventrelay::relay {
 namespace {

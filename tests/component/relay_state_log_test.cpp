@@ -5,8 +5,8 @@
 #include <boost/asio/post.hpp>
 #include <optional>
 
-#include "common/kafka/topic_reader.hpp"
-#include "relay/state_log.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
+#include "relay/backlog/state_log.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {

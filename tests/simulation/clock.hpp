@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::relay::simulation {
 

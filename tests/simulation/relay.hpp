@@ -20,11 +20,11 @@
 #include <string>
 #include <vector>
 
-#include "relay/offset_ledger.hpp"
-#include "relay/scheduler.hpp"
-#include "relay/state_follower.hpp"
-#include "relay/sweep_plan.hpp"
-#include "relay/take_over.hpp"
+#include "relay/backlog/state_follower.hpp"
+#include "relay/backlog/sweep_plan.hpp"
+#include "relay/backlog/take_over.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/log/offset_ledger.hpp"
 #include "world.hpp"
 
 namespace eventrelay::relay::simulation {

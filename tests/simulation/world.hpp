@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "clock.hpp"
-#include "relay/cursors.hpp"
-#include "relay/delivery.hpp"
-#include "relay/retry.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/dispatch/retry.hpp"
+#include "relay/http/delivery.hpp"
 
 namespace eventrelay::relay::simulation {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/cursors.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
 
 namespace eventrelay::relay {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cursor_world.hpp"
-#include "relay/offset_ledger.hpp"
+#include "relay/log/offset_ledger.hpp"
 
 namespace eventrelay::relay::sim {
 

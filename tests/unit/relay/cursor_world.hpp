@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "relay/cursors.hpp"
-#include "relay/retry.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/dispatch/retry.hpp"
 
 namespace eventrelay::relay::sim {
 

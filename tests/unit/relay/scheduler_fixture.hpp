@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/scheduler.hpp"
+#include "relay/dispatch/scheduler.hpp"
 
 namespace eventrelay::relay {
 

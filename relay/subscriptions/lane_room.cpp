@@ -1,0 +1,31 @@
+#include "relay/subscriptions/lane_room.hpp"
+
+#include <charconv>
+
+namespace eventrelay::relay {
+
+std::optional<InstanceId> instance_of(std::string_view subscription) noexcept {
+  InstanceId id;
+  const std::string_view digits = subscription.substr(0, subscription.find('/'));
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id.value);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return id;
+}
+
+LaneGate::Lane LaneRoom::look(std::string_view subscription) {
+  LaneGate::Lane view;
+  const auto instance = instance_of(subscription);
+  const relay::Lane* const lane = instance ? subscriptions_.find(*instance, subscription) : nullptr;
+  if (lane == nullptr) return view;
+  view.ordering = lane->config.ordering;
+  const auto probe_at = lane->breaker.probe_at();
+  const bool closed = lane->breaker.state() == CircuitBreaker::State::Closed;
+  const bool due = probe_at.has_value() && *probe_at <= now_ && lane->jobs == 0;
+  // A quarter must be free before it is worth reading for, or each end would start a sweep.
+  const std::uint32_t most = lane->config.jobs_max;
+  view.open = closed ? lane->jobs <= most - (most + 3) / 4 : due;
+  view.replay_open = view.open;
+  return view;
+}
+
+}  // namespace eventrelay::relay
