@@ -54,7 +54,7 @@ std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
 
 std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
                   const Signed& message, WallTime now) {
-  ingest::RequestHead head;
+  ingest::IncomingHead head;
   head.method = message.method == "GET" ? ingest::Method::Get : ingest::Method::Post;
   // A scheme that signs the URI reads it as https, Host and target.
   const std::string_view uri = message.target;

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/secret.hpp"
-#include "ingest/request_head.hpp"
+#include "ingest/incoming_head.hpp"
 #include "ingest/verify/scheme.hpp"
 
 namespace eventrelay::cli {

@@ -14,7 +14,7 @@
 
 #include "common/base/expected.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/request_head.hpp"
+#include "ingest/incoming_head.hpp"
 
 namespace eventrelay::ingest {
 
@@ -42,7 +42,7 @@ class Gate {
   [[nodiscard]] Expected<void, IngestError> finish() noexcept;
 
   // Valid as far as it was fed; content_length is known as soon as its field has passed.
-  [[nodiscard]] const RequestHead& head() const noexcept { return head_; }
+  [[nodiscard]] const IncomingHead& head() const noexcept { return head_; }
 
  private:
   using Verdict = Expected<void, IngestError>;
@@ -55,7 +55,7 @@ class Gate {
   void connection(std::string_view value) noexcept;
 
   ChunkedBodies chunked_;
-  RequestHead head_;
+  IncomingHead head_;
   unsigned version_ = 0;
   std::size_t bytes_ = 0;
   unsigned hosts_ = 0;

@@ -67,7 +67,7 @@ class Producer final : public kafka::ReportSink {
 
   // As a request for this instance sees it; null: its instance is not known yet.
   [[nodiscard]] KafkaState state_for(const Instance* instance, TimePoint now) noexcept;
-  // All lanes together.
+  // All buckets together.
   [[nodiscard]] KafkaState state() const noexcept;
   [[nodiscard]] std::optional<TimePoint> oldest_pending() const noexcept;
   [[nodiscard]] bool ready() const noexcept { return client_.ready(); }

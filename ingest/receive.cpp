@@ -31,9 +31,9 @@ Unexpected<IngestError> refuse(IngestError error) noexcept {
 // Bits for trace ids and for what is random in UUIDv7: unguessable once, cheap for ever after
 // (xoshiro256**, prng.di.unimi.it). Nothing that must stay secret is made of them.
 // Thread: one owner.  Bounds: 32 bytes.
-class Chance {
+class Random {
  public:
-  Chance() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
+  Random() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
 
   std::uint64_t next() noexcept {
     const std::uint64_t result = rotate(state_[1] * 5, 7) * 9;
@@ -61,12 +61,12 @@ std::string_view media_type(std::string_view content_type) noexcept {
   return type;
 }
 
-bool is_form(const RequestHead& head) noexcept {
+bool is_form(const IncomingHead& head) noexcept {
   return equal_without_case(media_type(head.content_type), kForm);
 }
 
 // JSON by its name, or by no name at all.
-bool is_json(const RequestHead& head) noexcept {
+bool is_json(const IncomingHead& head) noexcept {
   const std::string_view type = media_type(head.content_type);
   const auto ends_with = [type](std::string_view end) {
     return type.size() > end.size() &&
@@ -76,7 +76,7 @@ bool is_json(const RequestHead& head) noexcept {
 }
 
 // Box V1 comes as a GET, as a form, or as a POST with nothing but a query.
-bool is_box_v1(const RequestHead& head, const CompiledSource& source, std::string_view query) {
+bool is_box_v1(const IncomingHead& head, const CompiledSource& source, std::string_view query) {
   if (!source.v1_enabled) return false;
   if (head.method == Method::Get || is_form(head)) return true;
   return head.content_length == 0 && !head.chunked && !query.empty();
@@ -90,10 +90,10 @@ class Receiver::Impl {
   explicit Impl(std::shared_ptr<const Settings> given)
       : settings(std::move(given)), sources(*settings) {}
 
-  Expected<Route, IngestError> route(const RequestHead& head);
-  Expected<Received, IngestError> receive_json(const RequestHead& head, const Route& route,
+  Expected<Route, IngestError> route(const IncomingHead& head);
+  Expected<Received, IngestError> receive_json(const IncomingHead& head, const Route& route,
                                                std::string_view body, WallTime now);
-  Expected<Received, IngestError> receive_v1(const RequestHead& head, const Route& route,
+  Expected<Received, IngestError> receive_v1(const IncomingHead& head, const Route& route,
                                              std::string_view body, WallTime now);
 
   CompiledSource* source(std::string_view element) { return sources.find(element); }
@@ -101,11 +101,11 @@ class Receiver::Impl {
   std::shared_ptr<const Settings> settings;
 
  private:
-  Expected<void, IngestError> find_targets(const RequestHead& head, const Route& route);
+  Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
   Expected<void, IngestError> find_users(const BoxV1Event& call);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
-  Received make_events(const RequestHead& head, const Normalised& fields, std::string_view body,
+  Received make_events(const IncomingHead& head, const Normalised& fields, std::string_view body,
                        WallTime now);
 
   Sources sources;
@@ -113,7 +113,7 @@ class Receiver::Impl {
   BoxV1Parser v1;
   BoxV1Id v1_id{};
   EventIds ids;
-  Chance chance;
+  Random chance;
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Event, kEventsMax> events;
@@ -121,7 +121,7 @@ class Receiver::Impl {
   std::array<char, TraceparentText::kSize> traceparent{};
 };
 
-Expected<Route, IngestError> Receiver::Impl::route(const RequestHead& head) {
+Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
   const auto path = parse_event_path(head.target, settings->config.ingest.base_path);
   if (!path) return refuse(path.error());
   CompiledSource* const source = sources.find(path->element);
@@ -162,7 +162,7 @@ bool Receiver::Impl::add_target(const Instance* instance) {
 // The instances of a JSON call: the one of its URL, those of its header, or the only one there is.
 // Box names no instance in its bodies, so two instances behind one application-wide URL without
 // that header cannot be told apart: they need a URL each.
-Expected<void, IngestError> Receiver::Impl::find_targets(const RequestHead& head,
+Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& head,
                                                          const Route& route) {
   target_count = 0;
   if (route.instance != nullptr) {
@@ -199,7 +199,7 @@ Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
   return {};
 }
 
-Received Receiver::Impl::make_events(const RequestHead& head, const Normalised& fields,
+Received Receiver::Impl::make_events(const IncomingHead& head, const Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
   TraceSeed seed;
@@ -237,7 +237,7 @@ Received Receiver::Impl::make_events(const RequestHead& head, const Normalised& 
   return received;
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_json(const RequestHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
   verify::Verifier& verifier = *route.source->verifier;
@@ -255,7 +255,7 @@ Expected<Received, IngestError> Receiver::Impl::receive_json(const RequestHead& 
   return make_events(head, *fields, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_v1(const RequestHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& head,
                                                            const Route& route,
                                                            std::string_view body, WallTime now) {
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
@@ -288,18 +288,18 @@ Receiver::Receiver(std::shared_ptr<const Settings> settings)
     : impl_(std::make_unique<Impl>(std::move(settings))) {}
 Receiver::~Receiver() = default;
 
-Expected<Route, IngestError> Receiver::route(const RequestHead& head) {
+Expected<Route, IngestError> Receiver::route(const IncomingHead& head) {
   return impl_->route(head);
 }
 
-Expected<Received, IngestError> Receiver::receive(const RequestHead& head, const Route& route,
+Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
   return is_box_v1(head, *route.source, route.query) ? impl_->receive_v1(head, route, body, now)
                                                      : impl_->receive_json(head, route, body, now);
 }
 
-std::string_view Receiver::allowed_methods(const RequestHead& head) {
+std::string_view Receiver::allowed_methods(const IncomingHead& head) {
   const auto path = parse_event_path(head.target, settings().config.ingest.base_path);
   const CompiledSource* const source = path ? impl_->source(path->element) : nullptr;
   return source != nullptr && source->v1_enabled ? "GET, POST" : "POST";

@@ -88,7 +88,7 @@ Session::Next Session::on_head() {
   since_ = monotonic_now();
   received_ = wall_now();
   if (environment_.phase == Phase::Flushing) return reject(IngestError::Draining);
-  const RequestHead& head = head_->gate.head();
+  const IncomingHead& head = head_->gate.head();
   const auto route = environment_.receiver->route(head);
   if (!route) return reject(route.error());
   route_ = *route;
@@ -221,7 +221,7 @@ Session::Next Session::reject(IngestError error) {
 
 // A body that is here, only nobody wants it: the next request is where it should be.
 void Session::pass_over_body() {
-  const RequestHead& head = head_->gate.head();
+  const IncomingHead& head = head_->gate.head();
   if (head.chunked || input_.after_head().size() < head.content_length) return;
   body_done_ = true;
   body_size_ = head.content_length;

@@ -67,22 +67,23 @@ Shard::Shard(ShardLoop& loop, const ShardParts& parts)
       committer_(consumer_),
       outbox_(loop.executor(), OutboxOptions{settings_->config, parts.shards}, slab_,
               [this](Partition partition) { on_blocked(partition); }),
-      away_(loop.executor(), settings_->config,
-            AwayParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
-                      parts.shards, parts.retention,
-                      [this](const kafka::Commit& commit, std::uint64_t token) {
-                        return client_->confirm(
-                            kafka::topic_name(settings_->config.topics, "state"), commit, token);
-                      },
-                      [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
-                      parts.budget}),
-      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, away_.detacher(), slab_,
+      backlog_(
+          loop.executor(), settings_->config,
+          BacklogParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
+                       parts.shards, parts.retention,
+                       [this](const kafka::Commit& commit, std::uint64_t token) {
+                         return client_->confirm(
+                             kafka::topic_name(settings_->config.topics, "state"), commit, token);
+                       },
+                       [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
+                       parts.budget}),
+      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
                                    parts.budget, seed(), [this] { on_settled(); }}),
       delays_(loop.executor(), settings_->config,
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget,
                          [this] { pump_later(); },
                          [this](std::string_view subscription, Partition partition) {
-                           return away_.detacher().is_off(subscription, partition);
+                           return backlog_.detacher().is_off(subscription, partition);
                          }}),
       deliverer_(pool_, *this, slab_, seed()),
       tick_timer_(loop.executor()),
@@ -106,10 +107,10 @@ void Shard::start() {
 void Shard::use(const std::shared_ptr<const Settings>& settings) {
   settings_ = settings;
   attempt_end_.use(settings->config.relay.attempts_log);
-  away_.before_reload();
+  backlog_.before_reload();
   subscriptions_.use(settings, finished_);
   settle_all();
-  away_.after_reload();
+  backlog_.after_reload();
   pump(monotonic_now());
 }
 
@@ -131,7 +132,7 @@ void Shard::pump(TimePoint now) {
   for (;;) {
     while (Job* const job = scheduler_.next(now)) {
       ++static_cast<HeldRecord*>(job->held)->sending;
-      deliverer_.start(*job, subscriptions_.target(*job->lane), now);
+      deliverer_.start(*job, subscriptions_.target(*job->queue), now);
     }
     // Each end of an attempt comes here: they read once together, when the loop is at it again.
     if (scheduler_.slots_scarce() || pump_posted_) break;
@@ -140,7 +141,7 @@ void Shard::pump(TimePoint now) {
       break;
     }
     const std::size_t live = consumer_.read(kReadBatch);
-    const std::size_t again = scheduler_.behind_waits() ? 0 : away_.read(kReadBatch);
+    const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
     if (live + again == 0) break;
   }
   if (const auto due = scheduler_.next_due()) wake_at(*due);
@@ -178,7 +179,7 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
     attempt_end_.delivered(job, result);
     const PartitionState* const home = static_cast<HeldRecord*>(job.held)->home;
     if (home != nullptr && home->cursors != nullptr && !home->cursors->empty()) {
-      away_.detacher().ended(job);
+      backlog_.detacher().ended(job);
     }
     settle(scheduler_.finish(job, now));
   } else {
@@ -196,10 +197,10 @@ void Shard::note_delivered(const Job& job) {
   slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
 }
 
-Switched Shard::switch_to(Switch to, std::string_view subscription, Partition partition) {
-  if (draining_ || shut_) return Switched::NotHere;
-  const Switched done = to == Switch::On ? away_.switch_on(subscription, partition)
-                                         : away_.switch_off(subscription, partition);
+PauseChange Shard::change_pause(PauseState to, std::string_view subscription, Partition partition) {
+  if (draining_ || shut_) return PauseChange::NotHere;
+  const PauseChange done = to == PauseState::On ? backlog_.resume(subscription, partition)
+                                                : backlog_.pause(subscription, partition);
   pump_later();
   return done;
 }
@@ -243,7 +244,7 @@ void Shard::on_assigned(std::span<const kafka::Assigned> partitions) {
     std::vector<Partition> ids;
     for (const kafka::Assigned& assigned : partitions) ids.push_back(assigned.partition);
     delays_.assign(ids);
-    for (const Partition id : ids) away_.assign(id);
+    for (const Partition id : ids) backlog_.assign(id);
   }
   log::info("partitions assigned", {{"shard", loop_.index()}, {"partitions", partitions.size()}});
   publish();
@@ -257,7 +258,7 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   for (const Partition partition : partitions) {
     consumer_.stop_reading(partition);
     delays_.stop_reading(partition);
-    away_.stop_reading(partition);
+    backlog_.stop_reading(partition);
     scheduler_.remove(partition, finished_);
     settle_all();
   }
@@ -277,20 +278,20 @@ void Shard::advance_end(TimePoint now) {
     const bool busy = std::any_of(revoking_.begin(), revoking_.end(), [this](Partition id) {
       const PartitionState* const partition = consumer_.find(id);
       const bool live = partition != nullptr && partition->held_count > 0;
-      return live || delays_.busy(id) || away_.busy(id);
+      return live || delays_.busy(id) || backlog_.busy(id);
     });
     if (!busy || now >= revoke_deadline_) finish_revoking();
   }
-  const bool idle = scheduler_.in_flight() == 0 && outbox_.idle() && !away_busy();
+  const bool idle = scheduler_.in_flight() == 0 && outbox_.idle() && !backlog_busy();
   if (draining_ && !closing_ && revoking_.empty() && (idle || now >= drain_deadline_)) {
     finish_drain();
   }
 }
 
-bool Shard::away_busy() {
+bool Shard::backlog_busy() {
   bool busy = false;
   for (const PartitionState* partition : consumer_.owned()) {
-    busy = away_.writing(partition->id) || busy;
+    busy = backlog_.writing(partition->id) || busy;
   }
   return busy;
 }
@@ -310,7 +311,7 @@ void Shard::finish_revoking() {
 void Shard::drop(std::span<const Partition> partitions) {
   for (const Partition partition : partitions) {
     outbox_.forget(partition);
-    away_.drop(partition);
+    backlog_.drop(partition);
     consumer_.drop(partition);
     delays_.drop(partition);
   }
@@ -329,7 +330,7 @@ void Shard::on_commit_failed(std::string_view reason) {
 }
 
 void Shard::on_confirmed(std::uint64_t token, bool accepted) {
-  away_.on_confirmed(token, accepted);
+  backlog_.on_confirmed(token, accepted);
 }
 
 void Shard::on_fatal(std::string_view reason) {
@@ -348,7 +349,7 @@ void Shard::drain(TimePoint deadline, std::function<void()> done) {
   for (PartitionState* partition : consumer_.owned()) {
     consumer_.stop_reading(partition->id);
     delays_.stop_reading(partition->id);
-    away_.stop_reading(partition->id);
+    backlog_.stop_reading(partition->id);
   }
   publish();
   advance_end(monotonic_now());
@@ -386,7 +387,7 @@ void Shard::tick() {
   consumer_.age();
   outbox_.age(monotonic_now());
   if (!draining_) delays_.poll();
-  if (!draining_) away_.tick(monotonic_now());
+  if (!draining_) backlog_.tick(monotonic_now());
   if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
   set_gauges();
   publish();
@@ -434,7 +435,7 @@ void Shard::publish() {
   status.unmatched = consumer_.unmatched();
   status.already_done = consumer_.already_done();
   status.failing = failing_;
-  status.away = away_.status();
+  status.backlog = backlog_.status();
   delays_.append_stopped(status.stopped_delays);
   for (const PartitionState* partition : consumer_.owned()) {
     const auto hold = partition->blocked ? PartitionState::Hold::Write : partition->hold;

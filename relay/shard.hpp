@@ -26,7 +26,7 @@
 #include "common/process/volatile_budget.hpp"
 #include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
-#include "relay/backlog/away.hpp"
+#include "relay/backlog/backlog.hpp"
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/http/deliverer.hpp"
 #include "relay/log/committer.hpp"
@@ -66,7 +66,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void shutdown();
 
   // Whether the subscription, whose events come in `partition`, is this shard's, and is switched.
-  [[nodiscard]] Switched switch_to(Switch to, std::string_view subscription, Partition partition);
+  [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription,
+                                         Partition partition);
 
   // Any thread.
   [[nodiscard]] ShardStatus status() const;
@@ -97,7 +98,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void drop(std::span<const Partition> partitions);
   [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);
   void finish_drain();
-  [[nodiscard]] bool away_busy();
+  [[nodiscard]] bool backlog_busy();
 
   ShardLoop& loop_;
   metrics::Slab& slab_;
@@ -109,7 +110,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Consumer consumer_;
   Committer committer_;
   Outbox outbox_;
-  Away away_;
+  Backlog backlog_;
   AttemptEnd attempt_end_;
   DelayTopics delays_;
   Deliverer deliverer_;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "relay/backlog/away_status.hpp"
+#include "relay/backlog/backlog_status.hpp"
 #include "relay/log/consumer.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -47,7 +47,7 @@ struct ShardStatus {
   std::vector<std::string> stopped_delays;
   std::vector<PartitionStatus> partitions;
   std::vector<Failing> failing;
-  AwayStatus away;
+  BacklogStatus backlog;
 };
 
 // Why this shard is not ready; appends nothing if it is.

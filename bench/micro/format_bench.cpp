@@ -4,7 +4,7 @@
 #include "bench/micro/relay_event.hpp"
 #include "common/base/assert.hpp"
 #include "relay/request/format.hpp"
-#include "relay/request/request_head.hpp"
+#include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -28,7 +28,7 @@ struct SignedCall {
   }
   std::vector<Secret> keys;
   std::vector<verify::SignedField> fields;
-  ingest::RequestHead head;
+  ingest::OutgoingHead head;
 };
 
 void verify_box_v2(benchmark::State& state) {

@@ -55,7 +55,7 @@ class Path {
 };
 
 // Where the values come from. Thread: one owner.  Bounds: views of what the loader holds.
-struct Origin {
+struct ValueSource {
   std::string_view name;           // a file's name, `--set` or the variable
   bool file = false;               // has lines and columns, and ${VAR} is replaced
   const Environment* environment;  // never null
@@ -64,7 +64,7 @@ struct Origin {
 // Reads values by the table. Thread: one owner.  Bounds: as the tree.
 class Parser {
  public:
-  Parser(Origin origin, Findings& findings) : origin_(origin), findings_(findings) {}
+  Parser(ValueSource origin, Findings& findings) : origin_(origin), findings_(findings) {}
 
   void section(const YamlNode& node, const Schema& schema, void* owner, const Path& path);
   // One value of a row, or what a row of kind Object, List or Map contains.
@@ -100,7 +100,7 @@ class Parser {
   [[nodiscard]] std::optional<Secret> secret_from(const YamlEntry& entry, const Path& path);
   void doubled_keys(const YamlNode& node, const Path& path);
 
-  Origin origin_;
+  ValueSource origin_;
   Findings& findings_;
 };
 

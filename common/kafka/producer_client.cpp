@@ -150,10 +150,10 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
       pending_.bytes() + bytes > limits_.queue_bytes) {
     return Queued::QueueFull;
   }
-  const std::size_t lane = record.partition < 0
-                               ? lane_of(topic, record.key)
-                               : static_cast<std::size_t>(record.partition) % kLanes;
-  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), lane);
+  const std::size_t bucket = record.partition < 0
+                                 ? lane_of(topic, record.key)
+                                 : static_cast<std::size_t>(record.partition) % kBuckets;
+  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), bucket);
   HeadersPtr headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{};
 
   std::array<rd_kafka_vu_t, 7> arguments{};
@@ -184,7 +184,7 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
 std::size_t ProducerClient::Impl::lane_of(std::size_t topic, std::string_view key) const noexcept {
   const std::int32_t partitions = handle_ ? handle_->partitions(topic) : 0;
   if (partitions <= 0) return 0;
-  return static_cast<std::size_t>(partition_of(key, partitions)) % kLanes;
+  return static_cast<std::size_t>(partition_of(key, partitions)) % kBuckets;
 }
 
 Queued ProducerClient::Impl::refused(rd_kafka_resp_err_t code) {

@@ -78,7 +78,7 @@ class ProducerClient {
 
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
 
-  // The lane of a record with this key: those of one partition share it. Before the partitions of
+  // The bucket of a record with this key: those of one partition share it. Before the partitions of
   // the topic are known, and with a partitioner of the user's own, any of them.
   [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
   // What waits for its report, and how that moves.

@@ -10,14 +10,14 @@ namespace eventrelay {
 namespace {
 
 // What makes a Subscription. Thread: one owner.  Bounds: references for one call.
-struct Origin {
+struct SubscriptionOrigin {
   const std::string& url;
   const std::optional<Secret>& key;
   const DeliveryConfig& delivery;
   AnyPort any_port;
 };
 
-Subscription make_subscription(const Origin& origin) {
+Subscription make_subscription(const SubscriptionOrigin& origin) {
   Subscription out;
   out.url = parse_callback_url(origin.url, origin.delivery.allow_http);
   out.delivery = origin.delivery;

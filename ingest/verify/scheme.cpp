@@ -15,7 +15,7 @@ Unexpected<IngestError> refuse(IngestError error) noexcept {
 }
 
 // The one value of a header: absent = null data, twice = DuplicateHeader.
-Expected<std::string_view, IngestError> single(const RequestHead& head,
+Expected<std::string_view, IngestError> single(const IncomingHead& head,
                                                std::string_view name) noexcept {
   std::string_view value;
   bool found = false;
@@ -126,7 +126,7 @@ Verdict read_signature(const Scheme& scheme, std::string_view value, std::uint8_
 }
 
 // Both slots of Box; elsewhere the first spelling that is there.
-Verdict read_signatures(const Scheme& scheme, const RequestHead& head, Claim& claim) {
+Verdict read_signatures(const Scheme& scheme, const IncomingHead& head, Claim& claim) {
   for (std::size_t slot = 0; slot < scheme.signature.size(); ++slot) {
     if (scheme.signature[slot].empty()) break;
     const auto value = single(head, scheme.signature[slot]);
@@ -146,7 +146,7 @@ bool signs(const Scheme& scheme, Piece wanted) noexcept {
   return false;
 }
 
-Verdict read_claim(const Scheme& scheme, const RequestHead& head, Claim& claim) {
+Verdict read_claim(const Scheme& scheme, const IncomingHead& head, Claim& claim) {
   for (const FixedField& fixed : scheme.fixed) {
     if (fixed.name.empty()) break;
     const auto value = single(head, fixed.name);
@@ -229,7 +229,7 @@ Verifier::Verifier(const Scheme& scheme, std::span<const Secret> keys, Window wi
   for (std::size_t i = 0; i < keys.size(); ++i) macs_[i] = keyed(scheme, keys[i]);
 }
 
-Verdict Verifier::verify(const RequestHead& head, std::string_view body, WallTime now) noexcept {
+Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTime now) noexcept {
   Claim claim;
   const Verdict read = read_claim(*scheme_, head, claim);
   if (!read) return read;

@@ -22,7 +22,7 @@
 #include "common/base/expected.hpp"
 #include "common/base/secret.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/request_head.hpp"
+#include "ingest/incoming_head.hpp"
 #include "ingest/verify/stamp.hpp"
 
 namespace eventrelay::ingest::verify {
@@ -83,7 +83,7 @@ class Verifier {
   // At most kKeysMax keys. std::runtime_error on a key that the scheme cannot read.
   Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window);
 
-  [[nodiscard]] Expected<void, IngestError> verify(const RequestHead& head, std::string_view body,
+  [[nodiscard]] Expected<void, IngestError> verify(const IncomingHead& head, std::string_view body,
                                                    WallTime now) noexcept;
   [[nodiscard]] const Scheme& scheme() const noexcept { return *scheme_; }
 

@@ -9,7 +9,7 @@
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
 #include "relay/record/due_clock.hpp"
-#include "relay/subscriptions/lane_room.hpp"
+#include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
 
@@ -22,10 +22,15 @@ constexpr Duration kWindowLook = std::chrono::milliseconds(100);
 // Fewer waiting jobs than this do not make a subscription the one that fills a shard.
 constexpr std::uint32_t kManyJobs = 64;
 
+// An endpoint that was away so long may stay away: what waits for it goes back to the log.
+constexpr Duration kOpenFor = std::chrono::seconds(10);
+constexpr int kEndsPerLook = 2000;  // who has caught up; the others are found at the next look
+
 constexpr std::string_view kQueueFull = "queue_full";
+constexpr std::string_view kByHand = "by_hand";
 constexpr std::string_view kBreakerOpen = "breaker_open";
 constexpr std::string_view kWindowFull = "window_full";
-constexpr std::string_view kQuiet = "no_answer";
+constexpr std::string_view kUnresponsive = "no_answer";
 constexpr std::string_view kTooManyBlocked = "blocked_max";
 constexpr std::string_view kExhausted = "exhausted";
 
@@ -67,8 +72,8 @@ bool Detacher::busy(Partition partition) const {
 }
 
 EventKey Detacher::key_of(const Job& job) const {
-  return EventKey{parts_.subscriptions.target(*job.lane)->id, job.held->event.object_id,
-                  job.lane->config.ordering};
+  return EventKey{parts_.subscriptions.target(*job.queue)->id, job.held->event.object_id,
+                  job.queue->config.ordering};
 }
 
 // The first offset that the live path has not taken: a record that waits is not taken.
@@ -79,55 +84,56 @@ Offset Detacher::live_of(Partition partition) {
 }
 
 bool Detacher::is_live(const Job& job) const noexcept {
-  return static_cast<const HeldRecord*>(job.held)->origin == &parts_.consumer;
+  return static_cast<const HeldRecord*>(job.held)->owner == &parts_.consumer;
 }
 
 // --- the live path ------------------------------------------------------------------------------
 
-Pass Detacher::pass(HeldRecord& record, std::vector<Lane*>& lanes) {
+GateVerdict Detacher::pass(HeldRecord& record, std::vector<SubscriptionQueue*>& queues) {
   Guarded* const guarded = find(record.partition);
-  if (guarded == nullptr || guarded->cursors->empty()) return Pass::Go;
+  if (guarded == nullptr || guarded->cursors->empty()) return GateVerdict::Go;
   const Moment moment = moment_now();
   bool wait = false;
   std::size_t kept = 0;
-  for (Lane* const lane : lanes) {
-    const EventKey key{parts_.subscriptions.target(*lane)->id, record.event.object_id,
-                       lane->config.ordering};
+  for (SubscriptionQueue* const queue : queues) {
+    const EventKey key{parts_.subscriptions.target(*queue)->id, record.event.object_id,
+                       queue->config.ordering};
     const Cover cover = guarded->cursors->meet(key, record.offset, moment);
     if (cover == Cover::NotYet) wait = true;
-    if (cover == Cover::None) lanes[kept++] = lane;
+    if (cover == Cover::None) queues[kept++] = queue;
   }
   if (wait) {
     parts_.write(record.partition);
-    return Pass::Wait;
+    return GateVerdict::Wait;
   }
-  const auto answered = static_cast<std::uint32_t>(lanes.size() - kept);
+  const auto answered = static_cast<std::uint32_t>(queues.size() - kept);
   for (; record.kept_elsewhere < answered; ++record.kept_elsewhere) note_kept(record);
-  lanes.resize(kept);
-  return lanes.empty() ? Pass::Done : Pass::Go;
+  queues.resize(kept);
+  return queues.empty() ? GateVerdict::Done : GateVerdict::Go;
 }
 
-// The live path is done with it and gives its bytes back, yet the log must keep it for the sweep.
+// The live path is done with it and gives its bytes back, yet the log must keep it for the catch-up
+// read.
 void Detacher::note_kept(const HeldEvent& held) const {
   if (parts_.budget != nullptr) parts_.budget->add(held.event.body.size());
 }
 
-bool Detacher::make_room(HeldRecord& record, std::span<Lane* const> lanes) {
+bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const> queues) {
   Guarded* const guarded = find(record.partition);
   if (guarded == nullptr) return false;
   bool any = false;
-  for (Lane* const lane : lanes) {
-    if (!lane->full()) continue;
-    detach(*guarded, Leave{*lane, EntryState::Detached, kQueueFull, Whose::LivePath});
+  for (SubscriptionQueue* const queue : queues) {
+    if (!queue->full()) continue;
+    detach(*guarded, Leave{*queue, CursorState::Detached, kQueueFull, Whose::LivePath});
     any = true;
   }
   if (any) return true;
   // The whole shard is full: whoever can not be served now, and waits with most, leaves.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
-  if (crowd.lane == nullptr || crowd.waiting < kManyJobs) return false;
-  const bool open = crowd.lane->breaker.state() != CircuitBreaker::State::Closed;
-  if (!open && !crowd.lane->quiet) return false;
-  detach(*guarded, Leave{*crowd.lane, EntryState::Detached, open ? kBreakerOpen : kQuiet});
+  if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
+  const bool open = crowd.queue->breaker.state() != CircuitBreaker::State::Closed;
+  if (!open && !crowd.queue->unresponsive) return false;
+  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, open ? kBreakerOpen : kUnresponsive});
   return true;
 }
 
@@ -137,8 +143,8 @@ void Detacher::shrink_window(PartitionState& partition) {
   if (guarded == nullptr || now - guarded->window_looked < kWindowLook) return;
   guarded->window_looked = now;
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id);
-  if (crowd.lane == nullptr) return;
-  detach(*guarded, Leave{*crowd.lane, EntryState::Detached, kWindowFull, Whose::LivePath});
+  if (crowd.queue == nullptr) return;
+  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, kWindowFull, Whose::LivePath});
 }
 
 // --- leaving ------------------------------------------------------------------------------------
@@ -150,12 +156,12 @@ namespace {
 struct UnderWay {
   std::vector<Offset> queued;
   std::vector<Offset> held;
-  std::map<std::uint64_t, std::vector<Offset>> swept;
+  std::map<std::uint64_t, std::vector<Offset>> reread;
 
   void sort() {
     std::sort(queued.begin(), queued.end());
     std::sort(held.begin(), held.end());
-    for (auto& [entry, offsets] : swept) std::sort(offsets.begin(), offsets.end());
+    for (auto& [cursor, offsets] : reread) std::sort(offsets.begin(), offsets.end());
   }
 };
 
@@ -163,40 +169,40 @@ struct UnderWay {
 
 void Detacher::take_what_waits(Guarded& guarded, const Leave& leave) {
   taken_.assign(leave.also.begin(), leave.also.end());
-  parts_.scheduler.take_queued(leave.lane, guarded.id, taken_, leave.whose);
+  parts_.scheduler.take_queued(leave.queue, guarded.id, taken_, leave.whose);
   for (Job* const job : taken_) job->covered = true;
 }
 
 void Detacher::detach(Guarded& guarded, const Leave& leave) {
   failpoint::at("before-detach");
-  Lane& lane = leave.lane;
+  SubscriptionQueue& queue = leave.queue;
   take_what_waits(guarded, leave);
   UnderWay under_way;
   for (const Job* const job : taken_) {
-    if (job->entry != kLivePath) {
-      under_way.swept[job->entry.value].push_back(job->held->offset);
+    if (job->cursor != kLivePath) {
+      under_way.reread[job->cursor.value].push_back(job->held->offset);
     } else if (is_live(*job)) {
       under_way.queued.push_back(job->held->offset);
     }
   }
-  parts_.scheduler.for_each_job(lane, guarded.id, [&](const Job& job) {
-    if (job.covered || job.entry != kLivePath || !is_live(job)) return;
+  parts_.scheduler.for_each_job(queue, guarded.id, [&](const Job& job) {
+    if (job.covered || job.cursor != kLivePath || !is_live(job)) return;
     under_way.held.push_back(job.held->offset);
   });
   under_way.sort();
-  const std::string& subscription = parts_.subscriptions.target(lane)->id;
+  const std::string& subscription = parts_.subscriptions.target(queue)->id;
   Detach request;
   request.subscription = subscription;
-  request.ordering = lane.config.ordering;
+  request.ordering = queue.config.ordering;
   request.live = live_of(guarded.id);
   request.queued = under_way.queued;
   request.held = under_way.held;
   request.state = leave.state;
   request.reason = leave.reason;
   guarded.cursors->detach(request, moment_now());
-  const Pause pause{leave.pause ? leave.pause : lane.breaker.probe_at()};
-  for (const auto& [entry, offsets] : under_way.swept) {
-    guarded.cursors->give_back(EntryId{entry}, offsets, pause);
+  const Pause pause{leave.pause ? leave.pause : queue.breaker.probe_at()};
+  for (const auto& [cursor, offsets] : under_way.reread) {
+    guarded.cursors->give_back(CursorId{cursor}, offsets, pause);
   }
   log::info("subscription detached", {{"subscription", subscription},
                                       {"partition", guarded.id},
@@ -204,7 +210,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"queued", under_way.queued.size()},
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
-  parts_.scheduler.fall_behind(lane, monotonic_now());
+  parts_.scheduler.fall_behind(queue, monotonic_now());
   behind_.insert_or_assign(subscription, guarded.id);
   for (Job* const job : std::vector<Job*>(taken_)) release(guarded, *job);
   settle_covered(guarded);
@@ -213,7 +219,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
 
 // A job that has left the scheduler's queues goes where it is answered for.
 void Detacher::release(Guarded& guarded, Job& job) {
-  if (job.entry != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
+  if (job.cursor != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
   job.covered = is_live(job);
   if (!job.covered) return parts_.park_again(job);
   guarded.leaving.push_back(&job);
@@ -230,7 +236,7 @@ void Detacher::settle_covered(Guarded& guarded) {
   if (guarded.leaving.empty()) return;
   std::vector<Job*> waiting = std::exchange(guarded.leaving, {});
   for (Job* const job : waiting) {
-    if (job->lane->retired) {
+    if (job->queue->retired) {
       settle(parts_.scheduler.settle(*job, End::Done));
       continue;
     }
@@ -244,7 +250,7 @@ void Detacher::settle_covered(Guarded& guarded) {
         settle(parts_.scheduler.settle(*job, End::Done));
         break;
       case Cover::None:
-        // Its entry is gone (its subscription was for a while): a delay topic keeps it safe.
+        // Its cursor is gone (its subscription was for a while): a delay topic keeps it safe.
         job->covered = false;
         parts_.park_again(*job);
         break;
@@ -257,23 +263,23 @@ void Detacher::settle_covered(Guarded& guarded) {
 bool Detacher::failed(const Failure& failure) {
   Job& job = failure.job;
   Guarded* const guarded = find(job.held->partition);
-  if (guarded == nullptr || (job.entry == kLivePath && !is_live(job))) return false;
-  Lane& lane = *job.lane;
+  if (guarded == nullptr || (job.cursor == kLivePath && !is_live(job))) return false;
+  SubscriptionQueue& queue = *job.queue;
   if (failure.step.kind == Step::Kind::Dead) {
     const bool keeps = failure.queue_exhausted && failure.retry == RetryClass::Retry;
     if (!keeps) return false;
     // The event stays where it is, with all behind it, until the subscription is switched on.
     const std::array<Job*, 1> also{&job};
-    detach(*guarded, Leave{lane, EntryState::Off, kExhausted, Whose::Everybody, also});
+    detach(*guarded, Leave{queue, CursorState::Off, kExhausted, Whose::Everybody, also});
     return true;
   }
   // The log keeps it: nothing needs to be written for an endpoint that is away.
-  const bool away = lane.breaker.state() != CircuitBreaker::State::Closed;
-  if (job.entry != kLivePath && away && guarded->cursors->goes_on(job.entry)) {
+  const bool backlog = queue.breaker.state() != CircuitBreaker::State::Closed;
+  if (job.cursor != kLivePath && backlog && guarded->cursors->goes_on(job.cursor)) {
     give_back(*guarded, job);
     return true;
   }
-  if (lane.config.ordering == Ordering::None) return false;
+  if (queue.config.ordering == Ordering::None) return false;
   block(*guarded, failure);
   return true;
 }
@@ -281,14 +287,14 @@ bool Detacher::failed(const Failure& failure) {
 // With all behind it in its chain.
 void Detacher::give_back(Guarded& guarded, Job& job) {
   taken_.clear();
-  if (job.lane->config.ordering != Ordering::None) parts_.scheduler.take_chain(job, taken_);
+  if (job.queue->config.ordering != Ordering::None) parts_.scheduler.take_chain(job, taken_);
   std::vector<Job*> all(taken_);
   all.push_back(&job);
-  const Pause pause{job.lane->breaker.probe_at()};
+  const Pause pause{job.queue->breaker.probe_at()};
   for (Job* const one : all) {
-    if (one->entry != kLivePath) {
+    if (one->cursor != kLivePath) {
       const std::array<Offset, 1> offsets{one->held->offset};
-      guarded.cursors->give_back(one->entry, offsets, pause);
+      guarded.cursors->give_back(one->cursor, offsets, pause);
     }
     release(guarded, *one);
   }
@@ -300,15 +306,15 @@ void Detacher::block(Guarded& guarded, const Failure& failure) {
   parts_.scheduler.take_chain(job, taken_);
   std::vector<ChainJob> chain;
   for (const Job* const one : taken_) {
-    if (one->entry == kLivePath && !is_live(*one)) continue;
-    chain.push_back({one->held->offset, one->entry});
+    if (one->cursor == kLivePath && !is_live(*one)) continue;
+    chain.push_back({one->held->offset, one->cursor});
   }
   std::sort(chain.begin(), chain.end(),
             [](const ChainJob& a, const ChainJob& b) { return a.at < b.at; });
   Block request;
   request.key = key_of(job);
   request.at = job.held->offset;
-  request.owner = job.entry;
+  request.owner = job.cursor;
   request.chain = chain;
   request.due = failure.step.due;
   request.attempt = job.attempts_made;
@@ -320,8 +326,8 @@ void Detacher::block(Guarded& guarded, const Failure& failure) {
   if (!guarded.cursors->block(request, moment_now())) {
     // Too many objects wait by themselves: all of the subscription does from here on.
     const Duration pause = std::max<Duration>(failure.step.due - due_now(), Duration{});
-    return detach(guarded, Leave{*job.lane, EntryState::Detached, kTooManyBlocked, Whose::Everybody,
-                                 left, monotonic_now() + pause});
+    return detach(guarded, Leave{*job.queue, CursorState::Detached, kTooManyBlocked,
+                                 Whose::Everybody, left, monotonic_now() + pause});
   }
   for (Job* const one : left) release(guarded, *one);
   settle_covered(guarded);
@@ -329,56 +335,44 @@ void Detacher::block(Guarded& guarded, const Failure& failure) {
 }
 
 void Detacher::ended(const Job& job) {
-  if (job.entry != kLivePath || !is_live(job)) return;
+  if (job.cursor != kLivePath || !is_live(job)) return;
   Guarded* const guarded = find(job.held->partition);
   if (guarded == nullptr || guarded->cursors->empty()) return;
-  guarded->cursors->live_ended(parts_.subscriptions.target(*job.lane)->id, job.held->offset);
+  guarded->cursors->live_ended(parts_.subscriptions.target(*job.queue)->id, job.held->offset);
 }
 
-// The detacher's other half: switches, and what it finds by looking now and then.
-
-namespace {
-
-// An endpoint that was away so long may stay away: what waits for it goes back to the log.
-constexpr Duration kOpenFor = std::chrono::seconds(10);
-constexpr int kEndsPerLook = 2000;  // who has caught up; the others are found at the next look
-constexpr std::string_view kBreakerOpen = "breaker_open";
-constexpr std::string_view kByHand = "by_hand";
-
-}  // namespace
-
-Lane* Detacher::lane_of(std::string_view subscription) {
+SubscriptionQueue* Detacher::queue_of(std::string_view subscription) {
   const auto instance = instance_of(subscription);
   return instance ? parts_.subscriptions.find(*instance, subscription) : nullptr;
 }
 
 // --- switches -----------------------------------------------------------------------------------
 
-void Detacher::switch_off(Job& job, std::string_view reason) {
+void Detacher::pause(Job& job, std::string_view reason) {
   Guarded* const guarded = find(job.held->partition);
   if (guarded == nullptr) return;
-  const std::string& subscription = parts_.subscriptions.target(*job.lane)->id;
+  const std::string& subscription = parts_.subscriptions.target(*job.queue)->id;
   if (guarded->cursors->is_off(subscription)) return;
   log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
-  detach(*guarded, Leave{*job.lane, EntryState::Off, reason});
+  detach(*guarded, Leave{*job.queue, CursorState::Off, reason});
 }
 
-Switched Detacher::switch_off(std::string_view subscription, Partition partition) {
+PauseChange Detacher::pause(std::string_view subscription, Partition partition) {
   Guarded* const guarded = find(partition);
-  Lane* const lane = guarded ? lane_of(subscription) : nullptr;
-  if (lane == nullptr) return Switched::NotHere;
-  if (guarded->cursors->is_off(subscription)) return Switched::Already;
-  detach(*guarded, Leave{*lane, EntryState::Off, kByHand});
-  return Switched::Yes;
+  SubscriptionQueue* const queue = guarded ? queue_of(subscription) : nullptr;
+  if (queue == nullptr) return PauseChange::NotHere;
+  if (guarded->cursors->is_off(subscription)) return PauseChange::Already;
+  detach(*guarded, Leave{*queue, CursorState::Off, kByHand});
+  return PauseChange::Yes;
 }
 
-Switched Detacher::switch_on(std::string_view subscription, Partition partition) {
+PauseChange Detacher::resume(std::string_view subscription, Partition partition) {
   Guarded* const guarded = find(partition);
-  if (guarded == nullptr || lane_of(subscription) == nullptr) return Switched::NotHere;
-  if (!guarded->cursors->switch_on(subscription)) return Switched::Already;
+  if (guarded == nullptr || queue_of(subscription) == nullptr) return PauseChange::NotHere;
+  if (!guarded->cursors->resume(subscription)) return PauseChange::Already;
   log::info("subscription switched on", {{"subscription", subscription}});
   parts_.write(partition);
-  return Switched::Yes;
+  return PauseChange::Yes;
 }
 
 bool Detacher::is_off(std::string_view subscription, Partition partition) const {
@@ -389,14 +383,14 @@ bool Detacher::is_off(std::string_view subscription, Partition partition) const 
 // --- now and then -------------------------------------------------------------------------------
 
 void Detacher::look(TimePoint now) {
-  lanes_.clear();
-  parts_.scheduler.open_lanes(lanes_);
-  for (Lane* const lane : lanes_) {
-    const auto oldest = lane->oldest_queued();
-    if (lane->retired || !oldest || now - *oldest < kOpenFor) continue;
+  queues_.clear();
+  parts_.scheduler.open_queues(queues_);
+  for (SubscriptionQueue* const queue : queues_) {
+    const auto oldest = queue->oldest_queued();
+    if (queue->retired || !oldest || now - *oldest < kOpenFor) continue;
     for (const auto& [number, guarded] : guarded_) {
-      if (waits(*lane, guarded->id)) {
-        detach(*guarded, Leave{*lane, EntryState::Detached, kBreakerOpen});
+      if (waits(*queue, guarded->id)) {
+        detach(*guarded, Leave{*queue, CursorState::Detached, kBreakerOpen});
       }
     }
   }
@@ -406,30 +400,30 @@ void Detacher::look(TimePoint now) {
       ++it;
       continue;
     }
-    if (Lane* const lane = lane_of(it->first)) Scheduler::caught_up(*lane);
+    if (SubscriptionQueue* const queue = queue_of(it->first)) Scheduler::caught_up(*queue);
     it = behind_.erase(it);
     ++ended;
   }
 }
 
-// `last`: the partition in which it was seen last; most have entries in that one alone.
+// `last`: the partition in which it was seen last; most have cursors in that one alone.
 bool Detacher::is_behind(std::string_view subscription, Partition& last) const {
   const Guarded* const known = find(last);
-  if (known != nullptr && known->cursors->has_entries(subscription)) return true;
+  if (known != nullptr && known->cursors->has_cursors(subscription)) return true;
   const auto other = std::find_if(guarded_.begin(), guarded_.end(), [&](const auto& one) {
-    return one.second->cursors->has_entries(subscription);
+    return one.second->cursors->has_cursors(subscription);
   });
   if (other == guarded_.end()) return false;
   last = other->second->id;
   return true;
 }
 
-// Parked events need no entry: they have a topic to wait in.
-bool Detacher::waits(const Lane& lane, Partition partition) const {
+// Parked events need no cursor: they have a topic to wait in.
+bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const {
   bool any = false;
-  parts_.scheduler.for_each_job(lane, partition, [&](const Job& job) {
+  parts_.scheduler.for_each_job(queue, partition, [&](const Job& job) {
     const bool queued = job.state == Job::State::Queued || job.state == Job::State::Chained;
-    if (queued && (job.entry != kLivePath || is_live(job))) any = true;
+    if (queued && (job.cursor != kLivePath || is_live(job))) any = true;
   });
   return any;
 }

@@ -1,8 +1,8 @@
 // Takes subscriptions that can not be served now off the live path, and their jobs out of the
 // scheduler; what the cursors say becomes what the shard does.
 //
-//   live event --pass--> whose is it? --entry's, acknowledged--> done here
-//   lane full, breaker open, switched off --detach--> jobs leave, settled once the record is there
+//   live event --pass--> whose is it? --cursor's, acknowledged--> done here
+//   queue full, breaker open, switched off --detach--> jobs leave, settled once the record is there
 //   ordered attempt failed --block--> the same for one object
 //
 // Why:     a subscription that is away holds back neither its partition nor an offset.
@@ -39,8 +39,8 @@ struct DetachParts {
   Consumer& consumer;
   metrics::Slab& slab;
   std::function<void(Partition)> write;  // writes the state records that are due
-  std::function<void(Job&)> park_again;  // a parked event that must leave its lane's queue
-  VolatileBudget* budget = nullptr;      // counts what the log keeps for an entry; may be null
+  std::function<void(Job&)> park_again;  // a parked event that must leave its queue's queue
+  VolatileBudget* budget = nullptr;      // counts what the log keeps for a cursor; may be null
 };
 
 // What a failed attempt of a job led to. Thread: value.
@@ -52,8 +52,8 @@ struct Failure {
   bool queue_exhausted = false;  // the subscription's policy
 };
 
-enum class Switch : std::uint8_t { On, Off };
-enum class Switched : std::uint8_t { Yes, Already, NotHere };
+enum class PauseState : std::uint8_t { On, Off };
+enum class PauseChange : std::uint8_t { Yes, Already, NotHere };
 
 // Thread: shard thread.  Bounds: see the head of this file.
 class Detacher final : public LiveGate {
@@ -70,8 +70,10 @@ class Detacher final : public LiveGate {
   // Jobs that wait for a record.
   [[nodiscard]] bool busy(Partition partition) const;
 
-  [[nodiscard]] Pass pass(HeldRecord& record, std::vector<Lane*>& lanes) override;
-  [[nodiscard]] bool make_room(HeldRecord& record, std::span<Lane* const> lanes) override;
+  [[nodiscard]] GateVerdict pass(HeldRecord& record,
+                                 std::vector<SubscriptionQueue*>& queues) override;
+  [[nodiscard]] bool make_room(HeldRecord& record,
+                               std::span<SubscriptionQueue* const> queues) override;
   void shrink_window(PartitionState& partition) override;
 
   // True: the job is taken care of; false: park or bury it.
@@ -79,14 +81,14 @@ class Detacher final : public LiveGate {
   // The job was delivered, or its record elsewhere is acknowledged; before it is settled.
   void ended(const Job& job);
   // Its subscription said that it is gone.
-  void switch_off(Job& job, std::string_view reason);
+  void pause(Job& job, std::string_view reason);
   // By hand; `partition` is where its events come.
-  [[nodiscard]] Switched switch_off(std::string_view subscription, Partition partition);
-  [[nodiscard]] Switched switch_on(std::string_view subscription, Partition partition);
+  [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
+  [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
-  // Ends the entries of subscriptions that are gone.
+  // Ends the cursors of subscriptions that are gone.
   void forget_unless(const std::function<bool(std::string_view)>& is_known);
 
  private:
@@ -94,28 +96,28 @@ class Detacher final : public LiveGate {
   struct Guarded {
     Partition id;
     Cursors* cursors = nullptr;
-    std::vector<Job*> leaving;  // live jobs that an entry answers for, until its record is there
+    std::vector<Job*> leaving;  // live jobs that a cursor answers for, until its record is there
     TimePoint window_looked{};
   };
 
   [[nodiscard]] Guarded* find(Partition partition);
   [[nodiscard]] const Guarded* find(Partition partition) const;
-  [[nodiscard]] Lane* lane_of(std::string_view subscription);
+  [[nodiscard]] SubscriptionQueue* queue_of(std::string_view subscription);
   [[nodiscard]] bool is_behind(std::string_view subscription, Partition& last) const;
   [[nodiscard]] EventKey key_of(const Job& job) const;
   [[nodiscard]] Offset live_of(Partition partition);
   [[nodiscard]] bool is_live(const Job& job) const noexcept;
-  [[nodiscard]] bool waits(const Lane& lane, Partition partition) const;
+  [[nodiscard]] bool waits(const SubscriptionQueue& queue, Partition partition) const;
   void note_kept(const HeldEvent& held) const;
   // A whole subscription leaves. Thread: value.
   struct Leave {
-    Lane& lane;
-    EntryState state;
+    SubscriptionQueue& queue;
+    CursorState state;
     std::string_view reason;
-    // Who is away gives back what sweeps handed out; who is only slow keeps it.
+    // Who is away gives back what catch-up reads handed out; who is only slow keeps it.
     Scheduler::Whose whose = Scheduler::Whose::Everybody;
     std::span<Job* const> also{};      // leaving already, and unfinished
-    std::optional<TimePoint> pause{};  // of what sweeps had handed out; else its breaker's
+    std::optional<TimePoint> pause{};  // of what catch-up reads had handed out; else its breaker's
   };
   void detach(Guarded& guarded, const Leave& leave);
   void take_what_waits(Guarded& guarded, const Leave& leave);
@@ -128,8 +130,8 @@ class Detacher final : public LiveGate {
   std::unordered_map<std::int32_t, std::unique_ptr<Guarded>> guarded_;
   // Who is called at the pace of one that catches up, and where that was last seen.
   std::unordered_map<std::string, Partition> behind_;
-  std::vector<Lane*> lanes_;  // scratch
-  std::vector<Job*> taken_;   // scratch
+  std::vector<SubscriptionQueue*> queues_;  // scratch
+  std::vector<Job*> taken_;                 // scratch
 };
 
 }  // namespace eventrelay::relay

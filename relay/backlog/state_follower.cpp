@@ -11,22 +11,22 @@ constexpr std::uint64_t kMarkToken = 0;  // nobody waits for one
 
 }  // namespace
 
-Expected<StateFollower::Seen, StateError> StateFollower::take(std::string_view key,
-                                                              std::string_view value) {
+Expected<StateFollower::Verdict, StateError> StateFollower::take(std::string_view key,
+                                                                 std::string_view value) {
   if (table_ != nullptr) {
     if (const auto taken = table_->take(key, value); !taken) {
       return Unexpected<StateError>(taken.error());
     }
   }
   if (key == kOwnerKey) {
-    if (value.empty()) return Seen::Fine;
+    if (value.empty()) return Verdict::Fine;
     const auto mark = decode_owner(value);
     if (!mark) return Unexpected<StateError>(mark.error());
     return take_mark(*mark);
   }
   if (cursors_ == nullptr) {
     highest_ = table_->epoch();
-    return stands_ && highest_ > epoch_ ? lose() : Seen::Fine;
+    return stands_ && highest_ > epoch_ ? lose() : Verdict::Fine;
   }
   if (value.empty()) return follow(key, std::nullopt);
   const auto record = decode_state(value);
@@ -36,34 +36,35 @@ Expected<StateFollower::Seen, StateError> StateFollower::take(std::string_view k
 }
 
 // Of two marks of one epoch the first counts, for everybody who reads the log.
-StateFollower::Seen StateFollower::take_mark(const OwnerRecord& mark) {
+StateFollower::Verdict StateFollower::take_mark(const OwnerRecord& mark) {
   const bool counts = mark.epoch > highest_;
   highest_ = std::max(highest_, mark.epoch);
   if (mark.owner == name_) {
-    if (mark.epoch != epoch_ || stands_) return Seen::Fine;
+    if (mark.epoch != epoch_ || stands_) return Verdict::Fine;
     stands_ = counts;
-    return counts ? Seen::MarkCounts : Seen::Beaten;
+    return counts ? Verdict::MarkCounts : Verdict::Beaten;
   }
-  if (counts) return stands_ ? lose() : Seen::Fine;
+  if (counts) return stands_ ? lose() : Verdict::Fine;
   mark_again_ = stands_;
-  return owns_ ? Seen::Write : Seen::Fine;
+  return owns_ ? Verdict::Write : Verdict::Fine;
 }
 
-StateFollower::Seen StateFollower::lose() {
+StateFollower::Verdict StateFollower::lose() {
   stands_ = owns_ = false;
   // They may stand behind the other mark: what does so does not count.
   std::erase_if(on_the_way_, [](const auto& way) { return !way.second.value.empty(); });
-  return Seen::Beaten;
+  return Verdict::Beaten;
 }
 
-StateFollower::Seen StateFollower::follow(std::string_view key, std::optional<StateEpoch> epoch) {
+StateFollower::Verdict StateFollower::follow(std::string_view key,
+                                             std::optional<StateEpoch> epoch) {
   const bool newer = epoch && *epoch > epoch_;
   if (newer) highest_ = std::max(highest_, *epoch);
   if (newer || !owns_) {
     others_.emplace_back(key);
-    return newer && stands_ ? lose() : Seen::Fine;
+    return newer && stands_ ? lose() : Verdict::Fine;
   }
-  return cursors_->followed(key, epoch) == Followed::Repaired ? Seen::Write : Seen::Fine;
+  return cursors_->followed(key, epoch) == Followed::Repaired ? Verdict::Write : Verdict::Fine;
 }
 
 std::string StateFollower::mark() {
@@ -103,26 +104,26 @@ std::optional<StateWrite> StateFollower::next_write() {
   return next;
 }
 
-StateFollower::Seen StateFollower::stored(std::uint64_t token) {
+StateFollower::Verdict StateFollower::stored(std::uint64_t token) {
   const auto way = on_the_way_.find(token);
-  if (way == on_the_way_.end()) return Seen::Fine;
+  if (way == on_the_way_.end()) return Verdict::Fine;
   way->second.stored = true;
-  return way->second.read ? acknowledge(way) : Seen::Fine;
+  return way->second.read ? acknowledge(way) : Verdict::Fine;
 }
 
-StateFollower::Seen StateFollower::note_read(std::string_view key, std::string_view value) {
+StateFollower::Verdict StateFollower::note_read(std::string_view key, std::string_view value) {
   const auto way = std::find_if(on_the_way_.begin(), on_the_way_.end(), [&](const auto& one) {
     return one.second.key == key && one.second.value == value;
   });
-  if (way == on_the_way_.end()) return Seen::Fine;
+  if (way == on_the_way_.end()) return Verdict::Fine;
   way->second.read = true;
-  return way->second.stored ? acknowledge(way) : Seen::Fine;
+  return way->second.stored ? acknowledge(way) : Verdict::Fine;
 }
 
-StateFollower::Seen StateFollower::acknowledge(Ways::iterator way) {
+StateFollower::Verdict StateFollower::acknowledge(Ways::iterator way) {
   const std::uint64_t token = way->second.token;
   on_the_way_.erase(way);
-  return cursors_->acknowledge(token) ? Seen::Durable : Seen::Write;
+  return cursors_->acknowledge(token) ? Verdict::Durable : Verdict::Write;
 }
 
 }  // namespace eventrelay::relay

@@ -28,13 +28,13 @@ class StateFollower {
  public:
   // What a record means. Write: next_write() may have something. Durable: that, and cover() is to
   // be asked again. MarkCounts, Beaten: as TakeOver has them.
-  enum class Seen : std::uint8_t { Fine, Write, Durable, MarkCounts, Beaten };
+  enum class Verdict : std::uint8_t { Fine, Write, Durable, MarkCounts, Beaten };
 
   // `name` is unique to one reader.
   explicit StateFollower(std::string name) : name_(std::move(name)) {}
 
   // The next record of the log; an empty value is a tombstone.
-  [[nodiscard]] Expected<Seen, StateError> take(std::string_view key, std::string_view value);
+  [[nodiscard]] Expected<Verdict, StateError> take(std::string_view key, std::string_view value);
   // The value of a mark with the next epoch, to be written now.
   [[nodiscard]] std::string mark();
   // The mark counts and the group has confirmed it. The first time the cursors are made of what
@@ -48,7 +48,7 @@ class StateFollower {
   [[nodiscard]] std::optional<StateWrite> next_write();
   // Kafka has it. An acknowledgement alone does not say that a record counts: another's mark may
   // stand in front of it. Read back, it follows that.
-  [[nodiscard]] Seen stored(std::uint64_t token);
+  [[nodiscard]] Verdict stored(std::uint64_t token);
 
   // The highest epoch seen.
   [[nodiscard]] StateEpoch highest() const noexcept { return highest_; }
@@ -65,11 +65,11 @@ class StateFollower {
   // By the token they were written with, so that what is read back first stands in front.
   using Ways = std::map<std::uint64_t, OnTheWay>;
 
-  [[nodiscard]] Seen take_mark(const OwnerRecord& mark);
-  [[nodiscard]] Seen follow(std::string_view key, std::optional<StateEpoch> epoch);
-  [[nodiscard]] Seen note_read(std::string_view key, std::string_view value);
-  [[nodiscard]] Seen acknowledge(Ways::iterator way);
-  [[nodiscard]] Seen lose();
+  [[nodiscard]] Verdict take_mark(const OwnerRecord& mark);
+  [[nodiscard]] Verdict follow(std::string_view key, std::optional<StateEpoch> epoch);
+  [[nodiscard]] Verdict note_read(std::string_view key, std::string_view value);
+  [[nodiscard]] Verdict acknowledge(Ways::iterator way);
+  [[nodiscard]] Verdict lose();
 
   std::string name_;
   std::unique_ptr<StateTable> table_ = std::make_unique<StateTable>();  // until own()

@@ -9,8 +9,8 @@
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
+#include "relay/backlog/ownership.hpp"
 #include "relay/backlog/state_follower.hpp"
-#include "relay/backlog/take_over.hpp"
 #include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
@@ -46,26 +46,26 @@ class StateLog::Log final : public OutboxClient {
 
   // False: it is stopped.
   [[nodiscard]] bool take(const kafka::Message& message);
-  void at_end() { act(take_over_.at_end()); }
+  void at_end() { act(ownership_.at_end()); }
   void write();
   void write_on();
   void on_receipt(std::uint64_t token, Receipt receipt) override;
-  void confirmed(bool accepted) { act(take_over_.confirmed(accepted)); }
-  void tick() { act(take_over_.again()); }
+  void confirmed(bool accepted) { act(ownership_.confirmed(accepted)); }
+  void tick() { act(ownership_.again()); }
   void stop(std::string reason);
   [[nodiscard]] Cursors* cursors() noexcept { return follower_.cursors(); }
   [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
 
  private:
-  void act(TakeOver::Act act);
+  void act(Ownership::Action act);
   void own();
-  void see(StateFollower::Seen seen);
+  void see(StateFollower::Verdict seen);
 
   StateLog& owner_;
   Partition partition_;
   std::uint64_t token_;
   StateFollower follower_;
-  TakeOver take_over_;
+  Ownership ownership_;
   Offset next_;  // to be read
   bool stopped_ = false;
   bool write_posted_ = false;
@@ -82,38 +82,38 @@ bool StateLog::Log::take(const kafka::Message& message) {
   return !stopped_;
 }
 
-void StateLog::Log::see(StateFollower::Seen seen) {
-  using Seen = StateFollower::Seen;
+void StateLog::Log::see(StateFollower::Verdict seen) {
+  using Verdict = StateFollower::Verdict;
   switch (seen) {
-    case Seen::Fine:
+    case Verdict::Fine:
       return;
-    case Seen::Write:
+    case Verdict::Write:
       return write();
-    case Seen::Durable:
+    case Verdict::Durable:
       write();
       return owner_.parts_.durable(partition_);
-    case Seen::MarkCounts:
-      return act(take_over_.mark_counts());
-    case Seen::Beaten:
+    case Verdict::MarkCounts:
+      return act(ownership_.mark_counts());
+    case Verdict::Beaten:
       log::warn("state of a partition has another owner's mark",
                 {{"partition", partition_}, {"epoch", follower_.highest()}});
-      return act(take_over_.beaten());
+      return act(ownership_.beaten());
   }
 }
 
-void StateLog::Log::act(TakeOver::Act act) {
-  using Act = TakeOver::Act;
+void StateLog::Log::act(Ownership::Action act) {
+  using Action = Ownership::Action;
   if (stopped_) return;
   switch (act) {
-    case Act::None:
+    case Action::None:
       return;
-    case Act::Mark:
+    case Action::Mark:
       return owner_.parts_.outbox.put_state(partition_, std::string(kOwnerKey), follower_.mark(),
                                             Sender{this, 0});
-    case Act::Confirm:
+    case Action::Confirm:
       if (!owner_.parts_.confirm(kafka::Commit{partition_, next_, {}}, token_)) confirmed(false);
       return;
-    case Act::Own:
+    case Action::Own:
       return own();
   }
 }
@@ -205,7 +205,7 @@ void StateLog::tick() {
   for (const auto& [number, log] : logs_) log->tick();
 }
 
-void StateLog::on_readable(kafka::Place place) {
+void StateLog::on_readable(kafka::TopicPartition place) {
   for (int count = 0; count < kReadTurn; ++count) {
     const auto it = logs_.find(place.partition.value);
     if (it == logs_.end()) return;

@@ -1,7 +1,7 @@
 // Reads and writes the `state` topic of the partitions a shard owns.
 //
-//   LogReader --records--> StateFollower --what they mean--> TakeOver --> Outbox, group, ready
-//   StateFollower --next_write--> Outbox --stored, and read back--> durable
+//   PartitionReader --records--> StateFollower --what they mean--> TakeOver --> Outbox, group,
+//   ready StateFollower --next_write--> Outbox --stored, and read back--> durable
 //
 // Why:     who is away outlives the process; two owners of one partition never both count.
 // Owner:   the shard.  Thread: shard thread.
@@ -16,7 +16,7 @@
 
 #include "common/config/config.hpp"
 #include "common/kafka/consumer_client.hpp"
-#include "common/kafka/log_reader.hpp"
+#include "common/kafka/partition_reader.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
 #include "relay/park/outbox.hpp"
 
@@ -55,7 +55,7 @@ class StateLog final : public kafka::LogSink {
   // A few times a second.
   void tick();
 
-  void on_readable(kafka::Place place) override;
+  void on_readable(kafka::TopicPartition place) override;
 
  private:
   class Log;
@@ -65,7 +65,7 @@ class StateLog final : public kafka::LogSink {
 
   Executor executor_;
   StateLogParts parts_;
-  kafka::LogReader reader_;
+  kafka::PartitionReader reader_;
   std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;
   std::uint64_t taken_ = 0;  // partitions taken over so far
 };

@@ -1,7 +1,7 @@
 // Decides whether an endpoint may be called right now.
 //
 // Why:     a dead endpoint must cost one probe per cool-down, not one timeout per event.
-// Owner:   the scheduler's lane; one breaker per subscription.
+// Owner:   the scheduler's queue; one breaker per subscription.
 // Thread:  shard-local; no locks, no atomics.
 // Bounds:  O(1) per call, never allocates.
 // Errors:  none.

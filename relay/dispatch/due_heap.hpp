@@ -1,6 +1,6 @@
 // A min-heap of things that wait for a time, each removable from the middle.
 //
-// Why:     thousands of lanes rest at once, and one that goes takes itself out.
+// Why:     thousands of queues rest at once, and one that goes takes itself out.
 // Owner:   the scheduler.  Thread: shard-local.
 // Bounds:  one entry per item; O(log n) per call, memory is kept.
 // Errors:  none.

@@ -26,7 +26,7 @@ void check_delays(const char* name, const std::vector<milliseconds>& delays) {
 
 }  // namespace
 
-std::uint64_t Dice::next() noexcept {
+std::uint64_t Random::next() noexcept {
   state_ += 0x9E3779B97F4A7C15U;
   std::uint64_t z = state_;
   z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
@@ -34,7 +34,7 @@ std::uint64_t Dice::next() noexcept {
   return z ^ (z >> 31U);
 }
 
-double Dice::unit() noexcept {
+double Random::unit() noexcept {
   return static_cast<double>(next() >> 11U) * 0x1.0p-53;
 }
 
@@ -71,7 +71,7 @@ milliseconds RetryPolicy::wait_of(const Attempt& attempt, std::size_t made) cons
   return std::max(first + offset - attempt.now, milliseconds{0});
 }
 
-Step RetryPolicy::next(const Attempt& attempt, Dice& dice) const noexcept {
+Step RetryPolicy::next(const Attempt& attempt, Random& random) const noexcept {
   if (attempt.retry == RetryClass::Delivered) return Step{Step::Kind::Done, 0, {}};
   const std::size_t made = std::max<std::size_t>(attempt.attempts_made, 1);
   if (attempt.retry != RetryClass::Retry || made > plan_.waits.size()) {
@@ -85,7 +85,7 @@ Step RetryPolicy::next(const Attempt& attempt, Dice& dice) const noexcept {
       std::lower_bound(plan_.steps.begin(), plan_.steps.end() - 1, std::max(planned, asked));
   // A longer step that was asked for is waited out, as a planned one is.
   const milliseconds wait = asked > planned ? *step : planned;
-  const double spread = plan_.jitter * (2.0 * dice.unit() - 1.0);
+  const double spread = plan_.jitter * (2.0 * random.unit() - 1.0);
   const auto jittered =
       wait + std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(wait) * spread);
   return Step{Step::Kind::Park, static_cast<std::size_t>(step - plan_.steps.begin()),

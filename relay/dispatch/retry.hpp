@@ -29,9 +29,9 @@ struct Step {
 
 // A small seeded generator (splitmix64): the same seed gives the same jitter.
 // Thread: one owner.  Bounds: 8 bytes.
-class Dice {
+class Random {
  public:
-  explicit Dice(std::uint64_t seed) noexcept : state_(seed) {}
+  explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
   [[nodiscard]] std::uint64_t next() noexcept;
   // Uniform in [0, 1).
   [[nodiscard]] double unit() noexcept;
@@ -74,7 +74,7 @@ class RetryPolicy {
 
   // Park: never due before the endpoint asked for it, in the smallest step that is long enough;
   // what is longer than every step is cut to the last.
-  [[nodiscard]] Step next(const Attempt& attempt, Dice& dice) const noexcept;
+  [[nodiscard]] Step next(const Attempt& attempt, Random& random) const noexcept;
   [[nodiscard]] const RetryPlan& plan() const noexcept { return plan_; }
 
  private:

@@ -3,7 +3,7 @@
 //
 // Why:     an endpoint that fails now and then must not be sent twice what it is meant to take; one
 //          that answers again must not wait for what it missed, so a retry it takes costs nothing.
-// Owner:   the scheduler's lane.  Thread: shard-local; time is an argument.
+// Owner:   the scheduler's queue.  Thread: shard-local; time is an argument.
 // Bounds:  O(1), 16 bytes. Over any time T with A attempts: at most A / 5 + kBurst retries that are
 //          not delivered, and floor x (T + 1 s) + 1 that the share does not cover.
 // Errors:  none.

@@ -9,38 +9,38 @@
 namespace eventrelay::relay {
 
 Scheduler::Scheduler(const SchedulerBounds& bounds)
-    : bounds_(bounds), slots_(bounds.in_flight_max) {
+    : bounds_(bounds), limiter_(bounds.in_flight_max) {
   EVENTRELAY_ASSERT(bounds.jobs_max >= 1);
 }
 
 Scheduler::~Scheduler() = default;
 
-Lane& Scheduler::add_lane(const LaneConfig& config) {
+SubscriptionQueue& Scheduler::add_queue(const QueueConfig& config) {
   EVENTRELAY_ASSERT(config.concurrency >= 1 && config.jobs_max >= 1);
-  std::uint32_t index = static_cast<std::uint32_t>(lanes_.size());
-  if (lanes_free_.empty()) {
-    lanes_.emplace_back();
+  std::uint32_t index = static_cast<std::uint32_t>(queues_.size());
+  if (queues_free_.empty()) {
+    queues_.emplace_back();
   } else {
-    index = lanes_free_.back();
-    lanes_free_.pop_back();
+    index = queues_free_.back();
+    queues_free_.pop_back();
   }
-  lanes_[index] = std::make_unique<Lane>(config);
-  lanes_[index]->index = index;
-  return *lanes_[index];
+  queues_[index] = std::make_unique<SubscriptionQueue>(config);
+  queues_[index]->index = index;
+  return *queues_[index];
 }
 
-void Scheduler::configure(Lane& lane, const LaneConfig& config) {
+void Scheduler::configure(SubscriptionQueue& queue, const QueueConfig& config) {
   EVENTRELAY_ASSERT(config.concurrency >= 1 && config.jobs_max >= 1);
-  lane.config = config;  // the breaker keeps what it has learnt
-  make_ready(lane);
-  note_room(lane);
+  queue.config = config;  // the breaker keeps what it has learnt
+  make_ready(queue);
+  note_room(queue);
 }
 
 bool Scheduler::is_live(std::uint32_t index) const noexcept {
-  return index < lanes_.size() && lanes_[index] != nullptr;
+  return index < queues_.size() && queues_[index] != nullptr;
 }
 
-std::optional<TimePoint> Lane::oldest_queued() const noexcept {
+std::optional<TimePoint> SubscriptionQueue::oldest_queued() const noexcept {
   std::optional<TimePoint> oldest;
   for (const Job* const job : {retries.first, urgent.first, fresh.first}) {
     if (job != nullptr && (!oldest || job->queued < *oldest)) oldest = job->queued;
@@ -48,8 +48,9 @@ std::optional<TimePoint> Lane::oldest_queued() const noexcept {
   return oldest;
 }
 
-void Scheduler::open_lanes(std::vector<Lane*>& lanes) const {
-  for (Lane* lane = open_.first; lane != nullptr; lane = lane->open_next) lanes.push_back(lane);
+void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) const {
+  for (SubscriptionQueue* queue = open_.first; queue != nullptr; queue = queue->open_next)
+    queues.push_back(queue);
 }
 
 // Takes a job that is not in flight out of wherever it waits.
@@ -64,11 +65,11 @@ void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
   taken.push_back(&job);
 }
 
-void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken,
+void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::vector<Job*>& taken,
                             Whose whose) {
   const auto wanted = [partition, whose](const Job& job) {
     if (job.held->partition != partition) return false;
-    return whose == Whose::Everybody || (job.entry == kLivePath && !job.held->event.parked);
+    return whose == Whose::Everybody || (job.cursor == kLivePath && !job.held->event.parked);
   };
   const auto take_of = [&](JobList& list) {
     for (Job* job = list.first; job != nullptr;) {
@@ -78,7 +79,7 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
     }
   };
   // What stands behind others first, so that nothing takes the place of one that is taken.
-  for (Chain* const bucket : lane.buckets) {
+  for (Chain* const bucket : queue.buckets) {
     for (Chain* chain = bucket; chain != nullptr; chain = chain->next) {
       for (Job* job = chain->jobs.first->chain_next; job != nullptr;) {
         Job* const next = job->chain_next;
@@ -87,20 +88,20 @@ void Scheduler::take_queued(Lane& lane, Partition partition, std::vector<Job*>& 
       }
     }
   }
-  take_of(lane.retries);
-  take_of(lane.urgent);
-  take_of(lane.fresh);
+  take_of(queue.retries);
+  take_of(queue.urgent);
+  take_of(queue.fresh);
 }
 
 Scheduler::Crowd Scheduler::largest_crowd(Partition partition) const {
-  std::vector<std::uint32_t> waiting(lanes_.size());
+  std::vector<std::uint32_t> waiting(queues_.size());
   for (const Job& job : jobs_pool_) {
     if (job.state != Job::State::Queued && job.state != Job::State::Chained) continue;
-    if (job.held->partition == partition && !job.lane->retired) ++waiting[job.lane->index];
+    if (job.held->partition == partition && !job.queue->retired) ++waiting[job.queue->index];
   }
   const auto most = std::max_element(waiting.begin(), waiting.end());
   if (most == waiting.end() || *most == 0) return {};
-  return {lanes_[static_cast<std::size_t>(most - waiting.begin())].get(), *most};
+  return {queues_[static_cast<std::size_t>(most - waiting.begin())].get(), *most};
 }
 
 void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
@@ -114,33 +115,33 @@ void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
   }
 }
 
-void Scheduler::retire(Lane& lane, std::vector<Finished>& finished) {
-  EVENTRELAY_ASSERT(!lane.retired);
-  const std::uint32_t index = lane.index;
+void Scheduler::retire(SubscriptionQueue& queue, std::vector<Finished>& finished) {
+  EVENTRELAY_ASSERT(!queue.retired);
+  const std::uint32_t index = queue.index;
   for (Job& job : jobs_pool_) {
-    if (job.state == Job::State::Free || job.lane != &lane) continue;
+    if (job.state == Job::State::Free || job.queue != &queue) continue;
     if (job.state == Job::State::InFlight) job.abandoned = true;
     if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
     unlink(job);
     const Finished ended = drop(job, true);
     if (ended.held != nullptr) finished.push_back(ended);
   }
-  lane.retired = true;
-  free_if_gone(*lanes_[index]);
+  queue.retired = true;
+  free_if_gone(*queues_[index]);
 }
 
-void Scheduler::free_if_gone(Lane& lane) {
-  if (!lane.retired || lane.jobs != 0) return;
-  if (lane.ready) ready_.remove(&lane);
-  slots_.forget(lane);
-  if (lane.heap_index != kNotInHeap) resting_.remove(&lane);
-  if (lane.breaker.state() != CircuitBreaker::State::Closed) {
+void Scheduler::free_if_gone(SubscriptionQueue& queue) {
+  if (!queue.retired || queue.jobs != 0) return;
+  if (queue.ready) ready_.remove(&queue);
+  limiter_.forget(queue);
+  if (queue.heap_index != kNotInHeap) resting_.remove(&queue);
+  if (queue.breaker.state() != CircuitBreaker::State::Closed) {
     --circuits_open_;
-    open_.remove(&lane);
+    open_.remove(&queue);
   }
-  const std::uint32_t index = lane.index;
-  lanes_free_.push_back(index);
-  lanes_[index].reset();
+  const std::uint32_t index = queue.index;
+  queues_free_.push_back(index);
+  queues_[index].reset();
 }
 
 bool Scheduler::take_room() noexcept {
@@ -153,33 +154,33 @@ std::optional<TimePoint> Scheduler::next_due() const {
 }
 
 // The way of a job through the scheduler: admitted, its turn, in flight, gone; and what limits its
-// lane on it: slots, tokens, retry budget, slow start, breaker, bytes.
+// queue on it: slots, tokens, retry budget, slow start, breaker, bytes.
 
 using Verdict = CircuitBreaker::Verdict;
 
 namespace {
 
-// What a lane may send in one turn. A request costs at least as much, so that lanes of small events
-// have one turn each; a larger one is saved up for over several turns.
+// What a queue may send in one turn. A request costs at least as much, so that queues of small
+// events have one turn each; a larger one is saved up for over several turns.
 constexpr std::size_t kTurnBytes = 2048;
 constexpr Duration kPaceStretch{std::chrono::seconds{1}};
 
-// The time between two attempts of a lane with a rate.
-Duration slot_of(const Lane& lane) {
-  return Duration{std::chrono::seconds{1}} / lane.config.rate;
+// The time between two attempts of a queue with a rate.
+Duration slot_of(const SubscriptionQueue& queue) {
+  return Duration{std::chrono::seconds{1}} / queue.config.rate;
 }
 
 // Retries per second that need no share: one for each slot.
-std::uint32_t retry_floor(const Lane& lane) {
-  return lane.config.concurrency;
+std::uint32_t retry_floor(const SubscriptionQueue& queue) {
+  return queue.config.concurrency;
 }
 
 std::uint32_t rate_of(std::uint32_t attempts, Duration time) {
   return static_cast<std::uint32_t>(attempts / std::chrono::duration<double>(time).count());
 }
 
-void note_pace(Lane& lane, TimePoint now) {
-  Pace& pace = lane.pace;
+void note_pace(SubscriptionQueue& queue, TimePoint now) {
+  Pace& pace = queue.pace;
   ++pace.attempts;
   const Duration gone = now - pace.since;
   if (gone < kPaceStretch) return;
@@ -189,13 +190,14 @@ void note_pace(Lane& lane, TimePoint now) {
 }  // namespace
 
 Scheduler::JobList& Scheduler::list_of(Job& job) {
-  if (job.attempts_made > 0) return job.lane->retries;
-  return job.urgent ? job.lane->urgent : job.lane->fresh;
+  if (job.attempts_made > 0) return job.queue->retries;
+  return job.urgent ? job.queue->urgent : job.queue->fresh;
 }
 
-Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes, const JobState& state) {
-  EVENTRELAY_ASSERT(!lanes.empty() && held.jobs == 0);
-  const bool fits = jobs_ + lanes.size() <= bounds_.jobs_max &&
+Admitted Scheduler::admit(HeldEvent& held, std::span<SubscriptionQueue* const> queues,
+                          const JobState& state) {
+  EVENTRELAY_ASSERT(!queues.empty() && held.jobs == 0);
+  const bool fits = jobs_ + queues.size() <= bounds_.jobs_max &&
                     (bytes_ == 0 || bytes_ + held.bytes <= bounds_.bytes_max);
   // More subscriptions than jobs may exist at all: it goes alone rather than never.
   if (!fits && jobs_ != 0) {
@@ -203,41 +205,41 @@ Admitted Scheduler::admit(HeldEvent& held, std::span<Lane* const> lanes, const J
     return Admitted::Full;
   }
   bool full = false;
-  for (Lane* const lane : lanes) {
-    EVENTRELAY_ASSERT(!lane->retired);
-    if (lane->jobs < lane->config.jobs_max) continue;
-    lane->refused = true;
+  for (SubscriptionQueue* const queue : queues) {
+    EVENTRELAY_ASSERT(!queue->retired);
+    if (queue->jobs < queue->config.jobs_max) continue;
+    queue->refused = true;
     full = true;
   }
   if (full) return Admitted::Full;
   bytes_ += held.bytes;
   held.all_done = true;
-  for (Lane* const lane : lanes) enqueue(held, *lane, state);
+  for (SubscriptionQueue* const queue : queues) enqueue(held, *queue, state);
   return Admitted::Yes;
 }
 
-void Scheduler::enqueue(HeldEvent& held, Lane& lane, const JobState& state) {
+void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobState& state) {
   if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
   Job& job = *jobs_free_.back();
   jobs_free_.pop_back();
   job = Job{};
   job.held = &held;
-  job.lane = &lane;
+  job.queue = &queue;
   job.attempts_made = state.attempts_made;
-  job.entry = state.entry;
+  job.cursor = state.cursor;
   job.first_failure = state.first_failure;
   job.queued = now_;
-  lane.behind = state.entry != kLivePath;
+  queue.behind = state.cursor != kLivePath;
   ++held.jobs;
-  ++lane.jobs;
+  ++queue.jobs;
   ++jobs_;
   job.state = Job::State::Queued;
-  if (lane.config.ordering != Ordering::None) link_chain(lane, job);
+  if (queue.config.ordering != Ordering::None) link_chain(queue, job);
   if (job.state == Job::State::Queued) {
     job.urgent = state.urgent;
     list_of(job).push_back(&job);
   }
-  make_ready(lane);
+  make_ready(queue);
 }
 
 void Scheduler::queue_urgent(Job& job) {
@@ -246,121 +248,121 @@ void Scheduler::queue_urgent(Job& job) {
   list_of(job).push_back(&job);
 }
 
-void Scheduler::make_ready(Lane& lane) {
-  if (lane.ready || lane.waits != SlotClaim::Few || !lane.has_queued()) return;
-  if (lane.in_flight >= lane.config.concurrency) return;
-  if (lane.heap_index != kNotInHeap) {
+void Scheduler::make_ready(SubscriptionQueue& queue) {
+  if (queue.ready || queue.waits != SlotClaim::Few || !queue.has_queued()) return;
+  if (queue.in_flight >= queue.config.concurrency) return;
+  if (queue.heap_index != kNotInHeap) {
     // It rests until its breaker, its rate or its slow start lets it go on.
-    if (!lane.out_of_retries || (lane.urgent.empty() && lane.fresh.empty())) return;
-    resting_.remove(&lane);
+    if (!queue.out_of_retries || (queue.urgent.empty() && queue.fresh.empty())) return;
+    resting_.remove(&queue);
   }
-  lane.ready = true;
-  ready_.push_back(&lane);
+  queue.ready = true;
+  ready_.push_back(&queue);
 }
 
 void Scheduler::wake(TimePoint now) {
   now_ = now;
-  slots_.look(now);
+  limiter_.look(now);
   while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
 }
 
-// The lane whose turn it is and that may have a slot; those that have waited for one come first.
-Lane* Scheduler::next_lane() {
-  if (slots_.all_taken()) return nullptr;
-  if (Lane* const lane = slots_.next()) return lane;
+// The queue whose turn it is and that may have a slot; those that have waited for one come first.
+SubscriptionQueue* Scheduler::next_queue() {
+  if (limiter_.all_taken()) return nullptr;
+  if (SubscriptionQueue* const queue = limiter_.next()) return queue;
   while (!ready_.empty()) {
-    Lane& lane = *ready_.first;
-    ready_.remove(&lane);
-    lane.ready = false;
-    if (slots_.admits(lane)) return &lane;
+    SubscriptionQueue& queue = *ready_.first;
+    ready_.remove(&queue);
+    queue.ready = false;
+    if (limiter_.admits(queue)) return &queue;
   }
   return nullptr;
 }
 
 Job* Scheduler::next(TimePoint now) {
   wake(now);
-  while (Lane* const turn = next_lane()) {
-    Lane& lane = *turn;
-    if (lane.in_flight >= lane.config.concurrency) continue;
-    JobList* const queue = pick(lane, now);
-    if (queue == nullptr || !may_spend(lane, *queue->first) || paced(lane, now)) continue;
-    const CircuitBreaker::State before = lane.breaker.state();
-    const Verdict verdict = lane.breaker.admit(now);
-    note_circuit(before, lane, now);
-    if (verdict != Verdict::Reject) return take(lane, *queue, verdict, now);
-    // While a probe runs there is nothing to wait for but its end, which makes the lane ready.
-    if (const auto at = lane.breaker.probe_at()) rest(lane, *at);
+  while (SubscriptionQueue* const turn = next_queue()) {
+    SubscriptionQueue& queue = *turn;
+    if (queue.in_flight >= queue.config.concurrency) continue;
+    JobList* const list = pick(queue, now);
+    if (list == nullptr || !may_spend(queue, *list->first) || paced(queue, now)) continue;
+    const CircuitBreaker::State before = queue.breaker.state();
+    const Verdict verdict = queue.breaker.admit(now);
+    note_circuit(before, queue, now);
+    if (verdict != Verdict::Reject) return take(queue, *list, verdict, now);
+    // While a probe runs there is nothing to wait for but its end, which makes the queue ready.
+    if (const auto at = queue.breaker.probe_at()) rest(queue, *at);
   }
   return nullptr;
 }
 
-void Scheduler::rest(Lane& lane, TimePoint until) {
-  lane.out_of_retries = false;
-  resting_.push(until, &lane);
+void Scheduler::rest(SubscriptionQueue& queue, TimePoint until) {
+  queue.out_of_retries = false;
+  resting_.push(until, &queue);
 }
 
-// The list of whose first job it is the turn; null: the lane rests, or has none.
-Scheduler::JobList* Scheduler::pick(Lane& lane, TimePoint now) {
-  const bool may_retry = lane.retries.empty() || lane.budget.allows(now, retry_floor(lane));
-  if (may_retry && !lane.retries.empty()) return &lane.retries;
-  if (!lane.urgent.empty()) return &lane.urgent;
-  if (!lane.fresh.empty()) return &lane.fresh;
+// The list of whose first job it is the turn; null: the queue rests, or has none.
+Scheduler::JobList* Scheduler::pick(SubscriptionQueue& queue, TimePoint now) {
+  const bool may_retry = queue.retries.empty() || queue.budget.allows(now, retry_floor(queue));
+  if (may_retry && !queue.retries.empty()) return &queue.retries;
+  if (!queue.urgent.empty()) return &queue.urgent;
+  if (!queue.fresh.empty()) return &queue.fresh;
   if (!may_retry) {
-    rest(lane, lane.budget.allowed_at(retry_floor(lane)));
-    lane.out_of_retries = true;
+    rest(queue, queue.budget.allowed_at(retry_floor(queue)));
+    queue.out_of_retries = true;
   }
   return nullptr;
 }
 
-// Deficit round robin: a lane that has not saved up enough goes behind the others, richer by one
+// Deficit round robin: a queue that has not saved up enough goes behind the others, richer by one
 // turn. Over all turns that is at most one for every kTurnBytes sent.
-bool Scheduler::may_spend(Lane& lane, const Job& job) {
+bool Scheduler::may_spend(SubscriptionQueue& queue, const Job& job) {
   if (job.held->bytes <= kTurnBytes) return true;
-  lane.deficit += kTurnBytes;
-  if (lane.deficit >= job.held->bytes) return true;
-  if (ready_.empty() && !slots_.any_waits()) return true;
-  lane.ready = true;
-  ready_.push_back(&lane);
+  queue.deficit += kTurnBytes;
+  if (queue.deficit >= job.held->bytes) return true;
+  if (ready_.empty() && !limiter_.any_waits()) return true;
+  queue.ready = true;
+  ready_.push_back(&queue);
   return false;
 }
 
-bool Scheduler::paced(Lane& lane, TimePoint now) {
-  if (lane.slow.active() && !lane.slow.allows(now)) {
-    rest(lane, lane.slow.at());
+bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
+  if (queue.slow.active() && !queue.slow.allows(now)) {
+    rest(queue, queue.slow.at());
     return true;
   }
-  if (lane.config.rate == 0) return false;
+  if (queue.config.rate == 0) return false;
   // What fits into a tenth of a second may go at once: a timer is coarse, the average holds.
-  const Duration slot = slot_of(lane);
+  const Duration slot = slot_of(queue);
   const Duration burst = std::max<Duration>(std::chrono::milliseconds{100} - slot, {});
-  if (lane.paced_until <= now + burst) return false;
-  rest(lane, lane.paced_until - burst);
+  if (queue.paced_until <= now + burst) return false;
+  rest(queue, queue.paced_until - burst);
   return true;
 }
 
-Job* Scheduler::take(Lane& lane, JobList& queue, Verdict verdict, TimePoint now) {
-  Job& job = *queue.first;
-  queue.remove(&job);
+Job* Scheduler::take(SubscriptionQueue& queue, JobList& list, Verdict verdict, TimePoint now) {
+  Job& job = *list.first;
+  list.remove(&job);
   job.state = Job::State::InFlight;
   job.probe = verdict == Verdict::Probe;
-  slots_.begin(lane, now);
-  lane.budget.on_attempt();
-  if (job.attempts_made > 0) lane.budget.on_retry(now, retry_floor(lane));
-  if (lane.config.rate != 0) lane.paced_until = std::max(lane.paced_until, now) + slot_of(lane);
-  if (lane.slow.active()) lane.slow.on_attempt(now);
-  note_pace(lane, now);
+  limiter_.begin(queue, now);
+  queue.budget.on_attempt();
+  if (job.attempts_made > 0) queue.budget.on_retry(now, retry_floor(queue));
+  if (queue.config.rate != 0) queue.paced_until = std::max(queue.paced_until, now) + slot_of(queue);
+  if (queue.slow.active()) queue.slow.on_attempt(now);
+  note_pace(queue, now);
   // Behind the others; what it has not spent, less than a turn, stays for its next large event.
   if (job.held->bytes > kTurnBytes) {
-    lane.deficit = lane.deficit > job.held->bytes ? lane.deficit - job.held->bytes : 0;
-    lane.deficit = std::min(lane.deficit, kTurnBytes);
+    queue.deficit = queue.deficit > job.held->bytes ? queue.deficit - job.held->bytes : 0;
+    queue.deficit = std::min(queue.deficit, kTurnBytes);
   }
-  // After a probe the lane waits for its answer.
-  if (verdict == Verdict::Allow) make_ready(lane);
+  // After a probe the queue waits for its answer.
+  if (verdict == Verdict::Allow) make_ready(queue);
   return &job;
 }
 
 Finished Scheduler::finish(Job& job, TimePoint now) {
-  if (job.attempts_made > 0) job.lane->budget.on_delivered();
+  if (job.attempts_made > 0) job.queue->budget.on_delivered();
   leave_flight(job, Answer::Answered, now);
   return drop(job, true);
 }
@@ -368,9 +370,9 @@ Finished Scheduler::finish(Job& job, TimePoint now) {
 std::optional<Finished> Scheduler::leave(Job& job, Answer answer, TimePoint now) {
   ++job.attempts_made;
   leave_flight(job, answer, now);
-  if (job.abandoned) return drop(job, job.lane->retired);
+  if (job.abandoned) return drop(job, job.queue->retired);
   job.state = Job::State::Leaving;
-  make_ready(*job.lane);
+  make_ready(*job.queue);
   return std::nullopt;
 }
 
@@ -386,10 +388,10 @@ Finished Scheduler::abandon(Job& job, TimePoint now) {
 
 void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
   EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
-  Lane& lane = *job.lane;
-  slots_.end(lane, answer, now);
+  SubscriptionQueue& queue = *job.queue;
+  limiter_.end(queue, answer, now);
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
-  CircuitBreaker& breaker = lane.breaker;
+  CircuitBreaker& breaker = queue.breaker;
   const CircuitBreaker::State before = breaker.state();
   // Attempts from before the trip say nothing while a probe is out.
   const bool counts = job.probe || before == CircuitBreaker::State::Closed;
@@ -401,47 +403,48 @@ void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint n
     breaker.on_success();
   }
   job.probe = false;
-  note_circuit(before, lane, now);
+  note_circuit(before, queue, now);
 }
 
-void Scheduler::note_circuit(CircuitBreaker::State before, Lane& lane, TimePoint now) {
+void Scheduler::note_circuit(CircuitBreaker::State before, SubscriptionQueue& queue,
+                             TimePoint now) {
   const bool was = before != CircuitBreaker::State::Closed;
-  const bool is = lane.breaker.state() != CircuitBreaker::State::Closed;
+  const bool is = queue.breaker.state() != CircuitBreaker::State::Closed;
   if (is == was) return;
   if (is) {
     ++circuits_open_;
-    open_.push_back(&lane);
+    open_.push_back(&queue);
     return;
   }
   --circuits_open_;
-  open_.remove(&lane);
-  lane.slow.begin(lane.config.slow_start, now);
+  open_.remove(&queue);
+  queue.slow.begin(queue.config.slow_start, now);
 }
 
 // Ends a job that is in no list and in no heap, its chain aside.
 Finished Scheduler::drop(Job& job, bool done) {
-  Lane& lane = *job.lane;
+  SubscriptionQueue& queue = *job.queue;
   HeldEvent& held = *job.held;
   if (job.chain != nullptr) unlink_chain(job);
-  --lane.jobs;
+  --queue.jobs;
   --jobs_;
   held.all_done = held.all_done && done;
   const bool last = --held.jobs == 0;
   if (last) bytes_ -= held.bytes;
   job.held = nullptr;
-  job.lane = nullptr;
+  job.queue = nullptr;
   job.state = Job::State::Free;
   jobs_free_.push_back(&job);
-  make_ready(lane);
-  note_room(lane);
-  free_if_gone(lane);
+  make_ready(queue);
+  note_room(queue);
+  free_if_gone(queue);
   return last ? Finished{&held, held.all_done} : Finished{};
 }
 
-void Scheduler::note_room(Lane& lane) {
+void Scheduler::note_room(SubscriptionQueue& queue) {
   // A quarter must be free before it is worth asking again, or each end would cost a refusal.
-  if (lane.refused && lane.jobs <= lane.config.jobs_max - (lane.config.jobs_max + 3) / 4) {
-    lane.refused = false;
+  if (queue.refused && queue.jobs <= queue.config.jobs_max - (queue.config.jobs_max + 3) / 4) {
+    queue.refused = false;
     room_ = true;
   }
   if (refused_ && (bytes_ <= bounds_.bytes_max / 4 * 3 || jobs_ == 0) &&
@@ -451,14 +454,14 @@ void Scheduler::note_room(Lane& lane) {
   }
 }
 
-void Scheduler::fall_behind(Lane& lane, TimePoint now) {
-  if (lane.config.slow_start == 0) return;
-  const Pace& pace = lane.pace;
+void Scheduler::fall_behind(SubscriptionQueue& queue, TimePoint now) {
+  if (queue.config.slow_start == 0) return;
+  const Pace& pace = queue.pace;
   const Duration gone = now - pace.since;
   const bool stale = gone >= kPaceStretch;
   const std::uint32_t rate = stale ? rate_of(pace.attempts, gone) : pace.rate;
-  lane.slow.begin(std::max(lane.config.slow_start, rate), now);
-  lane.slow.hold(true);
+  queue.slow.begin(std::max(queue.config.slow_start, rate), now);
+  queue.slow.hold(true);
 }
 
 // Chains: jobs of one ordering key, of which only the first may be sent.
@@ -472,20 +475,20 @@ std::string_view object_of(const Job& job) noexcept {
   return job.held->event.object_id;
 }
 
-Chain*& bucket_of(Lane& lane, std::uint64_t hash) {
-  return lane.buckets[hash & (lane.buckets.size() - 1)];
+Chain*& bucket_of(SubscriptionQueue& queue, std::uint64_t hash) {
+  return queue.buckets[hash & (queue.buckets.size() - 1)];
 }
 
 }  // namespace
 
-void Scheduler::link_chain(Lane& lane, Job& job) {
-  const bool whole_lane = lane.config.ordering == Ordering::Instance;
-  const std::uint64_t hash = whole_lane ? 0 : std::hash<std::string_view>{}(object_of(job));
-  if (lane.chains >= lane.buckets.size()) grow_buckets(lane);
-  Chain*& bucket = bucket_of(lane, hash);
+void Scheduler::link_chain(SubscriptionQueue& queue, Job& job) {
+  const bool whole_queue = queue.config.ordering == Ordering::Instance;
+  const std::uint64_t hash = whole_queue ? 0 : std::hash<std::string_view>{}(object_of(job));
+  if (queue.chains >= queue.buckets.size()) grow_buckets(queue);
+  Chain*& bucket = bucket_of(queue, hash);
   for (Chain* chain = bucket; chain != nullptr; chain = chain->next) {
-    if (chain->hash != hash || chain->whole_lane != whole_lane) continue;
-    if (!whole_lane && object_of(*chain->jobs.first) != object_of(job)) continue;
+    if (chain->hash != hash || chain->whole_queue != whole_queue) continue;
+    if (!whole_queue && object_of(*chain->jobs.first) != object_of(job)) continue;
     chain->jobs.push_back(&job);
     job.chain = chain;
     job.state = Job::State::Chained;
@@ -499,16 +502,16 @@ void Scheduler::link_chain(Lane& lane, Job& job) {
   }
   *chain = Chain{};
   chain->hash = hash;
-  chain->whole_lane = whole_lane;
+  chain->whole_queue = whole_queue;
   chain->next = bucket;
   bucket = chain;
-  ++lane.chains;
+  ++queue.chains;
   chain->jobs.push_back(&job);
   job.chain = chain;
 }
 
 void Scheduler::unlink_chain(Job& job) {
-  Lane& lane = *job.lane;
+  SubscriptionQueue& queue = *job.queue;
   Chain& chain = *job.chain;
   const bool was_first = chain.jobs.first == &job;
   chain.jobs.remove(&job);
@@ -518,13 +521,13 @@ void Scheduler::unlink_chain(Job& job) {
     if (was_first) queue_urgent(*chain.jobs.first);
     return;
   }
-  Chain** link = &bucket_of(lane, chain.hash);
+  Chain** link = &bucket_of(queue, chain.hash);
   while (*link != &chain) {
     EVENTRELAY_ASSERT(*link != nullptr);
     link = &(*link)->next;
   }
   *link = chain.next;
-  --lane.chains;
+  --queue.chains;
   chain.next = chains_free_;
   chains_free_ = &chain;
 }
@@ -540,13 +543,13 @@ void Scheduler::take_chain(Job& job, std::vector<Job*>& taken) {
   unlink_chain(job);
 }
 
-void Scheduler::grow_buckets(Lane& lane) {
-  std::vector<Chain*> old = std::move(lane.buckets);
-  lane.buckets.assign(old.empty() ? kBucketsMin : old.size() * 2, nullptr);
+void Scheduler::grow_buckets(SubscriptionQueue& queue) {
+  std::vector<Chain*> old = std::move(queue.buckets);
+  queue.buckets.assign(old.empty() ? kBucketsMin : old.size() * 2, nullptr);
   for (Chain* chain : old) {
     while (chain != nullptr) {
       Chain* const rest = chain->next;
-      Chain*& bucket = bucket_of(lane, chain->hash);
+      Chain*& bucket = bucket_of(queue, chain->hash);
       chain->next = bucket;
       bucket = chain;
       chain = rest;

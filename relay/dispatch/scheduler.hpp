@@ -4,11 +4,11 @@
 // Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
 // Owner:   the shard.  Thread: shard-local; time is an argument.
 // Bounds:  SchedulerBounds; an event that does not fit is refused whole, and the shell holds its
-//          partition back. O(1) per call, O(log lanes that rest) for those; no allocation once
+//          partition back. O(1) per call, O(log queues that rest) for those; no allocation once
 //          warm.
 // Errors:  none; misuse by the shell is asserted.
 //
-//   admit --> [lane: retries, urgent, fresh] --turn--> in flight --finish--> gone
+//   admit --> [queue: retries, urgent, fresh] --turn--> in flight --finish--> gone
 //                                                         | leave: its slot is free at once
 //                                                      leaving --settle--> gone
 #pragma once
@@ -21,8 +21,8 @@
 #include <span>
 #include <vector>
 
-#include "relay/dispatch/lane.hpp"
-#include "relay/dispatch/slots.hpp"
+#include "relay/dispatch/concurrency_limiter.hpp"
+#include "relay/dispatch/subscription_queue.hpp"
 
 namespace eventrelay::relay {
 
@@ -43,18 +43,18 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
   ~Scheduler();
 
-  // A lane for a new subscription; its index may be one of a lane that is gone.
-  [[nodiscard]] Lane& add_lane(const LaneConfig& config);
-  // New limits for a lane in use; its ordering takes effect for events admitted later.
-  void configure(Lane& lane, const LaneConfig& config);
-  // The subscription is gone: what waits for it counts as done. The lane is freed with its last
+  // A queue for a new subscription; its index may be one of a queue that is gone.
+  [[nodiscard]] SubscriptionQueue& add_queue(const QueueConfig& config);
+  // New limits for a queue in use; its ordering takes effect for events admitted later.
+  void configure(SubscriptionQueue& queue, const QueueConfig& config);
+  // The subscription is gone: what waits for it counts as done. The queue is freed with its last
   // job in flight or leaving; `is_live(index)` tells.
-  void retire(Lane& lane, std::vector<Finished>& finished);
+  void retire(SubscriptionQueue& queue, std::vector<Finished>& finished);
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
 
-  // One job per lane, all or none. Full: stop reading the partition, try this event again when
-  // take_room() says so. Pre: `lanes` is not empty and names each lane once.
-  [[nodiscard]] Admitted admit(HeldEvent& held, std::span<Lane* const> lanes,
+  // One job per queue, all or none. Full: stop reading the partition, try this event again when
+  // take_room() says so. Pre: `queues` is not empty and names each queue once.
+  [[nodiscard]] Admitted admit(HeldEvent& held, std::span<SubscriptionQueue* const> queues,
                                const JobState& state = {});
   // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
   [[nodiscard]] Job* next(TimePoint now);
@@ -65,27 +65,27 @@ class Scheduler {
   [[nodiscard]] std::optional<Finished> leave(Job& job, Answer answer, TimePoint now);
   // Pre: the job is leaving.
   Finished settle(Job& job, End end);
-  // Makes what waits in `lane` of `partition` leave, or that of it which came by the live path;
+  // Makes what waits in `queue` of `partition` leave, or that of it which came by the live path;
   // settle() is due for each of `taken`.
   enum class Whose : std::uint8_t { Everybody, LivePath };
-  void take_queued(Lane& lane, Partition partition, std::vector<Job*>& taken,
+  void take_queued(SubscriptionQueue& queue, Partition partition, std::vector<Job*>& taken,
                    Whose whose = Whose::Everybody);
   // Makes what waits behind `job`, which is leaving, in its chain leave likewise. Later events of
   // the same key start a chain of their own.
   void take_chain(Job& job, std::vector<Job*>& taken);
   // Who has most jobs waiting. Thread: value.
   struct Crowd {
-    Lane* lane = nullptr;
+    SubscriptionQueue* queue = nullptr;
     std::uint32_t waiting = 0;
   };
   // Of one partition; a pass over all jobs.
   [[nodiscard]] Crowd largest_crowd(Partition partition) const;
-  // Every job of `lane` and `partition` in whatever state; a pass over all jobs.
+  // Every job of `queue` and `partition` in whatever state; a pass over all jobs.
   template <class Visit>
-  void for_each_job(const Lane& lane, Partition partition, Visit visit) const {
-    if (lane.jobs == 0) return;
+  void for_each_job(const SubscriptionQueue& queue, Partition partition, Visit visit) const {
+    if (queue.jobs == 0) return;
     for (const Job& job : jobs_pool_) {
-      if (job.state == Job::State::Free || job.lane != &lane) continue;
+      if (job.state == Job::State::Free || job.queue != &queue) continue;
       if (job.held->partition == partition) visit(job);
     }
   }
@@ -96,63 +96,64 @@ class Scheduler {
   void remove(Partition partition, std::vector<Finished>& finished);
 
   [[nodiscard]] std::optional<TimePoint> next_due() const;  // if nothing ends before
-  // What piles up for the lane waits elsewhere: from now on it is called at the pace it has shown,
+  // What piles up for the queue waits elsewhere: from now on it is called at the pace it has shown,
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
-  void fall_behind(Lane& lane, TimePoint now);
-  static void caught_up(Lane& lane) { lane.slow.hold(false); }
-  // Appends the lanes whose breaker is not closed; see its open_since() and oldest_queued().
-  void open_lanes(std::vector<Lane*>& lanes) const;
+  void fall_behind(SubscriptionQueue& queue, TimePoint now);
+  static void caught_up(SubscriptionQueue& queue) { queue.slow.hold(false); }
+  // Appends the queues whose breaker is not closed; see its open_since() and oldest_queued().
+  void open_queues(std::vector<SubscriptionQueue*>& queues) const;
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
   // Who answers waits for a slot: nothing is read until one is free.
-  [[nodiscard]] bool slots_scarce() const noexcept { return slots_.scarce(); }
-  // Likewise who is fed by a sweep: nothing more is read for those.
-  [[nodiscard]] bool behind_waits() const noexcept { return slots_.behind_waits(); }
-  [[nodiscard]] std::uint32_t in_flight() const noexcept { return slots_.in_flight(); }
+  [[nodiscard]] bool slots_scarce() const noexcept { return limiter_.scarce(); }
+  // Likewise who is fed by a catch-up read: nothing more is read for those.
+  [[nodiscard]] bool behind_waits() const noexcept { return limiter_.behind_waits(); }
+  [[nodiscard]] std::uint32_t in_flight() const noexcept { return limiter_.in_flight(); }
   [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }
 
  private:
   using JobList = LinkedList<Job, &Job::previous, &Job::next>;
-  using OpenList = LinkedList<Lane, &Lane::open_previous, &Lane::open_next>;
+  using OpenList = LinkedList<SubscriptionQueue, &SubscriptionQueue::open_previous,
+                              &SubscriptionQueue::open_next>;
 
-  void enqueue(HeldEvent& held, Lane& lane, const JobState& state);
+  void enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobState& state);
   void wake(TimePoint now);
-  void make_ready(Lane& lane);
-  [[nodiscard]] Lane* next_lane();
-  void rest(Lane& lane, TimePoint until);
-  [[nodiscard]] JobList* pick(Lane& lane, TimePoint now);
-  [[nodiscard]] bool may_spend(Lane& lane, const Job& job);
-  [[nodiscard]] bool paced(Lane& lane, TimePoint now);
-  [[nodiscard]] Job* take(Lane& lane, JobList& queue, CircuitBreaker::Verdict verdict,
+  void make_ready(SubscriptionQueue& queue);
+  [[nodiscard]] SubscriptionQueue* next_queue();
+  void rest(SubscriptionQueue& queue, TimePoint until);
+  [[nodiscard]] JobList* pick(SubscriptionQueue& queue, TimePoint now);
+  [[nodiscard]] bool may_spend(SubscriptionQueue& queue, const Job& job);
+  [[nodiscard]] bool paced(SubscriptionQueue& queue, TimePoint now);
+  [[nodiscard]] Job* take(SubscriptionQueue& queue, JobList& list, CircuitBreaker::Verdict verdict,
                           TimePoint now);
   [[nodiscard]] static JobList& list_of(Job& job);
   void queue_urgent(Job& job);
-  void note_circuit(CircuitBreaker::State before, Lane& lane, TimePoint now);
+  void note_circuit(CircuitBreaker::State before, SubscriptionQueue& queue, TimePoint now);
   // Nothing: the attempt says nothing about its endpoint.
   void leave_flight(Job& job, std::optional<Answer> answer, TimePoint now);
   [[nodiscard]] Finished drop(Job& job, bool done);
   void unlink(Job& job);
   void take_job(Job& job, std::vector<Job*>& taken);
-  void note_room(Lane& lane);
-  void free_if_gone(Lane& lane);
-  void link_chain(Lane& lane, Job& job);
+  void note_room(SubscriptionQueue& queue);
+  void free_if_gone(SubscriptionQueue& queue);
+  void link_chain(SubscriptionQueue& queue, Job& job);
   void unlink_chain(Job& job);
-  void grow_buckets(Lane& lane);
+  void grow_buckets(SubscriptionQueue& queue);
 
   SchedulerBounds bounds_;
   std::deque<Job> jobs_pool_;
   std::vector<Job*> jobs_free_;
   std::deque<Chain> chains_pool_;
   Chain* chains_free_ = nullptr;
-  std::vector<std::unique_ptr<Lane>> lanes_;  // by index; null = free
-  std::vector<std::uint32_t> lanes_free_;
-  Slots slots_;
-  LaneList ready_;
+  std::vector<std::unique_ptr<SubscriptionQueue>> queues_;  // by index; null = free
+  std::vector<std::uint32_t> queues_free_;
+  ConcurrencyLimiter limiter_;
+  QueueList ready_;
   OpenList open_;
-  DueHeap<Lane> resting_;  // lanes that wait for their breaker or their rate
+  DueHeap<SubscriptionQueue> resting_;  // queues that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
   std::uint32_t circuits_open_ = 0;
   std::size_t bytes_ = 0;

@@ -2,7 +2,7 @@
 // first, doubling for as long as that is what limits it.
 //
 // Why:     what has piled up for an endpoint must not fell it the moment it answers again.
-// Owner:   the scheduler's lane.  Thread: shard-local; time is an argument.
+// Owner:   the scheduler's queue.  Thread: shard-local; time is an argument.
 // Bounds:  O(1), 48 bytes. In no second do more attempts begin than the rate at its end.
 // Errors:  none.
 //

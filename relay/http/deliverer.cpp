@@ -31,7 +31,7 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.target = target;
   slot.begun = now;
   slot.deadline = now + target->timeout;
-  const TraceSeed seed{dice_.next(), dice_.next(), dice_.next()};
+  const TraceSeed seed{random_.next(), random_.next(), random_.next()};
   const AttemptInfo info{job.attempts_made + 1, wall_now(), seed};
   const Request request = target->request.compose(job.held->event, info, slot.buffers);
   slot.parts = parts_of(request, slot.buffers.head);

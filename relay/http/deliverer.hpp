@@ -19,11 +19,11 @@
 #include "relay/dispatch/retry.hpp"
 #include "relay/http/http_pool.hpp"
 #include "relay/record/job.hpp"
-#include "relay/request/request_head.hpp"
+#include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 
-// What the shell keeps of one subscription, next to its lane. An attempt in flight keeps the one
+// What the shell keeps of one subscription, next to its queue. An attempt in flight keeps the one
 // it began with. Thread: shard thread.  Bounds: about 2 KiB.
 struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe_counter> {
   Target(const Instance& instance, const Subscription& subscription,
@@ -58,7 +58,7 @@ class AttemptSink {
 class Deliverer {
  public:
   Deliverer(HttpPool& pool, AttemptSink& sink, metrics::Slab& slab, std::uint64_t seed)
-      : pool_(pool), sink_(sink), slab_(slab), dice_(seed) {}
+      : pool_(pool), sink_(sink), slab_(slab), random_(seed) {}
 
   // Begins one attempt; its end comes later, never inside this call.
   void start(Job& job, const TargetPtr& target, TimePoint now);
@@ -84,7 +84,7 @@ class Deliverer {
   HttpPool& pool_;
   AttemptSink& sink_;
   metrics::Slab& slab_;
-  Dice dice_;
+  Random random_;
   std::deque<Slot> slots_;
   std::vector<Slot*> free_;
 };

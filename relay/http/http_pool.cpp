@@ -92,7 +92,7 @@ void HttpPool::open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchang
   fresh->place = connections_.size();
   fresh->number = ++numbers_;
   connections_.push_back(fresh);
-  arm_sweep();
+  arm_catch_up();
   asio::post(executor_, [fresh, &exchange] {
     if (fresh->state() != Connection::State::Closed) fresh->open(exchange);
   });
@@ -170,19 +170,19 @@ void HttpPool::remove(Connection& connection) {
   connections_.pop_back();
 }
 
-void HttpPool::arm_sweep() {
-  if (sweeping_ || connections_.empty() || shut_) return;
-  sweeping_ = true;
-  timer_.expires_after(options_.sweep);
+void HttpPool::arm_catch_up() {
+  if (catching_up_ || connections_.empty() || shut_) return;
+  catching_up_ = true;
+  timer_.expires_after(options_.catch_up);
   timer_.async_wait([this](ErrorCode error) {
     if (error || shut_) return;
-    sweeping_ = false;
-    sweep(monotonic_now());
-    arm_sweep();
+    catching_up_ = false;
+    catch_up(monotonic_now());
+    arm_catch_up();
   });
 }
 
-void HttpPool::sweep(TimePoint now) {
+void HttpPool::catch_up(TimePoint now) {
   now_ = now;
   // Backwards: one that ends is replaced by the last, which has been looked at.
   for (std::size_t i = connections_.size(); i-- > 0;) {

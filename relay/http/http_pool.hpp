@@ -1,8 +1,9 @@
-// Keep-alive connections per endpoint, newest first, and the one deadline sweep of the shard.
+// Keep-alive connections per endpoint, newest first, and the one deadline catch-up read of the
+// shard.
 //
 // Why:     a handshake costs more than a delivery; the connection used last is the warmest and
-//          the surplus ages out. One sweep replaces a timer per operation. Requests that are ready
-//          together leave together: waking the other side costs about as much as a write.
+//          the surplus ages out. One catch-up read replaces a timer per operation. Requests that
+//          are ready together leave together: waking the other side costs about as much as a write.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  PoolOptions; a connection over the idle bound is closed instead of kept.
 // Errors:  every exchange gets exactly one on_done(), never inside start().
@@ -53,7 +54,7 @@ struct Endpoint {
 struct PoolOptions {
   Duration connect_timeout = std::chrono::seconds(5);  // lookup and TCP, all addresses
   Duration tls_timeout = std::chrono::seconds(5);
-  Duration sweep = std::chrono::milliseconds(50);  // how late a deadline may be noticed
+  Duration catch_up = std::chrono::milliseconds(50);  // how late a deadline may be noticed
   std::uint32_t idle_per_endpoint = 256;
   std::size_t idle_in_all = 2048;  // 16 KiB of address space each, one page of it touched
   PoolConfig slot;
@@ -108,8 +109,8 @@ class HttpPool {
   // The kept connection was dead, and is closed.
   void dial_again(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
 
-  void arm_sweep();
-  void sweep(TimePoint now);
+  void arm_catch_up();
+  void catch_up(TimePoint now);
 
   Executor executor_;
   Resolver& resolver_;
@@ -126,10 +127,10 @@ class HttpPool {
   std::size_t idle_ = 0;
   PoolStats stats_;
   Timer timer_;
-  TimePoint now_{};  // as of the last sweep or dial
+  TimePoint now_{};  // as of the last catch-up read or dial
   TimePoint purge_due_{};
   std::uint64_t numbers_ = 0;
-  bool sweeping_ = false;
+  bool catching_up_ = false;
   bool shut_ = false;
 };
 

@@ -46,7 +46,7 @@ void Consumer::open(Partition id, Cursors& cursors) {
   PartitionState* const partition = find(id);
   if (partition == nullptr || !partition->owned) return;
   partition->cursors = &cursors;
-  // Some of what the ranges call done was left to an entry.
+  // Some of what the ranges call done was left to a cursor.
   if (partition->committed) cursors.ledger_restored(*partition->committed, partition->metadata);
   enter_turn(*partition);
 }
@@ -140,7 +140,7 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
       if (record == nullptr) return count;
     }
     partition.at_hand = record->offset;
-    if (take(partition, *record) != Taken::Yes) return count;
+    if (take(partition, *record) != Verdict::Yes) return count;
     partition.at_hand.reset();
   }
   return max;
@@ -161,7 +161,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.offset = message.offset();
   record.bytes = cost_of(message);
   record.message = std::move(message);
-  record.origin = this;
+  record.owner = this;
   record.home = &partition;
   record.born = age_;
   partition.held.push_back(&record);
@@ -171,34 +171,34 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
 
 // --- one record ---------------------------------------------------------------------------------
 
-Consumer::Taken Consumer::take(PartitionState& partition, HeldRecord& record) {
+Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) {
   if (!record.begun) {
-    const Taken begun = begin(partition, record);
-    if (begun != Taken::Yes) return begun;
-    if (!record.begun) return Taken::Yes;  // finished before the restart, or folded
+    const Verdict begun = begin(partition, record);
+    if (begun != Verdict::Yes) return begun;
+    if (!record.begun) return Verdict::Yes;  // finished before the restart, or folded
   }
-  lanes_.clear();
-  if (subscriptions_.match(record.event, lanes_) != Subscriptions::Match::Some) {
+  queues_.clear();
+  if (subscriptions_.match(record.event, queues_) != Subscriptions::Match::Some) {
     ++unmatched_;
     free(partition, record, End::Done);
-    return Taken::Yes;
+    return Verdict::Yes;
   }
   if (partition.cursors != nullptr && !partition.cursors->empty()) {
-    const Pass pass = gate_->pass(record, lanes_);
-    if (pass == Pass::Wait) hold(partition, record, Hold::State);
-    if (pass == Pass::Wait) return Taken::Held;
-    if (pass == Pass::Done) free(partition, record, End::Done);
-    if (pass == Pass::Done) return Taken::Yes;
+    const GateVerdict pass = gate_->pass(record, queues_);
+    if (pass == GateVerdict::Wait) hold(partition, record, Hold::State);
+    if (pass == GateVerdict::Wait) return Verdict::Held;
+    if (pass == GateVerdict::Done) free(partition, record, End::Done);
+    if (pass == GateVerdict::Done) return Verdict::Yes;
   }
-  if (scheduler_.admit(record, lanes_) == Admitted::Full) {
-    const bool leaves = gate_ != nullptr && gate_->make_room(record, lanes_);
+  if (scheduler_.admit(record, queues_) == Admitted::Full) {
+    const bool leaves = gate_ != nullptr && gate_->make_room(record, queues_);
     hold(partition, record, leaves ? Hold::State : Hold::Queue);
-    return Taken::Held;
+    return Verdict::Held;
   }
-  return Taken::Yes;
+  return Verdict::Yes;
 }
 
-Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
+Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record) {
   using Begin = OffsetLedger::Begin;
   Begin begun = partition.ledger.begin(record.offset);
   if (begun == Begin::Backwards) {
@@ -223,7 +223,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
     case Begin::Full:
       if (gate_ != nullptr) gate_->shrink_window(partition);
       hold(partition, record, Hold::Window);
-      return Taken::Held;
+      return Verdict::Held;
     case Begin::Backwards:
       EVENTRELAY_ASSERT(false);
   }
@@ -232,7 +232,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
     slab_.relay_folded_total.add();
     free(partition, record, End::Done);
   }
-  return Taken::Yes;
+  return Verdict::Yes;
 }
 
 // A provider that got no answer in time sends again, and both were stored. The first of them is
@@ -240,7 +240,7 @@ Consumer::Taken Consumer::begin(PartitionState& partition, HeldRecord& record) {
 bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) {
   if (record.event.provider_id.empty()) return false;
   const std::optional<EventBits> key = event_bits(record.event.id);
-  return key && partition.seen.note(*key) == DuplicateWindow::Seen::Before;
+  return key && partition.seen.note(*key) == DuplicateWindow::Verdict::Before;
 }
 
 void Consumer::settled(HeldRecord& record, End end) {

@@ -57,7 +57,7 @@ struct PartitionState {
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
-class Consumer final : public Origin {
+class Consumer final : public RecordOwner {
  public:
   // `budget` gets the bytes of each finished record back; may be null.
   Consumer(Scheduler& scheduler, Subscriptions& subscriptions, metrics::Slab& slab,
@@ -106,14 +106,14 @@ class Consumer final : public Origin {
   [[nodiscard]] std::optional<WallTime> oldest_pending() const;
 
  private:
-  enum class Taken : std::uint8_t { Yes, Held, Stopped };
+  enum class Verdict : std::uint8_t { Yes, Held, Stopped };
 
   static constexpr std::size_t kTurn = 16;  // events read of one partition before the next
 
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
-  [[nodiscard]] Taken take(PartitionState& partition, HeldRecord& record);
-  [[nodiscard]] Taken begin(PartitionState& partition, HeldRecord& record);
+  [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
+  [[nodiscard]] Verdict begin(PartitionState& partition, HeldRecord& record);
   [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
   void free(PartitionState& partition, HeldRecord& record, End end);
   void enter_turn(PartitionState& partition);
@@ -135,7 +135,7 @@ class Consumer final : public Origin {
   std::size_t next_turn_ = 0;
   std::vector<PartitionState*> held_back_;
   HeldRecords records_;
-  std::vector<Lane*> lanes_;  // scratch
+  std::vector<SubscriptionQueue*> queues_;  // scratch
   std::uint32_t age_ = 0;
   std::uint64_t unmatched_ = 0;
   std::uint64_t already_done_ = 0;

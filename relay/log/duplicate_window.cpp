@@ -39,13 +39,13 @@ std::size_t DuplicateWindow::home(const EventBits& key) noexcept {
   return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) % kSlots;
 }
 
-DuplicateWindow::Seen DuplicateWindow::note(const EventBits& key) {
+DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key) {
   if (table_ == nullptr) table_ = std::make_unique<Table>();
   Table& table = *table_;
   for (std::size_t slot = home(key);; slot = (slot + 1) % kSlots) {
     const std::uint16_t at = table.slots[slot];
     if (at == kEmpty) break;
-    if (table.ring[at] == key) return Seen::Before;
+    if (table.ring[at] == key) return Verdict::Before;
   }
   if (table.count == kIds) {
     forget(table.next);
@@ -57,7 +57,7 @@ DuplicateWindow::Seen DuplicateWindow::note(const EventBits& key) {
   table.slots[slot] = static_cast<std::uint16_t>(table.next);
   table.ring[table.next] = key;
   table.next = (table.next + 1) % kIds;
-  return Seen::First;
+  return Verdict::First;
 }
 
 // Takes the key at `at` out and closes the gap, so that no slot is ever a grave.

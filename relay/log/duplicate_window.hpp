@@ -32,10 +32,10 @@ class DuplicateWindow {
  public:
   static constexpr std::size_t kIds = 8192;
 
-  enum class Seen : std::uint8_t { First, Before };
+  enum class Verdict : std::uint8_t { First, Before };
 
   // Remembers `key` unless it is among the last kIds; the oldest is forgotten for it.
-  [[nodiscard]] Seen note(const EventBits& key);
+  [[nodiscard]] Verdict note(const EventBits& key);
   void clear() noexcept { table_.reset(); }
 
  private:

@@ -13,17 +13,19 @@
 
 namespace eventrelay::relay {
 
-// Go: for the lanes that are left. Done: entries answer for all of them. Wait: a record that says
+// Go: for the queues that are left. Done: cursors answer for all of them. Wait: a record that says
 // so is being written.
-enum class Pass : std::uint8_t { Go, Done, Wait };
+enum class GateVerdict : std::uint8_t { Go, Done, Wait };
 
 // Thread: shard thread.
 class LiveGate {
  public:
-  // Takes the lanes out whose subscription an entry answers for.
-  [[nodiscard]] virtual Pass pass(HeldRecord& record, std::vector<Lane*>& lanes) = 0;
+  // Takes the queues out whose subscription a cursor answers for.
+  [[nodiscard]] virtual GateVerdict pass(HeldRecord& record,
+                                         std::vector<SubscriptionQueue*>& queues) = 0;
   // `record` found no room. True: something left, or will; ask pass() again.
-  [[nodiscard]] virtual bool make_room(HeldRecord& record, std::span<Lane* const> lanes) = 0;
+  [[nodiscard]] virtual bool make_room(HeldRecord& record,
+                                       std::span<SubscriptionQueue* const> queues) = 0;
   // The window of unfinished offsets is full: somebody should leave it.
   virtual void shrink_window(PartitionState& partition) = 0;
 

@@ -36,7 +36,8 @@ kafka::ReaderOptions reader_options(const Config& config) {
 
 }  // namespace
 
-DelayTopics::Queue::Queue(kafka::Place where) : place(where), ledger(kWindow) {}
+DelayTopics::DelayPartition::DelayPartition(kafka::TopicPartition where)
+    : place(where), ledger(kWindow) {}
 
 DelayTopics::DelayTopics(Executor executor, const Config& config, DelayParts parts)
     : executor_(executor),
@@ -50,18 +51,19 @@ DelayTopics::~DelayTopics() = default;
 // --- assignment ---------------------------------------------------------------------------------
 
 void DelayTopics::assign(std::span<const Partition> partitions) {
-  std::vector<kafka::Place> places;
+  std::vector<kafka::TopicPartition> places;
   for (const Partition partition : partitions) {
     if (std::find(owned_.begin(), owned_.end(), partition) != owned_.end()) continue;
     owned_.push_back(partition);
-    auto& queues = queues_[partition.value];
-    if (queues == nullptr) {
-      queues = std::make_unique<Queues>();
+    auto& all_delayed = delayed_[partition.value];
+    if (all_delayed == nullptr) {
+      all_delayed = std::make_unique<DelayPartitions>();
       for (std::size_t step = 0; step < steps_.size(); ++step) {
-        queues->emplace_back(kafka::Place{static_cast<std::uint16_t>(step), partition});
+        all_delayed->emplace_back(
+            kafka::TopicPartition{static_cast<std::uint16_t>(step), partition});
       }
     }
-    for (const Queue& queue : *queues) places.push_back(queue.place);
+    for (const DelayPartition& delayed : *all_delayed) places.push_back(delayed.place);
   }
   if (places.empty()) return;
   reader_.positions(std::move(places), [this](std::span<const kafka::ReadPosition> positions) {
@@ -73,53 +75,54 @@ void DelayTopics::assign(std::span<const Partition> partitions) {
 void DelayTopics::open(const kafka::ReadPosition& position) {
   const Partition partition = position.place.partition;
   const bool owned = std::find(owned_.begin(), owned_.end(), partition) != owned_.end();
-  Queue& queue = queue_of(position.place);
-  if (!owned || queue.reading || shut_) return;
-  queue.reading = true;
-  queue.readable = true;
-  queue.changed = false;
-  queue.stopped.clear();
-  queue.ledger.assign(position.committed);
-  if (!position.metadata.empty()) queue.ledger.restore(position.metadata);
-  reader_.start(queue.place, position.committed.value_or(kafka::kLogStart), *this);
+  DelayPartition& delayed = delayed_of(position.place);
+  if (!owned || delayed.reading || shut_) return;
+  delayed.reading = true;
+  delayed.readable = true;
+  delayed.changed = false;
+  delayed.stopped.clear();
+  delayed.ledger.assign(position.committed);
+  if (!position.metadata.empty()) delayed.ledger.restore(position.metadata);
+  reader_.start(delayed.place, position.committed.value_or(kafka::kLogStart), *this);
 }
 
 void DelayTopics::stop_reading(Partition partition) {
   std::erase(owned_, partition);  // positions that come late open nothing
-  const auto found = queues_.find(partition.value);
-  if (found == queues_.end()) return;
-  for (Queue& queue : *found->second) {
-    if (queue.reading) reader_.stop(queue.place);
-    queue.reading = false;
-    if (HeldRecord* const head = std::exchange(queue.head, nullptr)) free(*head, End::NotDone);
+  const auto found = delayed_.find(partition.value);
+  if (found == delayed_.end()) return;
+  for (DelayPartition& delayed : *found->second) {
+    if (delayed.reading) reader_.stop(delayed.place);
+    delayed.reading = false;
+    if (HeldRecord* const head = std::exchange(delayed.head, nullptr)) free(*head, End::NotDone);
   }
 }
 
 bool DelayTopics::busy(Partition partition) const {
-  const auto found = queues_.find(partition.value);
-  return found != queues_.end() && std::any_of(found->second->begin(), found->second->end(),
-                                               [](const Queue& queue) { return queue.held > 0; });
+  const auto found = delayed_.find(partition.value);
+  return found != delayed_.end() &&
+         std::any_of(found->second->begin(), found->second->end(),
+                     [](const DelayPartition& delayed) { return delayed.held > 0; });
 }
 
 void DelayTopics::drop(Partition partition) {
   stop_reading(partition);
-  const auto found = queues_.find(partition.value);
-  if (found == queues_.end()) return;
+  const auto found = delayed_.find(partition.value);
+  if (found == delayed_.end()) return;
   // Ends the epoch: what is still in flight can not touch the next assignment's ledger.
-  for (Queue& queue : *found->second) queue.ledger.assign(std::nullopt);
+  for (DelayPartition& delayed : *found->second) delayed.ledger.assign(std::nullopt);
 }
 
 // --- reading ------------------------------------------------------------------------------------
 
-void DelayTopics::on_readable(kafka::Place place) {
-  queue_of(place).readable = true;
+void DelayTopics::on_readable(kafka::TopicPartition place) {
+  delayed_of(place).readable = true;
   poll_later();
 }
 
 void DelayTopics::poll() {
   if (shut_) return;
   for (const Partition partition : owned_) {
-    for (Queue& queue : *queues_.at(partition.value)) serve(queue);
+    for (DelayPartition& delayed : *delayed_.at(partition.value)) serve(delayed);
   }
   arm();
   if (std::exchange(admitted_, false)) parts_.admitted();
@@ -136,9 +139,9 @@ void DelayTopics::poll_later() {
 void DelayTopics::arm() {
   std::optional<WallTime> due;
   for (const Partition partition : owned_) {
-    for (const Queue& queue : *queues_.at(partition.value)) {
-      if (queue.head == nullptr) continue;
-      const WallTime head_due = *queue.head->event.parked->due;
+    for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
+      if (delayed.head == nullptr) continue;
+      const WallTime head_due = *delayed.head->event.parked->due;
       if (!due || head_due < *due) due = head_due;
     }
   }
@@ -152,141 +155,142 @@ void DelayTopics::arm() {
   });
 }
 
-void DelayTopics::serve(Queue& queue) {
+void DelayTopics::serve(DelayPartition& delayed) {
   for (std::size_t count = 0; count < kTurn; ++count) {
-    if (!queue.reading || !queue.stopped.empty()) return;
-    if (queue.head == nullptr && load(queue) == Went::Waits) return;
-    if (queue.head != nullptr && place_head(queue) == Went::Waits) return;
+    if (!delayed.reading || !delayed.stopped.empty()) return;
+    if (delayed.head == nullptr && load(delayed) == Progress::Waits) return;
+    if (delayed.head != nullptr && place_head(delayed) == Progress::Waits) return;
   }
   poll_later();
 }
 
-DelayTopics::Went DelayTopics::load(Queue& queue) {
-  if (!queue.readable || parts_.outbox.blocked(queue.place.partition)) return Went::Waits;
-  kafka::Read read = reader_.next(queue.place);
+DelayTopics::Progress DelayTopics::load(DelayPartition& delayed) {
+  if (!delayed.readable || parts_.outbox.blocked(delayed.place.partition)) return Progress::Waits;
+  kafka::Read read = reader_.next(delayed.place);
   switch (read.found) {
     case kafka::Found::Record:
-      return take(queue, std::move(read.message));
+      return take(delayed, std::move(read.message));
     case kafka::Found::End:
-      return Went::On;
+      return Progress::On;
     case kafka::Found::Nothing:
-      queue.readable = false;
-      return Went::Waits;
+      delayed.readable = false;
+      return Progress::Waits;
     case kafka::Found::OutOfRange:
-      restart(queue, read.at);
-      return Went::Waits;
+      restart(delayed, read.at);
+      return Progress::Waits;
     case kafka::Found::Failed:
-      log::warn("a delay topic can not be read", {{"partition", queue.place.partition},
-                                                  {"step", queue.place.topic},
+      log::warn("a delay topic can not be read", {{"partition", delayed.place.partition},
+                                                  {"step", delayed.place.topic},
                                                   {"reason", read.reason}});
-      return Went::Waits;
+      return Progress::Waits;
   }
-  return Went::Waits;
+  return Progress::Waits;
 }
 
-DelayTopics::Went DelayTopics::take(Queue& queue, kafka::Message message) {
+DelayTopics::Progress DelayTopics::take(DelayPartition& delayed, kafka::Message message) {
   const Offset offset = message.offset();
   const auto event = message.event();
   if (!event || !event->parked || !event->parked->due) {
-    stop(queue,
+    stop(delayed,
          "offset " + std::to_string(offset.value) + ": " +
              std::string(event ? "record has no er-sub or no er-due" : describe(event.error())));
-    return Went::Waits;
+    return Progress::Waits;
   }
   HeldRecord& record = records_.take();
   record.event = *event;
-  record.partition = queue.place.partition;
+  record.partition = delayed.place.partition;
   record.offset = offset;
   record.bytes = cost_of(message);
   record.message = std::move(message);
   // Written by a clock that was ahead, it would wait longer than its topic is for, jitter included.
   WallTime& due = *record.event.parked->due;
-  due = std::min(due, due_now() + steps_[queue.place.topic] * 3 / 2);
-  record.origin = this;
-  record.place = queue.place.topic;
-  ++queue.held;
-  queue.head = &record;
-  return Went::On;
+  due = std::min(due, due_now() + steps_[delayed.place.topic] * 3 / 2);
+  record.owner = this;
+  record.place = delayed.place.topic;
+  ++delayed.held;
+  delayed.head = &record;
+  return Progress::On;
 }
 
-void DelayTopics::stop(Queue& queue, std::string reason) {
+void DelayTopics::stop(DelayPartition& delayed, std::string reason) {
   log::error("delay topic stopped: a record can not be read",
-             {{"partition", queue.place.partition},
-              {"step", kafka::delay_word(steps_[queue.place.topic])},
+             {{"partition", delayed.place.partition},
+              {"step", kafka::delay_word(steps_[delayed.place.topic])},
               {"reason", reason}});
-  queue.stopped = std::move(reason);
+  delayed.stopped = std::move(reason);
 }
 
 // The position is not in the log: retention was faster than this group, or the topic is a new one.
-void DelayTopics::restart(Queue& queue, Offset at) {
+void DelayTopics::restart(DelayPartition& delayed, Offset at) {
   log::error("delay topic lost its position and is read from its start",
-             {{"partition", queue.place.partition},
-              {"step", kafka::delay_word(steps_[queue.place.topic])},
+             {{"partition", delayed.place.partition},
+              {"step", kafka::delay_word(steps_[delayed.place.topic])},
               {"offset", at}});
   parts_.slab.kafka_consumer_errors_total.add();
-  queue.ledger.assign(std::nullopt);
-  reader_.start(queue.place, kafka::kLogStart, *this);
+  delayed.ledger.assign(std::nullopt);
+  reader_.start(delayed.place, kafka::kLogStart, *this);
 }
 
-DelayTopics::Went DelayTopics::begin(Queue& queue, HeldRecord& record) {
+DelayTopics::Progress DelayTopics::begin(DelayPartition& delayed, HeldRecord& record) {
   using Begin = OffsetLedger::Begin;
-  Begin begun = queue.ledger.begin(record.offset);
+  Begin begun = delayed.ledger.begin(record.offset);
   if (begun == Begin::Backwards) {
-    queue.ledger.assign(record.offset);
-    begun = queue.ledger.begin(record.offset);
+    delayed.ledger.assign(record.offset);
+    begun = delayed.ledger.begin(record.offset);
   }
-  if (begun == Begin::Full) return Went::Waits;
-  queue.changed = true;
+  if (begun == Begin::Full) return Progress::Waits;
+  delayed.changed = true;
   if (begun == Begin::AlreadyDone) {
-    queue.head = nullptr;
+    delayed.head = nullptr;
     free(record, End::Done);
-    return Went::On;
+    return Progress::On;
   }
   record.begun = true;
-  record.epoch = queue.ledger.epoch();
-  return Went::On;
+  record.epoch = delayed.ledger.epoch();
+  return Progress::On;
 }
 
 // --- one record ---------------------------------------------------------------------------------
 
-DelayTopics::Went DelayTopics::place_head(Queue& queue) {
-  HeldRecord& record = *queue.head;
+DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
+  HeldRecord& record = *delayed.head;
   const ParkedState& state = *record.event.parked;
   const WallTime now = due_now();
   if (*state.due > now) {
     record.copy_out();  // or its whole fetch answer waits with it
-    return Went::Waits;
+    return Progress::Waits;
   }
   if (!record.begun) {
-    if (begin(queue, record) == Went::Waits) return Went::Waits;
-    if (queue.head == nullptr) return Went::On;  // done before a restart
+    if (begin(delayed, record) == Progress::Waits) return Progress::Waits;
+    if (delayed.head == nullptr) return Progress::On;  // done before a restart
   }
-  Lane* const lane = parts_.subscriptions.find(record.event.instance, state.subscription);
-  if (lane == nullptr) {
+  SubscriptionQueue* const queue =
+      parts_.subscriptions.find(record.event.instance, state.subscription);
+  if (queue == nullptr) {
     parts_.slab.relay_parked_dropped_total.add();
-    queue.head = nullptr;
+    delayed.head = nullptr;
     free(record, End::Done);
-    return Went::On;
+    return Progress::On;
   }
   if (parts_.is_off(state.subscription, record.partition)) {
-    park_again(queue, now, steps_.size() - 1);  // until it is switched on again
-    return Went::On;
+    park_again(delayed, now, steps_.size() - 1);  // until it is switched on again
+    return Progress::On;
   }
-  if (lane->jobs >= lane->config.jobs_max) {
-    park_again(queue, now);
-    return Went::On;
+  if (queue->jobs >= queue->config.jobs_max) {
+    park_again(delayed, now);
+    return Progress::On;
   }
-  const JobState job{state.attempts_made, EntryId{}, state.first_failure, true};
-  const std::array<Lane*, 1> lanes{{lane}};
-  if (parts_.scheduler.admit(record, lanes, job) == Admitted::Full) return Went::Waits;
-  queue.head = nullptr;
+  const JobState job{state.attempts_made, CursorId{}, state.first_failure, true};
+  const std::array<SubscriptionQueue*, 1> queues{{queue}};
+  if (parts_.scheduler.admit(record, queues, job) == Admitted::Full) return Progress::Waits;
+  delayed.head = nullptr;
   admitted_ = true;
-  return Went::On;
+  return Progress::On;
 }
 
 // Nobody behind it waits for a queue that is full; it has not been tried, so nothing is counted.
-void DelayTopics::park_again(Queue& queue, WallTime now, std::size_t step) {
-  HeldRecord& record = *std::exchange(queue.head, nullptr);
+void DelayTopics::park_again(DelayPartition& delayed, WallTime now, std::size_t step) {
+  HeldRecord& record = *std::exchange(delayed.head, nullptr);
   ParkedState state = *record.event.parked;
   state.due = now + steps_[step];
   parts_.outbox.park(record, state, step, Sender{this, reinterpret_cast<std::uintptr_t>(&record)});
@@ -299,7 +303,7 @@ void DelayTopics::on_receipt(std::uint64_t token, Receipt receipt) {
   }
   // It is as large as it was when it was read: too large only if its topic was changed meanwhile.
   if (receipt == Receipt::TooLarge) {
-    stop((*queues_.at(record.partition.value))[record.place], "a record is too large to be kept");
+    stop((*delayed_.at(record.partition.value))[record.place], "a record is too large to be kept");
   }
   free(record, receipt == Receipt::Written ? End::Done : End::NotDone);
 }
@@ -310,23 +314,23 @@ void DelayTopics::settled(HeldRecord& record, End end) {
 }
 
 void DelayTopics::free(HeldRecord& record, End end) {
-  Queue& queue = (*queues_.at(record.partition.value))[record.place];
+  DelayPartition& delayed = (*delayed_.at(record.partition.value))[record.place];
   if (end == End::Done) {
-    if (record.begun) queue.ledger.finish(record.offset, record.epoch);
+    if (record.begun) delayed.ledger.finish(record.offset, record.epoch);
     if (parts_.budget != nullptr) parts_.budget->give_back(record.event.body.size());
-    queue.changed = true;
+    delayed.changed = true;
   }
-  --queue.held;
+  --delayed.held;
   records_.free(record);
 }
 
 // --- commits ------------------------------------------------------------------------------------
 
-void DelayTopics::collect(Queue& queue) {
-  const std::optional<Offset> next = queue.ledger.committable();
-  if (!queue.changed || !next) return;
-  queue.changed = false;
-  commits_.push_back({queue.place, *next, queue.ledger.encode_ranges(kMetadataMax)});
+void DelayTopics::collect(DelayPartition& delayed) {
+  const std::optional<Offset> next = delayed.ledger.committable();
+  if (!delayed.changed || !next) return;
+  delayed.changed = false;
+  commits_.push_back({delayed.place, *next, delayed.ledger.encode_ranges(kMetadataMax)});
 }
 
 void DelayTopics::commit() {
@@ -336,9 +340,9 @@ void DelayTopics::commit() {
   if (renew) renewed_ = now;
   commits_.clear();
   for (const Partition partition : owned_) {
-    for (Queue& queue : *queues_.at(partition.value)) {
-      queue.changed = queue.changed || renew;
-      if (queue.reading) collect(queue);
+    for (DelayPartition& delayed : *delayed_.at(partition.value)) {
+      delayed.changed = delayed.changed || renew;
+      if (delayed.reading) collect(delayed);
     }
   }
   if (!commits_.empty()) reader_.commit_async(commits_);
@@ -347,12 +351,12 @@ void DelayTopics::commit() {
 bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
   commits_.clear();
   for (const Partition partition : partitions) {
-    const auto found = queues_.find(partition.value);
-    if (found == queues_.end()) continue;
-    for (Queue& queue : *found->second) {
+    const auto found = delayed_.find(partition.value);
+    if (found == delayed_.end()) continue;
+    for (DelayPartition& delayed : *found->second) {
       // An earlier commit may still be on its way or lost: the last word is always said.
-      queue.changed = true;
-      collect(queue);
+      delayed.changed = true;
+      collect(delayed);
     }
   }
   return commits_.empty() || reader_.commit_sync(commits_);
@@ -360,10 +364,11 @@ bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
 
 void DelayTopics::append_stopped(std::vector<std::string>& reasons) const {
   for (const Partition partition : owned_) {
-    for (const Queue& queue : *queues_.at(partition.value)) {
-      if (queue.stopped.empty()) continue;
-      reasons.push_back("delay " + kafka::delay_word(steps_[queue.place.topic]) + " of partition " +
-                        std::to_string(partition.value) + " stopped: " + queue.stopped);
+    for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
+      if (delayed.stopped.empty()) continue;
+      reasons.push_back("delay " + kafka::delay_word(steps_[delayed.place.topic]) +
+                        " of partition " + std::to_string(partition.value) +
+                        " stopped: " + delayed.stopped);
     }
   }
 }

@@ -1,7 +1,7 @@
 // Reads the delay topics: each parked event comes back to its subscription when it is due.
 //
-//   retry.<step>/p --read--> head, waits for er-due --> lane of er-sub, urgent --end--> ledger
-//                                                   |--> its lane is full: shortest step again
+//   retry.<step>/p --read--> head, waits for er-due --> queue of er-sub, urgent --end--> ledger
+//                                                   |--> its queue is full: shortest step again
 //
 // Why:     a delay topic's delay is constant, so it is first in, first out: one record in memory
 //          per step and partition, however many are parked.
@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "common/config/config.hpp"
-#include "common/kafka/log_reader.hpp"
+#include "common/kafka/partition_reader.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/log/offset_ledger.hpp"
@@ -45,7 +45,7 @@ struct DelayParts {
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
-class DelayTopics final : public Origin, public kafka::LogSink, public OutboxClient {
+class DelayTopics final : public RecordOwner, public kafka::LogSink, public OutboxClient {
  public:
   DelayTopics(Executor executor, const Config& config, DelayParts parts);
   DelayTopics(const DelayTopics&) = delete;
@@ -72,14 +72,14 @@ class DelayTopics final : public Origin, public kafka::LogSink, public OutboxCli
   // Why steps can not go on, one line each.
   void append_stopped(std::vector<std::string>& reasons) const;
 
-  void on_readable(kafka::Place place) override;
+  void on_readable(kafka::TopicPartition place) override;
   void settled(HeldRecord& record, End end) override;
   void on_receipt(std::uint64_t token, Receipt receipt) override;
 
  private:
   // One step of one partition. Thread: shard thread.  Bounds: one ledger and one waiting record.
-  struct Queue {
-    kafka::Place place;
+  struct DelayPartition {
+    kafka::TopicPartition place;
     OffsetLedger ledger;
     bool reading = false;
     bool readable = false;
@@ -88,34 +88,34 @@ class DelayTopics final : public Origin, public kafka::LogSink, public OutboxCli
     std::uint32_t held = 0;      // of its records in memory
     std::string stopped;
 
-    explicit Queue(kafka::Place where);
+    explicit DelayPartition(kafka::TopicPartition where);
   };
-  using Queues = std::vector<Queue>;  // by step
-  enum class Went : std::uint8_t { On, Waits };
+  using DelayPartitions = std::vector<DelayPartition>;  // by step
+  enum class Progress : std::uint8_t { On, Waits };
 
-  [[nodiscard]] Queue& queue_of(kafka::Place place) {
-    return (*queues_.at(place.partition.value))[place.topic];
+  [[nodiscard]] DelayPartition& delayed_of(kafka::TopicPartition place) {
+    return (*delayed_.at(place.partition.value))[place.topic];
   }
   void open(const kafka::ReadPosition& position);
-  void serve(Queue& queue);
-  [[nodiscard]] Went load(Queue& queue);
-  [[nodiscard]] Went take(Queue& queue, kafka::Message message);
-  [[nodiscard]] Went begin(Queue& queue, HeldRecord& record);
-  [[nodiscard]] Went place_head(Queue& queue);
-  void park_again(Queue& queue, WallTime now, std::size_t step = 0);
-  void stop(Queue& queue, std::string reason);
-  void restart(Queue& queue, Offset at);
+  void serve(DelayPartition& delayed);
+  [[nodiscard]] Progress load(DelayPartition& delayed);
+  [[nodiscard]] Progress take(DelayPartition& delayed, kafka::Message message);
+  [[nodiscard]] Progress begin(DelayPartition& delayed, HeldRecord& record);
+  [[nodiscard]] Progress place_head(DelayPartition& delayed);
+  void park_again(DelayPartition& delayed, WallTime now, std::size_t step = 0);
+  void stop(DelayPartition& delayed, std::string reason);
+  void restart(DelayPartition& delayed, Offset at);
   void free(HeldRecord& record, End end);
   void poll_later();
   void arm();
-  void collect(Queue& queue);
+  void collect(DelayPartition& delayed);
 
   Executor executor_;
   DelayParts parts_;
   std::vector<milliseconds> steps_;
-  kafka::LogReader reader_;
+  kafka::PartitionReader reader_;
   Timer timer_;
-  std::unordered_map<std::int32_t, std::unique_ptr<Queues>> queues_;
+  std::unordered_map<std::int32_t, std::unique_ptr<DelayPartitions>> delayed_;
   std::vector<Partition> owned_;
   HeldRecords records_;
   std::vector<kafka::ReadCommit> commits_;

@@ -107,7 +107,7 @@ void Outbox::park(const HeldEvent& held, const ParkedState& state, std::size_t d
   add_event(delay, held, state, sender);
 }
 
-void Outbox::bury(const HeldEvent& held, const ParkedState& state, Sender sender) {
+void Outbox::dead_letter(const HeldEvent& held, const ParkedState& state, Sender sender) {
   EVENTRELAY_ASSERT(!state.dead_class.empty());
   add_event(dead_, held, state, sender);
 }

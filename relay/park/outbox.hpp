@@ -7,7 +7,8 @@
 // Why:     an event leaves memory only after Kafka has acknowledged where it went. What can not be
 //          written stops its partition and is never skipped.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  one entry per job that leaves plus one per state key; bytes stay in the held events. The
+// Bounds:  one cursor per job that leaves plus one per state key; bytes stay in the held events.
+// The
 //          attempts log drops lines once the producer is half full.
 // Errors:  none comes back but TooLarge; everything else is tried until it is written or forgotten.
 #pragma once
@@ -52,7 +53,7 @@ class Outbox final : public kafka::ReportSink {
   // `state` are static, its subscription's excepted.
   void park(const HeldEvent& held, const ParkedState& state, std::size_t delay, Sender sender);
   // Into the dead letters; `state.dead_class` is set.
-  void bury(const HeldEvent& held, const ParkedState& state, Sender sender);
+  void dead_letter(const HeldEvent& held, const ParkedState& state, Sender sender);
   // A state record of `partition`; an empty value is a tombstone. Of one key the last one counts:
   // a newer one takes the place of one that has not been handed over yet.
   void put_state(Partition partition, std::string key, std::string value, Sender sender);

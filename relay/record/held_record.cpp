@@ -41,7 +41,7 @@ void HeldRecord::keep_copy() {
 void settle(const Finished& end) {
   if (end.held == nullptr) return;
   auto& record = static_cast<HeldRecord&>(*end.held);
-  record.origin->settled(record, end.done ? End::Done : End::NotDone);
+  record.owner->settled(record, end.done ? End::Done : End::NotDone);
 }
 
 HeldRecord& HeldRecords::take() {
@@ -56,9 +56,9 @@ void HeldRecords::free(HeldRecord& record) {
   record.message = kafka::Message{};
   if (!record.copy.empty()) std::string().swap(record.copy);
   record.event = Event{};
-  record.origin = nullptr;
+  record.owner = nullptr;
   record.home = nullptr;
-  record.entry = kLivePath;
+  record.cursor = kLivePath;
   record.begun = false;
   record.kept_elsewhere = 0;
   record.all_done = true;

@@ -2,7 +2,8 @@
 //
 // Why:     the body is signed and sent where the client library has put it; a record that waits
 //          is copied out, because one message holds its whole fetch answer in memory.
-// Owner:   its origin (the live path, a delay topic, a sweep); the scheduler and the deliverer
+// Owner:   its origin (the live path, a delay topic, a catch-up read); the scheduler and the
+// deliverer
 //          borrow it.
 // Thread:  shard thread.
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
@@ -20,16 +21,16 @@ namespace eventrelay::relay {
 struct PartitionState;
 struct HeldRecord;
 
-// Where records come from, and who hears of their end: the live path, the delay topics, a sweep.
-// Thread: shard thread.
-class Origin {
+// Where records come from, and who hears of their end: the live path, the delay topics, a catch-up
+// read. Thread: shard thread.
+class RecordOwner {
  public:
   // The last job of `record` ended; the record is the origin's to free. Done: it was delivered, is
   // dead, or was written where it waits, for every subscription; otherwise its offset stays open.
   virtual void settled(HeldRecord& record, End end) = 0;
 
  protected:
-  ~Origin() = default;
+  ~RecordOwner() = default;
 };
 
 // What holding a message costs, about: its bytes and those of its headers.
@@ -42,12 +43,12 @@ class Origin {
 struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both
   std::string copy;
-  Origin* origin = nullptr;
+  RecordOwner* owner = nullptr;
   PartitionState* home = nullptr;    // of a record of the live path
   std::uint32_t place = 0;           // the origin's own: which of its logs it came from
-  EntryId entry = kLivePath;         // of a record of a sweep: who has it
+  CursorId cursor = kLivePath;       // of a record of a catch-up read: who has it
   bool begun = false;                // its offset is open in the ledger
-  std::uint32_t kept_elsewhere = 0;  // subscriptions an entry answers for, as counted once
+  std::uint32_t kept_elsewhere = 0;  // subscriptions a cursor answers for, as counted once
   std::uint32_t sending = 0;         // attempts under way, which read its bytes
   std::uint32_t born = 0;            // the consumer's age when it was read
   HeldRecord* previous = nullptr;

@@ -16,7 +16,7 @@ using Epoch = std::uint32_t;
 
 // Names a backlog cursor for as long as the process lives; one that is gone is simply not found.
 // 0: no cursor, the live path.
-using EntryId = StrongId<struct EntryTag, std::uint64_t>;
-inline constexpr EntryId kLivePath{};
+using CursorId = StrongId<struct CursorTag, std::uint64_t>;
+inline constexpr CursorId kLivePath{};
 
 }  // namespace eventrelay::relay

@@ -40,7 +40,7 @@ struct Finished {
   bool done = false;          // every job of it was delivered or dead: the ledger may pass it
 };
 
-struct Lane;
+struct SubscriptionQueue;
 struct Job;
 
 // Intrusive first-in first-out list over two link members. Thread: shard-local.  Bounds: O(1).
@@ -67,12 +67,12 @@ struct LinkedList {
 // What an event that was tried before brings along. Thread: value.
 struct JobState {
   std::uint32_t attempts_made = 0;
-  EntryId entry = kLivePath;  // see Job
+  CursorId cursor = kLivePath;  // see Job
   std::optional<WallTime> first_failure;
   bool urgent = false;  // it waited long enough: goes before what is fresh
 };
 
-// Jobs of one ordering key in one lane; the first is the only one that may be sent.
+// Jobs of one ordering key in one queue; the first is the only one that may be sent.
 // Thread: shard-local.  Bounds: pooled.
 struct Chain;
 
@@ -82,16 +82,16 @@ struct Job {
   enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Leaving };
 
   HeldEvent* held = nullptr;
-  Lane* lane = nullptr;
+  SubscriptionQueue* queue = nullptr;
   std::uint32_t attempts_made = 0;        // counted when one ends; the shell sends attempt made + 1
-  EntryId entry = kLivePath;              // the detached entry that owns it
+  CursorId cursor = kLivePath;            // the detached cursor that owns it
   std::optional<WallTime> first_failure;  // set by the shell, as the next two
   metrics::Outcome outcome = metrics::Outcome::Ok;  // of its last attempt, while it leaves
   bool dead = false;                                // it leaves for the dead letters
-  bool covered = false;                             // it leaves because an entry answers for it
+  bool covered = false;                             // it leaves because a cursor answers for it
   // The scheduler's own:
   State state = State::Free;
-  bool urgent = false;     // of the lane's lists it is in while Queued, unless it is a retry
+  bool urgent = false;     // of the queue's lists it is in while Queued, unless it is a retry
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
   TimePoint queued{};      // when it was admitted
@@ -104,7 +104,7 @@ struct Job {
 
 struct Chain {
   std::uint64_t hash = 0;
-  bool whole_lane = false;  // one chain for all of an instance, instead of one per object
+  bool whole_queue = false;  // one chain for all of an instance, instead of one per object
   LinkedList<Job, &Job::chain_previous, &Job::chain_next> jobs;
   Chain* next = nullptr;  // in its bucket, or among the free ones
 };

@@ -4,7 +4,7 @@
 #include <array>
 #include <charconv>
 
-#include "relay/request/request_head.hpp"
+#include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 

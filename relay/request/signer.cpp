@@ -4,7 +4,7 @@
 #include <charconv>
 #include <stdexcept>
 
-#include "relay/request/request_head.hpp"
+#include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 

@@ -13,8 +13,8 @@ namespace eventrelay::relay {
 
 namespace {
 
-LaneConfig lane_config(const DeliveryConfig& delivery, const DetachConfig& detach) {
-  LaneConfig config;
+QueueConfig queue_config(const DeliveryConfig& delivery, const DetachConfig& detach) {
+  QueueConfig config;
   config.ordering = delivery.ordering;
   config.concurrency = delivery.concurrency;
   config.rate = delivery.rate;
@@ -53,25 +53,26 @@ void Subscriptions::use(std::shared_ptr<const Settings> settings, std::vector<Fi
   settings_ = std::move(settings);
   common_policy_ = std::make_shared<const RetryPolicy>(
       plan_of(settings_->config.retry, DeliveryConfig{}, steps_));
-  for (auto it = lanes_.begin(); it != lanes_.end();) {
-    Lane& lane = *it->second.lane;
+  for (auto it = queues_.begin(); it != queues_.end();) {
+    SubscriptionQueue& queue = *it->second.queue;
     const Instance* const instance = settings_->registry.find(it->second.instance);
     const Subscription* const subscription = find_subscription(instance, it->first);
     if (subscription == nullptr) {
-      failing_.erase(lane.index);
-      scheduler_.retire(lane, finished);
-      it = lanes_.erase(it);
+      failing_.erase(queue.index);
+      scheduler_.retire(queue, finished);
+      it = queues_.erase(it);
       continue;
     }
     if (TargetPtr target = make_target(*instance, *subscription)) {
-      scheduler_.configure(lane, lane_config(subscription->delivery, settings_->config.detach));
-      set_target(lane, std::move(target));
+      scheduler_.configure(queue, queue_config(subscription->delivery, settings_->config.detach));
+      set_target(queue, std::move(target));
     }
     ++it;
   }
 }
 
-Subscriptions::Match Subscriptions::match(const Event& event, std::vector<Lane*>& lanes) {
+Subscriptions::Match Subscriptions::match(const Event& event,
+                                          std::vector<SubscriptionQueue*>& queues) {
   auto it = routes_.find(event.instance);
   if (it == routes_.end()) {
     const Instance* const instance = settings_->registry.find(event.instance);
@@ -79,30 +80,32 @@ Subscriptions::Match Subscriptions::match(const Event& event, std::vector<Lane*>
     it = routes_.emplace(event.instance, make_route(*instance)).first;
   }
   for (const Arm& arm : it->second.arms) {
-    if (arm.subscription->wants(event.event_type, event.object_type)) lanes.push_back(arm.lane);
+    if (arm.subscription->wants(event.event_type, event.object_type)) queues.push_back(arm.queue);
   }
-  return lanes.empty() ? Match::None : Match::Some;
+  return queues.empty() ? Match::None : Match::Some;
 }
 
 Subscriptions::Route Subscriptions::make_route(const Instance& instance) {
   Route route{&instance, {}};
   if (!instance.events_enabled) return route;
   for (const Subscription& subscription : instance.subscriptions) {
-    route.arms.push_back(Arm{&subscription, &lane_of(instance, subscription)});
+    route.arms.push_back(Arm{&subscription, &queue_of(instance, subscription)});
   }
   return route;
 }
 
-Lane& Subscriptions::lane_of(const Instance& instance, const Subscription& subscription) {
-  const auto known = lanes_.find(subscription.id);
-  if (known != lanes_.end()) return *known->second.lane;
+SubscriptionQueue& Subscriptions::queue_of(const Instance& instance,
+                                           const Subscription& subscription) {
+  const auto known = queues_.find(subscription.id);
+  if (known != queues_.end()) return *known->second.queue;
   TargetPtr target = make_target(instance, subscription);
   // check_subscriptions() has built the same before these settings were taken.
   EVENTRELAY_ASSERT(target != nullptr);
-  Lane& lane = scheduler_.add_lane(lane_config(subscription.delivery, settings_->config.detach));
-  lanes_.emplace(subscription.id, Known{&lane, instance.id});
-  set_target(lane, std::move(target));
-  return lane;
+  SubscriptionQueue& queue =
+      scheduler_.add_queue(queue_config(subscription.delivery, settings_->config.detach));
+  queues_.emplace(subscription.id, Known{&queue, instance.id});
+  set_target(queue, std::move(target));
+  return queue;
 }
 
 TargetPtr Subscriptions::make_target(const Instance& instance, const Subscription& subscription) {
@@ -122,44 +125,44 @@ std::shared_ptr<const RetryPolicy> Subscriptions::policy_of(const DeliveryConfig
   return std::make_shared<const RetryPolicy>(plan_of(settings_->config.retry, delivery, steps_));
 }
 
-Lane* Subscriptions::find(InstanceId id, std::string_view subscription) {
-  const auto known = lanes_.find(subscription);
-  if (known != lanes_.end() && known->second.instance == id) return known->second.lane;
+SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscription) {
+  const auto known = queues_.find(subscription);
+  if (known != queues_.end() && known->second.instance == id) return known->second.queue;
   const Instance* const instance = settings_->registry.find(id);
   const Subscription* const found = find_subscription(instance, subscription);
-  return found == nullptr ? nullptr : &lane_of(*instance, *found);
+  return found == nullptr ? nullptr : &queue_of(*instance, *found);
 }
 
-void Subscriptions::set_target(const Lane& lane, TargetPtr target) {
-  if (targets_.size() <= lane.index) targets_.resize(lane.index + 1U);
-  targets_[lane.index] = std::move(target);
+void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target) {
+  if (targets_.size() <= queue.index) targets_.resize(queue.index + 1U);
+  targets_[queue.index] = std::move(target);
 }
 
 void Subscriptions::note_recovery(const Job& job) {
-  const auto it = failing_.find(job.lane->index);
+  const auto it = failing_.find(job.queue->index);
   if (it != failing_.end() && --it->second.waiting == 0) failing_.erase(it);
 }
 
 void Subscriptions::note_failure(const Job& job, metrics::Outcome outcome) {
-  const Lane& lane = *job.lane;
-  if (lane.retired) return;
+  const SubscriptionQueue& queue = *job.queue;
+  if (queue.retired) return;
   const WallTime received = job.held->event.received;
-  const auto [it, fresh] = failing_.try_emplace(lane.index);
-  Failing& entry = it->second;
+  const auto [it, fresh] = failing_.try_emplace(queue.index);
+  Failing& cursor = it->second;
   if (fresh) {
-    entry.subscription = targets_[lane.index]->id;
-    entry.oldest_pending = received;
+    cursor.subscription = targets_[queue.index]->id;
+    cursor.oldest_pending = received;
   }
-  if (fresh || job.attempts_made == 0) ++entry.waiting;
-  entry.oldest_pending = std::min(entry.oldest_pending, received);
-  entry.last = outcome;
-  ++entry.failures;
+  if (fresh || job.attempts_made == 0) ++cursor.waiting;
+  cursor.oldest_pending = std::min(cursor.oldest_pending, received);
+  cursor.last = outcome;
+  ++cursor.failures;
 }
 
 std::vector<Failing> Subscriptions::failing(std::size_t max) const {
   std::vector<Failing> all;
   all.reserve(failing_.size());
-  for (const auto& [index, entry] : failing_) all.push_back(entry);
+  for (const auto& [index, cursor] : failing_) all.push_back(cursor);
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(std::min(max, all.size()));
   std::partial_sort(all.begin(), middle, all.end(), [](const Failing& a, const Failing& b) {
     return a.oldest_pending < b.oldest_pending;

@@ -1,6 +1,6 @@
-// Which subscriptions an event goes to: the registry's answer with a lane and a target each.
+// Which subscriptions an event goes to: the registry's answer with a queue and a target each.
 //
-// Why:     a lane, a signer and an endpoint are made when the first event of an instance comes,
+// Why:     a queue, a signer and an endpoint are made when the first event of an instance comes,
 //          not for 100 000 instances at start.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  as the registry; one route per instance that had an event.
@@ -45,11 +45,13 @@ class Subscriptions {
 
   // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
   void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
-  // Appends the lanes that want `event`.
-  [[nodiscard]] Match match(const Event& event, std::vector<Lane*>& lanes);
-  // The lane of one subscription by its id; null: it is gone.
-  [[nodiscard]] Lane* find(InstanceId instance, std::string_view subscription);
-  [[nodiscard]] const TargetPtr& target(const Lane& lane) const { return targets_[lane.index]; }
+  // Appends the queues that want `event`.
+  [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
+  // The queue of one subscription by its id; null: it is gone.
+  [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
+  [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
+    return targets_[queue.index];
+  }
 
   // An event that had failed before was taken at last, or is dead.
   void note_recovery(const Job& job);
@@ -62,22 +64,23 @@ class Subscriptions {
  private:
   struct Arm {
     const Subscription* subscription = nullptr;
-    Lane* lane = nullptr;
+    SubscriptionQueue* queue = nullptr;
   };
   struct Route {
     const Instance* instance = nullptr;
     std::vector<Arm> arms;
   };
   struct Known {
-    Lane* lane = nullptr;
+    SubscriptionQueue* queue = nullptr;
     InstanceId instance;
   };
 
   [[nodiscard]] Route make_route(const Instance& instance);
-  [[nodiscard]] Lane& lane_of(const Instance& instance, const Subscription& subscription);
+  [[nodiscard]] SubscriptionQueue& queue_of(const Instance& instance,
+                                            const Subscription& subscription);
   [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
   [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
-  void set_target(const Lane& lane, TargetPtr target);
+  void set_target(const SubscriptionQueue& queue, TargetPtr target);
 
   Scheduler& scheduler_;
   HttpPool& pool_;
@@ -85,8 +88,8 @@ class Subscriptions {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;
   std::unordered_map<InstanceId, Route> routes_;
-  TextMap<Known> lanes_;            // by subscription id
-  std::vector<TargetPtr> targets_;  // by lane index
+  TextMap<Known> queues_;           // by subscription id
+  std::vector<TargetPtr> targets_;  // by queue index
   std::unordered_map<std::uint32_t, Failing> failing_;
 };
 

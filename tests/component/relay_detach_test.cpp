@@ -124,7 +124,7 @@ TEST(RelayDetach, KeepsABacklogInTheLogWhileOthersOfThePartitionFlow) {
       << scene.other.arrived.distinct() << relay.service().status();
   EXPECT_TRUE(scene.says(relay, "\"detached\":1"));
   EXPECT_EQ(relay.of_partition(scene.partition, "position"), 400);
-  // What is in flight, and what its lane may hold: not the backlog.
+  // What is in flight, and what its queue may hold: not the backlog.
   EXPECT_LE(relay.of_partition(scene.partition, "unfinished"), 8);
   scene.main.held = false;
   ASSERT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 200; }))

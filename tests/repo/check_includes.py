@@ -1,4 +1,4 @@
-"""Who may include what: directions between folders, third parties, and the pure policy files."""
+"""Who may include what: directions between folders, third parties, and the pure policy folders."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from fnmatch import fnmatch
 from typing import Iterator
 
-from tree import Tree, check
+from tree import PRODUCT, Tree, check
 
-# folder -> folders of ours that its files may include
+# Top folder -> top folders whose files it may include; within them the CMake lists decide.
 MAY_INCLUDE = {
     "common": {"common"},
     "ingest": {"common", "ingest"},
@@ -18,75 +18,50 @@ MAY_INCLUDE = {
     "tests": {"common", "ingest", "relay", "cli", "bench", "tests"},
 }
 
-# third party -> files that may include it (besides the limit programs and tests, see below)
+# third party -> folders that may include it (besides the limit programs and tests, see below)
 THIRD_PARTY = {
-    "librdkafka/": ["common/kafka/*"],
-    "openssl/": ["common/crypto*.cpp", "common/http/*tls*"],
+    "librdkafka/": ["common/kafka/*", "common/observe/kafka_version.cpp"],
+    "openssl/": ["common/base/*", "common/http/*"],
     "boost/asio/ssl": ["common/http/*"],
-    "simdjson": ["common/json*"],
-    "boost/beast": [
-        "common/http/*",
-        "common/admin*.cpp",
-        "ingest/session*",
-        "ingest/head_parser*",
-        "relay/answer*",
-        "relay/response*",
-        "relay/http_pool*",
-        "relay/deliverer*",
-        "cli/*",
-        "bench/load/*",
-    ],
-    "yaml-cpp/": ["common/config*"],
-    "spdlog/": ["common/log*"],
-    "prometheus/": ["common/metrics*"],
-    "CLI/": ["common/runtime*.cpp", "common/program*.cpp", "cli/*", "bench/*"],
+    "simdjson": ["common/text/*"],
+    "boost/beast": ["common/http/*", "common/process/*", "ingest/*", "relay/http/*", "cli/*",
+                    "bench/load/*"],
+    "yaml-cpp/": ["common/config/*"],
+    "spdlog/": ["common/observe/*"],
+    "prometheus/": ["common/observe/*"],
+    "CLI/": ["common/process/*", "cli/*", "bench/*"],
 }
 # The limit programs stand alone on purpose, to be compared with; tests may drive a library's side.
 STAND_ALONE = ["bench/limits/*", "tests/*"]
 
 # Policy: input and time in, verdict out. No loop, socket, clock, chance, metric or exception.
 PURE = [
-    "common/event*.[ch]pp",
-    "common/offset*.[ch]pp",
+    "common/base/event*",
+    "common/text/*",
     "ingest/input_buffer*.[ch]pp",
     "ingest/gate*.[ch]pp",
     "ingest/admission*.[ch]pp",
     "ingest/routes*.[ch]pp",
     "ingest/receive*.[ch]pp",
     "ingest/verify/*.[ch]pp",
-    "ingest/handshake*.[ch]pp",
     "ingest/normalizer*.[ch]pp",
-    "relay/job*.[ch]pp",
-    "relay/text_hash.hpp",
-    "relay/lane.[ch]pp",
-    "relay/due_heap*.[ch]pp",
-    "relay/scheduler*.[ch]pp",
-    "relay/ordering*.[ch]pp",
-    "relay/turns*.[ch]pp",
-    "relay/budget*.[ch]pp",
-    "relay/circuit_breaker*.[ch]pp",
-    "relay/slow_start*.[ch]pp",
-    "relay/slots*.[ch]pp",
-    "relay/duplicate_window*.[ch]pp",
-    "relay/format*.[ch]pp",
-    "relay/form_json*.[ch]pp",
-    "relay/signer*.[ch]pp",
-    "relay/request_head*.[ch]pp",
-    "relay/endpoint_guard*.[ch]pp",
-    "relay/delivery*.[ch]pp",
-    "relay/pool_slot*.[ch]pp",
-    "relay/retry*.[ch]pp",
-    "relay/state_record*.[ch]pp",
-    "relay/offset_set*.[ch]pp",
-    "relay/cursor*.[ch]pp",
-    "relay/take_over*.[ch]pp",
-    "relay/state_follower*.[ch]pp",
-    "relay/sweep_plan*.[ch]pp",
-    "relay/offset_ledger*.[ch]pp",
+    "relay/record/job*.[ch]pp",
+    "relay/backlog/cursor/*",
+    "relay/dispatch/*",
+    "relay/request/*",
+    "relay/log/duplicate_window*.[ch]pp",
+    "relay/log/offset_ledger*.[ch]pp",
+    "relay/http/endpoint_guard*.[ch]pp",
+    "relay/http/delivery*.[ch]pp",
+    "relay/http/retry_after*.[ch]pp",
+    "relay/http/pool_slot*.[ch]pp",
+    "relay/backlog/ownership*.[ch]pp",
+    "relay/backlog/state_follower*.[ch]pp",
+    "relay/backlog/catch_up_plan*.[ch]pp",
 ]
 IMPURE_INCLUDES = re.compile(
     r"^(boost/asio|boost/beast|librdkafka/|thread|mutex|atomic|condition_variable|sys/|unistd"
-    r"|common/(http|kafka|runtime|metrics\.hpp|log|admin))"
+    r"|common/(http/|kafka/|process/|observe/(metrics\.hpp|log)))"
 )
 IMPURE_WORDS = re.compile(
     r"\b(monotonic_now|wall_now|random_device|rand|getenv|throw)\b|::now\s*\(|\btry\s*\{"
@@ -96,14 +71,44 @@ IMPURE_WORDS = re.compile(
 THROWS_AT_START = [
     "ingest/verify/scheme*",
     "ingest/receive*",
-    "relay/signer*",
-    "relay/request_head*",
-    "relay/retry.*",
+    "relay/request/signer*",
+    "relay/request/outgoing_head*",
+    "relay/dispatch/retry.*",
 ]
 
 
 def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def libraries(tree: Tree) -> dict[str, tuple[str, list[str]]]:
+    """Each library of ours: its folder and the libraries of ours that its CMake list links."""
+    found = {}
+    for file in tree.files:
+        if not file.name.endswith("CMakeLists.txt") or file.name.split("/")[0] not in PRODUCT:
+            continue
+        text = re.sub(r"#[^\n]*", "", file.text)
+        for name, body in re.findall(r"eventrelay_library\((\w+)(.*?)\)", text, flags=re.S):
+            links = re.findall(r"eventrelay::(\w+)", body.split("LINK")[-1])
+            found[name] = (file.folder, links)
+        for name, body in re.findall(
+            r"add_library\(eventrelay_(\w+) INTERFACE\)(.*)", text, flags=re.S
+        ):
+            found.setdefault(name, (file.folder, re.findall(r"eventrelay::(\w+)\s", body)))
+    return found
+
+
+def reach(known: dict[str, tuple[str, list[str]]], name: str) -> set[str]:
+    """Folders that a library links, directly or not, and its own."""
+    seen: set[str] = set()
+    todo = [name]
+    while todo:
+        each = todo.pop()
+        if each in seen or each not in known:
+            continue
+        seen.add(each)
+        todo.extend(known[each][1])
+    return {known[each][0] for each in seen}
 
 
 @check
@@ -114,6 +119,43 @@ def includes_follow_the_flow(tree: Tree) -> Iterator[str]:
             folder = name.split("/")[0]
             if "/" in name and folder in MAY_INCLUDE and folder not in allowed:
                 yield f"{file.name}:{line}: {file.name.split('/')[0]} may not include {folder}"
+
+
+@check
+def folders_include_what_they_link(tree: Tree) -> Iterator[str]:
+    known = libraries(tree)
+    folder_library = {folder: name for name, (folder, _) in known.items() if name != "common"}
+    reached = {folder: reach(known, name) for folder, name in folder_library.items()}
+    for file in tree.sources(*PRODUCT):
+        if file.folder not in reached or file.name.endswith("/main.cpp"):
+            continue
+        for line, name in file.includes:
+            folder = name.rsplit("/", 1)[0] if "/" in name else ""
+            if folder in folder_library and folder not in reached[file.folder]:
+                yield (
+                    f"{file.name}:{line}: {file.folder} does not link {folder}; "
+                    f"an arrow there needs a line in {file.folder}/CMakeLists.txt"
+                )
+
+
+@check
+def links_have_no_circle(tree: Tree) -> Iterator[str]:
+    known = libraries(tree)
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> Iterator[str]:
+        if name in path:
+            circle = [*path[path.index(name) :], name]
+            yield f"{known[name][0]}/CMakeLists.txt: links go round: {' > '.join(circle)}"
+            return
+        if name in done or name not in known:
+            return
+        for link in known[name][1]:
+            yield from visit(link, [*path, name])
+        done.add(name)
+
+    for name in known:
+        yield from visit(name, [])
 
 
 @check

@@ -20,7 +20,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: memory is about 200 B per entry.
+// Thread: immutable.  Bounds: memory is about 200 B per cursor.
 struct CursorBounds {
   std::uint32_t blocked_max = 10'000;                  // blocked objects of one subscription
   Duration commit_interval = std::chrono::seconds{1};  // larger: more is sent twice after a kill
@@ -37,7 +37,7 @@ struct EventKey {
   Ordering ordering = Ordering::None;
 };
 
-// Does an entry answer for an event? None: it is the live path's (meet: Take). NotYet: one does,
+// Does a cursor answer for an event? None: it is the live path's (meet: Take). NotYet: one does,
 // but its record is not acknowledged (Wait). Durable: one does (Skip).
 enum class Cover : std::uint8_t { None, NotYet, Durable };
 
@@ -52,21 +52,21 @@ struct Detach {
   std::span<const Offset> held;    // ascending; in flight, or leaving and not settled: they stay
   // From here on none was ever taken up: a position instead of 8 B per job. Negative: not known.
   Offset untouched{-1};
-  EntryState state = EntryState::Detached;  // or Off
+  CursorState state = CursorState::Detached;  // or Off
   std::string_view reason;
 };
 
 // A job behind a failed one in its chain. Thread: value.
 struct ChainJob {
   Offset at;
-  EntryId owner;  // whose sweep handed it out, or kLivePath
+  CursorId owner;  // whose catch-up read handed it out, or kLivePath
 };
 
 // An ordered event failed and waits for its time. Thread: value.  Bounds: views.
 struct Block {
   EventKey key;
   Offset at;
-  EntryId owner;                    // as in ChainJob
+  CursorId owner;                   // as in ChainJob
   std::span<const ChainJob> chain;  // all jobs behind it, ascending
   WallTime due{};
   std::uint32_t attempt = 0;  // attempts made
@@ -87,26 +87,26 @@ struct Replay {
   std::string_view reason;
 };
 
-// What a job of an entry starts with. Thread: value.
+// What a job of a cursor starts with. Thread: value.
 struct Handout {
-  EntryState state = EntryState::Detached;
+  CursorState state = CursorState::Detached;
   std::uint32_t attempts_made = 0;        // of Blocked
   std::optional<WallTime> first_failure;  // of Blocked
 };
 
-// What the cursors must know about a subscription's lane. Thread: shard-local.
-class LaneGate {
+// What the cursors must know about a subscription's queue. Thread: shard-local.
+class ReadinessGate {
  public:
-  struct Lane {
+  struct Readiness {
     bool open = false;         // it has room, and its breaker is closed or due for a probe
     bool replay_open = false;  // and the rate of replays allows one
     Ordering ordering = Ordering::None;
   };
   // Of an unknown subscription: all false.
-  [[nodiscard]] virtual Lane look(std::string_view subscription) = 0;
+  [[nodiscard]] virtual Readiness look(std::string_view subscription) = 0;
 
  protected:
-  ~LaneGate() = default;
+  ~ReadinessGate() = default;
 };
 
 enum class CommitMode : std::uint8_t { WhenDue, Exactly };
@@ -122,8 +122,8 @@ struct StateWrite {
 // next_write() has the answer. Fenced: there is a newer owner; stop the partition.
 enum class Followed : std::uint8_t { Fine, Repaired, Fenced };
 
-// One entry for the status page. Thread: value.
-struct EntryStatus {
+// One cursor for the status page. Thread: value.
+struct CursorStatus {
   StateRecord record;
   std::uint64_t under_way = 0;  // handed out and not finished
 };

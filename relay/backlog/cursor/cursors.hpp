@@ -1,18 +1,18 @@
-// What is detached in one partition: which events the live path skips, what a sweep hands out to
-// whom, and which records of the `state` topic say so.
+// What is detached in one partition: which events the live path skips, what a catch-up read hands
+// out to whom, and which records of the `state` topic say so.
 //
-//   live path --meet--> take | skip | wait           refused, failed --detach, block--> entry
-//   entry --begin_sweep, offer--> scheduler --done, give_back--> entry --end_sweep--> attached
-//   entry --next_write--> state topic --acknowledge--> what it covers may be skipped
+//   live path --meet--> take | skip | wait           refused, failed --detach, block--> cursor
+//   cursor --begin_sweep, offer--> scheduler --done, give_back--> cursor --end_sweep--> attached
+//   cursor --next_write--> state topic --acknowledge--> what it covers may be skipped
 //
-// Why:     a subscription that is away costs one entry and one record; nobody waits for it.
+// Why:     a subscription that is away costs one cursor and one record; nobody waits for it.
 // Owner:   the shard, one per owned partition, from its take-over to its loss.
 // Thread:  shard-local; time is an argument.
-// Bounds:  CursorBounds; O(1) per event where a subscription has no entries.
-// Errors:  none; calls about an entry that is gone do nothing.
+// Bounds:  CursorBounds; O(1) per event where a subscription has no cursors.
+// Errors:  none; calls about a cursor that is gone do nothing.
 //
 // The one rule behind all others: an event is done for its owner only when it was delivered,
-// parked or is dead, or an acknowledged record of an entry covers it.
+// parked or is dead, or an acknowledged record of a cursor covers it.
 #pragma once
 
 #include <cstdint>
@@ -46,10 +46,10 @@ class Cursors {
 
   // True: every event is the live path's; meet() need not be asked.
   [[nodiscard]] bool empty() const noexcept { return book_.table.empty(); }
-  [[nodiscard]] bool has_entries(std::string_view subscription) const;
+  [[nodiscard]] bool has_cursors(std::string_view subscription) const;
   // Whose is the event at the live position? None: admit it. Durable: done for the ledger. NotYet:
   // hold the partition and ask again after acknowledge(). Ask for all subscriptions of the event
-  // before one is admitted. May make an entry: an older event of its order still waits.
+  // before one is admitted. May make a cursor: an older event of its order still waits.
   [[nodiscard]] Cover meet(const EventKey& key, Offset at, const Moment& moment);
   // The same about a live job that has left the scheduler (detach, block). Durable: settle it as
   // done; NotYet: ask again after acknowledge(); None: it is still the live path's.
@@ -63,54 +63,54 @@ class Cursors {
 
   // The whole subscription waits in the log from now on. If one goes on already, that one is
   // returned; it takes what is named, and becomes Off if that is asked for.
-  EntryId detach(const Detach& detach, const Moment& moment);
+  CursorId detach(const Detach& detach, const Moment& moment);
   // An attempt of an ordered subscription failed: its job and all behind it in its chain leave the
-  // scheduler. Live ones settle as cover() says; swept ones are back with their entries already.
-  // Nothing: too many are blocked; then detach() with the live ones among `queued`, and
-  // give_back() of the swept ones with a pause.
-  [[nodiscard]] std::optional<EntryId> block(const Block& block, const Moment& moment);
+  // scheduler. Live ones settle as cover() says; read again ones are back with their cursors
+  // already. Nothing: too many are blocked; then detach() with the live ones among `queued`, and
+  // give_back() of the read again ones with a pause.
+  [[nodiscard]] std::optional<CursorId> block(const Block& block, const Moment& moment);
   // Swept jobs left the scheduler unfinished (breaker open, switched off, no room after all): they
   // are read again, not before `pause.not_before`. Ordered: together with all behind them in their
   // chain.
-  void give_back(EntryId entry, std::span<const Offset> offsets, const Pause& pause = {});
-  // A swept job was delivered, or its delay or dead-letter record is acknowledged.
-  void done(EntryId entry, Offset at);
+  void give_back(CursorId cursor, std::span<const Offset> offsets, const Pause& pause = {});
+  // A read again job was delivered, or its delay or dead-letter record is acknowledged.
+  void done(CursorId cursor, Offset at);
   // False: it was not off. Off is made by detach().
-  bool switch_on(std::string_view subscription);
+  bool resume(std::string_view subscription);
   [[nodiscard]] bool is_off(std::string_view subscription) const;
   // A whole subscription that is not attached: its ordered jobs may be given back instead of
   // blocked while the breaker is open, as no live job is behind them.
-  [[nodiscard]] bool goes_on(EntryId entry) const;
+  [[nodiscard]] bool goes_on(CursorId cursor) const;
   // Sends a range once more. Nothing: no name is free for it.
-  std::optional<EntryId> replay(const Replay& replay, const Moment& moment);
-  // Ends the entries of subscriptions that are gone.
+  std::optional<CursorId> replay(const Replay& replay, const Moment& moment);
+  // Ends the cursors of subscriptions that are gone.
   void forget_unless(const std::function<bool(std::string_view)>& is_known);
 
-  // --- The sweep, one at a time ---
+  // --- The catch-up read, one at a time ---
 
-  // Where to start reading; nothing: no entry is ready. Read ascending from there, never at or
+  // Where to start reading; nothing: no cursor is ready. Read ascending from there, never at or
   // above the live position.
-  [[nodiscard]] std::optional<Offset> begin_sweep(LaneGate& gate, Offset live,
-                                                  const Moment& moment);
-  // The same for what the log start will soon reach, ready or not: entries with a cursor below
+  [[nodiscard]] std::optional<Offset> begin_catch_up(ReadinessGate& gate, Offset live,
+                                                     const Moment& moment);
+  // The same for what the log start will soon reach, ready or not: cursors with a position below
   // `below`, up to there. What is offered goes to the dead-letter topic: handed(), and done() when
   // that record is acknowledged. Ask before each begin_sweep() while the log start is near.
-  [[nodiscard]] std::optional<Offset> begin_rescue(Offset below);
-  // Appends the entries that take this event; asked once per subscription that it matches. Admit
+  [[nodiscard]] std::optional<Offset> begin_expire(Offset below);
+  // Appends the cursors that take this event; asked once per subscription that it matches. Admit
   // one job for each, then handed(), or stay_behind(); asking twice before that is fine.
-  void offer(const EventKey& key, Offset at, const Moment& moment, std::vector<EntryId>& takers);
-  void handed(EntryId entry, Offset at);
-  // Its lane has no room for `at`: its subscription goes on from there in the next sweep.
-  void stay_behind(EntryId entry, Offset at);
+  void offer(const EventKey& key, Offset at, const Moment& moment, std::vector<CursorId>& takers);
+  void dispatched(CursorId cursor, Offset at);
+  // Its queue has no room for `at`: its subscription goes on from there in the next catch-up read.
+  void defer(CursorId cursor, Offset at);
   // Everything below `next` was offered or is not in the log.
   void passed(Offset next);
-  // Entries still in the sweep; 0: end it.
-  [[nodiscard]] std::size_t following() const noexcept { return book_.sweep.following.size(); }
+  // Cursors still in the catch-up read; 0: end it.
+  [[nodiscard]] std::size_t following() const noexcept { return book_.catch_up.following.size(); }
   // The lowest offset that any of them still wants: jump there if it is far. O(following).
   [[nodiscard]] std::optional<Offset> next_wanted() const;
   // Attaches what stands at the live position: the live path takes its events from there at once.
-  void end_sweep(Offset live);
-  [[nodiscard]] bool sweeping() const noexcept { return book_.sweep.active; }
+  void end_catch_up(Offset live);
+  [[nodiscard]] bool catching_up() const noexcept { return book_.catch_up.active; }
 
   // --- The state topic ---
 
@@ -118,7 +118,7 @@ class Cursors {
   void commit(TimePoint now, CommitMode mode);
   // The next record to write, until there is none; one per key is on its way at a time.
   [[nodiscard]] std::optional<StateWrite> next_write();
-  // Kafka has it. True: an entry became durable, ask meet() and cover() again.
+  // Kafka has it. True: a cursor became durable, ask meet() and cover() again.
   bool acknowledge(std::uint64_t token);
   [[nodiscard]] std::size_t writes_pending() const noexcept;  // on their way, or due
   // What is written from now on carries this epoch; what is on its way does not count.
@@ -128,18 +128,19 @@ class Cursors {
 
   // --- Looking ---
 
-  // What a job starts with; nothing: the entry is gone.
-  [[nodiscard]] std::optional<Handout> handout(EntryId entry) const;
-  [[nodiscard]] std::vector<EntryStatus> oldest(std::size_t max) const;
+  // What a job starts with; nothing: the cursor is gone.
+  [[nodiscard]] std::optional<Handout> handout(CursorId cursor) const;
+  [[nodiscard]] std::vector<CursorStatus> oldest(std::size_t max) const;
   [[nodiscard]] CursorCounts counts() const;
   // The log must not be cut above it.
-  [[nodiscard]] std::optional<Offset> lowest_cursor() const;
+  [[nodiscard]] std::optional<Offset> lowest_position() const;
   [[nodiscard]] StateEpoch epoch() const noexcept { return epoch_; }
 
  private:
-  CursorEntry& make(CursorGroup& group, const EventKey* object, Offset from, const Moment& moment);
-  void skip_ahead(CursorEntry& entry, Offset at) const;
-  CursorEntry& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
+  BacklogCursor& make(CursorGroup& group, const EventKey* object, Offset from,
+                      const Moment& moment);
+  void skip_ahead(BacklogCursor& cursor, Offset at) const;
+  BacklogCursor& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
   [[nodiscard]] bool later_waits(const CursorGroup& group, const EventKey& key, Offset at) const;
 
   CursorBook book_;

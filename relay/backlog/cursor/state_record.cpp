@@ -137,10 +137,10 @@ WallTime time_of(std::uint64_t ms) {
 
 void pick_place(Picker& pick, StateRecord& record) {
   record.from = offset_of(pick.required(kFrom, std::numeric_limits<std::int64_t>::max()));
-  record.cursor = offset_of(pick.required(kCursor, std::numeric_limits<std::int64_t>::max()));
+  record.position = offset_of(pick.required(kCursor, std::numeric_limits<std::int64_t>::max()));
   if (const auto end = pick.nullable(kEnd)) record.end = offset_of(*end);
   if (const auto due = pick.nullable(kDue)) record.due = time_of(*due);
-  if (record.cursor < record.from || (record.end && *record.end < record.from)) {
+  if (record.position < record.from || (record.end && *record.end < record.from)) {
     pick.fail(StateError::BadField);
   }
 }
@@ -152,7 +152,7 @@ void pick_state(Picker& pick, StateRecord& record) {
     pick.fail(StateError::BadField);
     return;
   }
-  record.state = static_cast<EntryState>(found - kStateNames.begin());
+  record.state = static_cast<CursorState>(found - kStateNames.begin());
 }
 
 }  // namespace
@@ -173,7 +173,7 @@ std::string_view describe(StateError error) noexcept {
   return "is wrong";
 }
 
-std::string_view name_of(EntryState state) noexcept {
+std::string_view name_of(CursorState state) noexcept {
   return kStateNames[static_cast<std::size_t>(state)];
 }
 
@@ -199,7 +199,7 @@ std::string encode(const StateRecord& record) {
   }
   json.text("state", name_of(record.state))
       .number("from", record.from.value)
-      .number("cursor", record.cursor.value);
+      .number("cursor", record.position.value);
   if (record.end) {
     json.number("end", record.end->value);
   } else {

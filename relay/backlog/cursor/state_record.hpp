@@ -9,7 +9,7 @@
 //
 //   key    427236@120, 427236|<object>@120: the subscription, its object, `from`. `owner`: the mark
 //   value  {"v":1,"subscription":"427236","object":null,"state":"detached","from":120,...}
-//   null   the entry is over; counts only behind a record that says so itself (cursor = end)
+//   null   the cursor is over; counts only behind a record that says so itself (position = end)
 #pragma once
 
 #include <cstddef>
@@ -33,30 +33,30 @@ inline constexpr std::string_view kOwnerKey = "owner";
 // Counts the owners of one partition; a record of an older one does not count behind a newer.
 using StateEpoch = std::uint64_t;
 
-enum class EntryState : std::uint8_t {
-  Detached,  // the log is its queue; a sweep feeds it when its endpoint can be called
+enum class CursorState : std::uint8_t {
+  Detached,  // the log is its queue; a catch-up read feeds it when its endpoint can be called
   Off,       // like Detached, but only after it is switched on again
-  Blocked,   // its event at the cursor failed and is tried again when due, alone
+  Blocked,   // its event at the position failed and is tried again when due, alone
   Replay,    // a range that is sent once more, beside everything else
 };
 
-// One entry as it is stored. Thread: value.  Bounds: kStateValueMax.
+// One cursor as it is stored. Thread: value.  Bounds: kStateValueMax.
 struct StateRecord {
   std::string subscription;
   std::optional<std::string> object;  // nothing: the whole subscription; may be empty text
-  EntryState state = EntryState::Detached;
-  Offset from;                  // first offset it answers for; names the entry
-  Offset cursor;                // everything of it below is done
+  CursorState state = CursorState::Detached;
+  Offset from;                  // first offset it answers for; names the cursor
+  Offset position;              // everything of it below is done
   std::optional<Offset> end;    // first offset it does not answer for; nothing: it goes on
   std::optional<WallTime> due;  // not before
-  std::uint32_t attempt = 0;    // attempts made at the event at the cursor
+  std::uint32_t attempt = 0;    // attempts made at the event at the position
   StateEpoch epoch = 0;
   WallTime since{};  // Blocked: first failure of its event; else when it began
   std::string reason;
-  std::string ranges;  // done above the cursor, as OffsetLedger writes run lengths
+  std::string ranges;  // done above the position, as OffsetLedger writes run lengths
 
   // Over: nothing of it is left to do.
-  [[nodiscard]] bool complete() const noexcept { return end && cursor >= *end; }
+  [[nodiscard]] bool complete() const noexcept { return end && position >= *end; }
 };
 
 // The mark that a new owner sets before it reads live events. Thread: value.
@@ -74,7 +74,7 @@ enum class StateError : std::uint8_t {
 };
 
 [[nodiscard]] std::string_view describe(StateError error) noexcept;
-[[nodiscard]] std::string_view name_of(EntryState state) noexcept;
+[[nodiscard]] std::string_view name_of(CursorState state) noexcept;
 
 [[nodiscard]] std::string state_key(std::string_view subscription,
                                     const std::optional<std::string_view>& object, Offset from);

@@ -38,7 +38,7 @@ struct Call {
 };
 
 Expected<void, IngestError> judge(const Call& call) {
-  RequestHead head;
+  IncomingHead head;
   head.method = Method::Post;
   const auto add = [&head](std::string_view name, const std::string& value) {
     if (value != "absent") head.add(name, value);

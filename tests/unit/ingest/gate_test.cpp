@@ -301,8 +301,8 @@ TEST(Gate, HearsExpectContinueFromHttp11Alone) {
   EXPECT_FALSE(gate.head().expect_continue);
 }
 
-TEST(RequestHead, FindsFieldsWithoutCase) {
-  RequestHead head;
+TEST(IncomingHead, FindsFieldsWithoutCase) {
+  IncomingHead head;
   EXPECT_TRUE(head.add("BOX-SIGNATURE-PRIMARY", "x"));
   EXPECT_TRUE(head.add("Empty", ""));
   EXPECT_TRUE(head.add("empty", "y"));
@@ -313,8 +313,8 @@ TEST(RequestHead, FindsFieldsWithoutCase) {
   EXPECT_EQ(head.count("absent"), 0U);
 }
 
-TEST(RequestHead, HoldsFieldsAtLimit) {
-  RequestHead head;
+TEST(IncomingHead, HoldsFieldsAtLimit) {
+  IncomingHead head;
   for (std::size_t i = 0; i < kFieldsMax; ++i) EXPECT_TRUE(head.add("a", "b"));
   EXPECT_FALSE(head.add("a", "b"));
 }

@@ -58,7 +58,7 @@ class Ingest {
     return sign("box-v2", {Secret("SamplePrimaryKey")}, kStamp);
   }
   Ingest& start(Method method, const std::string& path, std::string_view type, std::string body) {
-    head_ = RequestHead{};
+    head_ = IncomingHead{};
     lines_.clear();
     target_ = "/elements/api-v2/events" + path;
     head_.method = method;
@@ -83,7 +83,7 @@ class Ingest {
     for (const auto& [n, v] : lines_) head_.add(n, v);
     return *this;
   }
-  RequestHead& head() { return head_; }
+  IncomingHead& head() { return head_; }
   std::string_view body() const { return std::string_view{body_}.substr(0, size_); }
   Receiver& receiver() { return receiver_; }
 
@@ -109,7 +109,7 @@ class Ingest {
 
  private:
   Receiver receiver_;
-  RequestHead head_;
+  IncomingHead head_;
   std::vector<std::pair<std::string, std::string>> lines_;
   std::string target_;
   std::string body_;

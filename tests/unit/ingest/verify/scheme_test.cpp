@@ -30,7 +30,7 @@ std::vector<Secret> secrets(const std::vector<std::string>& keys) {
 }
 
 Expected<void, IngestError> judge(const Case& c, Window window) {
-  RequestHead head;
+  IncomingHead head;
   head.method = c.method;
   head.target = c.target;
   for (const auto& [name, value] : c.headers) head.add(name, value);

@@ -8,7 +8,7 @@ namespace eventrelay::relay {
 namespace {
 
 using namespace std::chrono_literals;
-using Seen = StateFollower::Seen;
+using Verdict = StateFollower::Verdict;
 
 constexpr std::string_view kKey = "427236@120";
 
@@ -16,11 +16,11 @@ std::string mark(StateEpoch epoch, std::string owner) {
   return encode(OwnerRecord{epoch, std::move(owner)});
 }
 
-std::string said(StateEpoch epoch, std::int64_t cursor) {
+std::string said(StateEpoch epoch, std::int64_t position) {
   StateRecord record;
   record.subscription = "427236";
   record.from = Offset{120};
-  record.cursor = Offset{cursor};
+  record.position = Offset{position};
   record.epoch = epoch;
   return encode(record);
 }
@@ -33,10 +33,10 @@ Moment moment() {
 class Owning : public testing::Test {
  protected:
   Owning() {
-    EXPECT_EQ(take(kOwnerKey, us_.mark()), Seen::MarkCounts);
+    EXPECT_EQ(take(kOwnerKey, us_.mark()), Verdict::MarkCounts);
     us_.own({}, moment());
   }
-  Seen take(std::string_view key, std::string_view value) { return *us_.take(key, value); }
+  Verdict take(std::string_view key, std::string_view value) { return *us_.take(key, value); }
   std::vector<StateWrite> writes() {
     std::vector<StateWrite> all;
     while (auto next = us_.next_write()) all.push_back(*std::move(next));
@@ -55,7 +55,7 @@ class Owning : public testing::Test {
   }
   // Its mark of the next epoch counts, and the group has confirmed it.
   void own_again() {
-    EXPECT_EQ(take(kOwnerKey, us_.mark()), Seen::MarkCounts);
+    EXPECT_EQ(take(kOwnerKey, us_.mark()), Verdict::MarkCounts);
     us_.own({}, moment());
   }
 
@@ -64,8 +64,8 @@ class Owning : public testing::Test {
 
 TEST(StateFollower, TakesTheEpochAfterTheHighestThatItHasRead) {
   StateFollower us("us");
-  EXPECT_EQ(*us.take(kOwnerKey, mark(4, "a")), Seen::Fine);
-  EXPECT_EQ(*us.take(kKey, said(4, 121)), Seen::Fine);
+  EXPECT_EQ(*us.take(kOwnerKey, mark(4, "a")), Verdict::Fine);
+  EXPECT_EQ(*us.take(kKey, said(4, 121)), Verdict::Fine);
   EXPECT_EQ(us.mark(), mark(5, "us"));
 }
 
@@ -74,23 +74,23 @@ TEST(StateFollower, OfTwoMarksOfOneEpochTheFirstCounts) {
   StateFollower other("other");
   const std::string ours = us.mark();
   const std::string theirs = other.mark();
-  EXPECT_EQ(*us.take(kOwnerKey, theirs), Seen::Fine);
-  EXPECT_EQ(*us.take(kOwnerKey, ours), Seen::Beaten);
+  EXPECT_EQ(*us.take(kOwnerKey, theirs), Verdict::Fine);
+  EXPECT_EQ(*us.take(kOwnerKey, ours), Verdict::Beaten);
   EXPECT_EQ(us.mark(), mark(2, "us"));
-  EXPECT_EQ(*other.take(kOwnerKey, theirs), Seen::MarkCounts);
-  EXPECT_EQ(*other.take(kOwnerKey, ours), Seen::Fine);
+  EXPECT_EQ(*other.take(kOwnerKey, theirs), Verdict::MarkCounts);
+  EXPECT_EQ(*other.take(kOwnerKey, ours), Verdict::Fine);
 }
 
 TEST(StateFollower, IsBeatenByANewerMarkBeforeItOwns) {
   StateFollower us("us");
-  EXPECT_EQ(*us.take(kOwnerKey, us.mark()), Seen::MarkCounts);
-  EXPECT_EQ(*us.take(kOwnerKey, mark(2, "other")), Seen::Beaten);
+  EXPECT_EQ(*us.take(kOwnerKey, us.mark()), Verdict::MarkCounts);
+  EXPECT_EQ(*us.take(kOwnerKey, mark(2, "other")), Verdict::Beaten);
   EXPECT_EQ(us.mark(), mark(3, "us"));
 }
 
 TEST(StateFollower, WritesNothingBeforeItOwns) {
   StateFollower us("us");
-  EXPECT_EQ(*us.take(kOwnerKey, us.mark()), Seen::MarkCounts);
+  EXPECT_EQ(*us.take(kOwnerKey, us.mark()), Verdict::MarkCounts);
   EXPECT_FALSE(us.next_write());
   EXPECT_EQ(us.cursors(), nullptr);
 }
@@ -105,27 +105,27 @@ TEST_F(Owning, ARecordIsDurableOnceItIsStoredAndReadBack) {
   detach(120);
   auto sent = writes();
   ASSERT_EQ(sent.size(), 1U);
-  EXPECT_EQ(us_.stored(sent[0].token), Seen::Fine);
+  EXPECT_EQ(us_.stored(sent[0].token), Verdict::Fine);
   EXPECT_EQ(cover(), Cover::NotYet);
-  EXPECT_EQ(take(sent[0].key, sent[0].value), Seen::Durable);
+  EXPECT_EQ(take(sent[0].key, sent[0].value), Verdict::Durable);
   EXPECT_EQ(cover(), Cover::Durable);
 }
 
 TEST_F(Owning, ItIsTheSameInTheOtherOrder) {
   detach(120);
   auto sent = writes();
-  EXPECT_EQ(take(sent[0].key, sent[0].value), Seen::Fine);
-  EXPECT_EQ(us_.stored(sent[0].token), Seen::Durable);
+  EXPECT_EQ(take(sent[0].key, sent[0].value), Verdict::Fine);
+  EXPECT_EQ(us_.stored(sent[0].token), Verdict::Durable);
   EXPECT_EQ(cover(), Cover::Durable);
 }
 
 TEST_F(Owning, ARecordBehindAnothersMarkIsNotDurable) {
   detach(120);
   auto sent = writes();
-  EXPECT_EQ(take(kOwnerKey, mark(2, "other")), Seen::Beaten);
+  EXPECT_EQ(take(kOwnerKey, mark(2, "other")), Verdict::Beaten);
   EXPECT_FALSE(us_.owns());
-  EXPECT_EQ(us_.stored(sent[0].token), Seen::Fine);
-  EXPECT_EQ(take(sent[0].key, sent[0].value), Seen::Fine);
+  EXPECT_EQ(us_.stored(sent[0].token), Verdict::Fine);
+  EXPECT_EQ(take(sent[0].key, sent[0].value), Verdict::Fine);
   EXPECT_EQ(cover(), Cover::NotYet);
   EXPECT_TRUE(writes().empty());
 }
@@ -141,11 +141,11 @@ TEST_F(Owning, WritesAgainUnderItsNewEpochWhatStoodBehindAnothersMark) {
   auto sent = writes();
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_EQ(decode_state(sent[0].value)->epoch, 3U);
-  EXPECT_EQ(decode_state(sent[0].value)->cursor, Offset{120});
-  EXPECT_EQ(us_.stored(late[0].token), Seen::Fine);
-  EXPECT_EQ(us_.stored(sent[0].token), Seen::Fine);
+  EXPECT_EQ(decode_state(sent[0].value)->position, Offset{120});
+  EXPECT_EQ(us_.stored(late[0].token), Verdict::Fine);
+  EXPECT_EQ(us_.stored(sent[0].token), Verdict::Fine);
   EXPECT_EQ(cover(), Cover::NotYet);
-  EXPECT_EQ(take(sent[0].key, sent[0].value), Seen::Durable);
+  EXPECT_EQ(take(sent[0].key, sent[0].value), Verdict::Durable);
   EXPECT_EQ(cover(), Cover::Durable);
 }
 
@@ -161,12 +161,12 @@ TEST_F(Owning, DeletesWhatAnotherWroteOfItsOwnWhileItWasNone) {
 
 // Compaction keeps the last word of a key, and the next owner counts on from there.
 TEST_F(Owning, WritesItsMarkAgainBehindOneThatDoesNotCount) {
-  EXPECT_EQ(take(kOwnerKey, mark(1, "other")), Seen::Write);
+  EXPECT_EQ(take(kOwnerKey, mark(1, "other")), Verdict::Write);
   const auto sent = writes();
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_EQ(sent[0].key, kOwnerKey);
   EXPECT_EQ(sent[0].value, mark(1, "us"));
-  EXPECT_EQ(take(kOwnerKey, sent[0].value), Seen::Fine);
+  EXPECT_EQ(take(kOwnerKey, sent[0].value), Verdict::Fine);
   EXPECT_TRUE(writes().empty());
   EXPECT_TRUE(us_.owns());
 }

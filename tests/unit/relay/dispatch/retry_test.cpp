@@ -134,13 +134,13 @@ RetryPolicy policy_named(std::string_view name) {
 }
 
 TEST(RetryPolicy, AnswersTheWholeMatrix) {
-  Dice dice(1);
+  Random random(1);
   for (const Row& row : kRows) {
     SCOPED_TRACE(std::string(row.plan) + " made " + std::to_string(row.made) + " after " +
                  std::to_string(row.retry_after));
     Attempt attempt{row.retry, row.made, kNow, kNow, std::nullopt};
     if (row.retry_after >= 0) attempt.retry_after = seconds{row.retry_after};
-    const Step step = policy_named(row.plan).next(attempt, dice);
+    const Step step = policy_named(row.plan).next(attempt, random);
     EXPECT_EQ(step.kind, row.kind);
     if (row.kind == Kind::Park) {
       EXPECT_EQ(step.due - kNow, seconds{row.delay});
@@ -150,17 +150,17 @@ TEST(RetryPolicy, AnswersTheWholeMatrix) {
 
 TEST(RetryPolicy, CountsProfilesFromTheFirstFailure) {
   const RetryPolicy policy = policy_named("ce");
-  Dice dice(1);
+  Random random(1);
   const WallTime first = kNow - seconds{10};
   const Attempt second{kRetry, 2, first, kNow, std::nullopt};
-  EXPECT_EQ(policy.next(second, dice).due, first + seconds{64});
+  EXPECT_EQ(policy.next(second, random).due, first + seconds{64});
 }
 
 TEST(RetryPolicy, TriesAtOnceWhenAnOffsetHasPassed) {
   const RetryPolicy policy = policy_named("ce");
-  Dice dice(1);
+  Random random(1);
   const Attempt late{kRetry, 1, kNow - minutes{5}, kNow, std::nullopt};
-  EXPECT_EQ(policy.next(late, dice).due, kNow);
+  EXPECT_EQ(policy.next(late, random).due, kNow);
 }
 
 // The schedule of one subscription over the delay topics there are: due as the schedule says, in
@@ -172,43 +172,43 @@ TEST(RetryPolicy, MapsAScheduleOfItsOwnToTheSmallestStepThatIsLongEnough) {
   common.jitter = 0;
   const RetryPolicy policy(plan_of(common, own, common.delays));
   const std::size_t steps[] = {0, 0, 1, 2, 6};
-  Dice dice(1);
+  Random random(1);
   for (std::uint32_t made = 1; made <= 5; ++made) {
-    const Step step = policy.next(Attempt{kRetry, made, kNow, kNow, std::nullopt}, dice);
+    const Step step = policy.next(Attempt{kRetry, made, kNow, kNow, std::nullopt}, random);
     EXPECT_EQ(step.kind, Kind::Park);
     EXPECT_EQ(step.delay, steps[made - 1]) << made;
     EXPECT_EQ(step.due - kNow, own.retry_delays[made - 1]) << made;
   }
-  EXPECT_EQ(policy.next(Attempt{kRetry, 6, kNow, kNow, std::nullopt}, dice).kind, Kind::Dead);
+  EXPECT_EQ(policy.next(Attempt{kRetry, 6, kNow, kNow, std::nullopt}, random).kind, Kind::Dead);
 }
 
 TEST(RetryPolicy, ParksInTheStepThatRetryAfterAsksFor) {
   const RetryPolicy policy = policy_named("default");
-  Dice dice(1);
-  const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{31}}, dice);
+  Random random(1);
+  const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{31}}, random);
   EXPECT_EQ(step.delay, 2U);
-  const Step clamped = policy.next(Attempt{kRetry, 1, kNow, kNow, hours{30}}, dice);
+  const Step clamped = policy.next(Attempt{kRetry, 1, kNow, kNow, hours{30}}, random);
   EXPECT_EQ(clamped.delay, 6U);
 }
 
 TEST(RetryPolicy, MapsAProfileToWhatIsLeftOfItsOffsets) {
   RetryConfig common;
   const RetryPolicy policy(plan_of(common, profile(RetryProfile::Ce, 8, 5), common.delays));
-  Dice dice(1);
+  Random random(1);
   // The second offset is 64 s; 50 s of it have passed.
-  const Step step = policy.next(Attempt{kRetry, 2, kNow - seconds{50}, kNow, std::nullopt}, dice);
+  const Step step = policy.next(Attempt{kRetry, 2, kNow - seconds{50}, kNow, std::nullopt}, random);
   EXPECT_EQ(step.due, kNow + seconds{14});
   EXPECT_EQ(step.delay, 1U);
 }
 
 TEST(RetryPolicy, SpreadsDelaysByTheJitterAndNoFurther) {
   const RetryPolicy policy(list_plan({seconds{100}}, 0.2));
-  Dice dice(7);
+  Random random(7);
   milliseconds shortest = hours{1};
   milliseconds longest{};
   for (int i = 0; i < 10'000; ++i) {
     const milliseconds delay =
-        policy.next(Attempt{kRetry, 1, kNow, kNow, std::nullopt}, dice).due - kNow;
+        policy.next(Attempt{kRetry, 1, kNow, kNow, std::nullopt}, random).due - kNow;
     shortest = std::min(shortest, delay);
     longest = std::max(longest, delay);
   }
@@ -220,18 +220,18 @@ TEST(RetryPolicy, SpreadsDelaysByTheJitterAndNoFurther) {
 
 TEST(RetryPolicy, NeverComesBeforeTheEndpointAskedFor) {
   const RetryPolicy policy(list_plan({seconds{100}}, 0.5));
-  Dice dice(7);
+  Random random(7);
   for (int i = 0; i < 1000; ++i) {
-    const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{100}}, dice);
+    const Step step = policy.next(Attempt{kRetry, 1, kNow, kNow, seconds{100}}, random);
     EXPECT_GE(step.due - kNow, seconds{100});
   }
 }
 
 TEST(RetryPolicy, RepeatsItselfWithTheSameSeed) {
   const RetryPolicy policy(default_plan());
-  Dice a(42);
-  Dice b(42);
-  Dice c(43);
+  Random a(42);
+  Random b(42);
+  Random c(43);
   bool differs = false;
   for (std::uint32_t made = 1; made <= 7; ++made) {
     const Attempt attempt{kRetry, made, kNow, kNow, std::nullopt};
@@ -256,7 +256,7 @@ TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
     }
     return list;
   };
-  Dice dice(9);
+  Random random(9);
   for (int round = 0; round < 200'000; ++round) {
     RetryConfig common{ascending(), 0.005 * static_cast<double>(up_to(101))};
     DeliveryConfig own;
@@ -269,7 +269,7 @@ TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
     Attempt attempt{kRetry, static_cast<std::uint32_t>(up_to(14)),
                     kNow - milliseconds{up_to(1'000'000)}, kNow, std::nullopt};
     if (up_to(2) == 0) attempt.retry_after = seconds{up_to(40'000)};
-    const Step step = policy.next(attempt, dice);
+    const Step step = policy.next(attempt, random);
     if (step.kind != Kind::Park) {
       ASSERT_GT(attempt.attempts_made, policy.plan().waits.size()) << round;
       continue;

@@ -7,7 +7,7 @@ namespace eventrelay::relay {
 namespace {
 
 TEST_F(SchedulerTest, FreesTheSlotOfAJobThatLeavesAndHoldsItsEventUntilItIsSettled) {
-  Lane& a = lane({.concurrency = 1});
+  SubscriptionQueue& a = queue({.concurrency = 1});
   HeldEvent& failing = event();
   ASSERT_EQ(admit(failing, {&a}), Admitted::Yes);
   fill(a, 1);
@@ -25,8 +25,8 @@ TEST_F(SchedulerTest, FreesTheSlotOfAJobThatLeavesAndHoldsItsEventUntilItIsSettl
 }
 
 TEST_F(SchedulerTest, HoldsTheOffsetOfAnEventWhoseJobLeftAndWasNotTaken) {
-  Lane& a = lane();
-  Lane& b = lane();
+  SubscriptionQueue& a = queue();
+  SubscriptionQueue& b = queue();
   HeldEvent& both = event();
   ASSERT_EQ(admit(both, {&a, &b}), Admitted::Yes);
   const std::vector<Job*> jobs = take();
@@ -38,21 +38,21 @@ TEST_F(SchedulerTest, HoldsTheOffsetOfAnEventWhoseJobLeftAndWasNotTaken) {
 }
 
 TEST_F(SchedulerTest, AdmitsAgainWithWhatWasTriedBefore) {
-  Lane& a = lane({.concurrency = 1});
+  SubscriptionQueue& a = queue({.concurrency = 1});
   fill(a, 2);
   HeldEvent& parked = event();
-  const std::vector<Lane*> lanes{&a};
+  const std::vector<SubscriptionQueue*> queues{&a};
   const WallTime failed{std::chrono::milliseconds{77}};
-  ASSERT_EQ(scheduler.admit(parked, lanes, JobState{3, EntryId{9}, failed, true}), Admitted::Yes);
+  ASSERT_EQ(scheduler.admit(parked, queues, JobState{3, CursorId{9}, failed, true}), Admitted::Yes);
   Job* job = scheduler.next(at(0));
   EXPECT_EQ(job->held, &parked);
   EXPECT_EQ(job->attempts_made, 3U);
-  EXPECT_EQ(job->entry, EntryId{9});
+  EXPECT_EQ(job->cursor, CursorId{9});
   EXPECT_EQ(job->first_failure, failed);
 }
 
 TEST_F(SchedulerTest, KeepsTheNextOfAnObjectUntilTheOneThatLeavesIsSettled) {
-  Lane& a = lane({.ordering = Ordering::Object});
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object});
   HeldEvent& first = event("x");
   HeldEvent& later = event("x");
   for (HeldEvent* held : {&first, &later}) ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
@@ -64,7 +64,7 @@ TEST_F(SchedulerTest, KeepsTheNextOfAnObjectUntilTheOneThatLeavesIsSettled) {
 }
 
 TEST_F(SchedulerTest, TakesWhatWaitsBehindALeavingJobOfItsObject) {
-  Lane& a = lane({.ordering = Ordering::Object});
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object});
   HeldEvent& first = event("x");
   HeldEvent& second = event("x");
   HeldEvent& third = event("x");
@@ -89,9 +89,9 @@ TEST_F(SchedulerTest, TakesWhatWaitsBehindALeavingJobOfItsObject) {
   EXPECT_TRUE(scheduler.settle(*job, End::Done).done);
 }
 
-TEST_F(SchedulerTest, TakesWhatIsQueuedOfALaneAndLeavesWhatIsInFlight) {
-  Lane& a = lane({.ordering = Ordering::Object, .concurrency = 1});
-  Lane& b = lane();
+TEST_F(SchedulerTest, TakesWhatIsQueuedOfAQueueAndLeavesWhatIsInFlight) {
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object, .concurrency = 1});
+  SubscriptionQueue& b = queue();
   HeldEvent& flying = event("x", 1);
   HeldEvent& chained = event("x", 1);
   HeldEvent& queued = event("y", 1);
@@ -118,7 +118,7 @@ TEST_F(SchedulerTest, TakesWhatIsQueuedOfALaneAndLeavesWhatIsInFlight) {
 }
 
 TEST_F(SchedulerTest, LeavesWhatIsBeingWrittenAloneWhenItsPartitionLeaves) {
-  Lane& a = lane();
+  SubscriptionQueue& a = queue();
   HeldEvent& held = event("x", 1);
   ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
   Job* job = scheduler.next(at(0));
@@ -130,7 +130,7 @@ TEST_F(SchedulerTest, LeavesWhatIsBeingWrittenAloneWhenItsPartitionLeaves) {
 }
 
 TEST_F(SchedulerTest, EndsAFailedAttemptOfARevokedPartitionWithoutWritingIt) {
-  Lane& a = lane();
+  SubscriptionQueue& a = queue();
   HeldEvent& held = event("x", 1);
   ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
   Job* job = scheduler.next(at(0));
@@ -142,8 +142,8 @@ TEST_F(SchedulerTest, EndsAFailedAttemptOfARevokedPartitionWithoutWritingIt) {
   EXPECT_FALSE(end->done);
 }
 
-TEST_F(SchedulerTest, FreesARetiredLaneWithTheLastJobThatLeaves) {
-  Lane& a = lane();
+TEST_F(SchedulerTest, FreesARetiredQueueWithTheLastJobThatLeaves) {
+  SubscriptionQueue& a = queue();
   const std::uint32_t index = a.index;
   fill(a, 1);
   Job* job = scheduler.next(at(0));

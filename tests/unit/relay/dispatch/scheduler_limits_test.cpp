@@ -36,15 +36,16 @@ std::size_t most_within(const std::vector<TimePoint>& times, Duration length) {
 
 class SchedulerLimits : public SchedulerTest {
  protected:
-  void admit_retries(Lane& target, int count) {
-    const std::array<Lane*, 1> one{&target};
+  void admit_retries(SubscriptionQueue& target, int count) {
+    const std::array<SubscriptionQueue*, 1> one{&target};
     for (int i = 0; i < count; ++i) {
       ASSERT_EQ(scheduler.admit(event(), one, tried_once()), Admitted::Yes);
     }
   }
 
   // Keeps `target` busy with fresh events that are taken at once; the times of its attempts.
-  std::vector<TimePoint> send_for(Lane& target, double from, double until, double late = 0) {
+  std::vector<TimePoint> send_for(SubscriptionQueue& target, double from, double until,
+                                  double late = 0) {
     std::vector<TimePoint> sent;
     double now = from;
     while (now < until) {
@@ -66,8 +67,8 @@ TEST_F(SchedulerLimits, TokensKeepTheRateOverEveryStretchOfTime) {
     std::mt19937_64 random(seed);
     Scheduler limited(SchedulerBounds{});
     const auto rate = static_cast<std::uint32_t>(1 + random() % 2000);
-    const std::array<Lane*, 1> one{
-        &limited.add_lane({.concurrency = 1024, .rate = rate, .jobs_max = 5000})};
+    const std::array<SubscriptionQueue*, 1> one{
+        &limited.add_queue({.concurrency = 1024, .rate = rate, .jobs_max = 5000})};
     std::deque<HeldEvent> held(5000);
     std::vector<TimePoint> sent;
     TimePoint now{seconds{1}};
@@ -94,7 +95,7 @@ TEST_F(SchedulerLimits, TokensKeepTheRateOverEveryStretchOfTime) {
 }
 
 TEST_F(SchedulerLimits, RetriesKeepWithinTheirBudgetAndLetFreshEventsPass) {
-  Lane& a = lane({.concurrency = 2, .jobs_max = 1000, .breaker = {1U << 30U}});
+  SubscriptionQueue& a = queue({.concurrency = 2, .jobs_max = 1000, .breaker = {1U << 30U}});
   admit_retries(a, 200);
   std::size_t retries = 0;
   double now = 1;
@@ -113,7 +114,7 @@ TEST_F(SchedulerLimits, RetriesKeepWithinTheirBudgetAndLetFreshEventsPass) {
 }
 
 TEST_F(SchedulerLimits, LetsABacklogOfRetriesGoAtOnceWhereTheyAreTaken) {
-  Lane& a = lane({.concurrency = 2, .jobs_max = 1000});
+  SubscriptionQueue& a = queue({.concurrency = 2, .jobs_max = 1000});
   admit_retries(a, 900);
   std::size_t sent = 0;
   while (Job* job = scheduler.next(at(1))) {
@@ -124,7 +125,7 @@ TEST_F(SchedulerLimits, LetsABacklogOfRetriesGoAtOnceWhereTheyAreTaken) {
 }
 
 TEST_F(SchedulerLimits, RestsForItsRetriesUntilTheFloorOrAFreshEvent) {
-  Lane& a = lane({.concurrency = 1, .breaker = {1U << 30U}});
+  SubscriptionQueue& a = queue({.concurrency = 1, .breaker = {1U << 30U}});
   admit_retries(a, 100);
   double now = 1;
   while (Job* job = scheduler.next(at(now))) fail(*job, now);
@@ -157,8 +158,8 @@ TEST_F(SchedulerLimits, RestsForItsRetriesUntilTheFloorOrAFreshEvent) {
 }
 
 TEST_F(SchedulerLimits, StartsSlowlyOnceTheBreakerHasClosed) {
-  Lane& a =
-      lane({.concurrency = 64, .jobs_max = 500, .slow_start = 20, .breaker = {3, seconds{1}}});
+  SubscriptionQueue& a =
+      queue({.concurrency = 64, .jobs_max = 500, .slow_start = 20, .breaker = {3, seconds{1}}});
   fill(a, 3);
   for (Job* job : take(1)) fail(*job, 1);
   ASSERT_EQ(scheduler.circuits_open(), 1U);
@@ -180,7 +181,7 @@ TEST_F(SchedulerLimits, StartsSlowlyOnceTheBreakerHasClosed) {
 }
 
 TEST_F(SchedulerLimits, CallsWhatFellBehindAtItsOwnPace) {
-  Lane& a = lane({.concurrency = 64, .jobs_max = 500, .slow_start = 20});
+  SubscriptionQueue& a = queue({.concurrency = 64, .jobs_max = 500, .slow_start = 20});
   // It takes 200 a second and is not limited.
   double now = 1;
   for (; now < 4; now += 0.005) {
@@ -206,7 +207,7 @@ TEST_F(SchedulerLimits, CallsWhatFellBehindAtItsOwnPace) {
   EXPECT_FALSE(a.slow.active());
 }
 
-// Two lanes that always have something: neither gets further ahead in bytes than two turns and two
+// Two queues that always have something: neither gets further ahead in bytes than two turns and two
 // of the largest events, whatever the sizes.
 TEST_F(SchedulerLimits, SharesTurnsByBytes) {
   constexpr std::size_t kTurn = 2048;
@@ -215,17 +216,17 @@ TEST_F(SchedulerLimits, SharesTurnsByBytes) {
     Scheduler fair({.in_flight_max = 1 + static_cast<std::uint32_t>(random() % 4)});
     const std::array<std::size_t, 3> size{1U << (8 + random() % 12), 1U << (8 + random() % 12),
                                           1U << (8 + random() % 12)};
-    std::vector<Lane*> lanes;
+    std::vector<SubscriptionQueue*> queues;
     std::deque<HeldEvent> held;
     std::vector<HeldEvent*> idle;
-    for (int i = 0; i < 3; ++i) lanes.push_back(&fair.add_lane({.jobs_max = 20}));
+    for (int i = 0; i < 3; ++i) queues.push_back(&fair.add_queue({.jobs_max = 20}));
     std::array<std::size_t, 3> served{};
     const std::size_t largest = std::max({size[0], size[1], size[2], kTurn});
     std::vector<Job*> flying;
     for (int step = 0; step < 3000; ++step) {
       for (std::size_t i = 0; i < 3; ++i) {
-        const std::array<Lane*, 1> one{lanes[i]};
-        while (!lanes[i]->full()) {
+        const std::array<SubscriptionQueue*, 1> one{queues[i]};
+        while (!queues[i]->full()) {
           if (idle.empty()) idle.push_back(&held.emplace_back());
           HeldEvent& event = *idle.back();
           idle.pop_back();
@@ -234,7 +235,7 @@ TEST_F(SchedulerLimits, SharesTurnsByBytes) {
         }
       }
       while (Job* const job = fair.next({})) {
-        served[job->lane->index] += std::max(job->held->bytes, kTurn);
+        served[job->queue->index] += std::max(job->held->bytes, kTurn);
         flying.push_back(job);
       }
       std::swap(flying[random() % flying.size()], flying.back());
@@ -247,29 +248,30 @@ TEST_F(SchedulerLimits, SharesTurnsByBytes) {
 }
 
 TEST_F(SchedulerLimits, SendsALargeEventAtOnceWhenNobodyElseIsReady) {
-  Lane& a = lane();
+  SubscriptionQueue& a = queue();
   HeldEvent& large = event();
   large.bytes = 10U << 20U;
   ASSERT_EQ(admit(large, {&a}), Admitted::Yes);
   EXPECT_NE(scheduler.next(at(0)), nullptr);
 }
 
-TEST_F(SchedulerLimits, TellsWhichLanesAreOpenSinceWhenAndWhatWaitsLongest) {
-  Lane& a = lane({.concurrency = 2, .jobs_max = 5, .breaker = {2, seconds{1}, seconds{8}}});
-  Lane& healthy = lane();
+TEST_F(SchedulerLimits, TellsWhichQueuesAreOpenSinceWhenAndWhatWaitsLongest) {
+  SubscriptionQueue& a =
+      queue({.concurrency = 2, .jobs_max = 5, .breaker = {2, seconds{1}, seconds{8}}});
+  SubscriptionQueue& healthy = queue();
   EXPECT_EQ(a.oldest_queued(), std::nullopt);
   fill(a, 2);
   fill(healthy, 1);
   for (Job* job : take(1)) {
-    if (job->lane == &a) {
+    if (job->queue == &a) {
       fail(*job, 1);
     } else {
       scheduler.finish(*job, at(1));
     }
   }
-  std::vector<Lane*> open;
-  scheduler.open_lanes(open);
-  ASSERT_EQ(open, std::vector<Lane*>{&a});
+  std::vector<SubscriptionQueue*> open;
+  scheduler.open_queues(open);
+  ASSERT_EQ(open, std::vector<SubscriptionQueue*>{&a});
   EXPECT_EQ(a.breaker.open_since(), at(1));
   EXPECT_EQ(healthy.breaker.open_since(), std::nullopt);
   fill(a, 1);
@@ -288,19 +290,19 @@ TEST_F(SchedulerLimits, TellsWhichLanesAreOpenSinceWhenAndWhatWaitsLongest) {
   ASSERT_NE(probe, nullptr);
   scheduler.finish(*probe, at(9));
   open.clear();
-  scheduler.open_lanes(open);
+  scheduler.open_queues(open);
   EXPECT_TRUE(open.empty());
   EXPECT_EQ(a.breaker.open_since(), std::nullopt);
 }
 
-TEST_F(SchedulerLimits, ForgetsAnOpenLaneThatRetires) {
-  Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
+TEST_F(SchedulerLimits, ForgetsAnOpenQueueThatRetires) {
+  SubscriptionQueue& a = queue({.breaker = {1, seconds{1}, seconds{8}}});
   fill(a, 1);
   fail(*scheduler.next(at(1)), 1);
   std::vector<Finished> finished;
   scheduler.retire(a, finished);
-  std::vector<Lane*> open;
-  scheduler.open_lanes(open);
+  std::vector<SubscriptionQueue*> open;
+  scheduler.open_queues(open);
   EXPECT_TRUE(open.empty());
   EXPECT_EQ(scheduler.circuits_open(), 0U);
 }

@@ -20,9 +20,9 @@ const std::string kObjects[] = {"a", "b", "c", "d", ""};
 class Life {
  public:
   explicit Life(std::uint64_t seed) : random_(seed), seed_(seed) {
-    const std::size_t lanes = 1 + up_to(4);
-    for (std::size_t i = 0; i < lanes; ++i) {
-      LaneConfig config;
+    const std::size_t queues = 1 + up_to(4);
+    for (std::size_t i = 0; i < queues; ++i) {
+      QueueConfig config;
       config.ordering = static_cast<Ordering>(up_to(3));
       config.concurrency = static_cast<std::uint32_t>(1 + up_to(4));
       config.jobs_max = static_cast<std::uint32_t>(1 + up_to(10));
@@ -30,7 +30,7 @@ class Life {
       config.slow_start = up_to(3) == 0 ? 20 : 0;
       config.breaker = {static_cast<std::uint32_t>(1 + up_to(4)), milliseconds{100},
                         milliseconds{400}};
-      lanes_.push_back(&scheduler_.add_lane(config));
+      queues_.push_back(&scheduler_.add_queue(config));
     }
   }
 
@@ -92,11 +92,11 @@ class Life {
     record.event.object_id = kObjects[up_to(5)];
     record.partition = Partition{static_cast<std::int32_t>(up_to(3))};
     record.bytes = 1 + up_to(300);
-    std::vector<Lane*> chosen;
-    for (Lane* lane : lanes_) {
-      if (up_to(2) == 0) chosen.push_back(lane);
+    std::vector<SubscriptionQueue*> chosen;
+    for (SubscriptionQueue* queue : queues_) {
+      if (up_to(2) == 0) chosen.push_back(queue);
     }
-    if (chosen.empty()) chosen.push_back(lanes_[up_to(lanes_.size())]);
+    if (chosen.empty()) chosen.push_back(queues_[up_to(queues_.size())]);
     if (scheduler_.admit(record, chosen) == Admitted::Full) {
       ASSERT_EQ(record.jobs, 0U) << seed_;
       return;
@@ -106,34 +106,34 @@ class Life {
     ASSERT_TRUE(scheduler_.held_bytes() <= kBounds.bytes_max ||
                 scheduler_.held_bytes() == record.bytes)
         << seed_;
-    for (const Lane* lane : chosen) {
-      ASSERT_LE(lane->jobs, lane->config.jobs_max) << seed_;
-      order_[key_of(*lane, record)].push_back(record.number);
+    for (const SubscriptionQueue* queue : chosen) {
+      ASSERT_LE(queue->jobs, queue->config.jobs_max) << seed_;
+      order_[key_of(*queue, record)].push_back(record.number);
     }
   }
 
-  // What the lane's ordering says must be in order; nothing for lanes without.
-  static std::string key_of(const Lane& lane, const HeldEvent& held) {
-    const std::string index = std::to_string(lane.index);
-    if (lane.config.ordering == Ordering::Object)
+  // What the queue's ordering says must be in order; nothing for queues without.
+  static std::string key_of(const SubscriptionQueue& queue, const HeldEvent& held) {
+    const std::string index = std::to_string(queue.index);
+    if (queue.config.ordering == Ordering::Object)
       return index + "|" + std::string(held.event.object_id);
-    if (lane.config.ordering == Ordering::Instance) return index + "*";
+    if (queue.config.ordering == Ordering::Instance) return index + "*";
     return {};
   }
 
   void send() {
     while (Job* job = scheduler_.next(now_)) {
-      const Lane& lane = *job->lane;
-      ASSERT_LE(lane.in_flight, lane.config.concurrency) << seed_;
+      const SubscriptionQueue& queue = *job->queue;
+      ASSERT_LE(queue.in_flight, queue.config.concurrency) << seed_;
       ASSERT_LE(scheduler_.in_flight(), kBounds.in_flight_max) << seed_;
       const auto& record = static_cast<const Record&>(*job->held);
       ASSERT_FALSE(record.gone) << seed_;
-      if (const std::string key = key_of(lane, record); !key.empty()) {
+      if (const std::string key = key_of(queue, record); !key.empty()) {
         ASSERT_EQ(order_[key].front(), record.number) << "out of order, seed " << seed_;
         ASSERT_TRUE(flying_keys_.insert(key).second) << "two of one key at once, seed " << seed_;
       }
       if (job->probe) {
-        ASSERT_TRUE(probes_.insert(lane.index).second) << "two probes, seed " << seed_;
+        ASSERT_TRUE(probes_.insert(queue.index).second) << "two probes, seed " << seed_;
       }
       flying_.push_back(job);
     }
@@ -149,9 +149,9 @@ class Life {
   void end(std::size_t pick, How how) {
     Job* job = flying_[pick];
     flying_.erase(flying_.begin() + static_cast<std::ptrdiff_t>(pick));
-    const std::string key = key_of(*job->lane, *job->held);
+    const std::string key = key_of(*job->queue, *job->held);
     flying_keys_.erase(key);
-    if (job->probe) probes_.erase(job->lane->index);
+    if (job->probe) probes_.erase(job->queue->index);
     const std::size_t number = static_cast<const Record&>(*job->held).number;
     if (how == How::Delivered) {
       note(scheduler_.finish(*job, now_));
@@ -171,7 +171,7 @@ class Life {
 
   // The rest of its key waits elsewhere: what comes later does not wait for it.
   void take_chain(Job& job) {
-    const std::string key = key_of(*job.lane, *job.held);
+    const std::string key = key_of(*job.queue, *job.held);
     std::vector<Job*> taken;
     scheduler_.take_chain(job, taken);
     if (!key.empty()) {
@@ -184,7 +184,7 @@ class Life {
   void settle(std::size_t pick) {
     Job* job = leaving_[pick];
     leaving_.erase(leaving_.begin() + static_cast<std::ptrdiff_t>(pick));
-    const std::string key = key_of(*job->lane, *job->held);
+    const std::string key = key_of(*job->queue, *job->held);
     const std::size_t number = static_cast<const Record&>(*job->held).number;
     note(scheduler_.settle(*job, up_to(5) == 0 ? End::NotDone : End::Done));
     if (!key.empty()) std::erase(order_[key], number);
@@ -199,10 +199,12 @@ class Life {
     const Partition partition{static_cast<std::int32_t>(up_to(3))};
     std::set<std::pair<std::string, std::size_t>> flying;
     for (const Job* job : flying_) {
-      flying.emplace(key_of(*job->lane, *job->held), static_cast<const Record&>(*job->held).number);
+      flying.emplace(key_of(*job->queue, *job->held),
+                     static_cast<const Record&>(*job->held).number);
     }
     for (const Job* job : leaving_) {
-      flying.emplace(key_of(*job->lane, *job->held), static_cast<const Record&>(*job->held).number);
+      flying.emplace(key_of(*job->queue, *job->held),
+                     static_cast<const Record&>(*job->held).number);
     }
     std::vector<Finished> finished;
     scheduler_.remove(partition, finished);
@@ -231,7 +233,7 @@ class Life {
   std::mt19937_64 random_;
   std::uint64_t seed_;
   Scheduler scheduler_{kBounds};
-  std::vector<Lane*> lanes_;
+  std::vector<SubscriptionQueue*> queues_;
   std::deque<Record> records_;
   std::map<std::string, std::deque<std::size_t>> order_;
   std::vector<Job*> flying_;
@@ -253,32 +255,32 @@ TEST(SchedulerModel, LosesNothingAndKeepsOrderOverRandomLives) {
   }
 }
 
-// With all lanes busy, none gets more than one turn ahead of another.
-TEST(SchedulerModel, SharesTurnsEvenlyBetweenBusyLanes) {
+// With all queues busy, none gets more than one turn ahead of another.
+TEST(SchedulerModel, SharesTurnsEvenlyBetweenBusyQueues) {
   Scheduler scheduler({.in_flight_max = 7, .jobs_max = 1 << 16});
-  std::vector<Lane*> lanes;
+  std::vector<SubscriptionQueue*> queues;
   std::deque<HeldEvent> held;
   for (int i = 0; i < 10; ++i)
-    lanes.push_back(&scheduler.add_lane({.concurrency = 5, .jobs_max = 2000}));
-  for (std::size_t i = 0; i < lanes.size(); ++i) {
-    const std::vector<Lane*> one{lanes[i]};
-    // The first lanes have far more to do than the last.
+    queues.push_back(&scheduler.add_queue({.concurrency = 5, .jobs_max = 2000}));
+  for (std::size_t i = 0; i < queues.size(); ++i) {
+    const std::vector<SubscriptionQueue*> one{queues[i]};
+    // The first queues have far more to do than the last.
     for (std::size_t n = 0; n < 1500 - 100 * i; ++n) {
       ASSERT_EQ(scheduler.admit(held.emplace_back(), one), Admitted::Yes);
     }
   }
-  std::map<const Lane*, int> turns;
+  std::map<const SubscriptionQueue*, int> turns;
   std::deque<Job*> flying;
   std::mt19937_64 random(5);
   for (int step = 0; step < 4000; ++step) {
     while (Job* job = scheduler.next({})) {
-      ++turns[job->lane];
+      ++turns[job->queue];
       flying.push_back(job);
     }
     const auto [least, most] =
         std::minmax_element(turns.begin(), turns.end(),
                             [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (turns.size() == lanes.size()) {
+    if (turns.size() == queues.size()) {
       ASSERT_LE(most->second - least->second, 1) << step;
     }
     const std::size_t pick = random() % flying.size();

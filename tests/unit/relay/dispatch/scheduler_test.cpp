@@ -6,7 +6,7 @@ namespace {
 using std::chrono::seconds;
 
 TEST_F(SchedulerTest, SendsInTheOrderOfTheLog) {
-  Lane& a = lane();
+  SubscriptionQueue& a = queue();
   HeldEvent& first = event();
   HeldEvent& second = event();
   ASSERT_EQ(admit(first, {&a}), Admitted::Yes);
@@ -17,8 +17,8 @@ TEST_F(SchedulerTest, SendsInTheOrderOfTheLog) {
 }
 
 TEST_F(SchedulerTest, FinishesAnEventWithItsLastJob) {
-  Lane& a = lane();
-  Lane& b = lane();
+  SubscriptionQueue& a = queue();
+  SubscriptionQueue& b = queue();
   HeldEvent& held = event();
   ASSERT_EQ(admit(held, {&a, &b}), Admitted::Yes);
   EXPECT_EQ(scheduler.held_bytes(), 100U);
@@ -32,8 +32,8 @@ TEST_F(SchedulerTest, FinishesAnEventWithItsLastJob) {
   EXPECT_EQ(scheduler.jobs(), 0U);
 }
 
-TEST_F(SchedulerTest, KeepsEachLaneWithinItsConcurrencyAtLimit) {
-  Lane& a = lane({.concurrency = 2});
+TEST_F(SchedulerTest, KeepsEachQueueWithinItsConcurrencyAtLimit) {
+  SubscriptionQueue& a = queue({.concurrency = 2});
   fill(a, 5);
   std::vector<Job*> jobs = take();
   ASSERT_EQ(jobs.size(), 2U);
@@ -43,10 +43,10 @@ TEST_F(SchedulerTest, KeepsEachLaneWithinItsConcurrencyAtLimit) {
 
 TEST_F(SchedulerTest, KeepsTheShardWithinItsAttemptsAtLimit) {
   Scheduler small({.in_flight_max = 3});
-  Lane& a = small.add_lane({});
+  SubscriptionQueue& a = small.add_queue({});
   std::deque<HeldEvent> held(5);
-  std::vector<Lane*> lanes{&a};
-  for (HeldEvent& one : held) ASSERT_EQ(small.admit(one, lanes), Admitted::Yes);
+  std::vector<SubscriptionQueue*> queues{&a};
+  for (HeldEvent& one : held) ASSERT_EQ(small.admit(one, queues), Admitted::Yes);
   std::vector<Job*> jobs;
   while (Job* job = small.next(at(0))) jobs.push_back(job);
   ASSERT_EQ(jobs.size(), 3U);
@@ -55,19 +55,20 @@ TEST_F(SchedulerTest, KeepsTheShardWithinItsAttemptsAtLimit) {
   EXPECT_EQ(small.next(at(0)), nullptr);
 }
 
-TEST_F(SchedulerTest, GivesEachReadyLaneOneTurn) {
-  Lane& busy = lane({.concurrency = 100});
-  Lane& quiet = lane({.concurrency = 100});
+TEST_F(SchedulerTest, GivesEachReadyQueueOneTurn) {
+  SubscriptionQueue& busy = queue({.concurrency = 100});
+  SubscriptionQueue& unresponsive = queue({.concurrency = 100});
   fill(busy, 50);
-  fill(quiet, 3);
-  std::vector<const Lane*> order;
-  for (int i = 0; i < 6; ++i) order.push_back(scheduler.next(at(0))->lane);
-  EXPECT_EQ(order, (std::vector<const Lane*>{&busy, &quiet, &busy, &quiet, &busy, &quiet}));
+  fill(unresponsive, 3);
+  std::vector<const SubscriptionQueue*> order;
+  for (int i = 0; i < 6; ++i) order.push_back(scheduler.next(at(0))->queue);
+  EXPECT_EQ(order, (std::vector<const SubscriptionQueue*>{&busy, &unresponsive, &busy,
+                                                          &unresponsive, &busy, &unresponsive}));
 }
 
-TEST_F(SchedulerTest, RefusesAnEventWholeWhenOneLaneIsFullAtLimit) {
-  Lane& full = lane({.jobs_max = 2});
-  Lane& open = lane();
+TEST_F(SchedulerTest, RefusesAnEventWholeWhenOneQueueIsFullAtLimit) {
+  SubscriptionQueue& full = queue({.jobs_max = 2});
+  SubscriptionQueue& open = queue();
   fill(full, 2);
   HeldEvent& held = event();
   EXPECT_EQ(admit(held, {&open, &full}), Admitted::Full);
@@ -82,27 +83,27 @@ TEST_F(SchedulerTest, RefusesAnEventWholeWhenOneLaneIsFullAtLimit) {
 
 TEST_F(SchedulerTest, RefusesWhatIsOverItsBytesAtLimit) {
   Scheduler small({.bytes_max = 250});
-  std::vector<Lane*> lanes{&small.add_lane({})};
+  std::vector<SubscriptionQueue*> queues{&small.add_queue({})};
   HeldEvent& first = event();
   HeldEvent& second = event();
   HeldEvent& third = event();
-  ASSERT_EQ(small.admit(first, lanes), Admitted::Yes);
-  ASSERT_EQ(small.admit(second, lanes), Admitted::Yes);
-  EXPECT_EQ(small.admit(third, lanes), Admitted::Full);
+  ASSERT_EQ(small.admit(first, queues), Admitted::Yes);
+  ASSERT_EQ(small.admit(second, queues), Admitted::Yes);
+  EXPECT_EQ(small.admit(third, queues), Admitted::Full);
   small.finish(*small.next(at(0)), at(0));
   EXPECT_TRUE(small.take_room());
-  EXPECT_EQ(small.admit(third, lanes), Admitted::Yes);
+  EXPECT_EQ(small.admit(third, queues), Admitted::Yes);
 }
 
 TEST_F(SchedulerTest, TakesAnEventLargerThanAllItsBytesAlone) {
   Scheduler small({.bytes_max = 50});
-  std::vector<Lane*> lanes{&small.add_lane({})};
-  EXPECT_EQ(small.admit(event(), lanes), Admitted::Yes);
-  EXPECT_EQ(small.admit(event(), lanes), Admitted::Full);
+  std::vector<SubscriptionQueue*> queues{&small.add_queue({})};
+  EXPECT_EQ(small.admit(event(), queues), Admitted::Yes);
+  EXPECT_EQ(small.admit(event(), queues), Admitted::Full);
 }
 
 TEST_F(SchedulerTest, SendsOneEventOfAnInstanceAtATime) {
-  Lane& a = lane({.ordering = Ordering::Instance});
+  SubscriptionQueue& a = queue({.ordering = Ordering::Instance});
   for (const std::string_view object : {"x", "y", "z"}) {
     ASSERT_EQ(admit(event(object), {&a}), Admitted::Yes);
   }
@@ -115,8 +116,8 @@ TEST_F(SchedulerTest, SendsOneEventOfAnInstanceAtATime) {
 }
 
 TEST_F(SchedulerTest, AsksADeadEndpointOncePerCoolDown) {
-  Lane& a = lane({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
-  Lane& healthy = lane();
+  SubscriptionQueue& a = queue({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
+  SubscriptionQueue& healthy = queue();
   fill(a, 20);
   for (Job* job : take()) fail(*job, 0);
   EXPECT_EQ(scheduler.circuits_open(), 1U);
@@ -137,7 +138,7 @@ TEST_F(SchedulerTest, AsksADeadEndpointOncePerCoolDown) {
 }
 
 TEST_F(SchedulerTest, IgnoresLateAnswersWhileAProbeIsOut) {
-  Lane& a = lane({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
+  SubscriptionQueue& a = queue({.concurrency = 4, .breaker = {3, seconds{1}, seconds{8}}});
   fill(a, 10);
   const std::vector<Job*> jobs = take();
   ASSERT_EQ(jobs.size(), 4U);
@@ -152,7 +153,7 @@ TEST_F(SchedulerTest, IgnoresLateAnswersWhileAProbeIsOut) {
 }
 
 TEST_F(SchedulerTest, ProbesAgainWhenAProbeWasGivenUp) {
-  Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
+  SubscriptionQueue& a = queue({.breaker = {1, seconds{1}, seconds{8}}});
   fill(a, 1);
   fail(*scheduler.next(at(0)), 0);
   fill(a, 2);
@@ -164,8 +165,8 @@ TEST_F(SchedulerTest, ProbesAgainWhenAProbeWasGivenUp) {
   EXPECT_NE(scheduler.next(at(1)), nullptr);
 }
 
-TEST_F(SchedulerTest, KeepsTheRateOfALane) {
-  Lane& a = lane({.concurrency = 1000, .rate = 100});
+TEST_F(SchedulerTest, KeepsTheRateOfAQueue) {
+  SubscriptionQueue& a = queue({.concurrency = 1000, .rate = 100});
   fill(a, 500);
   std::size_t sent = 0;
   double now = 0;
@@ -181,7 +182,7 @@ TEST_F(SchedulerTest, KeepsTheRateOfALane) {
 }
 
 TEST_F(SchedulerTest, DropsWhatWaitsForARevokedPartition) {
-  Lane& a = lane({.ordering = Ordering::Object, .concurrency = 1});
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object, .concurrency = 1});
   HeldEvent& flying = event("x", 1);
   HeldEvent& chained = event("x", 1);
   HeldEvent& queued = event("y", 1);
@@ -201,9 +202,9 @@ TEST_F(SchedulerTest, DropsWhatWaitsForARevokedPartition) {
   EXPECT_EQ(scheduler.next(at(0))->held, &other);
 }
 
-TEST_F(SchedulerTest, CountsEventsOfARetiredLaneAsDone) {
-  Lane& a = lane({.concurrency = 1});
-  Lane& b = lane();
+TEST_F(SchedulerTest, CountsEventsOfARetiredQueueAsDone) {
+  SubscriptionQueue& a = queue({.concurrency = 1});
+  SubscriptionQueue& b = queue();
   const std::uint32_t index = a.index;
   HeldEvent& both = event();
   ASSERT_EQ(admit(both, {&a, &b}), Admitted::Yes);
@@ -216,18 +217,18 @@ TEST_F(SchedulerTest, CountsEventsOfARetiredLaneAsDone) {
   EXPECT_TRUE(finished[0].done);
   EXPECT_TRUE(scheduler.is_live(index));
   for (Job* job : jobs) {
-    const Finished end = job->lane == &b ? scheduler.finish(*job, at(0)) : fail(*job);
+    const Finished end = job->queue == &b ? scheduler.finish(*job, at(0)) : fail(*job);
     if (end.held != nullptr) {
       EXPECT_TRUE(end.done);
     }
   }
   EXPECT_FALSE(scheduler.is_live(index));
   EXPECT_EQ(scheduler.jobs(), 0U);
-  EXPECT_EQ(lane().index, index);
+  EXPECT_EQ(queue().index, index);
 }
 
-TEST_F(SchedulerTest, FreesALaneThatRestsWhenItRetires) {
-  Lane& a = lane({.breaker = {1, seconds{1}, seconds{8}}});
+TEST_F(SchedulerTest, FreesAQueueThatRestsWhenItRetires) {
+  SubscriptionQueue& a = queue({.breaker = {1, seconds{1}, seconds{8}}});
   fill(a, 2);
   std::vector<Job*> jobs = take();
   for (Job* job : jobs) fail(*job, 0);
@@ -241,15 +242,15 @@ TEST_F(SchedulerTest, FreesALaneThatRestsWhenItRetires) {
 }
 
 TEST_F(SchedulerTest, TakesNewLimitsWhileInUse) {
-  Lane& a = lane({.concurrency = 1});
+  SubscriptionQueue& a = queue({.concurrency = 1});
   fill(a, 4);
   ASSERT_EQ(take().size(), 1U);
   scheduler.configure(a, {.concurrency = 3});
   EXPECT_EQ(take().size(), 2U);
 }
 
-TEST_F(SchedulerTest, KeepsALowerLimitThatComesWhileTheLaneIsReady) {
-  Lane& a = lane({.concurrency = 2});
+TEST_F(SchedulerTest, KeepsALowerLimitThatComesWhileTheQueueIsReady) {
+  SubscriptionQueue& a = queue({.concurrency = 2});
   fill(a, 5);
   std::vector<Job*> jobs{scheduler.next(at(0))};
   scheduler.configure(a, {.concurrency = 1});

@@ -9,7 +9,7 @@
 namespace eventrelay::relay {
 namespace {
 
-using Seen = DuplicateWindow::Seen;
+using Verdict = DuplicateWindow::Verdict;
 
 TEST(DuplicateWindow, ReadsTheBitsOfAnId) {
   const auto key = event_bits("01234567-89ab-cdef-fedc-BA9876543210");
@@ -29,24 +29,24 @@ TEST(DuplicateWindow, ReadsNothingElse) {
 
 TEST(DuplicateWindow, SeesTheSameIdAgainAndOnlyThatOne) {
   DuplicateWindow window;
-  EXPECT_EQ(window.note({1, 1}), Seen::First);
-  EXPECT_EQ(window.note({1, 2}), Seen::First);
-  EXPECT_EQ(window.note({2, 1}), Seen::First);
-  EXPECT_EQ(window.note({1, 1}), Seen::Before);
-  EXPECT_EQ(window.note({1, 2}), Seen::Before);
+  EXPECT_EQ(window.note({1, 1}), Verdict::First);
+  EXPECT_EQ(window.note({1, 2}), Verdict::First);
+  EXPECT_EQ(window.note({2, 1}), Verdict::First);
+  EXPECT_EQ(window.note({1, 1}), Verdict::Before);
+  EXPECT_EQ(window.note({1, 2}), Verdict::Before);
   window.clear();
-  EXPECT_EQ(window.note({1, 1}), Seen::First);
+  EXPECT_EQ(window.note({1, 1}), Verdict::First);
 }
 
 TEST(DuplicateWindow, ForgetsTheOldestAtLimit) {
   DuplicateWindow window;
   for (std::uint64_t i = 0; i < DuplicateWindow::kIds; ++i) {
-    ASSERT_EQ(window.note({i, i * 77}), Seen::First);
+    ASSERT_EQ(window.note({i, i * 77}), Verdict::First);
   }
-  EXPECT_EQ(window.note({0, 0}), Seen::Before);  // being seen again makes it no younger
-  EXPECT_EQ(window.note({99'999, 1}), Seen::First);
-  EXPECT_EQ(window.note({1, 77}), Seen::Before);
-  EXPECT_EQ(window.note({0, 0}), Seen::First);
+  EXPECT_EQ(window.note({0, 0}), Verdict::Before);  // being seen again makes it no younger
+  EXPECT_EQ(window.note({99'999, 1}), Verdict::First);
+  EXPECT_EQ(window.note({1, 77}), Verdict::Before);
+  EXPECT_EQ(window.note({0, 0}), Verdict::First);
 }
 
 // Against a list of the last kIds, with keys that all want the same few slots as well.
@@ -61,7 +61,7 @@ TEST(DuplicateWindow, AgreesWithAPlainListOverRandomLives) {
       const bool known = std::find(last.begin(), last.end(), id) != last.end();
       // All of them want one of seven slots, so that the probes are as long as can be.
       const EventBits key{id << 30U | (id % 7) << 16U, 0};
-      ASSERT_EQ(window.note(key) == Seen::Before, known) << step;
+      ASSERT_EQ(window.note(key) == Verdict::Before, known) << step;
       if (known) continue;
       last.push_back(id);
       if (last.size() > DuplicateWindow::kIds) last.pop_front();

@@ -21,7 +21,7 @@ constexpr std::int64_t kLogMax = 320;
 constexpr std::int64_t kSpan = 64;
 
 // What a life came across, so that a search that finds nothing is not one that looked nowhere.
-struct Seen {
+struct Verdict {
   std::uint64_t full = 0;
   std::uint64_t span_full = 0;
   std::uint64_t already_done = 0;
@@ -40,7 +40,7 @@ struct LateEnd {
 
 class Life {
  public:
-  Life(std::uint64_t seed, Seen& seen) : dice_(seed), seen_(seen), base_(up_to(1'000'000)) {
+  Life(std::uint64_t seed, Verdict& seen) : random_(seed), seen_(seen), base_(up_to(1'000'000)) {
     bounds_.count_max = static_cast<std::uint32_t>(1 + up_to(24));
     bounds_.span_max = static_cast<std::uint32_t>(kSpan);
     // Runs of events and gaps; one life in four has gaps wider than the window.
@@ -86,7 +86,7 @@ class Life {
  private:
   enum class State : std::uint8_t { Gap, Untouched, Done };
 
-  std::int64_t up_to(std::uint64_t n) { return static_cast<std::int64_t>(dice_.next() % n); }
+  std::int64_t up_to(std::uint64_t n) { return static_cast<std::int64_t>(random_.next() % n); }
   State& at(std::int64_t offset) { return log_[static_cast<std::size_t>(offset - base_)]; }
   [[nodiscard]] std::int64_t end() const { return base_ + std::ssize(log_); }
 
@@ -204,8 +204,8 @@ class Life {
     ASSERT_EQ(named_.size(), count);
   }
 
-  Dice dice_;
-  Seen& seen_;
+  Random random_;
+  Verdict& seen_;
   std::int64_t base_;
   LedgerBounds bounds_;
   OffsetLedger ledger_;
@@ -228,7 +228,7 @@ std::uint64_t lives() {
 
 TEST(OffsetLedgerProperty, NeverTellsKafkaTooMuchOverManyOwners) {
   const std::uint64_t first = 20'260'301;
-  Seen seen;
+  Verdict seen;
   for (std::uint64_t seed = first; seed < first + lives(); ++seed) {
     Life(seed, seen).run();
     ASSERT_FALSE(HasFatalFailure()) << "seed " << seed;

@@ -127,7 +127,7 @@ TEST_P(PlantedFault, IsFound) {
 INSTANTIATE_TEST_SUITE_P(CursorsSimulation, PlantedFault,
                          testing::Values(Fault::SkipBeforeAck, Fault::OneKey, Fault::SettleAtOnce,
                                          Fault::CommitLive, Fault::DoneAtHandout,
-                                         Fault::CursorAtSwept, Fault::NoFencing, Fault::NoRepair,
+                                         Fault::CursorAtReread, Fault::NoFencing, Fault::NoRepair,
                                          Fault::AnyTombstone, Fault::ChainGoesOn,
                                          Fault::GiveBackAlone, Fault::HeldUnnamed,
                                          Fault::LedgerUnsaid));

@@ -7,11 +7,11 @@
 namespace eventrelay::relay {
 namespace {
 
-TEST(Cursors, LeaveEverythingToTheLivePathWhileNobodyIsAway) {
+TEST(Cursors, LeaveEverythingToTheLivePathWhileNobodyIsBacklog) {
   Bench bench;
   EXPECT_TRUE(bench.cursors.empty());
   EXPECT_EQ(bench.meet(5), Cover::None);
-  EXPECT_FALSE(bench.cursors.begin_sweep(bench.gate, Offset{5}, bench.moment()));
+  EXPECT_FALSE(bench.cursors.begin_catch_up(bench.gate, Offset{5}, bench.moment()));
   EXPECT_FALSE(bench.cursors.next_write());
 }
 
@@ -31,16 +31,16 @@ TEST(Cursors, SkipOnlyWhatAnAcknowledgedRecordCovers) {
 TEST(Cursors, HandOutNothingBeforeTheRecordIsAcknowledged) {
   Bench bench;
   bench.detach(5);
-  EXPECT_TRUE(bench.sweep(8, none).empty());
+  EXPECT_TRUE(bench.catch_up(8, none).empty());
   bench.settle();
-  EXPECT_EQ(bench.sweep(8, none), (Offsets{5, 6, 7}));
+  EXPECT_EQ(bench.catch_up(8, none), (Offsets{5, 6, 7}));
 }
 
-TEST(Cursors, AttachWhereTheSweepMeetsTheLivePath) {
+TEST(Cursors, AttachWhereTheCatchUpMeetsTheLivePath) {
   Bench bench;
   bench.detach(5);
   bench.settle();
-  EXPECT_EQ(bench.sweep(7, none), (Offsets{5, 6}));
+  EXPECT_EQ(bench.catch_up(7, none), (Offsets{5, 6}));
   EXPECT_EQ(bench.meet(7), Cover::None);
   EXPECT_EQ(bench.cursors.cover(bench.key(), Offset{6}), Cover::Durable);
   EXPECT_NE(bench.settle().at("7@5").find("\"end\":7"), std::string::npos);
@@ -50,7 +50,7 @@ TEST(Cursors, ForgetAnEntryOnceTheLedgerHasPassedIt) {
   Bench bench;
   bench.detach(5);
   bench.settle();
-  bench.sweep(7, none);
+  bench.catch_up(7, none);
   bench.done(5);
   bench.done(6);
   EXPECT_NE(bench.settle().at("7@5").find("\"cursor\":7,\"end\":7"), std::string::npos);
@@ -68,16 +68,16 @@ TEST(Cursors, TakeQueuedJobsBackAndKeepThoseInFlightUnfinished) {
   EXPECT_NE(written.at("7@11").find("\"cursor\":11"), std::string::npos);
   // 11, 12 and 15 are unfinished, all others below 20 are done.
   EXPECT_NE(written.at("7@11").find("\"ranges\":\"1:2,2,1,4\""), std::string::npos);
-  EXPECT_EQ(bench.sweep(21, none), (Offsets{12, 15, 20}));
+  EXPECT_EQ(bench.catch_up(21, none), (Offsets{12, 15, 20}));
   bench.cursors.live_ended(kSub, Offset{11});
-  EXPECT_EQ(bench.cursors.lowest_cursor(), Offset{12});
+  EXPECT_EQ(bench.cursors.lowest_position(), Offset{12});
 }
 
 TEST(Cursors, NeverCommitACursorAboveWhatIsUnfinished) {
   Bench bench;
   bench.detach(5);
   bench.settle();
-  bench.sweep(9, none);
+  bench.catch_up(9, none);
   bench.done(6);
   bench.done(8);
   bench.cursors.commit(TimePoint(20s), CommitMode::Exactly);
@@ -92,7 +92,7 @@ TEST(Cursors, WriteACursorOnlyWhenItIsDueAndHasMoved) {
   bench.settle();
   bench.cursors.commit(TimePoint(20s), CommitMode::WhenDue);
   EXPECT_TRUE(bench.settle().empty());
-  bench.sweep(7, none);
+  bench.catch_up(7, none);
   bench.settle();
   bench.done(5);
   bench.cursors.commit(TimePoint(20s + 500ms), CommitMode::WhenDue);
@@ -117,7 +117,7 @@ TEST(Cursors, WriteFewRecordsInTurnsWhenManyAreFed) {
   bench.time += 5s;
   bench.cursors.commit(TimePoint(bench.time), CommitMode::WhenDue);
   bench.settle();
-  EXPECT_EQ(bench.sweep(12, object).size(), 12U);
+  EXPECT_EQ(bench.catch_up(12, object).size(), 12U);
   for (int i = 0; i < 12; ++i) bench.done(i);
   bench.cursors.commit(TimePoint(bench.time), CommitMode::WhenDue);
   const auto first = bench.settle();
@@ -135,7 +135,7 @@ TEST(Cursors, KeepOneRecordPerKeyOnItsWay) {
   bench.detach(5);
   const auto first = bench.cursors.next_write();
   ASSERT_TRUE(first);
-  bench.detach(6, {}, {}, EntryState::Off);
+  bench.detach(6, {}, {}, CursorState::Off);
   EXPECT_FALSE(bench.cursors.next_write());
   EXPECT_EQ(bench.cursors.writes_pending(), 1U);
   bench.cursors.acknowledge(first->token);
@@ -175,9 +175,9 @@ TEST(Cursors, WriteAgainWhatAnOlderOwnerWroteLate) {
 
 TEST(Cursors, IgnoreCallsAboutAnEntryThatIsGone) {
   Bench bench;
-  const EntryId gone{(std::uint64_t{9} << 32U) | 3U};
+  const CursorId gone{(std::uint64_t{9} << 32U) | 3U};
   bench.cursors.done(gone, Offset{1});
-  bench.cursors.handed(gone, Offset{1});
+  bench.cursors.dispatched(gone, Offset{1});
   const std::vector<Offset> back{Offset{1}};
   bench.cursors.give_back(gone, back);
   EXPECT_FALSE(bench.cursors.handout(gone));
@@ -193,14 +193,14 @@ TEST(Cursors, FindOneOfManyBlockedObjectsAndShowTheOldest) {
   bench.settle();
   EXPECT_EQ(bench.meet(6000, "o4321"), Cover::Durable);
   EXPECT_EQ(bench.meet(6000, "x"), Cover::None);
-  const std::vector<EntryStatus> oldest = bench.cursors.oldest(20);
+  const std::vector<CursorStatus> oldest = bench.cursors.oldest(20);
   ASSERT_EQ(oldest.size(), 20U);
   EXPECT_EQ(oldest.front().record.object, "o0");
   EXPECT_EQ(bench.cursors.counts().blocked, 5000U);
 }
 
 TEST(Cursors, CostAboutTwoHundredBytesPerEntry) {
-  EXPECT_LE(sizeof(CursorEntry), 256U);
+  EXPECT_LE(sizeof(BacklogCursor), 256U);
 }
 
 TEST(OffsetSet, KeepsOffsetsInOrder) {

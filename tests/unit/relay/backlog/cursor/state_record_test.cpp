@@ -11,7 +11,7 @@ StateRecord sample() {
   StateRecord record;
   record.subscription = "427236";
   record.from = Offset{120};
-  record.cursor = Offset{123};
+  record.position = Offset{123};
   record.epoch = 1;
   record.since = WallTime(1'700'000'000'000ms);
   record.reason = "queue_full";
@@ -28,7 +28,7 @@ TEST(StateRecord, IsWrittenAsTheInterfaceSays) {
 TEST(StateRecord, ComesBackAsItWasWritten) {
   StateRecord record = sample();
   record.object = "a|b@7 \"x\"";
-  record.state = EntryState::Blocked;
+  record.state = CursorState::Blocked;
   record.end = Offset{200};
   record.due = WallTime(1'700'000'005'000ms);
   record.attempt = 3;
@@ -73,11 +73,11 @@ TEST(StateRecord, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(decode_state(std::string(kStateValueMax + 1, ' ')).error(), StateError::TooLong);
 }
 
-// What an owner of `epoch` says about the entry of the sample.
-std::string said(StateEpoch epoch, std::int64_t cursor, std::optional<Offset> end = {}) {
+// What an owner of `epoch` says about the cursor of the sample.
+std::string said(StateEpoch epoch, std::int64_t position, std::optional<Offset> end = {}) {
   StateRecord record = sample();
   record.epoch = epoch;
-  record.cursor = Offset{cursor};
+  record.position = Offset{position};
   record.end = end;
   return encode(record);
 }
@@ -89,7 +89,7 @@ TEST(StateTable, KeepsTheLastRecordOfAKey) {
   EXPECT_TRUE(*table.take(kKey, said(1, 121)));
   EXPECT_TRUE(*table.take(kKey, said(1, 130)));
   ASSERT_EQ(table.records().size(), 1U);
-  EXPECT_EQ(table.records().begin()->second.cursor, Offset{130});
+  EXPECT_EQ(table.records().begin()->second.position, Offset{130});
 }
 
 TEST(StateTable, DoesNotCountAnOlderOwnerBehindANewerOnesMark) {
@@ -97,7 +97,7 @@ TEST(StateTable, DoesNotCountAnOlderOwnerBehindANewerOnesMark) {
   EXPECT_TRUE(*table.take(kKey, said(1, 121)));
   EXPECT_TRUE(*table.take(kOwnerKey, encode(OwnerRecord{2, "b"})));
   EXPECT_FALSE(*table.take(kKey, said(1, 150)));
-  EXPECT_EQ(table.records().begin()->second.cursor, Offset{121});
+  EXPECT_EQ(table.records().begin()->second.position, Offset{121});
   EXPECT_EQ(table.fenced(), std::vector<std::string>{std::string(kKey)});
   EXPECT_EQ(table.epoch(), 2U);
   EXPECT_EQ(table.owner(), "b");

@@ -1,0 +1,25 @@
+// The admin routes that switch a subscription off and on by hand.
+//
+//   POST /api/v1/subscriptions/off?id=427236   200
+//   {"subscription":...,"state":"off","changed":true} POST /api/v1/subscriptions/on?id=427236 404:
+//   another worker owns it, or nobody knows it
+//
+// Why:     an operator stops what goes to one endpoint, and lets it go on, without losing any.
+// Owner:   the service.  Thread: control thread.
+// Bounds:  one request at a time per connection.
+// Errors:  as answers.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "common/process/admin.hpp"
+#include "relay/backlog/detacher.hpp"
+
+namespace eventrelay::relay {
+
+using ChangePause = std::function<PauseChange(PauseState to, std::string_view subscription)>;
+
+void mount_pause_routes(AdminServer& server, ChangePause change_pause);
+
+}  // namespace eventrelay::relay
