@@ -19,7 +19,7 @@
 
 namespace eventrelay::cli {
 
-// One request that came in. Thread: value.
+// One request that came in.
 struct Delivery {
   std::string method;
   std::string target;

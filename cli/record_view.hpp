@@ -24,7 +24,7 @@ enum class RecordKind : std::uint8_t { Event, Parked, Dead, Json, Sealed };
 // By the name without prefix: events, retry.5s, dead, state, attempts, instances.
 [[nodiscard]] RecordKind kind_of(std::string_view topic) noexcept;
 
-// One record. Thread: value.  Bounds: views into the message.
+// One record. Bounds: views into the message.
 struct RecordView {
   std::string_view topic;  // without prefix
   Partition partition;
@@ -35,7 +35,7 @@ struct RecordView {
   Expected<Event, RecordError> event;
 };
 
-// Which records are wanted; empty members ask for nothing. Thread: value.
+// Which records are wanted; empty members ask for nothing.
 struct RecordFilter {
   std::optional<InstanceId> instance;
   std::string subscription;      // id

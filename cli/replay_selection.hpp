@@ -21,7 +21,7 @@ namespace eventrelay::cli {
 
 enum class ReplayFrom : std::uint8_t { Dead, Events };
 
-// The flags as given. Thread: value.
+// The flags as given.
 struct ReplayAsk {
   std::string from = "dead";
   std::uint64_t instance = 0;  // 0 = not given
@@ -32,7 +32,6 @@ struct ReplayAsk {
   std::string name{};
 };
 
-// Thread: value.
 struct ReplaySelection {
   ReplayFrom from = ReplayFrom::Dead;
   std::optional<InstanceId> instance;

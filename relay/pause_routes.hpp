@@ -1,8 +1,7 @@
 // The admin routes that switch a subscription off and on by hand.
 //
-//   POST /api/v1/subscriptions/off?id=427236   200
-//   {"subscription":...,"state":"off","changed":true} POST /api/v1/subscriptions/on?id=427236 404:
-//   another worker owns it, or nobody knows it
+//   POST /api/v1/subscriptions/off?id=427236   200 {"subscription":..,"state":"off","changed":true}
+//   POST /api/v1/subscriptions/on?id=427236    404: another worker owns it, or nobody knows it
 //
 // Why:     an operator stops what goes to one endpoint, and lets it go on, without losing any.
 // Owner:   the service.  Thread: control thread.

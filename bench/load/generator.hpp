@@ -30,7 +30,6 @@ struct LoadOptions {
   std::vector<TimePoint>* due = nullptr;  // when request i was due, for latencies beyond the answer
 };
 
-// Thread: value.  Bounds: fixed.
 struct LoadResult {
   std::uint64_t sent = 0;
   std::uint64_t accepted = 0;  // 2xx

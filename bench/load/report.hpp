@@ -12,7 +12,7 @@
 
 namespace eventrelay::bench {
 
-// One program in one round. Thread: value.
+// One program in one round.
 struct Row {
   std::string name;  // what ran: ingest, limit, relay, ...
   unsigned round = 0;
@@ -30,7 +30,7 @@ struct Row {
   }
 };
 
-// A bound the run was asked to keep. Thread: value.
+// A bound the run was asked to keep.
 struct Objective {
   std::string name;
   double figure = 0;
@@ -38,7 +38,6 @@ struct Objective {
   [[nodiscard]] bool met() const noexcept { return figure <= bound; }
 };
 
-// Thread: value.
 struct Report {
   std::string scenario;
   std::vector<Row> rows;

@@ -23,7 +23,7 @@ class LineLimit {
   static constexpr std::uint32_t kLinesPerSecond = 10;
   static constexpr std::size_t kMessagesMax = 512;
 
-  // May a line pass, and how many did not before it? Thread: value.  Bounds: none.
+  // May a line pass, and how many did not before it?
   struct Verdict {
     bool pass = false;
     std::uint64_t suppressed = 0;

@@ -34,7 +34,7 @@ struct Wanted {
   std::string_view name;
 };
 
-// What was there. Thread: value.  Bounds: valid until the next scan.
+// What was there. Bounds: valid until the next scan.
 struct Found {
   Kind kind = Kind::Absent;
   // String: its characters, unescaped. Number without fraction: its digits. Else empty.

@@ -16,7 +16,7 @@
 
 namespace eventrelay::testing {
 
-// Status line, headers and body as received. Thread: value.  Bounds: none.
+// Status line, headers and body as received.
 struct RawResponse {
   int status = 0;
   std::string head;

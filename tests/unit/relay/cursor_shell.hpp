@@ -24,7 +24,7 @@ struct Job {
   bool flown = false;  // an attempt was begun
 };
 
-// A record on its way into Kafka. Thread: value.
+// A record on its way into Kafka.
 struct Pending {
   std::string key;  // of the state topic; empty: a delay or dead-letter record of `job`
   std::string value;
