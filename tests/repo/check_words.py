@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 from typing import Iterator
 
-from tree import Tree, check
+from tree import File, Tree, check
+
+WORD = re.compile(r"\w+")
 
 # Hosts of package registries (put together here so that this file passes too).
 HOSTS = ["repo1.maven." + "org", "repo.maven.apache." + "org", "registry.npmjs." + "org",
@@ -57,6 +60,50 @@ def named_pages_exist(tree: Tree) -> Iterator[str]:
             for name in re.findall(r"(?<![\w/.:-])[\w/-]*?([\w-]+\.md)\b", line):
                 if name not in there and "github.com" not in line and "://" not in line:
                     yield f"{file.name}:{number}: names {name}, which is not in the tree"
+
+
+def links(file: File) -> Iterator[tuple[int, str]]:
+    """Targets of the links of a page that lead into the tree, outside of blocks."""
+    block = False
+    for number, line in enumerate(file.lines, 1):
+        block ^= line.startswith("```")
+        if not block:
+            for target in re.findall(r"\]\(([^()\s#]+)[^()]*\)", line):
+                if "://" not in target:
+                    yield number, normpath(f"{file.folder}/{target}" if file.folder else target)
+
+
+@check
+def links_lead_somewhere(tree: Tree) -> Iterator[str]:
+    names = {file.name for file in tree.files}
+    for file in tree.files:
+        if file.name.endswith(".md"):
+            for number, target in links(file):
+                if target not in names and not any(n.startswith(target + "/") for n in names):
+                    yield f"{file.name}:{number}: leads to {target}, which is not in the tree"
+
+
+@check
+def pages_are_linked_from_the_readme(tree: Tree) -> Iterator[str]:
+    readme = tree.find("README.md")
+    linked = {target for _, target in links(readme)} if readme else set()
+    for file in tree.files:
+        if re.fullmatch(r"docs/[^/]+\.md", file.name) and file.name not in linked:
+            yield f"README.md: does not link {file.name}"
+
+
+@check
+def glossary_names_what_there_is(tree: Tree) -> Iterator[str]:
+    """A name in the code's own spelling is a type or function that the code has."""
+    glossary = tree.find("docs/glossary.md")
+    if glossary is None:
+        return
+    known = {word for file in tree.sources() for line in file.code for word in WORD.findall(line)}
+    for number, line in enumerate(glossary.lines, 1):
+        if match := re.match(r"\| ([^|]+) \|", line):
+            for word in re.findall(r"\b(?:[A-Z][a-z]+(?:[A-Z][a-z]+)+|[a-z]+_[a-z_]+)\b", match[1]):
+                if word not in known:
+                    yield f"{glossary.name}:{number}: no code has the name {word}"
 
 
 @check

@@ -297,6 +297,32 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"cli/a.cpp": "// see README.md 3\n", "README.md": ""},
         ),
     ],
+    "links_lead_somewhere": [
+        (
+            {"docs/a.md": "[b](b.md)\n"},
+            {"docs/a.md": "[b](../c/d.md#e) [x](http://x/y) [c](../c)\n", "c/d.md": ""},
+        ),
+        (
+            {"a.md": "[b](/b.md)\n", "b.md": ""},
+            {"a.md": "```\n[b](/b.md)\n```\n[b](b.md)", "b.md": ""},
+        ),
+    ],
+    "pages_are_linked_from_the_readme": [
+        (
+            {"README.md": "docs/a.md\n", "docs/a.md": ""},
+            {"README.md": "[a](docs/a.md)\n", "docs/a.md": "", "docs/b/c.md": ""},
+        ),
+    ],
+    "glossary_names_what_there_is": [
+        (
+            {"docs/glossary.md": "| OtherThing | it |\n", "relay/a.hpp": "// OtherThing\n"},
+            {"docs/glossary.md": "| OneThing, slot | it |\n", "relay/a.hpp": "class OneThing;\n"},
+        ),
+        (
+            {"docs/glossary.md": "| do_it | it |\n", "relay/a.hpp": "int did_it();\n"},
+            {"docs/glossary.md": "| did_it | DoIt |\n", "relay/a.hpp": "int did_it();\n"},
+        ),
+    ],
     "scripts_stop_at_an_error": [
         ({"go": "#!/bin/bash\necho\n"}, {"go": "#!/bin/bash\nset -euo pipefail\n"}),
     ],

@@ -1,7 +1,7 @@
 """docs/first-setup.md, walked block by block on a real Kafka, and the configuration of README.md.
 
-Blocks: `sh run` must end with 0; `sh start` stays up until the end of the page; `text seen` stands in
-what the block before it has printed (`text seen in 3`: what step 3 started), `...` is any text.
+Blocks: `sh run` must end with 0; `sh start` stays up until the end of the page; `text seen` stands
+in what the block before it has printed (`text seen in 3`: what step 3 started), `...` is any text.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class Walk:
     def end(self) -> list[str]:
         """Ends what was started, last first; what did not end well is told."""
         bad = []
-        for process, output in reversed([pair for each in self.started.values() for pair in each]):
+        started = [pair for each in self.started.values() for pair in each]
+        for process, output in reversed(started):
             if process.poll() is not None:
                 bad.append(f"ended early with {process.returncode}: {output.read_text()}")
                 continue
@@ -139,7 +140,9 @@ class Walk:
 
 
 @pytest.mark.smoke
-def test_first_setup_leads_to_a_verified_callback(own_kafka: Broker, tmp_path: Path, report) -> None:
+def test_first_setup_leads_to_a_verified_callback(
+    own_kafka: Broker, tmp_path: Path, report
+) -> None:
     walk = Walk(tmp_path, own_kafka)
     begun = time.monotonic()
     try:
