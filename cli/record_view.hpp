@@ -1,6 +1,6 @@
 // One record of any topic as `tail` and `replay` show it: which ones are wanted, and their line.
 //
-// Why:     what a topic holds is known here alone, so that all commands tell it the same way.
+// Why:     only this file knows what a topic holds, so all commands show a record the same way.
 // Owner:   the command.  Thread: any; pure but for append_*.
 // Bounds:  one line per record; a value is printed only on request.
 // Errors:  a record that cannot be read says so in its line.

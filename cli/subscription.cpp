@@ -1,4 +1,4 @@
-// eventrelay subscription: switches one off and on by hand; nothing of it is lost meanwhile.
+// eventrelay subscription: pauses one by hand and resumes it; no event is lost meanwhile.
 //
 // Thread:  main.
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ struct SwitchFlags {
   std::string id;
 };
 
-// The `message` of an error answer, or the answer itself.
+// The `message` of an error answer, or the whole answer if it has none.
 std::string reason_of(const std::string& body) {
   boost::system::error_code error;
   const auto parsed = boost::json::parse(body, error);

@@ -42,7 +42,7 @@ struct Report {
   std::string scenario;
   std::vector<Row> rows;
   std::vector<Objective> objectives;
-  std::string machine;  // cores and model, for whoever reads the figures later
+  std::string machine;  // cores and model, kept with the figures
 };
 
 // Median over rounds of CPU per event of `name` divided by that of `base` in the same round.

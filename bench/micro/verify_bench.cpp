@@ -1,4 +1,4 @@
-// Cost of one signature check; the answer is compared with one computed apart before any timing.
+// Cost of one signature check; its answer is compared with another computation before any timing.
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -20,7 +20,7 @@ struct SignedCall {
     fields = verify::sign(*verify::find_scheme("box-v2"), keys,
                           {.id = "delivery", .timestamp = kBoxStamp, .body = kBoxBody});
     head.method = ingest::Method::Post;
-    // What stands before the fields of Box in a real head.
+    // The fields that precede those of Box in a real head.
     for (const char* name : {"Host", "User-Agent", "Accept", "Content-Type", "Content-Length"}) {
       head.add(name, "x");
     }

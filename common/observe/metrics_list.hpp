@@ -133,7 +133,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
   COUNTER(relay_parked_total, "Events written to a delay topic.") \
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
-  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes of the relay tried again.") \
+  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
   GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
   COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
   COUNTER(relay_sweeps_total, "Catch-up reads of a partition begun.") \
