@@ -109,7 +109,7 @@ class Program:
         return total
 
     def wait_live(self, seconds: float = 20.0) -> Program:
-        """Until /readyz says 200."""
+        """Waits until /readyz answers 200."""
         until(lambda: self.get("/readyz")[0] == 200, seconds, f"{self.name} /readyz")
         return self
 
@@ -125,7 +125,7 @@ class Program:
         self.signal(signal.SIGHUP)
 
     def end(self, seconds: float = 30.0) -> tuple[int, float]:
-        """SIGTERM; exit code and seconds it took."""
+        """Sends SIGTERM; returns the exit code and the seconds until then."""
         begin = time.monotonic()
         self.process.terminate()
         try:

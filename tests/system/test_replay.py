@@ -87,8 +87,8 @@ def ids(records: list[Record]) -> Counter[str]:
 
 
 def assert_once_each(stack: Stack, numbers: range) -> None:
-    """A commit is answered before its marks are in every partition: the last records may come to
-    be seen a moment later."""
+    """A transaction is answered before its end is written to every partition, so the last records
+    may become visible a moment later."""
     until(lambda: len(parked(stack)) >= len(numbers), 15, f"{len(numbers)} are there", pause=0.2)
     assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in numbers})
 
@@ -133,7 +133,7 @@ def test_dead_letters_go_out_byte_for_byte(stack: Stack, receiver, report) -> No
         assert state["er-first-failure"] == state["er-due"]
         assert len(copy.header_names) == len(set(copy.header_names))
 
-    # The same command takes what came since, and only that; another name begins anew.
+    # The same command takes only what came since; another name begins anew.
     again = replay(path, *select)
     assert again.returncode == 0 and b"0 sent to" in again.stdout, again
     dead_letters(stack, range(400, 403), str(INSTANCE))
@@ -316,7 +316,7 @@ def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
     ingest, relay = stack.ingest(), stack.relay()
     admin = ["--admin", "http://127.0.0.1:1", "--admin", f"http://127.0.0.1:{relay.admin}"]
     off = ["subscription", "off", str(INSTANCE), *admin]
-    # A worker that is ready may still read who is away.
+    # A worker that is ready may still be reading the `state` topic.
     until(lambda: run("eventrelay", *off).returncode == 0, 20, "it is switched off", pause=0.2)
     done = run("eventrelay", *off)
     assert done.returncode == 0 and b"is off" in done.stdout, done
