@@ -311,16 +311,18 @@ def test_a_replayed_event_is_delivered(stack: Stack, receiver, report) -> None:
     assert relay.end(20)[0] == 0
 
 
-def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
+@pytest.mark.parametrize("words", [("pause", "paused", "resume"), ("off", "off", "on")])
+def test_a_subscription_is_paused_and_resumed(stack: Stack, receiver, words) -> None:
+    pause, paused, resume = words
     stack.add_instance(receiver)
     ingest, relay = stack.ingest(), stack.relay()
     admin = ["--admin", "http://127.0.0.1:1", "--admin", f"http://127.0.0.1:{relay.admin}"]
-    off = ["subscription", "off", str(INSTANCE), *admin]
+    command = ["subscription", pause, str(INSTANCE), *admin]
     # A worker that is ready may still be reading the `state` topic.
-    until(lambda: run("eventrelay", *off).returncode == 0, 20, "it is switched off", pause=0.2)
-    done = run("eventrelay", *off)
-    assert done.returncode == 0 and b"is off" in done.stdout, done
-    unknown = run("eventrelay", "subscription", "off", "5", *admin)
+    until(lambda: run("eventrelay", *command).returncode == 0, 20, "it is paused", pause=0.2)
+    done = run("eventrelay", *command)
+    assert done.returncode == 0 and f"is {paused}".encode() in done.stdout, done
+    unknown = run("eventrelay", "subscription", pause, "5", *admin)
     assert unknown.returncode == 1 and b"404" in unknown.stderr, unknown
     _, load = feed(ingest.port, 5, connections=1)
     load.finish(20)
@@ -329,6 +331,6 @@ def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
     shown = run("eventrelay", "status", "--admin", f"http://127.0.0.1:{relay.admin}")
     assert shown.returncode == 0, shown
     assert f"{INSTANCE} off for" in shown.stdout.decode(), shown.stdout.decode()
-    done = run("eventrelay", "subscription", "on", str(INSTANCE), *admin)
-    assert done.returncode == 0 and b"is on" in done.stdout, done
+    done = run("eventrelay", "subscription", resume, str(INSTANCE), *admin)
+    assert done.returncode == 0 and f"is {resume}".encode() in done.stdout, done
     receiver.wait_for(5, 20)
