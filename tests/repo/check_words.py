@@ -6,7 +6,7 @@ import re
 from posixpath import normpath
 from typing import Iterator
 
-from tree import File, Tree, check
+from tree import CODE, File, Tree, check
 
 WORD = re.compile(r"\w+")
 
@@ -32,6 +32,13 @@ SUBJECTS_EXCUSED = (
     "retry budget: a retry that is delivered costs nothing",
     "tests: the bench tier runs the micro-benchmarks",
     "bench: an argument list is allocated once",
+)
+# Named before they are there; goes with them.
+COMING = (
+    "common/providers/scheme_table.cpp",
+    "common/providers/provider_table.cpp",
+    "tests/unit/common/providers/scheme_test.cpp",
+    "common/http/router.hpp",
 )
 TEXT = (".cpp", ".hpp", ".py", ".md", ".txt", ".json", ".yaml", ".yml", ".xml", ".supp")
 
@@ -104,6 +111,35 @@ def glossary_names_what_there_is(tree: Tree) -> Iterator[str]:
             for word in re.findall(r"\b(?:[A-Z][a-z]+(?:[A-Z][a-z]+)+|[a-z]+_[a-z_]+)\b", match[1]):
                 if word not in known:
                     yield f"{glossary.name}:{number}: no code has the name {word}"
+
+
+@check
+def named_tests_exist(tree: Tree) -> Iterator[str]:
+    """A test that a page names in backquotes is there: `Suite.Case`, `test_of_a_thing`."""
+    known = set()
+    for file in tree.sources("tests", ends=(".cpp", ".hpp", ".py")):
+        known |= {f"{s}.{c}" for s, c in re.findall(r"TEST\w*\(\s*(\w+),\s*(\w+)\)", file.text)}
+        known |= set(re.findall(r"def (test_\w+)", file.text))
+    for file in tree.files:
+        if file.name.endswith(".md"):
+            for number, line in enumerate(file.lines, 1):
+                for name in re.findall(r"`([A-Z]\w+\.[A-Z]\w+|test_\w+)`", line):
+                    if name not in known and name != "Suite.Case":
+                        yield f"{file.name}:{number}: names the test {name}, which is not there"
+
+
+@check
+def named_files_exist(tree: Tree) -> Iterator[str]:
+    """A source that a page or a comment names by its path is there."""
+    names = {file.name for file in tree.files}
+    pattern = re.compile(rf"(?<![\w./-])((?:{'|'.join(CODE)})/[\w/.-]+\.(?:[ch]pp|py))\b")
+    for file in tree.files:
+        if not file.name.endswith(TEXT) or file.name.startswith("tests/repo/"):
+            continue
+        for number, line in enumerate(file.lines, 1):
+            for name in pattern.findall(line):
+                if name not in names and name not in COMING and "#include" not in line:
+                    yield f"{file.name}:{number}: names {name}, which is not in the tree"
 
 
 @check

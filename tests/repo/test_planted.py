@@ -323,6 +323,20 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"docs/glossary.md": "| did_it | DoIt |\n", "relay/a.hpp": "int did_it();\n"},
         ),
     ],
+    "named_tests_exist": [
+        (
+            {"docs/a.md": "by `Ledger.Holds`\n", "tests/a.cpp": "TEST(Ledger, HoldsIt) {\n"},
+            {"docs/a.md": "by `Ledger.HoldsIt`\n", "tests/a.cpp": "TEST(Ledger, HoldsIt) {\n"},
+        ),
+        (
+            {"docs/a.md": "by `test_it`\n", "tests/a.py": "def test_that():\n"},
+            {"docs/a.md": "by `test_it`\n", "tests/a.py": "def test_it():\n"},
+        ),
+    ],
+    "named_files_exist": [
+        ({"a.md": "see `relay/b.hpp`\n"}, {"a.md": "see `relay/b.hpp`\n", "relay/b.hpp": ""}),
+        ({"cli/a.cpp": "// relay/b.hpp\n"}, {"cli/a.cpp": '#include "relay/b.hpp"\n'}),
+    ],
     "scripts_stop_at_an_error": [
         ({"go": "#!/bin/bash\necho\n"}, {"go": "#!/bin/bash\nset -euo pipefail\n"}),
     ],
