@@ -164,6 +164,17 @@ def test_a_line_that_is_not_printed_is_found(own_kafka: Broker, tmp_path: Path) 
         walk.take(3, Block("1", "sh", "true\n"))
 
 
+def test_the_example_loads_once_its_secrets_are_there(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("key\n")
+    secrets = {"BOX_PRIMARY": str(tmp_path / "key"), "BOX_SECONDARY": "a", "DOCS_KEY": "b"}
+    command = [BIN / "eventrelay", "check-config", "-c", ROOT / "docs/example.yaml"]
+    for more, code in (({}, 78), ({"AUDIT_KEY": "c"}, 0)):
+        answer = subprocess.run(
+            command, env={**os.environ, **secrets, **more}, capture_output=True, check=False
+        )
+        assert answer.returncode == code, answer.stdout + answer.stderr
+
+
 def test_configuration_of_the_readme_is_taken(tmp_path: Path) -> None:
     page = (ROOT / "README.md").read_text("utf-8")
     (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
