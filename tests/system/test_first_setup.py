@@ -1,4 +1,4 @@
-"""docs/first-setup.md, walked block by block on a real Kafka, and the configuration of README.md.
+"""docs/first-setup.md, walked block by block on a real Kafka; the other pages' configurations.
 
 Blocks: `sh run` must end with 0; `sh start` stays up until the end of the page; `text seen` stands
 in what the block before it has printed (`text seen in 3`: what step 3 started), `...` is any text.
@@ -6,6 +6,7 @@ in what the block before it has printed (`text seen in 3`: what step 3 started),
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -162,6 +163,35 @@ def test_a_line_that_is_not_printed_is_found(own_kafka: Broker, tmp_path: Path) 
         walk.take(2, Block("1", "sh run", "false\n"))
     with pytest.raises(AssertionError):
         walk.take(3, Block("1", "sh", "true\n"))
+
+
+def test_every_scheme_is_on_the_page_of_providers(tmp_path: Path) -> None:
+    page = (ROOT / "docs/providers.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| `([\w-]+)`", page, re.M)
+    told = subprocess.run(
+        [BIN / "eventrelay", "send", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    (names,) = re.findall(r"box-v1, or a scheme: ([\w, -]+)", told)
+    assert sorted(scheme for _, scheme, _ in rows) == sorted(names.strip().split(", "))
+    key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZI"
+    for element, scheme, header in rows:
+        command = [BIN / "eventrelay", "sign", "--scheme", scheme, "--key", key, "--id", "msg"]
+        signed = subprocess.run(
+            [*command, "--uri", "https://a.example/b"],
+            input="{}",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert re.search(rf"^{header}: ", signed, re.M | re.I), signed
+        config = tmp_path / f"{element}.yaml"
+        sources = {element: {"keys": [key]}}
+        kafka = {"bootstrap.servers": "127.0.0.1:9092"}
+        config.write_text(json.dumps({"version": 1, "kafka": kafka, "sources": sources}))
+        answer = subprocess.run(
+            [BIN / "eventrelay", "check-config", "-c", config], capture_output=True, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
 
 
 def test_the_example_loads_once_its_secrets_are_there(tmp_path: Path) -> None:
