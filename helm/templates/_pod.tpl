@@ -131,7 +131,8 @@ readinessProbe:
 - name: secrets
   projected:
     defaultMode: 0440
-    sources: {{- include "eventrelay.secretSources" . | nindent 6 }}
+    sources:
+      {{- include "eventrelay.secretSources" . | trim | nindent 6 }}
 {{- end }}
 {{- end -}}
 
@@ -147,7 +148,8 @@ readinessProbe:
 
 {{- define "eventrelay.podMetadata" -}}
 {{- $values := index .root.Values .role -}}
-labels: {{- toYaml (merge (fromYaml (include "eventrelay.labels" .)) $values.podLabels) | nindent 2 }}
+{{- /* Without the chart's version: a new chart alone is no reason to restart. */ -}}
+labels: {{- toYaml (merge (omit (fromYaml (include "eventrelay.labels" .)) "helm.sh/chart") $values.podLabels) | nindent 2 }}
 {{- $annotations := deepCopy $values.podAnnotations -}}
 {{- if and (not .root.Values.existingConfigMap) (eq .root.Values.reload "rollout") -}}
 {{- $_ := set $annotations "checksum/config" (include "eventrelay.config" .root | sha256sum) -}}
@@ -169,7 +171,8 @@ spec:
   terminationGracePeriodSeconds: {{ include "eventrelay.grace" . }}
   securityContext: {{- include "eventrelay.podSecurityContext" . | nindent 4 }}
   {{- with include "eventrelay.pullSecrets" .root }}
-  imagePullSecrets: {{- . | nindent 4 }}
+  imagePullSecrets:
+    {{- . | trim | nindent 4 }}
   {{- end }}
   {{- if eq .role "relay" }}
   dnsConfig:
@@ -192,7 +195,7 @@ spec:
     {{- if $values.topologySpreadConstraints }}
     {{- toYaml $values.topologySpreadConstraints | nindent 4 }}
     {{- else }}
-    {{- include "eventrelay.spread" . | nindent 4 }}
+    {{- include "eventrelay.spread" . | trim | nindent 4 }}
     {{- end }}
   containers:
     - name: {{ .role }}

@@ -13,12 +13,13 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "build/release/bin"
 PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *ROOT.glob("docs/*.md"),
-        *ROOT.glob("helm/*.md"),
-        *ROOT.glob("bench/**/*.md"),
-    ]
+    ROOT / line
+    for line in subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
 )
 
 
