@@ -81,6 +81,7 @@ struct IngestConfig {
   std::size_t memory_max = 256U << 20;  // bytes for bodies and the producer queue
   milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
   bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
+  std::string public_url;               // how providers reach ingest: scheme, host, port; no path
 };
 
 // How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
@@ -150,6 +151,13 @@ struct InstanceConfig {
   std::string callback_url;
   std::optional<Secret> signature_key;
   std::string oauth_user_id;
+  std::optional<Secret> vendor_key;            // the provider's signing keys on its own URL, where
+  std::optional<Secret> vendor_key_secondary;  // they count instead of the source's
+  std::optional<Secret> vendor_token;          // V1 `token` on its own URL
+  bool disabled = false;                       // by the control API: its events wait in the log
+  std::uint64_t company = 0;  // whose it is: ids of control.organizations; 0 = of a file
+  std::uint64_t account = 0;
+  std::uint64_t user = 0;
   std::map<std::string, std::string> configuration;  // further keys, kept as they are
   DeliveryConfig delivery;
   std::vector<SubscriptionConfig> subscriptions;
@@ -168,9 +176,60 @@ struct RelayConfig {
   AttemptsLog attempts_log = AttemptsLog::Failures;
 };
 
+enum class UserRole : std::uint8_t { Admin, Viewer };
+
+struct UserConfig {
+  std::uint64_t id = 0;
+  std::optional<Secret> secret;
+  std::string email;
+  std::string first_name;
+  std::string last_name;
+  UserRole role = UserRole::Admin;  // viewer: GET only
+};
+
+// What a user sees: the instances of its account. Thread: immutable.  Bounds: 1000 users.
+struct AccountConfig {
+  std::uint64_t id = 0;
+  std::string name;
+  std::vector<UserConfig> users;
+};
+
+struct OrganizationConfig {
+  std::uint64_t id = 0;
+  std::string name;
+  std::optional<Secret> secret;
+  std::vector<AccountConfig> accounts;
+};
+
 struct ControlConfig {
   bool enabled = false;
-  std::vector<Secret> organizations;
+  std::vector<OrganizationConfig> organizations;
+  std::uint32_t auth_failures_per_minute = 60;  // from one address, then 429; 0 = no limit
+  DeliveryConfig delivery_defaults;             // under what a caller of the API sends
+};
+
+struct MasterKeyConfig {
+  std::string id;
+  std::optional<Secret> key;  // base64 of 32 bytes
+};
+
+// Master keys of the registry in Kafka: the first seals, all open. Thread: immutable.
+struct SealConfig {
+  std::vector<MasterKeyConfig> keys;
+};
+
+// Where Box's own API lives. Thread: immutable.  Bounds: URLs of 2048 bytes.
+struct BoxProviderConfig {
+  std::string authorize_url = "https://account.box.com/api/oauth2/authorize";
+  std::string token_url = "https://api.box.com/oauth2/token";
+  std::string revoke_url = "https://api.box.com/oauth2/revoke";
+  std::string api_url = "https://api.box.com/2.0";
+  milliseconds timeout{10'000};  // one request, from the look-up of the name to the last byte
+  std::string ca_file;           // PEM; empty = the authorities of the system
+};
+
+struct ProvidersConfig {
+  BoxProviderConfig box;
 };
 
 struct Config {
@@ -187,6 +246,8 @@ struct Config {
   std::vector<InstanceConfig> instances;
   RelayConfig relay;
   ControlConfig control;
+  SealConfig seal;
+  ProvidersConfig providers;
 };
 
 }  // namespace eventrelay

@@ -4,8 +4,10 @@
 #include <optional>
 #include <stdexcept>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
+#include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
 #include "common/config/config_units.hpp"
 #include "common/config/elements.hpp"
@@ -63,9 +65,8 @@ class Checker {
     for (const auto& [element, source] : config_.sources) check_source(element, source);
     for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
     registry();
-    if (config_.control.enabled && config_.control.organizations.empty()) {
-      add("control.organizations", "required because control.enabled is true");
-    }
+    seal();
+    control();
   }
 
  private:
@@ -129,6 +130,74 @@ class Checker {
   void registry() {
     if (config_.registry == "topic" && !config_.instances.empty()) {
       add("registry", "topic and instances: exclude each other");
+    }
+  }
+
+  void seal() {
+    if (config_.registry == "topic" && config_.seal.keys.empty()) {
+      add("seal.keys", "required because registry is topic");
+    }
+    std::unordered_map<std::string_view, std::size_t> ids;
+    for (std::size_t i = 0; i < config_.seal.keys.size(); ++i) {
+      const MasterKeyConfig& each = config_.seal.keys[i];
+      const std::string path = "seal.keys[" + std::to_string(i) + "]";
+      if (each.id.empty()) {
+        add(path + ".id", "required");
+      } else if (const auto [first, fresh] = ids.emplace(each.id, i); !fresh) {
+        add(path + ".id",
+            each.id + " is given twice, first in seal.keys[" + std::to_string(first->second) + "]");
+      }
+      if (!each.key) {
+        add(path + ".key", "required");
+      } else if (!master_key_bytes(each.key->reveal())) {
+        add(path + ".key", "is not 32 bytes in base64; `eventrelay keygen seal` makes one");
+      }
+    }
+  }
+
+  void control() {
+    const ControlConfig& control = config_.control;
+    const std::string why = " because control.enabled is true";
+    if (control.enabled && config_.registry != "topic") {
+      add("registry", "must be topic" + why + "; the file's instances belong to the file");
+    }
+    if (control.enabled && control.organizations.empty()) {
+      add("control.organizations", "required" + why);
+    }
+    if (control.enabled && config_.ingest.public_url.empty()) {
+      add("ingest.public_url", "required" + why + "; providers call it");
+    }
+    for (std::size_t i = 0; i < control.organizations.size(); ++i) {
+      const std::string path = "control.organizations[" + std::to_string(i) + "]";
+      const OrganizationConfig& each = control.organizations[i];
+      unique(path, "organization", each.id);
+      if (!each.secret) add(path + ".secret", "required");
+      if (each.accounts.empty()) add(path + ".accounts", "at least one is required");
+      for (std::size_t j = 0; j < each.accounts.size(); ++j) {
+        check_account(path + ".accounts[" + std::to_string(j) + "]", each.accounts[j]);
+      }
+    }
+  }
+
+  void check_account(const std::string& path, const AccountConfig& account) {
+    unique(path, "account", account.id);
+    if (account.users.empty()) add(path + ".users", "at least one is required");
+    for (std::size_t i = 0; i < account.users.size(); ++i) {
+      const UserConfig& user = account.users[i];
+      const std::string here = path + ".users[" + std::to_string(i) + "]";
+      unique(here, "user", user.id);
+      if (!user.secret) {
+        add(here + ".secret", "required");
+      } else if (!user_secrets_.insert(user.secret->reveal()).second) {
+        add(here + ".secret", "is the secret of another user as well");
+      }
+    }
+  }
+
+  void unique(const std::string& path, const std::string& kind, std::uint64_t id) {
+    if (id == 0) return add(path + ".id", "required");
+    if (!numbers_.insert(kind + " " + std::to_string(id)).second) {
+      add(path + ".id", "there are two of " + kind + " " + std::to_string(id));
     }
   }
 
@@ -218,6 +287,8 @@ class Checker {
   Findings& findings_;
   const PropertyProblem& kafka_property_;
   std::unordered_map<std::uint64_t, std::size_t> ids_;
+  std::unordered_set<std::string> numbers_;
+  std::unordered_set<std::string_view> user_secrets_;
 };
 
 void resolve_signature(DeliveryConfig& delivery, const std::optional<Secret>& key) {

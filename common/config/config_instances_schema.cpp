@@ -71,6 +71,9 @@ Row noting_signature(Row row) {
     Convert<Signature>::in(delivery.signature, std::move(value));
     delivery.signature_given = true;
   };
+  row.written = [](const void* owner) {
+    return static_cast<const DeliveryConfig*>(owner)->signature_given;
+  };
   return row;
 }
 
@@ -175,6 +178,8 @@ std::vector<Row> failing_rows() {
   };
 }
 
+}  // namespace
+
 const Schema& delivery_schema() {
   static const Schema schema = [] {
     Schema all{sending_rows()};
@@ -184,6 +189,8 @@ const Schema& delivery_schema() {
   }();
   return schema;
 }
+
+namespace {
 
 const Schema& filter_schema() {
   static const Schema schema{{
@@ -248,6 +255,21 @@ const Schema& configuration_schema() {
                                                  .low = 0,
                                                  .high = 256,
                                                  .problem = plain_problem}),
+          field<&InstanceConfig::vendor_key>(
+              {.key = "event.vendor.signature.key",
+               .kind = Kind::SecretText,
+               .sentence = "The provider's signing key on this instance's own URL, instead of the "
+                           "source's."}),
+          field<&InstanceConfig::vendor_key_secondary>(
+              {.key = "event.vendor.signature.key.secondary",
+               .kind = Kind::SecretText,
+               .sentence = "The second one, while keys rotate."}),
+          field<&InstanceConfig::vendor_token>(
+              {.key = "event.vendor.token",
+               .kind = Kind::SecretText,
+               .sentence =
+                   "What the extra parameter `token` of a V1 webhook on this instance's own "
+                   "URL must say."}),
       },
       Open{"<key>", "Any further key of the Elements API, kept as it is.", 200, Effect::Reload,
            looks_secret, nullptr,

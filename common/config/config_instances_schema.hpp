@@ -9,5 +9,7 @@ namespace eventrelay::config {
 
 [[nodiscard]] const Schema& source_schema();    // owner: SourceConfig
 [[nodiscard]] const Schema& instance_schema();  // owner: InstanceConfig
+// One `delivery`; the same for the callback and for each subscription. Owner: DeliveryConfig.
+[[nodiscard]] const Schema& delivery_schema();
 
 }  // namespace eventrelay::config

@@ -179,7 +179,11 @@ void apply_overrides(const ConfigInput& input, Config& out, config::Places& plac
 
 }  // namespace
 
-Config load_config(const ConfigInput& input, const config::PropertyProblem& kafka_property) {
+namespace {
+
+// What `input` says over `out`.
+Config load_over(Config out, const ConfigInput& input,
+                 const config::PropertyProblem& kafka_property) {
   const std::string name = input.path.empty() ? "configuration" : input.path;
   Findings findings;
   YamlNode root;
@@ -195,7 +199,6 @@ Config load_config(const ConfigInput& input, const config::PropertyProblem& kafk
   if (!input.path.empty() && root.kind == YamlNode::Kind::Null) {
     throw ConfigError(name + ": is empty (expected at least `version: 1`)");
   }
-  Config out;
   Parser parser({name, true, &input.environment}, findings);
   parser.section(root, config::root_schema(), &out, Path{});
   config::Places places(name, root);
@@ -204,6 +207,29 @@ Config load_config(const ConfigInput& input, const config::PropertyProblem& kafk
   config::check(out, places, findings, kafka_property);
   if (!findings.empty()) throw ConfigError(findings.text());
   return out;
+}
+
+}  // namespace
+
+Config load_config(const ConfigInput& input, const config::PropertyProblem& kafka_property) {
+  return load_over(Config{}, input, kafka_property);
+}
+
+std::vector<InstanceConfig> load_instances(const std::string& path, const Config& base) {
+  Config under;
+  under.sources = base.sources;
+  under.relay.allow_private_addresses = base.relay.allow_private_addresses;
+  under.retry = base.retry;
+  ConfigInput input;
+  input.path = path;
+  input.environment = process_environment();
+  std::erase_if(input.environment, [](const auto& each) {
+    return config::ascii_lower(each.first).starts_with(kVariablePrefix);
+  });
+  const config::PropertyProblem none = [](const std::string&, const config::OpenValue&) {
+    return std::string();
+  };
+  return load_over(std::move(under), input, none).instances;
 }
 
 std::map<std::string, std::string> process_environment() {

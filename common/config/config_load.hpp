@@ -37,6 +37,15 @@ struct ConfigInput {
 [[nodiscard]] Config load_config(const ConfigInput& input,
                                  const config::PropertyProblem& kafka_property);
 
+// The `instances:` of a file of its own, judged as if they stood in `base`. Throws ConfigError.
+[[nodiscard]] std::vector<InstanceConfig> load_instances(const std::string& path,
+                                                         const Config& base);
+
+enum class ShowSecrets : bool { No, Yes };
+// `instances:` as YAML that loads again; secrets as *** unless they are shown.
+[[nodiscard]] std::string print_instances(const std::vector<InstanceConfig>& instances,
+                                          ShowSecrets show);
+
 // The effective configuration as YAML; secrets as ***, so it loads once they are given anew.
 [[nodiscard]] std::string print_config(const Config& config);
 

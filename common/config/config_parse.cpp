@@ -113,7 +113,12 @@ bool Parser::kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path
   return false;
 }
 
-Parser::Text Parser::scalar(const YamlNode& node, const Path& path) {
+Parser::Text Parser::scalar(const YamlNode& node, const Path& path, Want want) {
+  if (origin_.typed && want == Want::Text &&
+      (node.kind != YamlNode::Kind::Scalar || !node.quoted)) {
+    finding(node.mark, path, "must be a text");
+    return std::nullopt;
+  }
   if (!kind_is(node, YamlNode::Kind::Scalar, path)) return std::nullopt;
   if (!origin_.file || node.text.find('$') == std::string::npos) return node.text;
   std::string problem;
@@ -283,8 +288,14 @@ std::optional<Value> Parser::single(const YamlNode& node, const Row& row, const 
     default:
       break;
   }
-  Text text = scalar(node, path);
+  const bool bare = row.kind == Kind::Boolean || row.kind == Kind::WordyBoolean ||
+                    row.kind == Kind::Number || row.kind == Kind::Real;
+  Text text = scalar(node, path, bare ? Want::Any : Want::Text);
   if (!text) return std::nullopt;
+  if (origin_.typed && node.quoted && (row.kind == Kind::Number || row.kind == Kind::Real)) {
+    finding(node.mark, path, "must be a " + kind_text(row) + ", found a text");
+    return std::nullopt;
+  }
   if (row.kind == Kind::Boolean || row.kind == Kind::WordyBoolean) {
     const bool word = *text == "true" || *text == "false";
     if (word && (!node.quoted || row.kind == Kind::WordyBoolean)) return *text == "true";
@@ -439,8 +450,12 @@ std::optional<Value> Parser::numbers(const YamlNode& node, const Row& row, const
   std::vector<std::int64_t> out;
   for (std::size_t i = 0; i < node.items.size(); ++i) {
     const Path here(path, i);
-    const Text text = scalar(node.items[i], here);
+    const Text text = scalar(node.items[i], here, Want::Any);
     if (!text) return std::nullopt;
+    if (origin_.typed && node.items[i].quoted) {
+      finding(node.items[i].mark, here, "must be a whole number, found a text");
+      return std::nullopt;
+    }
     const std::optional<Value> one = number(node.items[i], row, *text, here);
     if (!one) return std::nullopt;
     out.push_back(std::get<std::int64_t>(*one));
@@ -496,10 +511,10 @@ std::optional<Value> Parser::secrets(const YamlNode& node, const Row& row, const
 }
 
 std::optional<Secret> Parser::secret(const YamlNode& node, PlainText plain, const Path& path) {
-  if (node.kind == YamlNode::Kind::Map && node.entries.size() == 1) {
+  if (!origin_.typed && node.kind == YamlNode::Kind::Map && node.entries.size() == 1) {
     return secret_from(node.entries.front(), path);
   }
-  if (node.kind != YamlNode::Kind::Scalar) {
+  if (!origin_.typed && node.kind != YamlNode::Kind::Scalar) {
     const std::string first = plain == PlainText::IsPath ? "a path" : "a text";
     finding(node.mark, path, "must be " + first + ", {file: path} or {env: NAME}");
     return std::nullopt;

@@ -59,6 +59,7 @@ struct ValueSource {
   std::string_view name;           // a file's name, `--set` or the variable
   bool file = false;               // has lines and columns, and ${VAR} is replaced
   const Environment* environment;  // never null
+  bool typed = false;  // JSON: a text is a string, and a secret is never {file:} or {env:}
 };
 
 // Reads values by the table. Thread: one owner.  Bounds: as the tree.
@@ -80,7 +81,8 @@ class Parser {
 
   void finding(Mark mark, const Path& path, std::string_view problem);
   [[nodiscard]] bool kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path);
-  [[nodiscard]] Text scalar(const YamlNode& node, const Path& path);
+  enum class Want : bool { Text, Any };
+  [[nodiscard]] Text scalar(const YamlNode& node, const Path& path, Want want = Want::Text);
   [[nodiscard]] std::optional<Value> single(const YamlNode& node, const Row& row, const Path& path);
   [[nodiscard]] std::optional<Value> number(const YamlNode& node, const Row& row,
                                             const std::string& text, const Path& path);

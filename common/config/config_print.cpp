@@ -3,6 +3,7 @@
 #include <functional>
 #include <variant>
 
+#include "common/config/config_instances_schema.hpp"
 #include "common/config/config_load.hpp"
 #include "common/config/config_schema.hpp"
 #include "common/config/config_units.hpp"
@@ -68,7 +69,10 @@ std::string masked() {
   return quoted(config::kMask);
 }
 
-std::string print_value(const Row& row, const Value& value) {
+std::string print_value(const Row& row, const Value& value, ShowSecrets show = ShowSecrets::No) {
+  const auto secret = [show](const Secret& each) {
+    return show == ShowSecrets::Yes ? quoted(each.reveal()) : masked();
+  };
   return std::visit(
       Overloaded{[](bool b) { return std::string(b ? "true" : "false"); },
                  [&](std::int64_t n) {
@@ -76,8 +80,7 @@ std::string print_value(const Row& row, const Value& value) {
                  },
                  [](double n) { return config::print_real(n); },
                  [](std::chrono::milliseconds d) { return config::print_duration(d); },
-                 [](const std::string& text) { return plain(text); },
-                 [](const Secret&) { return masked(); },
+                 [](const std::string& text) { return plain(text); }, secret,
                  [](const std::vector<std::string>& list) { return flow(list, plain); },
                  [](const std::vector<std::int64_t>& list) {
                    return flow(list, [](std::int64_t n) { return std::to_string(n); });
@@ -85,9 +88,7 @@ std::string print_value(const Row& row, const Value& value) {
                  [](const std::vector<std::chrono::milliseconds>& list) {
                    return flow(list, config::print_duration);
                  },
-                 [](const std::vector<Secret>& list) {
-                   return flow(list, [](const Secret&) { return masked(); });
-                 }},
+                 [&](const std::vector<Secret>& list) { return flow(list, secret); }},
       value);
 }
 
@@ -95,11 +96,14 @@ std::string print_value(const Row& row, const Value& value) {
 // Thread: one owner.  Bounds: as the configuration.
 class Printer {
  public:
+  explicit Printer(ShowSecrets show = ShowSecrets::No) : show_(show) {}
+
   void section(const Schema& schema, const void* owner, std::size_t indent) {
     for (const Row& row : schema.rows) print_row(row, owner, indent);
     if (!schema.open) return;
     for (const auto& [key, value] : schema.open->get(owner)) {
-      line(indent, key, value.secret ? masked() : plain(value.text));
+      const bool hidden = value.secret && show_ == ShowSecrets::No;
+      line(indent, key, hidden ? masked() : plain(value.text));
     }
   }
   [[nodiscard]] std::string take() { return std::move(out_); }
@@ -110,15 +114,17 @@ class Printer {
       print_list(row, owner, indent);
     } else if (row.kind == Kind::Object || row.kind == Kind::Map) {
       print_section(row, owner, indent);
+    } else if (row.written != nullptr && !row.written(owner) && show_ == ShowSecrets::Yes) {
+      return;
     } else if (const std::optional<Value> value = row.get(owner)) {
       const std::string* const text = std::get_if<std::string>(&*value);
       const bool unset = text != nullptr && text->empty() && row.problem != nullptr;
-      if (!unset || row.low == 0) line(indent, row.key, print_value(row, *value));
+      if (!unset || row.low == 0) line(indent, row.key, print_value(row, *value, show_));
     }
   }
 
   void print_section(const Row& row, const void* owner, std::size_t indent) {
-    Printer inner;
+    Printer inner(show_);
     row.visit(owner, [&](std::string_view name, const void* item) {
       if (row.kind == Kind::Map) inner.line(indent + 2, name, {});
       inner.section(row.schema(), item, indent + (row.kind == Kind::Map ? 4 : 2));
@@ -133,7 +139,7 @@ class Printer {
     std::size_t count = 0;
     row.visit(owner, [&](std::string_view, const void* item) {
       if (count++ == 0) line(indent, row.key, {});
-      Printer inner;
+      Printer inner(show_);
       inner.section(row.schema(), item, indent + 4);
       std::string text = inner.take();
       text[indent + 2] = '-';
@@ -146,6 +152,7 @@ class Printer {
     out_.append(value).append("\n");
   }
 
+  ShowSecrets show_;
   std::string out_;
 };
 
@@ -244,6 +251,20 @@ void compare(const Schema& schema, const std::string& prefix,
 }
 
 }  // namespace
+
+std::string print_instances(const std::vector<InstanceConfig>& instances, ShowSecrets show) {
+  if (instances.empty()) return "instances: []\n";
+  std::string out = "instances:\n";
+  for (const InstanceConfig& each : instances) {
+    // A word that was not given is left out: it follows from whether there is a key.
+    Printer printer(show);
+    printer.section(config::instance_schema(), &each, 4);
+    std::string text = printer.take();
+    text[2] = '-';
+    out += text;
+  }
+  return out;
+}
 
 std::string print_config(const Config& config) {
   Printer printer;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/config/config.hpp"
+#include "common/config/config_control_schema.hpp"
 #include "common/config/config_fields.hpp"
 #include "common/config/config_instances_schema.hpp"
 #include "common/config/config_rules.hpp"
@@ -257,6 +258,15 @@ const Schema& ingest_schema() {
           {.key = "chunked",
            .kind = Kind::Boolean,
            .sentence = "Take Transfer-Encoding: chunked; otherwise it is answered 411."}),
+      field<&IngestConfig::public_url>(
+          {.key = "public_url",
+           .kind = Kind::Text,
+           .sentence = "Scheme, host and port under which providers reach ingest; event URLs are "
+                       "made of it. Required with control.enabled.",
+           .low = 0,
+           .high = 2048,
+           .rule = "an http or https URL without a path",
+           .problem = origin_problem}),
   }};
   return schema;
 }
@@ -311,22 +321,6 @@ const Schema& relay_schema() {
   return schema;
 }
 
-const Schema& control_schema() {
-  static const Schema schema{{
-      field<&ControlConfig::enabled>({.key = "enabled",
-                                      .kind = Kind::Boolean,
-                                      .sentence = "Serve the control API on the admin listener.",
-                                      .effect = Effect::Restart}),
-      field<&ControlConfig::organizations>(
-          {.key = "organizations",
-           .kind = Kind::Secrets,
-           .sentence = "Secrets that `Authorization: User .., Organization ..` may carry.",
-           .low = 0,
-           .high = 100}),
-  }};
-  return schema;
-}
-
 std::vector<Row> root_rows() {
   return {
       field<&Config::version>({.key = "version",
@@ -359,6 +353,10 @@ std::vector<Row> root_rows() {
           instance_schema),
       object<&Config::relay>({.key = "relay", .sentence = "The delivery workers."}, relay_schema),
       object<&Config::control>({.key = "control", .sentence = "The control API."}, control_schema),
+      object<&Config::seal>({.key = "seal", .sentence = "Master keys of the registry in Kafka."},
+                            seal_schema),
+      object<&Config::providers>(
+          {.key = "providers", .sentence = "Where an element's own API lives."}, providers_schema),
   };
 }
 

@@ -70,6 +70,7 @@ struct Row {
   // Made by field(), object(), list() and map() of config_fields.hpp.
   std::optional<Value> (*get)(const void* owner) = nullptr;
   void (*set)(void* owner, Value&& value) = nullptr;
+  bool (*written)(const void* owner) = nullptr;  // false: a copy of the struct leaves it out
   const Schema& (*schema)() = nullptr;
   void* (*enter)(void* owner, std::string_view name) = nullptr;  // the member, made if need be
   void (*visit)(const void* owner, const Visitor& visitor) = nullptr;

@@ -58,6 +58,7 @@ std::vector<TopicSpec> topic_plan(const Config& config) {
   keep_bodies("dead", days{30});
   TopicSpec& instances = add("instances");
   instances.like_events = false;
+  instances.partitions = 1;  // changes have one order
   instances.config = {{"cleanup.policy", "compact"}};
   // A late record of an older owner must still be seen by the newer one.
   add("state").config = {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", ms(hours{1})}};

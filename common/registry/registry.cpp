@@ -42,6 +42,17 @@ Instance make_instance(const InstanceConfig& config, AnyPort any_port) {
   out.tags = config.tags;
   out.events_enabled = config.events_enabled;
   out.oauth_user_id = config.oauth_user_id;
+  if (config.vendor_key) out.vendor_keys.push_back(*config.vendor_key);
+  if (config.vendor_key_secondary) {
+    // Slots: a secondary key alone stays the secondary.
+    if (out.vendor_keys.empty()) out.vendor_keys.emplace_back();
+    out.vendor_keys.push_back(*config.vendor_key_secondary);
+  }
+  if (config.vendor_token) out.vendor_token = *config.vendor_token;
+  out.disabled = config.disabled;
+  out.company = config.company;
+  out.account = config.account;
+  out.user = config.user;
   const std::string id = std::to_string(config.id);
   const char* key = "configuration.event.notification.callback.url";
   try {
@@ -92,6 +103,12 @@ Registry::Registry(const Config& config) {
     SourceConfig& made = sources_.emplace(element, source).first->second;
     const Element* const built_in = find_element(element);
     if (made.scheme.empty() && built_in != nullptr) made.scheme = built_in->scheme;
+  }
+  if (config.registry != "topic") return;
+  // Each element is a source even where `sources` does not name it: the keys are the instance's.
+  for (const Element& element : kElements) {
+    SourceConfig& made = sources_[std::string(element.key)];
+    if (made.scheme.empty()) made.scheme = element.scheme;
   }
 }
 

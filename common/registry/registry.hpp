@@ -43,6 +43,12 @@ struct Instance {
   std::vector<std::string> tags;
   bool events_enabled = false;
   std::string oauth_user_id;
+  std::vector<Secret> vendor_keys;  // the provider's, on its own URL; empty: the source's count
+  Secret vendor_token;              // V1, on its own URL; empty: the source's counts
+  bool disabled = false;            // its events wait in the log
+  std::uint64_t company = 0;        // ids of control.organizations; 0: of a file
+  std::uint64_t account = 0;
+  std::uint64_t user = 0;
   std::vector<Subscription> subscriptions;
 };
 

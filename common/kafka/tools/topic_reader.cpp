@@ -31,7 +31,8 @@ bool passing(rd_kafka_resp_err_t error) {
 // Thread: one owner.
 class TopicReader::Impl {
  public:
-  Impl(const KafkaConfig& config, const std::vector<std::string>& topics, From from)
+  Impl(const KafkaConfig& config, const std::vector<std::string>& topics, From from,
+       std::optional<WallTime> since = {})
       : client_(make_client(make_conf(config, Role::Consumer, defaults_for(topics.size())),
                             Role::Consumer)) {
     rd_kafka_poll_set_consumer(client_.get());
@@ -45,6 +46,12 @@ class TopicReader::Impl {
     }
     if (partitions->cnt == 0) {
       refuse(topics.front() + " and the others", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    }
+    if (since) {
+      for (int i = 0; i < partitions->cnt; ++i) partitions->elems[i].offset = unix_ms(*since);
+      const auto found =
+          rd_kafka_offsets_for_times(client_.get(), partitions.get(), kMetadataLimitMs);
+      if (found != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(topics.front(), found);
     }
     const auto assigned = rd_kafka_assign(client_.get(), partitions.get());
     if (assigned != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(topics.front(), assigned);
@@ -88,6 +95,8 @@ class TopicReader::Impl {
 
 TopicReader::TopicReader(const KafkaConfig& config, const std::string& topic, From from)
     : TopicReader(config, std::vector<std::string>{topic}, from) {}
+TopicReader::TopicReader(const KafkaConfig& config, const std::string& topic, WallTime since)
+    : impl_(std::make_unique<Impl>(config, std::vector<std::string>{topic}, From::End, since)) {}
 TopicReader::TopicReader(const KafkaConfig& config, const std::vector<std::string>& topics,
                          From from)
     : impl_(std::make_unique<Impl>(config, topics, from)) {}

@@ -26,6 +26,8 @@ enum class From : std::uint8_t { Beginning, End };
 class TopicReader {
  public:
   TopicReader(const KafkaConfig& config, const std::string& topic, From from);
+  // From the first record that was written at `since` or later.
+  TopicReader(const KafkaConfig& config, const std::string& topic, WallTime since);
   // Those of `topics` that exist; it is an error if none does.
   TopicReader(const KafkaConfig& config, const std::vector<std::string>& topics, From from);
   TopicReader(const TopicReader&) = delete;

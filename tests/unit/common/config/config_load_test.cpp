@@ -212,7 +212,9 @@ constexpr const char* kFull =
     "  subscriptions:\n"
     "  - {name: s, url: 'https://b.example', key: planted-10, filter: {event_types: [CREATED]}}\n"
     "- {id: 2, element: box}\n"
-    "control: {organizations: [planted-11]}\n";
+    "control: {organizations: [{id: 1, secret: planted-11, accounts: [{id: 10, users: [{id: 100, "
+    "secret: planted-13}]}]}]}\n"
+    "seal: {keys: [{id: k1, key: cGxhbnRlZC0xNHBsYW50ZWQtMTRwbGFudGVkLTE0MDA=}]}\n";
 
 TEST(PrintConfig, ShowsNoSecret) {
   const std::string text = print_config(load(kFull, {}, {{"T", "planted-12"}})->config);
@@ -276,7 +278,8 @@ TEST(Example, LoadsAndNamesEverySection) {
   EXPECT_EQ(settings->registry.find(InstanceId{427236})->subscriptions.size(), 2U);
   const std::string text = read(input.path);
   for (const char* section : {"version", "kafka", "topics", "retry", "detach", "log", "admin",
-                              "ingest", "sources", "instances", "relay", "control"}) {
+                              "ingest", "sources", "instances", "relay", "control", "seal",
+                              "providers"}) {
     EXPECT_NE(("\n" + text).find("\n" + std::string(section) + ":"), std::string::npos) << section;
   }
 }
