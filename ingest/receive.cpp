@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <unordered_map>
 
 #include "common/base/assert.hpp"
 #include "common/base/crypto.hpp"
@@ -76,8 +77,10 @@ bool is_json(const IncomingHead& head) noexcept {
 }
 
 // Box V1 comes as a GET, as a form, or as a POST with nothing but a query.
-bool is_box_v1(const IncomingHead& head, const CompiledSource& source, std::string_view query) {
-  if (!source.v1_enabled) return false;
+bool is_box_v1(const IncomingHead& head, const CompiledSource& source, const Instance* instance,
+               std::string_view query) {
+  const bool own = source.box && instance != nullptr && !instance->vendor_token.empty();
+  if (!source.v1_enabled && !own) return false;
   if (head.method == Method::Get || is_form(head)) return true;
   return head.content_length == 0 && !head.chunked && !query.empty();
 }
@@ -103,12 +106,15 @@ class Receiver::Impl {
  private:
   Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
   Expected<void, IngestError> find_users(const BoxV1Event& call);
+  // The instance's own keys on its own URL, else the source's.
+  verify::Verifier& verifier_of(const Route& route);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
   Received make_events(const IncomingHead& head, const Normalised& fields, std::string_view body,
                        WallTime now);
 
   Sources sources;
+  std::unordered_map<InstanceId, verify::Verifier> own_verifiers;  // made at the first event
   Normalizer normalizer;
   BoxV1Parser v1;
   BoxV1Id v1_id{};
@@ -138,7 +144,8 @@ Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
       return refuse(IngestError::UnknownInstance);
     }
   }
-  const bool box_v1 = is_box_v1(head, *source, path->query);
+  const bool box_v1 = is_box_v1(head, *source, route.instance, path->query);
+  route.v1 = box_v1;
   if (head.method != Method::Post && !box_v1) return refuse(IngestError::MethodNotAllowed);
   if (head.chunked && !source->chunked) return refuse(IngestError::TransferEncoding);
   if (head.content_length > source->body_max) return refuse(IngestError::BodyTooLarge);
@@ -148,6 +155,15 @@ Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
     return refuse(IngestError::ContentType);
   }
   return route;
+}
+
+verify::Verifier& Receiver::Impl::verifier_of(const Route& route) {
+  verify::Verifier& shared = *route.source->verifier;
+  if (route.instance == nullptr || route.instance->vendor_keys.empty()) return shared;
+  const auto known = own_verifiers.find(route.instance->id);
+  if (known != own_verifiers.end()) return known->second;
+  verify::Verifier own = own_verifier(*route.source, *route.instance);
+  return own_verifiers.emplace(route.instance->id, std::move(own)).first->second;
 }
 
 bool Receiver::Impl::add_target(const Instance* instance) {
@@ -240,7 +256,7 @@ Received Receiver::Impl::make_events(const IncomingHead& head, const Normalised&
 Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
-  verify::Verifier& verifier = *route.source->verifier;
+  verify::Verifier& verifier = verifier_of(route);
   if (const auto genuine = verifier.verify(head, body, now); !genuine) {
     return refuse(genuine.error());
   }
@@ -261,7 +277,9 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
   const auto call = v1.parse(form);
   if (!call) return refuse(call.error());
-  if (!verify::token_matches(route.source->v1_token, (*call)->token)) {
+  const bool own = route.instance != nullptr && !route.instance->vendor_token.empty();
+  const Secret& token = own ? route.instance->vendor_token : route.source->v1_token;
+  if (!verify::token_matches(token, (*call)->token)) {
     return refuse(IngestError::TokenWrong);
   }
   if (route.instance != nullptr) {
@@ -295,8 +313,8 @@ Expected<Route, IngestError> Receiver::route(const IncomingHead& head) {
 Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
-  return is_box_v1(head, *route.source, route.query) ? impl_->receive_v1(head, route, body, now)
-                                                     : impl_->receive_json(head, route, body, now);
+  return route.v1 ? impl_->receive_v1(head, route, body, now)
+                  : impl_->receive_json(head, route, body, now);
 }
 
 std::string_view Receiver::allowed_methods(const IncomingHead& head) {

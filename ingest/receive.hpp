@@ -34,6 +34,7 @@ struct Route {
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
   bool chunked = false;  // may this source use Transfer-Encoding: chunked?
+  bool v1 = false;       // a Box V1 call, proven by its token alone
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.

@@ -22,7 +22,8 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   CompiledSource source;
   source.element = element;
   try {
-    source.verifier.emplace(*scheme, config.keys, window_of(config, *scheme));
+    source.window = window_of(config, *scheme);
+    source.verifier.emplace(*scheme, config.keys, source.window);
   } catch (const std::runtime_error& problem) {
     throw std::runtime_error("sources." + element + ".keys: " + problem.what());
   }
@@ -51,6 +52,15 @@ Sources::Sources(const Settings& settings) {
 CompiledSource* Sources::find(std::string_view element) noexcept {
   const auto found = by_element_.find(element);
   return found == by_element_.end() ? nullptr : &found->second;
+}
+
+verify::Verifier own_verifier(const CompiledSource& source, const Instance& instance) {
+  const verify::Scheme& scheme = source.verifier->scheme();
+  try {
+    return verify::Verifier(scheme, instance.vendor_keys, source.window);
+  } catch (const std::runtime_error&) {
+    return verify::Verifier(scheme, {}, source.window);
+  }
 }
 
 bool any_source_chunked(const Settings& settings) noexcept {

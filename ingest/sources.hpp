@@ -22,6 +22,7 @@ namespace eventrelay::ingest {
 struct CompiledSource {
   std::string element;
   std::optional<verify::Verifier> verifier;
+  verify::Window window{};
   bool box = false;         // events are normalised as Box's
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself
@@ -41,6 +42,10 @@ class Sources {
  private:
   std::map<std::string, CompiledSource, std::less<>> by_element_;
 };
+
+// The verifier of an instance's own keys. One that the scheme can not read proves nothing, nor does
+// the source's in its place.
+[[nodiscard]] verify::Verifier own_verifier(const CompiledSource& source, const Instance& instance);
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

@@ -1,7 +1,11 @@
 #include "relay/service.hpp"
 
 #include <atomic>
+#include <iterator>
+#include <map>
 #include <mutex>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -39,8 +43,10 @@ class RelayService final : public Service {
   void stop() override;
   [[nodiscard]] std::string status() const override;
   void mount(AdminServer& server) override;
+  void on_second() override;
 
  private:
+  void follow_disabled(const Settings& settings);
   void make_shards();
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
@@ -57,6 +63,15 @@ class RelayService final : public Service {
   std::optional<Duration> retention_;
   std::atomic<unsigned> draining_{0};
   bool stopped_ = false;
+  // Subscriptions of disabled instances, and of those that were enabled again, that nobody was
+  // seen to own yet. The worker that owns one writes it down, so that it stays over restarts.
+  struct Unsettled {
+    PauseState to = PauseState::Off;
+    unsigned rounds = 0;  // tried so often; an instance that is enabled again is given up at last
+  };
+  std::map<std::string, Unsettled> unsettled_;
+  std::set<std::string> disabled_;
+  unsigned seconds_ = 0;
 };
 
 void warn_of_private_addresses(const Config& config) {
@@ -70,6 +85,7 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   const Config& config = settings_->config;
   check_subscriptions(*settings_);
+  follow_disabled(*settings_);
   warn_of_private_addresses(config);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
@@ -144,9 +160,40 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
   return done;
 }
 
+// Off keeps events waiting in the log, as a pause by hand does.
+void RelayService::follow_disabled(const Settings& settings) {
+  std::set<std::string> disabled;
+  for (const auto& instance : settings.registry.instances()) {
+    if (!instance->disabled) continue;
+    for (const Subscription& each : instance->subscriptions) disabled.insert(each.id);
+  }
+  for (const std::string& each : disabled) {
+    if (!disabled_.contains(each)) unsettled_[each] = {PauseState::Off, 0};
+  }
+  for (const std::string& each : disabled_) {
+    if (!disabled.contains(each)) unsettled_[each] = {PauseState::On, 0};
+  }
+  disabled_ = std::move(disabled);
+}
+
+void RelayService::on_second() {
+  constexpr unsigned kRounds = 5;
+  if (unsettled_.empty() || ++seconds_ % kRounds != 1) return;
+  constexpr unsigned kResumeRounds = 24;
+  for (auto each = unsettled_.begin(); each != unsettled_.end();) {
+    const PauseState to = each->second.to;
+    const bool last = ++each->second.rounds > kResumeRounds && to == PauseState::On;
+    const bool done = change_pause(to, each->first) != PauseChange::NotHere;
+    each = done || last ? unsettled_.erase(each) : std::next(each);
+  }
+}
+
 void RelayService::reload(std::shared_ptr<const Settings> settings) {
   check_subscriptions(*settings);
   settings_ = std::move(settings);
+  follow_disabled(*settings_);
+  seconds_ = 0;
+  on_second();
   warn_of_private_addresses(settings_->config);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     loops_[i]->post([shard = shards_[i].get(), fresh = settings_] { shard->use(fresh); });

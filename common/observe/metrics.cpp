@@ -33,9 +33,17 @@ MetricFamily family_of(std::string_view name, std::string_view sentence, MetricT
   return family;
 }
 
+// A label `box_x` stands for provider="box" and x: a metric of the list has one label that varies.
+constexpr std::string_view kOfBox = "box_";
+
+std::string_view shown(std::string_view label) noexcept {
+  return label.starts_with(kOfBox) ? label.substr(kOfBox.size()) : label;
+}
+
 ClientMetric labelled(std::string_view label, std::string_view value) {
   ClientMetric metric;
-  metric.label.push_back({std::string{label}, std::string{value}});
+  if (label.starts_with(kOfBox)) metric.label.push_back({"provider", "box"});
+  metric.label.push_back({std::string{shown(label)}, std::string{value}});
   return metric;
 }
 
@@ -174,7 +182,7 @@ std::vector<MetricInfo> describe() {
   return {
 #define EVENTRELAY_COUNTER(name, sentence) {"eventrelay_" #name, "counter", {}, {}, sentence},
 #define EVENTRELAY_COUNTER_BY(name, label, Enum, sentence) \
-  {"eventrelay_" #name, "counter", #label, words_of<Enum>(), sentence},
+  {"eventrelay_" #name, "counter", shown(#label), words_of<Enum>(), sentence},
 #define EVENTRELAY_GAUGE(name, sentence) {"eventrelay_" #name, "gauge", {}, {}, sentence},
 #define EVENTRELAY_HISTOGRAM(name, bounds, sentence) \
   {"eventrelay_" #name, "histogram", {}, {}, sentence},

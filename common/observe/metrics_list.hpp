@@ -73,6 +73,38 @@ enum class ProduceFailure : std::uint8_t { QueueFull, Timeout, Broker, Fatal, To
 inline constexpr std::array<std::string_view, 5> kProduceFailureWords{
     "queue_full", "timeout", "broker", "fatal", "too_large"};
 
+enum class ControlCode : std::uint8_t {
+  k200,
+  k400,
+  k401,
+  k403,
+  k404,
+  k405,
+  k406,
+  k409,
+  k411,
+  k413,
+  k415,
+  k429,
+  k431,
+  k500,
+  k502,
+  k503,
+  k504
+};
+inline constexpr std::array<std::string_view, 17> kControlCodeWords{
+    "200", "400", "401", "403", "404", "405", "406", "409", "411",
+    "413", "415", "429", "431", "500", "502", "503", "504"};
+
+// What became of a request to a provider's API.
+enum class ProviderOutcome : std::uint8_t { Ok, Http3xx, Http4xx, Http5xx, Timeout, Unreachable };
+inline constexpr std::array<std::string_view, 6> kProviderOutcomeWords{
+    "ok", "http_3xx", "http_4xx", "http_5xx", "timeout", "connect"};
+
+enum class RefreshOutcome : std::uint8_t { Ok, InvalidGrant, Failed };
+inline constexpr std::array<std::string_view, 3> kRefreshOutcomeWords{"ok", "invalid_grant",
+                                                                      "failed"};
+
 enum class Level : std::uint8_t { Debug, Info, Warn, Error };
 inline constexpr std::array<std::string_view, 4> kLevelWords{"debug", "info", "warn", "error"};
 
@@ -93,6 +125,18 @@ struct Words<Outcome> {
 template <>
 struct Words<ProduceFailure> {
   static constexpr auto& kWords = kProduceFailureWords;
+};
+template <>
+struct Words<ControlCode> {
+  static constexpr auto& kWords = kControlCodeWords;
+};
+template <>
+struct Words<ProviderOutcome> {
+  static constexpr auto& kWords = kProviderOutcomeWords;
+};
+template <>
+struct Words<RefreshOutcome> {
+  static constexpr auto& kWords = kRefreshOutcomeWords;
 };
 template <>
 struct Words<Level> {
@@ -163,6 +207,13 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(kafka_broker_rtt_seconds, "Round trip to the slowest broker, p95.") \
   COUNTER(kafka_producer_rebuilds_total, "Producers rebuilt after a fatal error.") \
   COUNTER(kafka_producer_epoch_bumps_total, "Producer ids or epochs obtained after the first.") \
+  GAUGE(registry_instances, "Instances of the registry in Kafka that are in force.") \
+  GAUGE(registry_unreadable_documents, "Documents of the registry that can not be read.") \
+  COUNTER(registry_changes_total, "Changes of instances taken from the registry in Kafka.") \
+  COUNTER_BY(control_requests_total, code, ControlCode, "API calls, by HTTP status.") \
+  GAUGE(control_role, "1 if this process holds the control role.") \
+  COUNTER_BY(provider_requests_total, box_outcome, ProviderOutcome, "Requests to its API.") \
+  COUNTER_BY(provider_token_refreshes_total, outcome, RefreshOutcome, "Tokens replaced.") \
   GAUGE(config_last_reload_successful, "1 if the last reload took effect.") \
   GAUGE(config_last_reload_success_timestamp_seconds, "When a configuration last took effect.") \
   COUNTER_BY(log_messages_total, level, Level, "Log lines written, by level.") \

@@ -92,7 +92,7 @@ struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
   Task<void> serve(ConnectionPtr connection);
   Task<bool> exchange(ConnectionPtr connection);
   Task<bool> answer(ConnectionPtr connection, const AdminResponse& response, bool head_only);
-  Task<AdminResponse> respond(const Parser& parser);
+  Task<AdminResponse> respond(const Parser& parser, const std::string& peer);
   void watch();
   void close();
   bool allows(std::string_view authorization) const;
@@ -114,7 +114,7 @@ bool AdminServer::State::allows(std::string_view authorization) const {
          crypto::equal_constant_time(authorization.substr(kBearer.size()), token->reveal());
 }
 
-Task<AdminResponse> AdminServer::State::respond(const Parser& parser) {
+Task<AdminResponse> AdminServer::State::respond(const Parser& parser, const std::string& peer) {
   const auto& message = parser.get();
   const std::string_view target = view(message.target());
   const std::size_t question = std::min(target.find('?'), target.size());
@@ -124,7 +124,9 @@ Task<AdminResponse> AdminServer::State::respond(const Parser& parser) {
   request.query = target.substr(std::min(question + 1, target.size()));
   request.authorization = view(message[http::field::authorization]);
   request.content_type = view(message[http::field::content_type]);
+  request.accept = view(message[http::field::accept]);
   request.body = message.body();
+  request.peer = peer;
   const auto mount = std::find_if(mounts.begin(), mounts.end(), [&](const Mount& candidate) {
     return covers(candidate.prefix, request.path);
   });
@@ -192,7 +194,10 @@ Task<bool> AdminServer::State::exchange(ConnectionPtr connection) {
   }
   connection->keep_alive = parser.get().keep_alive();
   connection->deadline = TimePoint::max();  // a handler bounds its own time
-  response = co_await respond(parser);
+  ErrorCode unknown;
+  const auto remote = connection->socket.remote_endpoint(unknown);
+  const std::string peer = unknown ? std::string() : remote.address().to_string();
+  response = co_await respond(parser, peer);
   connection->deadline = monotonic_now() + limits.request_timeout;
   const bool head_only = parser.get().method() == http::verb::head;
   co_return co_await answer(connection, response, head_only);

@@ -32,7 +32,9 @@ struct AdminRequest {
   std::string_view query;          // after `?`
   std::string_view authorization;  // the header as sent
   std::string_view content_type;
+  std::string_view accept;
   std::string_view body;
+  std::string_view peer;  // address of the caller, without its port
 };
 
 // Its answer. Thread: control.  Bounds: set by who makes it.

@@ -17,11 +17,14 @@
 namespace eventrelay::failpoint {
 
 // Every place there is; a name that is not here is refused.
-inline constexpr std::array<std::string_view, 19> kNames{
-    "after-consume", "after-connect",  "after-send",    "before-mark",     "mid-commit",
-    "before-park",   "after-park-ack", "before-dead",   "before-detach",   "after-detach-ack",
-    "sweep-begin",   "sweep-event",    "before-attach", "after-attach",    "cursor-commit",
-    "before-owner",  "after-owner",    "replay-copied", "replay-committed"};
+inline constexpr std::array<std::string_view, 25> kNames{
+    "after-consume",        "after-connect",    "after-send",       "before-mark",
+    "mid-commit",           "before-park",      "after-park-ack",   "before-dead",
+    "before-detach",        "after-detach-ack", "sweep-begin",      "sweep-event",
+    "before-attach",        "after-attach",     "cursor-commit",    "before-owner",
+    "after-owner",          "replay-copied",    "replay-committed", "before-registry-write",
+    "after-registry-write", "after-grant",      "after-refresh",    "after-webhook-made",
+    "after-clean-webhook"};
 
 // What is armed. Thread: built once; `passes` by any.  Bounds: fixed size.
 struct Armed {

@@ -141,8 +141,10 @@ Invocation parse_flags(int argc, char** argv, const std::string& program) {
 // One service on one control loop, from start to exit code. Thread: main.  Bounds: one service.
 class Program {
  public:
-  Program(std::string_view name, const ServiceFactory& factory, const ConfigInput& input)
+  Program(std::string_view name, const ServiceFactory& factory, const ExtensionFactory& extension,
+          const ConfigInput& input)
       : name_(name),
+        extension_(extension ? extension() : nullptr),
         service_(factory()),
         host_(control_, *service_, host_options(input)),
         signals_(control_.get_executor(), SIGTERM, SIGINT, SIGHUP) {
@@ -173,6 +175,7 @@ class Program {
     options.input = input;
     options.admin_default = service_->name() == "relay" ? "127.0.0.1:9465" : "127.0.0.1:9464";
     options.serve_while_starting = true;
+    options.extension = extension_.get();
     options.on_settings = [this](const Settings& settings) {
       log::configure(settings.config.log, service_->name(), count_log_line);
     };
@@ -226,6 +229,7 @@ class Program {
   std::string name_;
   Watchdog watchdog_;  // the last to go: it guards the end of all others
   asio::io_context control_{1};
+  std::unique_ptr<HostExtension> extension_;
   std::unique_ptr<Service> service_;
   ServiceHost host_;
   Signals signals_;
@@ -239,7 +243,8 @@ class Program {
 
 }  // namespace
 
-int run_service(int argc, char** argv, std::string_view program, const ServiceFactory& factory) {
+int run_service(int argc, char** argv, std::string_view program, const ServiceFactory& factory,
+                const ExtensionFactory& extension) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);  // until there is something to reload; its default is to end
   const std::string name{program};
@@ -248,7 +253,7 @@ int run_service(int argc, char** argv, std::string_view program, const ServiceFa
     if (invocation.exit) return *invocation.exit;
     std::shared_ptr<const Settings> settings = load_settings(invocation.input);
     failpoint::arm_from_environment();
-    Program running(name, factory, invocation.input);
+    Program running(name, factory, extension, invocation.input);
     return running.run(std::move(settings));
   } catch (const ConfigError& error) {
     complain(program, error.what());

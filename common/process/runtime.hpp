@@ -22,6 +22,7 @@
 namespace eventrelay {
 
 class AdminServer;
+class HostExtension;
 
 // What a program runs: ingest, relay, or both side by side in `eventrelay dev`.
 // Thread: control thread, except not_ready(), status() and exporter(), which any thread may call.
@@ -50,6 +51,8 @@ class Service {
   // What to call, from any thread, when the service can not go on: the process logs the reason,
   // drains, and ends with 1. Given before start().
   virtual void set_failed(std::function<void(std::string)>) {}
+  // Now and then on the control thread, about once a second: what has to be tried again.
+  virtual void on_second() {}
   // Adds the service's own paths to the admin listener; called before start().
   virtual void mount(AdminServer&) {}
 };
@@ -59,7 +62,9 @@ using ServiceFactory = std::function<std::unique_ptr<Service>()>;
 // A whole program: flags, configuration, logs, signals, admin listener, drain. Returns the exit
 // code: 0 ok, 1 runtime, 2 usage, 78 bad configuration. A second SIGTERM or SIGINT ends the process
 // at once with 1; a drain that passes drain_limit() ends it with 1 as well.
-[[nodiscard]] int run_service(int argc, char** argv, std::string_view program,
-                              const ServiceFactory& factory);
+// `extension` makes what runs beside the service; empty: nothing.
+[[nodiscard]] int run_service(
+    int argc, char** argv, std::string_view program, const ServiceFactory& factory,
+    const std::function<std::unique_ptr<HostExtension>()>& extension = {});
 
 }  // namespace eventrelay

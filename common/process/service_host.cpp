@@ -7,6 +7,7 @@
 #include <exception>
 #include <thread>
 
+#include "common/kafka/topics.hpp"
 #include "common/observe/build_info.hpp"
 #include "common/observe/log.hpp"
 #include "common/text/json_text.hpp"
@@ -100,6 +101,9 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   admin_.set_token(admin.token);
   mount_routes();
   service_.mount(admin_);
+  if (options_.extension != nullptr) {
+    options_.extension->start(control_.get_executor(), settings_, admin_, slab_);
+  }
   admin_.open(admin.listen.empty() ? options_.admin_default : admin.listen);
   reported_ = monotonic_now();
   log::info("starting", {{"service", service_.name()},
@@ -107,17 +111,22 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
                          {"admin", admin_.address()}});
   start_service();
   started_ = true;
+  if (feed_) follow_registry();
   mark_reload(true);
   poll_readiness();
 }
 
 void ServiceHost::start_service() {
-  if (!options_.serve_while_starting) return service_.start(settings_);
+  if (!options_.serve_while_starting) {
+    load_registry();
+    return service_.start(settings_);
+  }
   const auto work = asio::make_work_guard(control_);
   const auto done = std::make_shared<bool>(false);
   std::exception_ptr thrown;
   std::thread starter([this, done, &thrown] {
     try {
+      load_registry();
       service_.start(settings_);
     } catch (...) {
       thrown = std::current_exception();
@@ -135,6 +144,83 @@ void ServiceHost::start_service() {
   if (thrown) std::rethrow_exception(thrown);
 }
 
+// Reads the registry to its end before the service sees its first event: an event of an instance
+// that is not known yet would be refused, or skipped.
+void ServiceHost::load_registry() {
+  const Config& config = settings_->config;
+  if (config.registry != "topic") return;
+  const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
+  (void)kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
+  feed_ = std::make_unique<RegistryFeed>(config);
+  const TimePoint begin = monotonic_now();
+  loaded_ = feed_->load();
+  const std::vector<InstanceChange> changes = feed_->changes(loaded_);
+  Config whole = config;
+  whole.instances.reserve(changes.size());
+  for (const InstanceChange& each : changes) whole.instances.push_back(*each.instance);
+  Registry registry(whole);
+  settings_ = std::make_shared<const Settings>(Settings{std::move(whole), std::move(registry)});
+  const auto passed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begin);
+  log::info("registry read", {{"service", service_.name()},
+                              {"instances", settings_->config.instances.size()},
+                              {"unreadable", feed_->unreadable()},
+                              {"ms", std::int64_t{passed.count()}}});
+}
+
+void ServiceHost::follow_registry() {
+  const std::int64_t position = feed_->position();
+  if (options_.extension != nullptr) options_.extension->on_records(loaded_, position);
+  loaded_ = {};
+  const std::weak_ptr<bool> alive = alive_;
+  RegistryFeed* const feed = feed_.get();
+  feed_->follow(
+      [this, alive, feed, executor = control_.get_executor()](std::vector<RegistryRecord> records) {
+        const std::int64_t now_at = feed->position();
+        asio::post(executor, [this, alive, now_at, records = std::move(records)] {
+          if (!alive.expired()) take_records(records, now_at);
+        });
+      });
+  slab_.registry_instances.set(static_cast<double>(settings_->config.instances.size()));
+  slab_.registry_unreadable_documents.set(static_cast<double>(feed_->unreadable()));
+}
+
+void ServiceHost::take_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
+  apply(feed_->changes(records));
+  if (options_.extension != nullptr) options_.extension->on_records(records, position);
+}
+
+void ServiceHost::apply(const std::vector<InstanceChange>& changes) {
+  slab_.registry_unreadable_documents.set(static_cast<double>(feed_->unreadable()));
+  if (changes.empty() || draining_) return;
+  Config next = settings_->config;
+  for (const InstanceChange& change : changes) {
+    const auto found =
+        std::find_if(next.instances.begin(), next.instances.end(),
+                     [&](const InstanceConfig& each) { return each.id == change.id; });
+    if (!change.instance) {
+      if (found != next.instances.end()) next.instances.erase(found);
+    } else if (found != next.instances.end()) {
+      *found = *change.instance;
+    } else {
+      next.instances.push_back(*change.instance);
+    }
+  }
+  try {
+    Registry registry(next);
+    auto settings =
+        std::make_shared<const Settings>(Settings{std::move(next), std::move(registry)});
+    service_.reload(settings);
+    settings_ = std::move(settings);
+  } catch (const std::exception& error) {
+    log::error("a change of the registry did not take effect",
+               {{"service", service_.name()}, {"error", error.what()}});
+    return;
+  }
+  slab_.registry_changes_total.add(changes.size());
+  slab_.registry_instances.set(static_cast<double>(settings_->config.instances.size()));
+}
+
 void ServiceHost::mount_routes() {
   const auto add = [this](const char* path, AdminAccess access, Answer answer) {
     admin_.mount(path, access, exactly(path, "GET", std::move(answer)));
@@ -149,9 +235,8 @@ void ServiceHost::mount_routes() {
   add("/metrics", AdminAccess::Token,
       [this] { return text_response(200, metrics(), kMetricsType); });
   add("/version", AdminAccess::Token, [] { return text_response(200, version_json()); });
-  add("/api/v1/status", AdminAccess::Token, [this] {
-    return started_ ? text_response(200, service_.status()) : admin_error(503, "starting");
-  });
+  add("/api/v1/status", AdminAccess::Token,
+      [this] { return started_ ? text_response(200, status()) : admin_error(503, "starting"); });
   admin_.mount("/-/reload", AdminAccess::Token, exactly("/-/reload", "POST", [this] {
                  const std::optional<std::string> error = reload();
                  return error ? reload_refused(*error) : text_response(200, R"({"reloaded":true})");
@@ -160,8 +245,21 @@ void ServiceHost::mount_routes() {
 
 std::vector<std::string> ServiceHost::reasons() const {
   std::vector<std::string> why;
-  if (!started_) return {"starting"};
+  if (!started_) {
+    if (settings_ && settings_->config.registry == "topic") {
+      return {"registry: it is not read to its end yet"};
+    }
+    return {"starting"};
+  }
   why = service_.not_ready();
+  if (feed_) {
+    const std::vector<std::string> more = feed_->not_ready();
+    why.insert(why.end(), more.begin(), more.end());
+  }
+  if (options_.extension != nullptr) {
+    const std::vector<std::string> more = options_.extension->not_ready();
+    why.insert(why.end(), more.begin(), more.end());
+  }
   if (draining_ && std::find(why.begin(), why.end(), "draining") == why.end()) {
     why.insert(why.begin(), "draining");
   }
@@ -169,6 +267,7 @@ std::vector<std::string> ServiceHost::reasons() const {
 }
 
 void ServiceHost::poll_readiness() {
+  if (was_ready_) service_.on_second();
   const std::vector<std::string> why = reasons();
   ready_ = why.empty();
   if (ready_ && !was_ready_) {
@@ -202,6 +301,23 @@ void ServiceHost::report_not_ready(const std::vector<std::string>& reasons) {
   log::warn("not ready", {{"service", service_.name()}, {"reasons", joined(reasons)}});
 }
 
+std::string ServiceHost::status() const {
+  std::string out = service_.status();
+  if (feed_ && out.ends_with('}')) {
+    JsonObject registry;
+    registry.number("instances", std::uint64_t{settings_->config.instances.size()})
+        .number("unreadable", std::uint64_t{feed_->unreadable()})
+        .number("position", std::int64_t{feed_->position()});
+    out.pop_back();
+    out += ",\"registry\":" + std::move(registry).finish();
+    const std::string control =
+        options_.extension != nullptr ? options_.extension->status() : std::string();
+    if (!control.empty()) out += ",\"control\":" + control;
+    out += '}';
+  }
+  return out;
+}
+
 std::string ServiceHost::metrics() {
   for (std::size_t i = 0; i < lines_seen_.size(); ++i) {
     const std::uint64_t lines = line_counts()[i].load(std::memory_order_relaxed);
@@ -223,6 +339,12 @@ std::optional<std::string> ServiceHost::reload() {
   std::shared_ptr<const Settings> next;
   try {
     next = load_settings(options_.input);
+    if (feed_) {
+      Config whole = next->config;
+      whole.instances = settings_->config.instances;
+      Registry registry(whole);
+      next = std::make_shared<const Settings>(Settings{std::move(whole), std::move(registry)});
+    }
     service_.reload(next);
   } catch (const std::exception& error) {
     mark_reload(false);
@@ -234,6 +356,8 @@ std::optional<std::string> ServiceHost::reload() {
   settings_ = std::move(next);
   admin_.set_token(settings_->config.admin.token);
   if (options_.on_settings) options_.on_settings(*settings_);
+  if (options_.extension != nullptr) options_.extension->on_settings(settings_);
+  if (feed_) apply(feed_->changes(feed_->use(settings_->config)));
   mark_reload(true);
   log::info("configuration reloaded", {{"service", service_.name()}});
   if (!later.empty()) {
@@ -277,6 +401,8 @@ void ServiceHost::finish_drain(Drained how) {
 void ServiceHost::stop() {
   readiness_timer_.cancel();
   drain_timer_.cancel();
+  if (feed_) feed_->stop();
+  if (options_.extension != nullptr) options_.extension->stop();
   service_.stop();
   admin_.close();
 }

@@ -16,7 +16,9 @@
 #include <string>
 
 #include "common/process/admin.hpp"
+#include "common/process/host_extension.hpp"
 #include "common/process/runtime.hpp"
+#include "common/registry/feed.hpp"
 
 namespace eventrelay {
 
@@ -32,6 +34,8 @@ struct HostOptions {
   // Answers admin requests (and signals) while the service starts, on a thread of its own: a
   // broker that is away must not look like a hanging process.
   bool serve_while_starting = false;
+  // What runs beside the service; may be null. Outlives the host.
+  HostExtension* extension = nullptr;
   // Runs once, when the service has first become ready; the line `ready` is already written.
   std::function<void()> on_ready;
 };
@@ -62,10 +66,16 @@ class ServiceHost {
   [[nodiscard]] std::vector<std::string> reasons() const;
   // The exporter's text after the control thread's own cells are brought up to date.
   [[nodiscard]] std::string metrics();
+  // The service's status, with the registry's and the extension's beside it.
+  [[nodiscard]] std::string status() const;
 
  private:
   void mount_routes();
   void start_service();
+  void load_registry();
+  void follow_registry();
+  void take_records(const std::vector<RegistryRecord>& records, std::int64_t position);
+  void apply(const std::vector<InstanceChange>& changes);
   void poll_readiness();
   void on_first_ready();
   void report_not_ready(const std::vector<std::string>& reasons);
@@ -80,6 +90,8 @@ class ServiceHost {
   Timer readiness_timer_;
   Timer drain_timer_;
   std::shared_ptr<const Settings> settings_;
+  std::unique_ptr<RegistryFeed> feed_;  // with registry: topic
+  std::vector<RegistryRecord> loaded_;  // until the extension has them
   std::function<void(Drained)> drained_;
   TimePoint reported_{};
   bool started_ = false;

@@ -159,6 +159,11 @@ Formatter::Formatter(Format format, const Instance& instance)
   topic_and_severity_.append(R"(,"severity":"low","createdDate":")");
   append_member(R"(,"elementKey":")", instance.element, element_part_);
   append_member(R"(,"instanceId":)" + id + R"(,"instanceName":")", instance.name, instance_part_);
+  if (instance.account != 0) {
+    instance_part_.append(R"(,"accountId":)").append(std::to_string(instance.account));
+    instance_part_.append(R"(,"companyId":)").append(std::to_string(instance.company));
+    instance_part_.append(R"(,"userId":)").append(std::to_string(instance.user));
+  }
   append_member(R"("elementKey":")", instance.element, event_tail_);
   append_member(R"(,"hubKey":")", instance.hub, event_tail_);
   source_ = "/elements/" + instance.element + "/instances/" + id;

@@ -49,7 +49,7 @@ class Formatter {
 
   Format format_;
   std::string topic_and_severity_;  // `,"topic":"...","severity":"low","createdDate":"`
-  std::string instance_part_;       // `,"instanceId":...,"instanceName":"..."`
+  std::string instance_part_;       // `,"instanceId":...,"instanceName":"..."`, and whose it is
   std::string element_part_;        // `,"elementKey":"..."`
   std::string event_tail_;          // `"elementKey":"...","hubKey":"..."`
   std::string source_;              // CloudEvents: /elements/<element>/instances/<id>
