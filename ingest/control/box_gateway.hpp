@@ -1,0 +1,95 @@
+// Box's API for the instances of the registry: grants, tokens kept fresh, calls, and cleaning up.
+//
+//   access token good                    --> call
+//   near its end, or answered 401 once   --> refresh: one at a time, the new pair written first
+//   invalid_grant                        --> the instance is not valid; no further tries
+//
+// Why:     Box's refresh token is good once. Two refreshes at a time, or a pair that is used before
+//          Kafka has it, would cost the user's grant.
+// Owner:   ControlApi.  Thread: control.
+// Bounds:  one refresh in flight per instance, 900 requests a minute per user of Box.
+// Errors:  Problem by the answer table of the API.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "common/http/exchange.hpp"
+#include "common/observe/metrics.hpp"
+#include "ingest/control/box_api.hpp"
+#include "ingest/control/box_notices.hpp"
+#include "ingest/control/documents.hpp"
+
+namespace eventrelay::control {
+
+// Where the provider lives, taken apart once per configuration. Thread: immutable.
+struct BoxEndpoints {
+  HttpOrigin token_url;
+  HttpOrigin revoke_url;
+  HttpOrigin api_url;
+  std::shared_ptr<TlsContext> tls;
+  Duration timeout{};
+};
+
+// Thread: control.  Bounds: as above.
+class BoxGateway {
+ public:
+  BoxGateway(Documents& documents, metrics::Slab& slab);
+  BoxGateway(const BoxGateway&) = delete;
+  BoxGateway& operator=(const BoxGateway&) = delete;
+
+  // Throws StartError, or std::invalid_argument for a URL.
+  void use(const BoxProviderConfig& config);
+
+  // Exchanges the code, or takes the refresh token, and asks whose it is. Nothing is kept at Box if
+  // it fails.
+  [[nodiscard]] Task<Result<bool>> grant(Document& document, std::string code,
+                                         std::string refresh_token);
+  // Gives the tokens back; what fails is logged.
+  [[nodiscard]] Task<bool> revoke(const Document& document);
+  // One call of the API with the instance's token; null for an empty answer.
+  [[nodiscard]] Task<Result<boost::json::value>> call(std::uint64_t id, std::string method,
+                                                      std::string path, std::string body);
+  // A new grant or the end of an instance: what was kept of its tokens is void.
+  void forget(std::uint64_t id) { unwritten_.erase(id); }
+
+  // What a call that was broken off may have left: `intent/<id>/..`. Written before a webhook is
+  // made, taken away with the document that has it.
+  [[nodiscard]] kafka::KeyedRecord intent(std::uint64_t id) const;
+  // Box has told something of a webhook.
+  [[nodiscard]] Task<void> noticed(BoxNotice notice);
+  // Cleans up behind deleted instances and broken-off calls, and refreshes tokens that nobody uses;
+  // runs until the documents stop.
+  [[nodiscard]] Task<void> housekeeping();
+
+ private:
+  [[nodiscard]] Task<ExchangeResult> ask(const HttpOrigin& origin, ExchangeRequest request);
+  [[nodiscard]] Task<Result<std::string>> access_token(std::uint64_t id, std::string worn);
+  [[nodiscard]] Task<Result<bool>> refresh(std::uint64_t id, std::string worn);
+  [[nodiscard]] Task<Result<bool>> replace_tokens(std::uint64_t id, std::string worn);
+  [[nodiscard]] Task<void> withdraw(std::uint64_t id);
+  [[nodiscard]] Task<bool> clean(Document document);
+  [[nodiscard]] Task<bool> settle(std::uint64_t id);
+  [[nodiscard]] Task<void> clean_up_all();
+  [[nodiscard]] Task<void> refresh_unused();
+  [[nodiscard]] bool due(const std::string& key);
+
+  // When a clean-up is tried again. Thread: control.
+  struct Retry {
+    TimePoint next{};
+    Duration wait = std::chrono::seconds{5};
+  };
+
+  Documents& documents_;
+  metrics::Slab& slab_;
+  std::shared_ptr<const BoxEndpoints> box_;
+  std::map<std::uint64_t, std::shared_ptr<Signal>> refreshing_;
+  std::map<std::uint64_t, OAuthTokens> unwritten_;  // given by Box, not yet in Kafka
+  std::unordered_map<std::string, box::Quota> quotas_;
+  std::map<std::string, Retry> retries_;
+};
+
+}  // namespace eventrelay::control

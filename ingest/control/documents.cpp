@@ -1,0 +1,108 @@
+#include "ingest/control/documents.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <optional>
+#include <utility>
+
+#include "common/observe/log.hpp"
+#include "common/process/failpoint.hpp"
+
+namespace eventrelay::control {
+namespace {
+
+constexpr std::chrono::seconds kAppliedLimit{10};
+
+// A write on its way. Thread: control.
+struct Pending {
+  explicit Pending(Executor executor) : timer(executor) {}
+  Timer timer;
+  std::optional<ChangeResult> result;
+};
+
+}  // namespace
+
+Documents::Documents(Executor executor, RegistryWriter& writer)
+    : executor_(executor),
+      writer_(writer),
+      locks_(std::make_shared<KeyedLock>(executor)),
+      applied_(executor) {}
+
+void Documents::on_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
+  for (const RegistryRecord& record : records) {
+    if (record.key == kRoleKey) {
+      const auto role = record.value ? decode_role(*record.value) : std::nullopt;
+      if (role) writer_.role_seen(*role, record.offset);
+    } else if (store_.apply(record, *keys_)) {
+      unreadable_.erase(record.key);
+    } else {
+      unreadable_.insert(record.key);  // told by the feed
+    }
+  }
+  last_id_ = std::max(last_id_, store_.last_id());
+  position_ = std::max(position_, position);
+  applied_.raise();
+}
+
+void Documents::stop() {
+  stopped_ = true;
+  applied_.raise();
+}
+
+Result<bool> Documents::may_write() const {
+  if (writer_.holds()) return true;
+  return refuse(503, "this process does not hold the control role");
+}
+
+Result<Document> Documents::load(std::uint64_t id) const {
+  const StoredInstance* const stored = store_.find(id);
+  if (stored == nullptr) return refuse(404, "there is no instance " + std::to_string(id));
+  auto document = decode_document(record_key(id), stored->value, *keys_);
+  if (!document) return refuse(500, "the document of this instance can not be read");
+  return *std::move(document);
+}
+
+Result<kafka::KeyedRecord> Documents::record_of(const Document& document, std::string key) const {
+  kafka::KeyedRecord out;
+  out.value = encode_document(document, *keys_, key);
+  out.key = std::move(key);
+  if (out.value->size() <= kDocumentMax) return out;
+  return refuse(400, "configuration: the whole instance takes more than 64 KiB");
+}
+
+Task<Result<bool>> Documents::write(std::vector<kafka::KeyedRecord> records) {
+  const auto pending = std::make_shared<Pending>(executor_);
+  pending->timer.expires_at(Timer::time_point::max());
+  failpoint::at("before-registry-write");
+  writer_.submit(std::move(records), [executor = executor_, pending](ChangeResult result) {
+    asio::post(executor, [pending, result] {
+      pending->result = result;
+      pending->timer.cancel();
+    });
+  });
+  if (!pending->result) co_await pending->timer.async_wait(kWaitToken);
+  failpoint::at("after-registry-write");
+  const ChangeResult result = pending->result.value_or(ChangeResult{});
+  if (result.outcome == ChangeOutcome::NotHolder) {
+    co_return refuse(503, "this process does not hold the control role");
+  }
+  if (result.outcome == ChangeOutcome::Unavailable) {
+    co_return refuse(503, "Kafka can not take the change now");
+  }
+  const TimePoint limit = monotonic_now() + kAppliedLimit;
+  while (position_ <= result.offset && monotonic_now() < limit && !stopped_) {
+    co_await applied_.wait(kAppliedLimit);
+  }
+  co_return true;
+}
+
+Task<Result<bool>> Documents::write(const Document& document) {
+  Result<kafka::KeyedRecord> record = record_of(document, record_key(document.instance.id));
+  if (!record) co_return refuse(record.error());
+  std::vector<kafka::KeyedRecord> records;
+  records.push_back(*std::move(record));
+  Result<bool> written = co_await write(std::move(records));
+  co_return written;
+}
+
+}  // namespace eventrelay::control

@@ -1,0 +1,277 @@
+#include "ingest/control/openapi.hpp"
+
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <string_view>
+
+namespace eventrelay::control {
+namespace {
+
+namespace json = boost::json;
+
+// One operation. Thread: constant.
+struct Operation {
+  const char* path;
+  const char* method;
+  const char* id;
+  const char* summary;
+  const char* security;  // platform, element, either
+  const char* body;      // name of a schema, or empty
+  const char* answer;    // name of a schema; `[]` behind it: an array
+};
+
+constexpr std::array<Operation, 31> kOperations{{
+    {"/elements", "get", "listElements", "The elements there are", "platform", "", "Element[]"},
+    {"/elements/{keyOrId}", "get", "getElement", "One element", "platform", "", "Element"},
+    {"/elements/{keyOrId}/metadata", "get", "getElementMetadata", "Its events", "platform", "",
+     "ElementMetadata"},
+    {"/elements/{keyOrId}/oauth/url", "get", "getOAuthUrl",
+     "Where a user grants access (query: apiKey, callbackUrl, state, scope)", "platform", "",
+     "OAuthUrl"},
+    {"/elements/{keyOrId}/instances", "post", "createElementInstance", "Creates an instance",
+     "platform", "InstanceRequest", "Instance"},
+    {"/instances", "post", "createInstance", "Creates an instance", "platform", "InstanceRequest",
+     "Instance"},
+    {"/instances", "get", "listInstances",
+     "The instances of the account (query: tags[], elementKey, pageSize, nextPage)", "platform", "",
+     "Instance[]"},
+    {"/instances", "put", "replaceOwnInstance", "Replaces the members given", "element",
+     "InstanceChange", "Instance"},
+    {"/instances", "patch", "changeOwnInstance", "Merges the members given", "element",
+     "InstanceChange", "Instance"},
+    {"/instances", "delete", "deleteOwnInstance", "Deletes the instance", "element", "", "Nothing"},
+    {"/instances/enabled", "put", "enableOwnInstance", "Switches it on", "element", "", "Nothing"},
+    {"/instances/enabled", "delete", "disableOwnInstance", "Switches it off", "element", "",
+     "Nothing"},
+    {"/instances/configuration", "get", "listOwnConfiguration", "Its configuration", "element", "",
+     "ConfigurationItem[]"},
+    {"/instances/configuration/{idOrKey}", "get", "getOwnConfiguration", "One item", "element", "",
+     "ConfigurationItem"},
+    {"/instances/configuration/{idOrKey}", "patch", "changeOwnConfiguration", "Sets one item",
+     "element", "ConfigurationChange", "ConfigurationItem"},
+    {"/instances/{id}", "get", "getInstance", "One instance", "either", "", "Instance"},
+    {"/instances/{id}", "put", "replaceInstance", "Replaces the members given", "either",
+     "InstanceChange", "Instance"},
+    {"/instances/{id}", "patch", "changeInstance", "Merges the members given", "either",
+     "InstanceChange", "Instance"},
+    {"/instances/{id}", "delete", "deleteInstance", "Deletes the instance", "either", "",
+     "Nothing"},
+    {"/instances/{id}/enabled", "put", "enableInstance", "Switches it on", "either", "", "Nothing"},
+    {"/instances/{id}/enabled", "delete", "disableInstance", "Switches it off", "either", "",
+     "Nothing"},
+    {"/instances/{id}/configuration", "get", "listConfiguration", "Its configuration", "either", "",
+     "ConfigurationItem[]"},
+    {"/instances/{id}/configuration/{idOrKey}", "get", "getConfiguration", "One item", "either", "",
+     "ConfigurationItem"},
+    {"/instances/{id}/configuration/{idOrKey}", "patch", "changeConfiguration", "Sets one item",
+     "either", "ConfigurationChange", "ConfigurationItem"},
+    {"/instances/{id}/token", "post", "renewToken", "A new element token; the former one ends",
+     "platform", "", "Token"},
+    {"/instances/{id}/setup", "get", "getSetup", "What to paste at the provider", "platform", "",
+     "Setup"},
+    {"/webhooks", "post", "createWebhook", "Creates a webhook at the provider", "element",
+     "WebhookRequest", "Webhook"},
+    {"/webhooks", "get", "listWebhooks", "The provider's webhooks (query: pageSize, nextPage)",
+     "element", "", "WebhookEntry[]"},
+    {"/webhooks/{webhookId}", "get", "getWebhook", "One webhook", "element", "", "Webhook"},
+    {"/webhooks/{webhookId}", "put", "changeWebhook", "Changes the members given", "element",
+     "WebhookChange", "Webhook"},
+    {"/webhooks/{webhookId}", "delete", "deleteWebhook", "Deletes it at the provider", "element",
+     "", "Nothing"},
+}};
+
+constexpr std::string_view kSchemas = R"json({
+"Error":{"type":"object","required":["message","requestId"],"additionalProperties":false,
+ "properties":{"message":{"type":"string"},"requestId":{"type":"string","pattern":"^[0-9a-f]+$"},
+ "providerMessage":{"type":"string"}}},
+"Nothing":{"type":"object","additionalProperties":false},
+"Element":{"type":"object","required":["id","key","name","hub","authentication","events"],
+ "properties":{"id":{"type":"integer"},"key":{"type":"string"},"name":{"type":"string"},
+ "hub":{"type":"string"},"authentication":{"type":"object","required":["type"],
+ "properties":{"type":{"enum":["oauth2","custom"]}}},
+ "events":{"type":"object","required":["supported","methods"],
+ "properties":{"supported":{"type":"boolean"},
+ "methods":{"type":"array","items":{"type":"string"}}}}}},
+"ElementMetadata":{"type":"object","required":["id","key","events"],
+ "properties":{"id":{"type":"integer"},"key":{"type":"string"},"events":{"type":"object",
+ "required":["supported","methods","webhook","polling"]}}},
+"OAuthUrl":{"type":"object","required":["oauthUrl","element"],"additionalProperties":false,
+ "properties":{"oauthUrl":{"type":"string","format":"uri"},"element":{"type":"string"}}},
+"Token":{"type":"object","required":["token"],"additionalProperties":false,
+ "properties":{"token":{"type":"string","minLength":40}}},
+"Configuration":{"type":"object","additionalProperties":{"type":["string","null"]}},
+"ConfigurationItem":{"type":"object","required":["id","key","propertyValue"],
+ "additionalProperties":false,"properties":{"id":{"type":"integer"},"key":{"type":"string"},
+ "propertyValue":{"type":["string","null"]}}},
+"ConfigurationChange":{"type":"object","required":["propertyValue"],
+ "properties":{"propertyValue":{"type":["string","boolean","null"]}}},
+"InstanceWebhook":{"type":"object","required":["id","target","triggers","state","reason"],
+ "properties":{"id":{"type":"string"},"target":{"$ref":"#/components/schemas/Target"},
+ "triggers":{"type":"array","items":{"type":"string"}},
+ "state":{"enum":["active","deleted","no_session"]},"reason":{"type":["string","null"]}}},
+"Subscription":{"type":"object","required":["name","url"],"properties":{"name":{"type":"string"},
+ "url":{"type":"string"},"key":{"type":"string"},"filter":{"type":"object"},
+ "delivery":{"type":"object"}}},
+"Instance":{"type":"object","additionalProperties":false,
+ "required":["id","name","createdDate","token","element","elementId","tags","provisionInteractions",
+ "valid","disabled","maxCacheSize","cacheTimeToLive","cachingEnabled","configuration",
+ "eventsEnabled","traceLoggingEnabled","externalAuthentication","user","accountId","companyId",
+ "webhookUrl","delivery","subscriptions","webhooks","problem"],
+ "properties":{"id":{"type":"integer","minimum":1},"name":{"type":"string"},
+ "createdDate":{"type":"string","format":"date-time"},"token":{"type":"string"},
+ "element":{"$ref":"#/components/schemas/Element"},"elementId":{"type":"integer"},
+ "tags":{"type":"array","items":{"type":"string"}},
+ "provisionInteractions":{"type":"array","maxItems":0},"valid":{"type":"boolean"},
+ "disabled":{"type":"boolean"},"maxCacheSize":{"const":0},"cacheTimeToLive":{"const":0},
+ "cachingEnabled":{"const":false},"configuration":{"$ref":"#/components/schemas/Configuration"},
+ "eventsEnabled":{"type":"boolean"},"traceLoggingEnabled":{"const":false},
+ "externalAuthentication":{"enum":["none","initial"]},
+ "user":{"type":"object","required":["id","emailAddress","firstName","lastName"],
+ "properties":{"id":{"type":"integer"},"emailAddress":{"type":"string"},
+ "firstName":{"type":"string"},"lastName":{"type":"string"}}},
+ "accountId":{"type":"integer"},"companyId":{"type":"integer"},
+ "webhookUrl":{"type":"string","format":"uri"},"delivery":{"type":"object"},
+ "subscriptions":{"type":"array","items":{"$ref":"#/components/schemas/Subscription"}},
+ "webhooks":{"type":"array","items":{"$ref":"#/components/schemas/InstanceWebhook"}},
+ "problem":{"type":["string","null"]}}},
+"InstanceRequest":{"type":"object","required":["name"],"properties":{
+ "element":{"type":"object","properties":{"key":{"type":"string"},"id":{"type":"integer"}}},
+ "providerData":{"type":"object","properties":{"code":{"type":"string"}}},
+ "name":{"type":"string","minLength":1,"maxLength":256},
+ "tags":{"oneOf":[{"type":"string"},{"type":"array","maxItems":100,"items":{"type":"string"}}]},
+ "configuration":{"type":"object"},"delivery":{"type":"object"},
+ "subscriptions":{"type":"array","maxItems":100,
+ "items":{"$ref":"#/components/schemas/Subscription"}},
+ "externalAuthentication":{"enum":["none","initial"]}}},
+"InstanceChange":{"type":"object"},
+"Target":{"type":"object","required":["id","type"],"properties":{"id":{"type":"string"},
+ "type":{"enum":["file","folder"]}}},
+"WebhookRequest":{"type":"object","required":["target","triggers"],"additionalProperties":false,
+ "properties":{"target":{"$ref":"#/components/schemas/Target"},
+ "triggers":{"type":"array","minItems":1,"items":{"type":"string"}},"address":{"type":"string"}}},
+"WebhookChange":{"type":"object","additionalProperties":false,
+ "properties":{"target":{"$ref":"#/components/schemas/Target"},
+ "triggers":{"type":"array","items":{"type":"string"}},"address":{"type":"string"}}},
+"Webhook":{"type":"object","required":["id","type","target","address","triggers"],
+ "properties":{"id":{"type":"string"},"type":{"const":"webhook"},
+ "target":{"$ref":"#/components/schemas/Target"},"address":{"type":"string"},
+ "triggers":{"type":"array","items":{"type":"string"}}}},
+"WebhookEntry":{"type":"object","required":["id","type","target"],
+ "properties":{"id":{"type":"string"},"type":{"const":"webhook"},
+ "target":{"$ref":"#/components/schemas/Target"}}},
+"Setup":{"type":"object","required":["webhookUrl","v2"],"properties":{
+ "webhookUrl":{"type":"string"},"v1":{"type":"object",
+ "required":["url","payloadFormat","callbackParameters"],"properties":{"url":{"type":"string"},
+ "payloadFormat":{"const":"REST"},"callbackParameters":{"type":"array","items":{"type":"object",
+ "required":["method","name","value"]}}}},
+ "v2":{"type":"object","required":["address","triggers"]}}}
+})json";
+
+json::value text(std::string_view view) {
+  return json::value(json::string_view(view.data(), view.size()));
+}
+
+json::object reference(std::string_view name) {
+  return {{"$ref", "#/components/schemas/" + std::string(name)}};
+}
+
+json::object content(json::object schema) {
+  return {{"application/json", {{"schema", std::move(schema)}}}};
+}
+
+json::object error_answer(const char* what) {
+  return {{"description", what}, {"content", content(reference("Error"))}};
+}
+
+json::array security_of(std::string_view kind) {
+  const json::object named{{"authorization", json::array{}}};
+  (void)kind;
+  return json::array{named};
+}
+
+json::array parameters_of(std::string_view path) {
+  json::array out;
+  for (std::size_t at = 0; (at = path.find('{', at)) != std::string_view::npos;) {
+    const std::size_t end = path.find('}', at);
+    out.push_back(json::object{{"name", text(path.substr(at + 1, end - at - 1))},
+                               {"in", "path"},
+                               {"required", true},
+                               {"schema", {{"type", "string"}}}});
+    at = end;
+  }
+  return out;
+}
+
+json::object operation_of(const Operation& operation, std::string_view path,
+                          const std::string& id) {
+  std::string_view name = operation.answer;
+  json::object schema;
+  if (name.ends_with("[]")) {
+    name.remove_suffix(2);
+    schema = json::object{{"type", "array"}, {"items", reference(name)}};
+  } else {
+    schema = reference(name);
+  }
+  json::object responses{
+      {"200", json::object{{"description", "Done"}, {"content", content(std::move(schema))}}},
+      {"default", error_answer("Not done: see the table of answers")}};
+  json::object out{
+      {"operationId", id},
+      {"summary", operation.summary},
+      {"description",
+       std::string("Authorization: ") +
+           (std::string_view(operation.security) == "element"    ? "User .., Element .."
+            : std::string_view(operation.security) == "platform" ? "User .., Organization .."
+                                                                 : "either form")},
+      {"parameters", parameters_of(path)},
+      {"security", security_of(operation.security)},
+      {"responses", std::move(responses)}};
+  if (operation.body[0] != '\0') {
+    out["requestBody"] =
+        json::object{{"required", true}, {"content", content(reference(operation.body))}};
+  }
+  return out;
+}
+
+std::string build() {
+  json::object paths;
+  for (const Operation& each : kOperations) {
+    json::value& item = paths[each.path];
+    if (!item.is_object()) item = json::object{};
+    item.get_object()[each.method] = operation_of(each, each.path, each.id);
+    const std::string_view path = each.path;
+    if (!path.starts_with("/webhooks")) continue;
+    const std::string hub = "/hubs/{hub}" + std::string(path);
+    json::value& twin = paths[hub];
+    if (!twin.is_object()) twin = json::object{};
+    twin.get_object()[each.method] = operation_of(each, hub, std::string(each.id) + "OfHub");
+  }
+  json::object schemes{
+      {"authorization",
+       {{"type", "apiKey"},
+        {"in", "header"},
+        {"name", "Authorization"},
+        {"description",
+         "User <secret>, Organization <secret> or User <secret>, Element <token>"}}}};
+  json::object document{
+      {"openapi", "3.1.0"},
+      {"info", {{"title", "eventrelay control API"}, {"version", EVENTRELAY_VERSION}}},
+      {"servers", json::array{json::object{{"url", "/elements/api-v2"}}}},
+      {"paths", std::move(paths)},
+      {"components",
+       {{"schemas", json::parse({kSchemas.data(), kSchemas.size()})},
+        {"securitySchemes", std::move(schemes)}}}};
+  return json::serialize(document);
+}
+
+}  // namespace
+
+const std::string& openapi_document() {
+  static const std::string kDocument = build();
+  return kDocument;
+}
+
+}  // namespace eventrelay::control

@@ -1,0 +1,690 @@
+"""Create an instance, connect Box: the control API with the stand-in and a real Kafka."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jsonschema
+import pytest
+from support import box
+from support.box_provider import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    BASE,
+    ORGANIZATION,
+    OTHER,
+    OTHER_ORGANIZATION,
+    SEAL,
+    USER,
+    VIEWER,
+    Api,
+    BoxProvider,
+    control_config,
+    http,
+)
+from support.broker import free_port
+from support.kafka_log import read_topic
+from support.programs import run
+from support.stack import KEY, Stack, signed_ok
+from support.wait import hold, until
+
+PLANTED = [CLIENT_ID, CLIENT_SECRET, USER, VIEWER, OTHER, ORGANIZATION, OTHER_ORGANIZATION, SEAL]
+
+
+@pytest.fixture
+def provider(tmp_path):
+    one = BoxProvider(tmp_path, box.PRIMARY, box.SECONDARY)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def tour(stack: Stack, provider, receiver):
+    """Ingest with the control API, and a relay, around the registry in Kafka."""
+    control_config(stack.config, provider, free_port(), receiver.port)
+    return stack
+
+
+def api_of(ingest) -> Api:
+    api = Api(ingest.admin)
+    until(
+        lambda: json.loads(ingest.get("/api/v1/status")[1])["control"]["role"],
+        20,
+        "the control role is taken",
+    )
+    return api
+
+
+def test_the_tour_of_the_page(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/events"), KEY)
+    assert made.status == 200, made
+    instance, token = made.json["id"], made.json["token"]
+    assert made.json["configuration"]["oauth.user.id"] == "226067247"
+    assert made.json["configuration"]["oauth.api.secret"] == "********"
+
+    hook = api.call(
+        "POST",
+        "/hubs/documents/webhooks",
+        {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED", "FILE.TRASHED"]},
+        token=token,
+    )
+    assert hook.status == 200, hook
+    assert hook.headers["Elements-Element-Instance-Id"] == str(instance)
+
+    provider.post("upload", name="a.txt", parent="1000")
+    receiver.wait_for(1, 30)
+    delivery = receiver.deliveries()[0]
+    message = json.loads(delivery.body)["message"]
+    assert signed_ok(delivery)
+    assert message["instanceId"] == instance
+    assert message["events"][0]["eventType"] == "CREATED"
+    assert message["raw"]["source"]["name"] == "a.txt"
+    until(lambda: provider.state()["delivered"] == 1, 10, "Box has its 2xx")
+
+    assert relay.end()[0] == 0 and ingest.end()[0] == 0
+    for program in tour.programs:
+        for secret in [*PLANTED, token]:
+            assert secret not in program.log(), f"{program.name} told a secret"
+
+
+# -- every answer is one of openapi.json --
+
+
+def schema_of(document: dict, name: str) -> dict:
+    return {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+
+
+def check_answer(document: dict, method: str, path: str, answer) -> None:
+    """`path` as it stands in the document."""
+    operation = document["paths"][path][method.lower()]
+    responses = operation["responses"]
+    told = responses["200"] if answer.status == 200 else responses["default"]
+    schema = dict(told["content"]["application/json"]["schema"])
+    schema["components"] = document["components"]
+    jsonschema.Draft202012Validator(schema).validate(answer.json)
+
+
+def test_answers_fit_the_openapi_document(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    document = json.loads(ingest.get("/openapi.json")[1])
+    assert document["openapi"] == "3.1.0"
+    for name in document["components"]["schemas"]:
+        jsonschema.Draft202012Validator.check_schema(schema_of(document, name))
+    made = api.create(provider, receiver.url("/e"), KEY)
+    check_answer(document, "POST", "/instances", made)
+    instance, token = made.json["id"], made.json["token"]
+    calls = [
+        ("GET", "/elements", "/elements", None, None),
+        ("GET", "/elements/{keyOrId}", "/elements/22", None, None),
+        ("GET", "/elements/{keyOrId}", "/elements/nothing", None, None),
+        ("GET", "/elements/{keyOrId}/metadata", "/elements/box/metadata", None, None),
+        (
+            "GET",
+            "/elements/{keyOrId}/oauth/url",
+            "/elements/box/oauth/url?apiKey=k&callbackUrl=https://a.example/x&state=s",
+            None,
+            None,
+        ),
+        ("GET", "/elements/{keyOrId}/oauth/url", "/elements/box/oauth/url", None, None),
+        ("GET", "/instances", "/instances?tags[]=Docs", None, None),
+        ("GET", "/instances/{id}", f"/instances/{instance}", None, None),
+        ("GET", "/instances/{id}", "/instances/999999", None, None),
+        ("PATCH", "/instances/{id}", f"/instances/{instance}", {"tags": ["a"]}, None),
+        ("PUT", "/instances/{id}", f"/instances/{instance}", {"name": "other"}, None),
+        ("PATCH", "/instances/{id}", f"/instances/{instance}", {"frob": 1}, None),
+        (
+            "GET",
+            "/instances/{id}/configuration",
+            f"/instances/{instance}/configuration",
+            None,
+            None,
+        ),
+        (
+            "GET",
+            "/instances/{id}/configuration/{idOrKey}",
+            f"/instances/{instance}/configuration/oauth.user.id",
+            None,
+            None,
+        ),
+        (
+            "PATCH",
+            "/instances/{id}/configuration/{idOrKey}",
+            f"/instances/{instance}/configuration/events.list.ids",
+            {"propertyValue": "x"},
+            None,
+        ),
+        ("GET", "/instances/{id}/setup", f"/instances/{instance}/setup", None, None),
+        ("GET", "/webhooks", "/webhooks", None, token),
+        (
+            "POST",
+            "/webhooks",
+            "/webhooks",
+            {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]},
+            token,
+        ),
+        ("POST", "/webhooks", "/webhooks", {"target": {"id": "1000"}}, token),
+        ("GET", "/webhooks", "/webhooks", None, token),
+        ("PUT", "/instances/enabled", "/instances/enabled", None, token),
+        ("POST", "/instances/{id}/token", f"/instances/{instance}/token", None, None),
+        ("DELETE", "/instances/{id}", f"/instances/{instance}", None, None),
+    ]
+    for method, path, target, body, element in calls:
+        answer = api.call(method, target, body, element)
+        check_answer(document, method, path, answer)
+        assert answer.status != 500, answer
+
+
+# -- who may call what --
+
+
+def test_every_path_by_every_kind_of_authorization(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    assert made.status == 200, made
+    instance, token = made.json["id"], made.json["token"]
+    platform = f"User {USER}, Organization {ORGANIZATION}"
+    headers = {
+        "none": None,
+        "platform": platform,
+        "any order and case": f"organization {ORGANIZATION}, USER {USER}",
+        "element": f"User {USER}, Element {token}",
+        "element and organization": f"User {USER}, Element {token}, Organization {ORGANIZATION}",
+        "viewer": f"User {VIEWER}, Organization {ORGANIZATION}",
+        "other account": f"User {OTHER}, Organization {OTHER_ORGANIZATION}",
+        "other's token": f"User {OTHER}, Element {token}",
+        "mixed": f"User {USER}, Organization {OTHER_ORGANIZATION}",
+        "unknown user": f"User x, Organization {ORGANIZATION}",
+        "unknown token": f"User {USER}, Element x",
+        "user alone": f"User {USER}",
+        "twice": f"User {USER}, User {USER}, Organization {ORGANIZATION}",
+        "bearer": "Bearer x",
+    }
+    # Path, and what each kind of header is answered; all that are not named: 401.
+    own = f"/instances/{instance}"
+    either_get = {
+        "platform": 200,
+        "any order and case": 200,
+        "element": 200,
+        "element and organization": 200,
+        "viewer": 200,
+        "other account": 404,
+    }
+    platform_get = {
+        "platform": 200,
+        "any order and case": 200,
+        "viewer": 200,
+        "other account": 200,
+    }
+    element_get = {"element": 200, "element and organization": 200}
+    rows = [
+        ("GET", "/elements", None, platform_get),
+        ("GET", "/elements/box/metadata", None, platform_get),
+        ("GET", "/instances", None, platform_get),
+        ("GET", own, None, either_get),
+        ("GET", own + "/configuration", None, either_get),
+        (
+            "GET",
+            own + "/setup",
+            None,
+            {"platform": 200, "any order and case": 200, "viewer": 403, "other account": 404},
+        ),
+        ("PATCH", own, {}, {**either_get, "viewer": 403}),
+        ("PUT", own + "/enabled", None, {**either_get, "viewer": 403}),
+        ("PATCH", "/instances", {}, element_get),
+        ("GET", "/instances/configuration", None, element_get),
+        ("GET", "/webhooks", None, element_get),
+        ("GET", "/hubs/documents/webhooks", None, element_get),
+        ("GET", "/hubs/anything/webhooks", None, element_get),
+    ]
+    for method, path, body, expected in rows:
+        for name, header in headers.items():
+            answer = http(
+                method, api.base + path, body, {"Authorization": header} if header else {}
+            )
+            assert answer.status == expected.get(name, 401), (method, path, name, answer)
+            if answer.status != 200:
+                assert set(answer.json) <= {"message", "requestId", "providerMessage"}
+                assert int(answer.json["requestId"], 16) >= 0
+
+    # One of another account and one that never was: the same bytes but for the number.
+    other = Api(ingest.admin, OTHER, OTHER_ORGANIZATION)
+    foreign, unknown = other.call("GET", own), other.call("GET", "/instances/987654")
+    assert foreign.status == unknown.status == 404
+    assert foreign.json["message"].replace(str(instance), "N") == unknown.json["message"].replace(
+        "987654", "N"
+    )
+    # Wrong paths and methods.
+    assert api.call("GET", "/nothing").status == 404
+    refused = api.call("POST", own)
+    assert refused.status == 405 and "GET" in refused.headers["Allow"]
+    assert api.call("PATCH", own, b"{}", headers={"Content-Type": "text/plain"}).status == 415
+    assert api.call("PATCH", own, b"x" * 70_000).status == 413
+
+
+# -- tokens at the provider --
+
+
+def calls_at_once(count: int, call) -> list:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(lambda _: call(), range(count)))
+
+
+def test_many_calls_with_an_expired_token_refresh_once(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    token = made.json["token"]
+    provider.post("expire")
+    answers: list = []
+    for _ in range(4):  # 200 calls, as many at a time as the listener takes
+        answers += calls_at_once(50, lambda: api.call("GET", "/webhooks", token=token))
+    assert {answer.status for answer in answers} == {200}, answers
+    assert provider.state()["refreshes"] == 1
+    assert ingest.metric('eventrelay_provider_token_refreshes_total{outcome="ok"}') == 1
+
+
+def test_a_withdrawn_grant_ends_calls_but_not_the_instance(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    instance, token = made.json["id"], made.json["token"]
+    provider.post("withdraw")
+    refused = api.call("GET", "/webhooks", token=token)
+    assert refused.status == 403, refused
+    shown = api.call("GET", f"/instances/{instance}").json
+    assert shown["valid"] is False and shown["problem"]
+    requests = provider.state()["requests"]
+    assert api.call("GET", "/webhooks", token=token).status == 403
+    assert provider.state()["requests"] <= requests + 1, "no further tries"
+    again = api.call("PATCH", f"/instances/{instance}", {"providerData": {"code": provider.code()}})
+    assert again.status == 200 and again.json["valid"] is True, again
+    assert api.call("GET", "/webhooks", token=token).status == 200
+
+
+def test_what_the_provider_does_wrong_is_told_in_time(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+
+    def create():
+        return api.create(provider, receiver.url("/e"), KEY)
+
+    for fault, status in [
+        ({"status": 500}, 502),
+        ({"status": 302}, 502),
+        ({"status": 200, "body": "<html>"}, 502),
+        ({"status": 200, "body": ""}, 502),
+        ({"status": 200, "body_bytes": 3_000_000}, 502),
+        ({"status": 0}, 502),
+        ({"status": 200, "delay_ms": 5000}, 504),
+        ({"status": 429, "retry_after": "7"}, 429),
+        ({"status": 400, "body": '{"error":"invalid_grant","error_description":"words"}'}, 400),
+        ({"status": 403}, 403),
+    ]:
+        provider.fault("/oauth2/token", **fault)
+        answer = create()
+        assert answer.status == status, (fault, answer)
+        if status == 429:
+            assert answer.headers["Retry-After"] == "7"
+        if status == 400:
+            assert answer.json["providerMessage"] == "words"
+            assert answer.json["message"].startswith("providerData.code")
+    # The tokens were given, then whose they are could not be asked: they are given back.
+    provider.fault("/2.0/users/me", 500)
+    assert create().status == 502
+    assert provider.state()["refresh_tokens"] == 0
+    assert api.call("GET", "/instances").json == []
+    wrong = create()
+    assert wrong.status == 200
+
+
+def test_webhook_answers_follow_the_provider(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    instance, token = made.json["id"], made.json["token"]
+
+    def post(target="1000", kind="folder", triggers=("FILE.UPLOADED",), **more):
+        body = {"target": {"id": target, "type": kind}, "triggers": list(triggers), **more}
+        return api.call("POST", "/webhooks", body, token)
+
+    hook = post()
+    assert hook.status == 200 and hook.json["address"] == made.json["webhookUrl"], hook
+    number = hook.json["id"]
+    twice = post()
+    assert twice.status == 409 and "already exists" in twice.json["providerMessage"], twice
+    assert post("404404").status == 404
+    assert post("0").status == 400
+    assert post("1001", triggers=["NO.SUCH"]).status == 400
+    assert post("2000", "file", ["FILE.UPLOADED"]).status == 400
+    assert post("1001", address="http://hooks.example.com/").status == 400
+    changed = api.call("PUT", f"/webhooks/{number}", {"triggers": ["FILE.TRASHED"]}, token)
+    assert changed.status == 200 and changed.json["triggers"] == ["FILE.TRASHED"]
+    shown = api.call("GET", f"/instances/{instance}").json["webhooks"]
+    assert [(w["id"], w["triggers"], w["state"]) for w in shown] == [
+        (number, ["FILE.TRASHED"], "active")
+    ]
+    provider.post("drop", webhook=number)
+    assert api.call("GET", f"/webhooks/{number}", token=token).status == 404
+    shown = api.call("GET", f"/instances/{instance}").json["webhooks"]
+    assert shown[0]["state"] == "deleted"
+    assert api.call("GET", "/webhooks/abc", token=token).status == 404
+    gone = post("1001")
+    assert api.call("DELETE", f"/webhooks/{gone.json['id']}", token=token).json == {}
+    assert provider.state()["webhooks"] == []
+
+
+def test_deleting_an_instance_cleans_up_behind_it(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    instance, token = made.json["id"], made.json["token"]
+    hook = api.call(
+        "POST",
+        "/webhooks",
+        {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]},
+        token,
+    )
+    assert hook.status == 200, hook
+    provider.fault("DELETE /2.0/webhooks", 500)  # the first try fails
+    assert api.call("DELETE", f"/instances/{instance}").json == {}
+    assert api.call("GET", f"/instances/{instance}").status == 404
+    assert api.call("GET", "/webhooks", token=token).status == 401
+    event = http("POST", made.json["webhookUrl"], {"x": 1})
+    assert event.status == 404, event
+    until(lambda: provider.state()["webhooks"] == [], 40, "the webhook is gone at Box")
+    until(lambda: provider.state()["refresh_tokens"] == 0, 40, "the tokens are given back")
+    again = api.create(provider, receiver.url("/e"), KEY)
+    assert again.json["id"] > instance, "ids are never given twice"
+    assert relay.end()[0] == 0 and ingest.end()[0] == 0
+
+
+# -- the registry in Kafka --
+
+
+def test_nothing_secret_is_readable_in_the_topic(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    planted = {
+        "event.vendor.signature.key": "planted-vendor-key",
+        "event.vendor.token": "planted-vendor-token",
+        "my.password": "planted-password",
+    }
+    made = api.create(
+        provider,
+        receiver.url("/e"),
+        KEY,
+        configuration=planted,
+        delivery={"headers": {"X-Any": "planted-header"}, "keys": ["planted-old-key"]},
+        subscriptions=[{"name": "a", "url": receiver.url("/a"), "key": "planted-subscription"}],
+    )
+    assert made.status == 200, made
+    secrets = [*PLANTED, KEY, *planted.values(), made.json["token"]]
+    secrets += ["planted-header", "planted-old-key", "planted-subscription", "access-", "refresh-"]
+    shown = api.call("GET", f"/instances/{made.json['id']}").raw.decode()
+    metrics, status = ingest.get("/metrics")[1], ingest.get("/api/v1/status")[1]
+    topic = b"".join(
+        (record.key or b"") + (record.value or b"")
+        for record in read_topic(tour.broker.bootstrap, tour.prefix + "instances")
+    ).decode()
+    assert f'"instance"' in topic
+    for secret in secrets:
+        for name, text in {
+            "topic": topic,
+            "answer": shown,
+            "metrics": metrics,
+            "status": status,
+        }.items():
+            assert secret not in text, f"{secret} in {name}"
+        assert secret not in ingest.log(), f"{secret} in the log"
+
+
+def test_a_change_reaches_every_replica_and_survives_a_restart(
+    tour: Stack, provider, receiver, report
+) -> None:
+    ingest, second = tour.ingest(), None
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    instance = made.json["id"]
+    port = free_port()
+    second = tour.ingest(
+        "--set", "control.enabled=false", "--set", f"ingest.listen=127.0.0.1:{port}",
+        ready=True,
+    )
+    target = made.json["webhookUrl"].split("/elements", 1)[1]
+    url = f"http://127.0.0.1:{port}/elements{target}"
+    assert http("POST", url, {"x": 1}).status == 401  # known, not signed
+    begin = time.monotonic()
+    assert api.call("DELETE", f"/instances/{instance}").status == 200
+    until(lambda: http("POST", url, {"x": 1}).status == 404, 5, "gone at the other replica")
+    passed = 1000 * (time.monotonic() - begin)
+    report(f"in force at the other replica {passed:.0f} ms after the call began")
+    kept = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    assert kept == instance + 1
+    assert ingest.end()[0] == 0
+    again = api_of(tour.ingest())
+    assert again.call("GET", f"/instances/{kept}").json["name"] == "box instance"
+    assert again.create(provider, receiver.url("/e"), KEY).json["id"] == kept + 1
+
+
+def test_a_second_control_process_takes_the_role_over(tour: Stack, provider, receiver) -> None:
+    first = tour.ingest()
+    api = api_of(first)
+    made = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    second = tour.ingest("--set", f"ingest.listen=127.0.0.1:{free_port()}")
+    api_second = api_of(second)
+    until(
+        lambda: api.call("PATCH", f"/instances/{made}", {"name": "x"}).status == 503,
+        10,
+        "the first answers 503",
+    )
+    assert api.call("GET", f"/instances/{made}").status == 200, "and keeps reading"
+    assert api_second.call("PATCH", f"/instances/{made}", {"name": "second"}).status == 200
+    until(
+        lambda: api.call("GET", f"/instances/{made}").json["name"] == "second", 5, "it follows"
+    )
+    assert second.end()[0] == 0  # gives the role back
+    until(
+        lambda: api.call("PATCH", f"/instances/{made}", {"name": "first"}).status == 200,
+        20,
+        "the first has the role again",
+    )
+
+
+def test_cli_lists_exports_imports_and_reseals(tour: Stack, provider, receiver, tmp_path) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    path = str(tour.write())
+
+    def registry(*arguments: str) -> str:
+        done = run("eventrelay", "registry", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+
+    listed = json.loads(registry("list", "-c", path, "--json"))
+    rows = [(row["id"], row["element"], row["masterKey"]) for row in listed]
+    assert rows == [(made, "box", "k1")]
+    assert KEY not in registry("export", "-c", path)
+    exported = registry("export", "-c", path, "--secrets")
+    assert KEY in exported
+    file = tmp_path / "instances.yaml"
+    file.write_text(exported)
+    assert registry("import", "-c", path, str(file)).startswith("0 added, 0 changed, 1 unchanged")
+    file.write_text(exported.replace("box instance", "renamed"))
+    assert "1 changed" in registry("import", "-c", path, str(file), "--dry-run")
+    assert api.call("GET", f"/instances/{made}").json["name"] == "box instance"
+    assert "1 changed" in registry("import", "-c", path, str(file))
+    until(lambda: api.call("GET", f"/instances/{made}").json["name"] == "renamed", 5, "imported")
+    until(
+        lambda: api.call("PATCH", f"/instances/{made}", {"name": "again"}).status == 200,
+        20,
+        "the role is with the process again",
+    )
+    file.write_text(exported.replace("element: box", "element: bx"))
+    wrong = run("eventrelay", "registry", "import", "-c", path, str(file))
+    assert wrong.returncode == 78 and str(file) in wrong.stderr.decode(), wrong.stderr
+
+    # A new master key in front, resealed, the old one out; live all the time.
+    new = run("eventrelay", "keygen", "seal").stdout.decode().strip()
+    tour.config["seal"]["keys"].insert(0, {"id": "k2", "key": new})
+    path = str(tour.write())
+    assert ingest.get("/-/reload", "POST")[0] == 200
+    assert registry("reseal", "-c", path).startswith("1 resealed under k2")
+    del tour.config["seal"]["keys"][1]
+    path = str(tour.write())
+    until(lambda: ingest.get("/-/reload", "POST")[0] == 200, 5, "reloaded")
+    assert json.loads(registry("list", "-c", path, "--json"))[0]["masterKey"] == "k2"
+    assert api.call("GET", f"/instances/{made}").status == 200
+    change = {"name": "last"}
+    until(lambda: api.call("PATCH", f"/instances/{made}", change).status == 200, 20, "writes")
+
+
+def test_v1_by_the_values_of_setup(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json
+    setup = api.call("GET", f"/instances/{made['id']}/setup").json["v1"]
+    values = {each["name"]: each["value"] for each in setup["callbackParameters"]}
+    assert values["userId"] == "#to_user_ids#" and setup["payloadFormat"] == "REST"
+    provider.post("v1", url=setup["url"], token=values["token"])
+    provider.post("upload", name="v1.txt")
+    receiver.wait_for(1, 30)
+    message = json.loads(receiver.deliveries()[0].body)["message"]
+    assert signed_ok(receiver.deliveries()[0])
+    assert message["instanceId"] == made["id"] and message["events"][0]["eventType"] == "CREATED"
+    provider.post("v1", url=setup["url"], token="wrong-token-of-16-bytes")
+    failed = provider.state()["failed"]
+    provider.post("upload", name="v1.txt")
+    until(lambda: provider.state()["failed"] == failed + 1, 10, "another token is refused")
+    assert relay.end()[0] == 0 and ingest.end()[0] == 0
+
+
+def test_two_tenants_have_keys_of_their_own(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    own = api.create(
+        provider,
+        receiver.url("/a"),
+        KEY,
+        configuration={"event.vendor.signature.key": "tenant-key-of-its-own"},
+    ).json["id"]
+    shared = api.create(provider, receiver.url("/b"), KEY).json["id"]
+
+    def send(instance: int, primary: str) -> int:
+        done = run(
+            "eventrelay", "send", "box-v2", "--key", primary, "--url",
+            f"http://127.0.0.1:{ingest.port}{BASE}/events/box/{instance}",
+        )
+        return 202 if done.returncode == 0 else 401
+
+    assert send(shared, box.PRIMARY) == 202
+    assert send(shared, "tenant-key-of-its-own") == 401
+    assert send(own, "tenant-key-of-its-own") == 202
+    assert send(own, box.PRIMARY) == 401
+
+
+@pytest.mark.parametrize("point", ["after-webhook-made", "before-registry-write"])
+def test_a_kill_leaves_no_webhook_without_owner(tour: Stack, provider, receiver, point) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json
+    assert ingest.end()[0] == 0
+    # The intent is the first write of the call, the document the second.
+    nth = {"after-webhook-made": 1, "before-registry-write": 2}[point]
+    ingest = tour.ingest(env={"EVENTRELAY_FAILPOINT": f"{point}:{nth}:kill"})
+    api = api_of(ingest)
+    body = {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]}
+    with pytest.raises(OSError):
+        api.call("POST", "/webhooks", body, made["token"])
+    assert len(provider.state()["webhooks"]) == 1
+    again = api_of(tour.ingest())
+    until(lambda: provider.state()["webhooks"] == [], 40, "the webhook without owner is gone")
+    assert again.call("GET", f"/instances/{made['id']}").json["webhooks"] == []
+    assert again.call("POST", "/webhooks", body, made["token"]).status == 200
+
+
+def test_a_kill_between_refresh_and_kafka_is_told(tour: Stack, provider, receiver) -> None:
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json
+    assert ingest.end()[0] == 0
+    ingest = tour.ingest(env={"EVENTRELAY_FAILPOINT": "after-refresh:1:kill"})
+    api = api_of(ingest)
+    provider.post("expire")
+    with pytest.raises(OSError):
+        api.call("GET", "/webhooks", token=made["token"])
+    again = api_of(tour.ingest())
+    assert again.call("GET", "/webhooks", token=made["token"]).status == 403
+    shown = again.call("GET", f"/instances/{made['id']}").json
+    assert shown["valid"] is False and "authorize again" in shown["problem"]
+
+
+def test_what_box_tells_of_a_webhook_is_delivered_and_kept(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json
+    hooks = [
+        api.call(
+            "POST",
+            "/webhooks",
+            {"target": {"id": target, "type": "folder"}, "triggers": ["FILE.UPLOADED"]},
+            made["token"],
+        ).json["id"]
+        for target in ("1000", "1001")
+    ]
+    provider.post("session", webhook=hooks[0])
+    provider.post("forget", webhook=hooks[1])
+
+    def states() -> dict:
+        shown = api.call("GET", f"/instances/{made['id']}").json["webhooks"]
+        return {each["id"]: each["state"] for each in shown}
+
+    until(lambda: states() == {hooks[0]: "no_session", hooks[1]: "deleted"}, 20, "states change")
+    receiver.wait_for(2, 20)
+    bodies = [json.loads(each.body)["message"] for each in receiver.deliveries()]
+    triggers = {message["raw"]["trigger"] for message in bodies}
+    assert triggers == {"NO_ACTIVE_SESSION", "WEBHOOK.DELETED"}
+    message = json.loads(receiver.deliveries()[0].body)["message"]
+    assert (message["accountId"], message["companyId"], message["userId"]) == (10, 1, 100)
+    assert relay.end()[0] == 0 and ingest.end()[0] == 0
+
+
+def test_a_disabled_instance_keeps_its_events_waiting(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY).json
+    hook = api.call(
+        "POST",
+        "/webhooks",
+        {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]},
+        made["token"],
+    )
+    assert hook.status == 200, hook
+    assert api.call("DELETE", f"/instances/{made['id']}/enabled").json == {}
+    until(
+        lambda: relay.metric("eventrelay_relay_switched_off_subscriptions") == 1, 20, "it is off"
+    )
+    assert api.call("GET", "/webhooks", token=made["token"]).status == 403
+    provider.post("upload", name="waits.txt")
+    until(lambda: provider.state()["delivered"] == 1, 10, "the webhook is taken")
+    hold(2, lambda: receiver.deliveries() == [], "nothing is delivered")
+    assert api.call("PUT", "/instances/enabled", token=made["token"]).json == {}
+    receiver.wait_for(1, 30)
+    assert relay.end()[0] == 0 and ingest.end()[0] == 0
+
+
+def test_guessing_is_slowed_down(tour: Stack, provider, receiver) -> None:
+    tour.config["control"]["auth_failures_per_minute"] = 5
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    wrong = Api(ingest.admin, "wrong-user-secret")
+    answers = [wrong.call("GET", "/instances") for _ in range(7)]
+    assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert api.call("GET", "/instances").status == 429, "the address waits, whoever it says it is"
