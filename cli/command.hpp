@@ -40,6 +40,9 @@ void add_print_config(CLI::App& app, Run& run);
 void add_status(CLI::App& app, Run& run);
 void add_subscription(CLI::App& app, Run& run);
 void add_bench(CLI::App& app, Run& run);
+void add_registry(CLI::App& app, Run& run);
+void add_keygen(CLI::App& app, Run& run);
+void add_provider(CLI::App& app, Run& run);
 void add_version(CLI::App& app, Run& run);
 void add_completion(CLI::App& app, Run& run);
 

@@ -5,10 +5,13 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/parse.hpp>
 #include <exception>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,12 +20,14 @@
 #include "cli/delivery_print.hpp"
 #include "cli/demo.hpp"
 #include "cli/http_client.hpp"
+#include "cli/provider/box_server.hpp"
 #include "cli/receiver.hpp"
 #include "common/kafka/tools/mock_cluster.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/service_host.hpp"
 #include "common/process/volatile_budget.hpp"
+#include "ingest/control/control.hpp"
 #include "ingest/service.hpp"
 #include "relay/service.hpp"
 
@@ -41,8 +46,12 @@ class Dev {
       if (!error) end(Exit::Ok);
     });
     open_receiver();
+    if (flags_.config.empty()) {
+      flags_.listen = with_port(flags_.listen);  // event URLs are made of it
+      box_.emplace(loop_.get_executor(), "127.0.0.1:0", BoxOptions());
+    }
     HostOptions options;
-    options.input = demo_input(flags_, receiver_->port(), bootstrap());
+    options.input = demo_input(flags_, receiver_->port(), bootstrap(), box_address());
     settings_ = load_settings(options.input);
     log::configure(settings_->config.log, "dev", count_log_line);
     start_hosts(std::move(options));
@@ -55,7 +64,8 @@ class Dev {
   std::string bootstrap() {
     if (!flags_.kafka.empty()) return flags_.kafka;
     cluster_.emplace(1);
-    ConfigInput input = demo_input(flags_, receiver_->port(), cluster_->bootstrap_servers());
+    ConfigInput input =
+        demo_input(flags_, receiver_->port(), cluster_->bootstrap_servers(), box_address());
     std::vector<std::pair<std::string, int>> topics;
     for (const auto& topic : kafka::topic_plan(load_settings(input)->config)) {
       topics.emplace_back(topic.name, topic.partitions);
@@ -63,6 +73,8 @@ class Dev {
     cluster_->create_topics(topics);
     return cluster_->bootstrap_servers();
   }
+
+  [[nodiscard]] std::string box_address() const { return box_ ? box_->address() : std::string(); }
 
   void open_receiver() {
     ReceiverOptions options;
@@ -80,6 +92,8 @@ class Dev {
     options.admin_default = next_address(flags_.admin);
     relay_host_.emplace(loop_, *relay_, relay_options(options));
     options.admin_default = flags_.admin;
+    control_ = control::make_control();
+    options.extension = control_.get();
     ingest_host_.emplace(loop_, *ingest_, options);
     relay_host_->start(settings_);
     ingest_host_->start(settings_);
@@ -93,22 +107,72 @@ class Dev {
 
   void host_ready() {
     if (++ready_ < 2) return;
-    print_guide({flags_, ingest_->listen(), ingest_host_->admin_address(),
-                 relay_host_->admin_address(), receiver_->port(),
-                 cluster_ ? std::string() : flags_.kafka});
-    asio::co_spawn(loop_.get_executor(), push(), [this](std::exception_ptr thrown) {
+    asio::co_spawn(loop_.get_executor(), tour(), [this](std::exception_ptr thrown) {
       if (thrown) failed(thrown);
     });
     if (flags_.once) limit_once();
   }
 
-  Task<void> push() {
-    const ClientRequest request = demo_request(wall_now());
-    HttpClient client(loop_.get_executor(), parse_target("http://" + ingest_->listen()));
-    const ClientResponse response = co_await client.exchange(request);
-    fmt::print("sent     one signed Box event: {} {}\n", response.status, response.body);
+  void guide(const std::string& instance, const std::string& token) {
+    print_guide({flags_, ingest_->listen(), ingest_host_->admin_address(),
+                 relay_host_->admin_address(), receiver_->port(),
+                 cluster_ ? std::string() : flags_.kafka, box_address(), instance, token});
+  }
+
+  // The way of the page: a grant, an instance by API, its webhook, and an upload at the stand-in.
+  Task<void> tour() {
+    if (!box_) {
+      guide({}, {});
+      co_return;
+    }
+    HttpClient box(loop_.get_executor(), parse_target("http://" + box_->address()));
+    HttpClient api(loop_.get_executor(), parse_target("http://" + ingest_host_->admin_address()));
+    const std::string code = co_await granted(box);
+    ClientResponse made;
+    for (int tries = 0; tries < 100; ++tries) {
+      const ClientRequest create = demo_instance(code, receiver_->port());
+      made = co_await api.exchange(create);
+      if (made.status != 503) break;  // the control role is being taken
+      co_await pause();
+    }
+    const boost::json::value instance = parsed(made, "the instance");
+    const std::string id = std::to_string(instance.at("id").to_number<std::uint64_t>());
+    const std::string token(instance.at("token").get_string());
+    fmt::print("created  instance {} by POST /instances\n", id);
+    const ClientRequest hook = demo_webhook(token);
+    const ClientResponse hooked = co_await api.exchange(hook);
+    const boost::json::value webhook = parsed(hooked, "the webhook");
+    fmt::print("created  webhook {} by POST /hubs/documents/webhooks\n",
+               std::string(webhook.at("id").get_string()));
+    guide(id, token);
+    ClientRequest upload;
+    upload.method = "POST";
+    upload.path = "/standin/upload";
+    upload.body = R"({"name":"a.txt","parent":"1000"})";
+    const ClientResponse uploaded = co_await box.exchange(upload);
+    fmt::print("uploaded a.txt at the stand-in of Box: {}\n", uploaded.status);
     std::fflush(stdout);
-    if (response.status != 202 && flags_.once) end(Exit::Failed);
+  }
+
+  static boost::json::value parsed(const ClientResponse& response, const char* what) {
+    if (response.status == 200) return boost::json::parse(response.body);
+    throw std::runtime_error(
+        fmt::format("{} was not made: {} {}", what, response.status, response.body));
+  }
+
+  static Task<std::string> granted(HttpClient& box) {
+    ClientRequest grant;
+    grant.method = "POST";
+    grant.path = "/standin/grant";
+    const ClientResponse answer = co_await box.exchange(grant);
+    const boost::json::value body = boost::json::parse(answer.body);
+    co_return std::string(body.at("code").get_string());
+  }
+
+  Task<void> pause() {
+    Timer timer(loop_.get_executor());
+    timer.expires_after(std::chrono::milliseconds(100));
+    co_await timer.async_wait(asio::use_awaitable_t<Executor>());
   }
 
   void failed(const std::exception_ptr& thrown) {
@@ -148,6 +212,7 @@ class Dev {
         ingest_host_->stop();
         relay_host_->stop();
         receiver_->close();
+        if (box_) box_->close();
         loop_.stop();
       });
     });
@@ -161,9 +226,11 @@ class Dev {
   std::optional<kafka::MockCluster> cluster_;
   std::optional<DeliveryPrinter> printer_;
   std::optional<Receiver> receiver_;
+  std::optional<BoxServer> box_;
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Service> relay_;
   std::unique_ptr<Service> ingest_;
+  std::unique_ptr<HostExtension> control_;
   std::optional<ServiceHost> relay_host_;
   std::optional<ServiceHost> ingest_host_;
   unsigned ready_ = 0;

@@ -63,6 +63,9 @@ int main(int argc, char** argv) {
   add_status(app, run);
   add_subscription(app, run);
   add_bench(app, run);
+  add_registry(app, run);
+  add_keygen(app, run);
+  add_provider(app, run);
   add_version(app, run);
   add_completion(app, run);
   try {

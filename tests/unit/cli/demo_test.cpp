@@ -7,25 +7,29 @@
 namespace eventrelay::cli {
 namespace {
 
-TEST(Demo, ItsConfigurationLoadsAndKnowsItsInstance) {
-  const auto settings = load_settings(demo_input(DevFlags(), 9000, "127.0.0.1:9092"));
-  const Instance* instance = settings->registry.find(InstanceId{427'236});
-  ASSERT_NE(instance, nullptr);
-  ASSERT_EQ(instance->subscriptions.size(), 1U);
-  EXPECT_EQ(instance->subscriptions[0].url.port, 9000);
-  EXPECT_TRUE(instance->subscriptions[0].delivery.allow_http);
+TEST(Demo, ItsConfigurationLoads) {
+  const auto settings =
+      load_settings(demo_input(DevFlags(), 9000, "127.0.0.1:9092", "127.0.0.1:8090"));
+  const Config& config = settings->config;
+  EXPECT_EQ(config.registry, "topic");
+  EXPECT_TRUE(config.control.enabled);
+  EXPECT_EQ(config.providers.box.api_url, "http://127.0.0.1:8090/2.0");
+  EXPECT_EQ(config.control.delivery_defaults.ports, std::vector<std::uint16_t>{9000});
+  EXPECT_TRUE(config.control.delivery_defaults.allow_http);
 }
 
 TEST(Demo, LeavesTheTopicsOfTheEmbeddedBrokerAlone) {
-  EXPECT_FALSE(load_settings(demo_input(DevFlags(), 1, "127.0.0.1:1"))->config.topics.create);
+  EXPECT_FALSE(
+      load_settings(demo_input(DevFlags(), 1, "127.0.0.1:1", "127.0.0.1:2"))->config.topics.create);
   DevFlags flags;
   flags.kafka = "127.0.0.1:9092";
-  EXPECT_TRUE(load_settings(demo_input(flags, 1, flags.kafka))->config.topics.create);
+  EXPECT_TRUE(
+      load_settings(demo_input(flags, 1, flags.kafka, "127.0.0.1:2"))->config.topics.create);
 }
 
 TEST(Demo, SignsAnEventThatIsGenuineNow) {
   const WallTime now{std::chrono::seconds(1'700'000'000)};
-  const ClientRequest request = demo_request(now);
+  const ClientRequest request = demo_request(now, "427236");
   Signed message;
   message.headers = request.headers;
   message.body = request.body;
