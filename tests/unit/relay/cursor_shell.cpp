@@ -1,4 +1,4 @@
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 #include <algorithm>
 
