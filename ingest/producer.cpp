@@ -145,7 +145,7 @@ KafkaState Producer::state_for(const Instance* instance, TimePoint now) noexcept
   if (instance == nullptr) {
     seen = state();
   } else {
-    const std::size_t bucket = client_.lane_of(topic_, Key(instance->id).view());
+    const std::size_t bucket = client_.bucket_of(topic_, Key(instance->id).view());
     seen = state_of(pending, pending.bucket(bucket));
     seen.bucket = bucket;
   }

@@ -80,7 +80,7 @@ class ProducerClient {
 
   // The bucket of a record with this key: those of one partition share it. Before the partitions of
   // the topic are known, and with a partitioner of the user's own, any of them.
-  [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
+  [[nodiscard]] std::size_t bucket_of(std::size_t topic, std::string_view key) const noexcept;
   // What waits for its report, and how that moves.
   [[nodiscard]] PendingRecords& pending() noexcept;
   [[nodiscard]] const PendingRecords& pending() const noexcept;

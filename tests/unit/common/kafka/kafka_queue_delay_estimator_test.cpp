@@ -23,7 +23,7 @@ class Service {
       if (pending_.too_long(now_)) {
         ++refused_;
       } else {
-        waiting_.push_back(pending_.add(0, 1, now_, lane_++ % 8));
+        waiting_.push_back(pending_.add(0, 1, now_, bucket_++ % 8));
       }
     }
     for (room_ = std::min(room_ + per_ms_, burst_); room_ >= 1 && !waiting_.empty(); room_ -= 1) {
@@ -57,7 +57,7 @@ class Service {
   bool paused_ = false;
   double room_ = 0;
   double wanted_ = 0;
-  std::size_t lane_ = 0;
+  std::size_t bucket_ = 0;
   std::size_t refused_ = 0;
   std::size_t acknowledged_ = 0;
   Duration longest_{};
