@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "common/config_load.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 

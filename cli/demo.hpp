@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "cli/http_client.hpp"
-#include "common/clock.hpp"
-#include "common/config_load.hpp"
+#include "common/base/clock.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 
@@ -35,7 +35,7 @@ struct DevFlags {
 // One Box V2 event, signed now.
 [[nodiscard]] ClientRequest demo_request(WallTime now);
 
-// Where everything is. Thread: value.
+// The addresses of what `dev` has started.
 struct Guide {
   const DevFlags& flags;
   std::string listen;

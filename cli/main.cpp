@@ -4,8 +4,8 @@
 
 #include "cli/command.hpp"
 #include "cli/http_client.hpp"
-#include "common/config_load.hpp"
-#include "common/runtime.hpp"
+#include "common/process/runtime.hpp"
+#include "common/registry/settings.hpp"
 
 namespace {
 

@@ -9,9 +9,9 @@
 
 #include "cli/command.hpp"
 #include "cli/record_view.hpp"
-#include "common/config_load.hpp"
-#include "common/kafka/topic_reader.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 namespace {

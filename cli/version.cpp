@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "cli/command.hpp"
-#include "common/build_info.hpp"
+#include "common/observe/build_info.hpp"
 
 namespace eventrelay::cli {
 

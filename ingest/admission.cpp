@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 
@@ -32,7 +32,7 @@ bool Admission::stalled(const KafkaState& kafka, TimePoint now) const noexcept {
 }
 
 Admission::Verdict Admission::admit(const KafkaState& kafka, TimePoint now) noexcept {
-  std::optional<TimePoint>& last_probe = last_probe_[kafka.lane];
+  std::optional<TimePoint>& last_probe = last_probe_[kafka.bucket];
   if (!stalled(kafka, now)) {
     last_probe.reset();
     return kafka.wait_too_long ? Verdict::Reject : Verdict::Admit;

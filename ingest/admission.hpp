@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::ingest {
 
@@ -60,7 +60,6 @@ class Units {
   std::size_t held_ = 0;
 };
 
-// Thread: value.  Bounds: stated per field.
 struct AdmissionLimits {
   std::size_t bytes = 64U << 20;         // buffers beyond each connection's first
   std::size_t requests = 16'384;         // between head and answer
@@ -72,13 +71,13 @@ struct AdmissionLimits {
 };
 
 // Lanes are told apart: partitions, and beyond them one for what is not known yet.
-inline constexpr std::size_t kLanesKnown = 64;
+inline constexpr std::size_t kBucketsKnown = 64;
 
-// How the producer stands, seen by one request. Thread: value.  Bounds: fixed.
+// How the producer stands, seen by one request.
 struct KafkaState {
-  std::size_t lane = kLanesKnown;        // where its record goes; kLanesKnown: not known yet
-  std::optional<TimePoint> still_since;  // nothing of the lane was acknowledged; none: none waits
-  Duration took{};                       // by the last acknowledgement, of this lane or of any
+  std::size_t bucket = kBucketsKnown;    // where its record goes; kBucketsKnown: not known yet
+  std::optional<TimePoint> still_since;  // nothing of the bucket was acknowledged; none: none waits
+  Duration took{};                       // by the last acknowledgement, of this bucket or of any
   std::size_t messages = 0;
   std::size_t bytes = 0;
   bool wait_too_long = false;  // more come than Kafka takes
@@ -89,7 +88,7 @@ struct KafkaState {
 //   Admit: Kafka takes records.  Probe: it does not, but this one finds out.  Reject: it does not,
 //   or not in time: then others are on their way already, and nobody is needed to find out.
 //
-// Slow is not stalled: a lane counts as stalled when nothing of it was acknowledged for
+// Slow is not stalled: a bucket counts as stalled when nothing of it was acknowledged for
 // stall_after, or for three times what acknowledgements take anyway, up to stall_max.
 //
 // A probe waits for its acknowledgement as long as any request; so that nearly all others are
@@ -105,7 +104,7 @@ class Admission {
 
   // `now` never goes backwards.
   [[nodiscard]] Verdict admit(const KafkaState& kafka, TimePoint now) noexcept;
-  // Does this lane stand still, or is the queue full?
+  // Does this bucket stand still, or is the queue full?
   [[nodiscard]] bool stalled(const KafkaState& kafka, TimePoint now) const noexcept;
 
   [[nodiscard]] Budget& bytes() noexcept { return bytes_; }
@@ -117,7 +116,7 @@ class Admission {
   Budget bytes_;
   Budget requests_;
   Budget probes_{1};
-  std::array<std::optional<TimePoint>, kLanesKnown + 1> last_probe_{};
+  std::array<std::optional<TimePoint>, kBucketsKnown + 1> last_probe_{};
 };
 
 }  // namespace eventrelay::ingest

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 

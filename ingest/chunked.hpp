@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/expected.hpp"
+#include "common/base/expected.hpp"
 #include "ingest/answer.hpp"
 
 namespace eventrelay::ingest {

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <cstring>
 
-#include "common/assert.hpp"
-#include "common/crypto.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::ingest {
 

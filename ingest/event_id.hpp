@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/ids.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/ids.hpp"
 
 namespace eventrelay::ingest {
 

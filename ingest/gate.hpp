@@ -4,7 +4,7 @@
 //          could understand differently is refused here, and the connection ends.
 // Owner:   the shard or a session, see HeadWork; fed by its HTTP parser.
 // Thread:  shard-local.
-// Bounds:  kFieldsMax fields, kHeadBytesMax bytes, kTargetMax bytes of target; no allocation.
+// Bounds:  kHeadFieldsMax fields, kHeadBytesMax bytes, kTargetMax bytes of target; no allocation.
 // Errors:  IngestError; the first one stands and the connection must be closed behind its answer.
 #pragma once
 
@@ -12,9 +12,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/expected.hpp"
+#include "common/base/expected.hpp"
+#include "common/providers/incoming_head.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/request_head.hpp"
 
 namespace eventrelay::ingest {
 
@@ -42,7 +42,7 @@ class Gate {
   [[nodiscard]] Expected<void, IngestError> finish() noexcept;
 
   // Valid as far as it was fed; content_length is known as soon as its field has passed.
-  [[nodiscard]] const RequestHead& head() const noexcept { return head_; }
+  [[nodiscard]] const IncomingHead& head() const noexcept { return head_; }
 
  private:
   using Verdict = Expected<void, IngestError>;
@@ -55,7 +55,7 @@ class Gate {
   void connection(std::string_view value) noexcept;
 
   ChunkedBodies chunked_;
-  RequestHead head_;
+  IncomingHead head_;
   unsigned version_ = 0;
   std::size_t bytes_ = 0;
   unsigned hosts_ = 0;

@@ -3,7 +3,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/expected.hpp"
+#include "common/base/expected.hpp"
 #include "ingest/answer.hpp"
 #include "ingest/gate.hpp"
 

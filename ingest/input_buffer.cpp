@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 #include "ingest/receive.hpp"
 
 namespace eventrelay::ingest {

@@ -6,9 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "common/base/start_error.hpp"
 #include "common/http/listen_address.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::ingest {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "common/http/types.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 #include "ingest/session_pool.hpp"
 
 namespace eventrelay::ingest {

@@ -1,6 +1,6 @@
 // eventrelay-ingest: takes webhooks over HTTP and answers once Kafka has them.
-#include "common/allocator.hpp"
-#include "common/runtime.hpp"
+#include "common/base/allocator.hpp"
+#include "common/process/runtime.hpp"
 #include "ingest/service.hpp"
 
 int main(int argc, char** argv) {

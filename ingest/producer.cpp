@@ -5,13 +5,13 @@
 #include <charconv>
 #include <utility>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 
 namespace eventrelay::ingest {
 
 namespace {
 
-static_assert(kLanesKnown == kafka::kLanes);
+static_assert(kBucketsKnown == kafka::kBuckets);
 
 [[nodiscard]] std::uint64_t token_of(std::uint32_t index, std::uint32_t generation) noexcept {
   return (std::uint64_t{generation} << 32U) | index;
@@ -65,10 +65,10 @@ static_assert(kLanesKnown == kafka::kLanes);
 }
 
 [[nodiscard]] KafkaState state_of(const kafka::PendingRecords& pending,
-                                  const kafka::LaneState& lane) noexcept {
-  return {.lane = kLanesKnown,
-          .still_since = lane.still_since(),
-          .took = std::max(lane.took, pending.last_took()),
+                                  const kafka::BucketState& bucket) noexcept {
+  return {.bucket = kBucketsKnown,
+          .still_since = bucket.still_since(),
+          .took = std::max(bucket.took, pending.last_took()),
           .messages = pending.count(),
           .bytes = pending.bytes()};
 }
@@ -145,9 +145,9 @@ KafkaState Producer::state_for(const Instance* instance, TimePoint now) noexcept
   if (instance == nullptr) {
     seen = state();
   } else {
-    const std::size_t lane = client_.lane_of(topic_, Key(instance->id).view());
-    seen = state_of(pending, pending.lane(lane));
-    seen.lane = lane;
+    const std::size_t bucket = client_.bucket_of(topic_, Key(instance->id).view());
+    seen = state_of(pending, pending.bucket(bucket));
+    seen.bucket = bucket;
   }
   seen.wait_too_long = pending.too_long(now);
   return seen;

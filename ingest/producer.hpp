@@ -16,12 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "common/event.hpp"
-#include "common/expected.hpp"
+#include "common/base/event.hpp"
+#include "common/base/expected.hpp"
 #include "common/kafka/producer_client.hpp"
-#include "common/metrics.hpp"
-#include "common/registry.hpp"
-#include "common/volatile_budget.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "common/registry/registry.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/answer.hpp"
 
@@ -39,13 +39,13 @@ class AckWaiter {
   ~AckWaiter() = default;
 };
 
-// Names one request under way; stale ones are harmless. Thread: value.  Bounds: 8 bytes.
+// Names one request under way; stale ones are harmless.
 struct Ticket {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
 };
 
-// How to open the way into Kafka. Thread: value.  Bounds: as KafkaConfig.
+// How to open the way into Kafka. Bounds: as KafkaConfig.
 struct ProducerOptions {
   const KafkaConfig& kafka;
   std::string topic;
@@ -67,7 +67,7 @@ class Producer final : public kafka::ReportSink {
 
   // As a request for this instance sees it; null: its instance is not known yet.
   [[nodiscard]] KafkaState state_for(const Instance* instance, TimePoint now) noexcept;
-  // All lanes together.
+  // All buckets together.
   [[nodiscard]] KafkaState state() const noexcept;
   [[nodiscard]] std::optional<TimePoint> oldest_pending() const noexcept;
   [[nodiscard]] bool ready() const noexcept { return client_.ready(); }

@@ -3,15 +3,15 @@
 #include <array>
 #include <cstring>
 
-#include "common/assert.hpp"
-#include "common/crypto.hpp"
-#include "common/trace_context.hpp"
-#include "ingest/box_v1.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/crypto.hpp"
+#include "common/observe/trace_context.hpp"
+#include "common/providers/box_v1.hpp"
+#include "common/providers/normalizer.hpp"
+#include "common/providers/shared_token.hpp"
 #include "ingest/event_id.hpp"
-#include "ingest/normalizer.hpp"
 #include "ingest/routes.hpp"
 #include "ingest/sources.hpp"
-#include "ingest/verify/shared_token.hpp"
 
 namespace eventrelay::ingest {
 
@@ -31,9 +31,9 @@ Unexpected<IngestError> refuse(IngestError error) noexcept {
 // Bits for trace ids and for what is random in UUIDv7: unguessable once, cheap for ever after
 // (xoshiro256**, prng.di.unimi.it). Nothing that must stay secret is made of them.
 // Thread: one owner.  Bounds: 32 bytes.
-class Chance {
+class Random {
  public:
-  Chance() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
+  Random() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
 
   std::uint64_t next() noexcept {
     const std::uint64_t result = rotate(state_[1] * 5, 7) * 9;
@@ -61,12 +61,12 @@ std::string_view media_type(std::string_view content_type) noexcept {
   return type;
 }
 
-bool is_form(const RequestHead& head) noexcept {
+bool is_form(const IncomingHead& head) noexcept {
   return equal_without_case(media_type(head.content_type), kForm);
 }
 
 // JSON by its name, or by no name at all.
-bool is_json(const RequestHead& head) noexcept {
+bool is_json(const IncomingHead& head) noexcept {
   const std::string_view type = media_type(head.content_type);
   const auto ends_with = [type](std::string_view end) {
     return type.size() > end.size() &&
@@ -76,7 +76,7 @@ bool is_json(const RequestHead& head) noexcept {
 }
 
 // Box V1 comes as a GET, as a form, or as a POST with nothing but a query.
-bool is_box_v1(const RequestHead& head, const CompiledSource& source, std::string_view query) {
+bool is_box_v1(const IncomingHead& head, const CompiledSource& source, std::string_view query) {
   if (!source.v1_enabled) return false;
   if (head.method == Method::Get || is_form(head)) return true;
   return head.content_length == 0 && !head.chunked && !query.empty();
@@ -90,10 +90,10 @@ class Receiver::Impl {
   explicit Impl(std::shared_ptr<const Settings> given)
       : settings(std::move(given)), sources(*settings) {}
 
-  Expected<Route, IngestError> route(const RequestHead& head);
-  Expected<Received, IngestError> receive_json(const RequestHead& head, const Route& route,
+  Expected<Route, IngestError> route(const IncomingHead& head);
+  Expected<Received, IngestError> receive_json(const IncomingHead& head, const Route& route,
                                                std::string_view body, WallTime now);
-  Expected<Received, IngestError> receive_v1(const RequestHead& head, const Route& route,
+  Expected<Received, IngestError> receive_v1(const IncomingHead& head, const Route& route,
                                              std::string_view body, WallTime now);
 
   CompiledSource* source(std::string_view element) { return sources.find(element); }
@@ -101,19 +101,19 @@ class Receiver::Impl {
   std::shared_ptr<const Settings> settings;
 
  private:
-  Expected<void, IngestError> find_targets(const RequestHead& head, const Route& route);
-  Expected<void, IngestError> find_users(const BoxV1Event& call);
+  Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
+  Expected<void, IngestError> find_users(const providers::BoxV1Event& call);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
-  Received make_events(const RequestHead& head, const Normalised& fields, std::string_view body,
-                       WallTime now);
+  Received make_events(const IncomingHead& head, const providers::Normalised& fields,
+                       std::string_view body, WallTime now);
 
   Sources sources;
-  Normalizer normalizer;
-  BoxV1Parser v1;
-  BoxV1Id v1_id{};
+  providers::Normalizer normalizer;
+  providers::BoxV1Parser v1;
+  providers::BoxV1Id v1_id{};
   EventIds ids;
-  Chance chance;
+  Random chance;
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Event, kEventsMax> events;
@@ -121,7 +121,7 @@ class Receiver::Impl {
   std::array<char, TraceparentText::kSize> traceparent{};
 };
 
-Expected<Route, IngestError> Receiver::Impl::route(const RequestHead& head) {
+Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
   const auto path = parse_event_path(head.target, settings->config.ingest.base_path);
   if (!path) return refuse(path.error());
   CompiledSource* const source = sources.find(path->element);
@@ -144,7 +144,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const RequestHead& head) {
   if (head.content_length > source->body_max) return refuse(IngestError::BodyTooLarge);
   // The type goes into a record header, so what could not stand there is not a type.
   const bool typed = box_v1 || is_json(head);
-  if (!typed || header_text(head.content_type).size() != head.content_type.size()) {
+  if (!typed || providers::header_text(head.content_type).size() != head.content_type.size()) {
     return refuse(IngestError::ContentType);
   }
   return route;
@@ -162,7 +162,7 @@ bool Receiver::Impl::add_target(const Instance* instance) {
 // The instances of a JSON call: the one of its URL, those of its header, or the only one there is.
 // Box names no instance in its bodies, so two instances behind one application-wide URL without
 // that header cannot be told apart: they need a URL each.
-Expected<void, IngestError> Receiver::Impl::find_targets(const RequestHead& head,
+Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& head,
                                                          const Route& route) {
   target_count = 0;
   if (route.instance != nullptr) {
@@ -189,7 +189,7 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const RequestHead& head
 }
 
 // Refuses a call for more instances than one request may serve: a part of them would be a loss.
-Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
+Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
     for (const Instance* instance : settings->registry.by_user("box", call.users[i])) {
@@ -199,7 +199,7 @@ Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
   return {};
 }
 
-Received Receiver::Impl::make_events(const RequestHead& head, const Normalised& fields,
+Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
   TraceSeed seed;
@@ -237,31 +237,31 @@ Received Receiver::Impl::make_events(const RequestHead& head, const Normalised& 
   return received;
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_json(const RequestHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
-  verify::Verifier& verifier = *route.source->verifier;
+  providers::Verifier& verifier = *route.source->verifier;
   if (const auto genuine = verifier.verify(head, body, now); !genuine) {
-    return refuse(genuine.error());
+    return refuse(ingest_error(genuine.error()));
   }
   if (const auto found = find_targets(head, route); !found) return refuse(found.error());
-  const verify::Scheme& scheme = verifier.scheme();
+  const providers::Scheme& scheme = verifier.scheme();
   auto fields = route.source->box ? normalizer.box_v2(body)
                                   : normalizer.generic(body, scheme.stable_id_field);
-  if (!fields) return refuse(fields.error());
+  if (!fields) return refuse(ingest_error(fields.error()));
   if (scheme.stable_id_field.empty() && !scheme.id.empty()) {
-    fields->provider_id = header_text(head.find(scheme.id));
+    fields->provider_id = providers::header_text(head.find(scheme.id));
   }
   return make_events(head, *fields, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_v1(const RequestHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& head,
                                                            const Route& route,
                                                            std::string_view body, WallTime now) {
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
   const auto call = v1.parse(form);
-  if (!call) return refuse(call.error());
-  if (!verify::token_matches(route.source->v1_token, (*call)->token)) {
+  if (!call) return refuse(ingest_error(call.error()));
+  if (!providers::token_matches(route.source->v1_token, (*call)->token)) {
     return refuse(IngestError::TokenWrong);
   }
   if (route.instance != nullptr) {
@@ -270,12 +270,12 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const RequestHead& he
   } else if (const auto found = find_users(**call); !found) {
     return refuse(found.error());
   }
-  v1_id = box_v1_provider_id(route.source->element, **call, now);
-  const Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
-                          .event_type = box_v1_event_type((*call)->event),
-                          .object_type = header_text((*call)->item_type),
-                          .object_id = header_text((*call)->item_id),
-                          .date = {}};
+  v1_id = providers::box_v1_provider_id(route.source->element, **call, now);
+  const providers::Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
+                                     .event_type = providers::box_v1_event_type((*call)->event),
+                                     .object_type = providers::header_text((*call)->item_type),
+                                     .object_id = providers::header_text((*call)->item_id),
+                                     .date = {}};
   Received received = make_events(head, fields, form, now);
   // A query is stored as the form that it is.
   for (std::size_t i = 0; i < received.events.size(); ++i) {
@@ -288,18 +288,18 @@ Receiver::Receiver(std::shared_ptr<const Settings> settings)
     : impl_(std::make_unique<Impl>(std::move(settings))) {}
 Receiver::~Receiver() = default;
 
-Expected<Route, IngestError> Receiver::route(const RequestHead& head) {
+Expected<Route, IngestError> Receiver::route(const IncomingHead& head) {
   return impl_->route(head);
 }
 
-Expected<Received, IngestError> Receiver::receive(const RequestHead& head, const Route& route,
+Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
   return is_box_v1(head, *route.source, route.query) ? impl_->receive_v1(head, route, body, now)
                                                      : impl_->receive_json(head, route, body, now);
 }
 
-std::string_view Receiver::allowed_methods(const RequestHead& head) {
+std::string_view Receiver::allowed_methods(const IncomingHead& head) {
   const auto path = parse_event_path(head.target, settings().config.ingest.base_path);
   const CompiledSource* const source = path ? impl_->source(path->element) : nullptr;
   return source != nullptr && source->v1_enabled ? "GET, POST" : "POST";

@@ -12,12 +12,12 @@
 #include <span>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/config_load.hpp"
-#include "common/event.hpp"
-#include "common/expected.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/event.hpp"
+#include "common/base/expected.hpp"
+#include "common/providers/incoming_head.hpp"
+#include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/request_head.hpp"
 
 namespace eventrelay::ingest {
 
@@ -53,12 +53,13 @@ class Receiver {
   Receiver& operator=(const Receiver&) = delete;
   ~Receiver();
 
-  [[nodiscard]] Expected<Route, IngestError> route(const RequestHead& head);
+  [[nodiscard]] Expected<Route, IngestError> route(const IncomingHead& head);
   // `body` is followed by kBodyPadding readable bytes; it and `head` outlive the result.
-  [[nodiscard]] Expected<Received, IngestError> receive(const RequestHead& head, const Route& route,
-                                                        std::string_view body, WallTime now);
+  [[nodiscard]] Expected<Received, IngestError> receive(const IncomingHead& head,
+                                                        const Route& route, std::string_view body,
+                                                        WallTime now);
   // For the Allow header behind a MethodNotAllowed.
-  [[nodiscard]] std::string_view allowed_methods(const RequestHead& head);
+  [[nodiscard]] std::string_view allowed_methods(const IncomingHead& head);
   [[nodiscard]] const Settings& settings() const noexcept;
 
  private:

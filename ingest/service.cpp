@@ -10,8 +10,8 @@
 
 #include "common/http/listen_address.hpp"
 #include "common/http/server_tls.hpp"
-#include "common/json_text.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
 
 namespace eventrelay::ingest {
@@ -46,7 +46,7 @@ constexpr std::size_t kDescriptorReserve = 256;  // Kafka, admin listener, files
 }
 
 // One shard and its thread. Thread: control.  Bounds: one.
-struct Lane {
+struct ShardThread {
   std::unique_ptr<ShardLoop> loop;
   std::unique_ptr<Shard> shard;  // behind the loop: goes first
 };
@@ -73,7 +73,7 @@ class IngestService final : public Service {
   VolatileBudget* budget_;
   metrics::Exporter exporter_;
   std::shared_ptr<const Settings> settings_;
-  std::vector<Lane> lanes_;
+  std::vector<ShardThread> threads_;
   std::string listen_;
   int partitions_ = 0;  // of the event topics
   std::atomic<bool> started_{false};
@@ -91,26 +91,27 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
   const unsigned shards = shard_count(config.ingest.shards);
   const std::size_t connections_max = std::max<std::size_t>(connection_limit() / shards, 1);
   for (unsigned i = 0; i < shards; ++i) {
-    Lane lane;
-    lane.loop = std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(shards));
-    lane.shard =
-        std::make_unique<Shard>(*lane.loop, ShardOptions{.settings = settings_,
-                                                         .tls = tls_of(*settings_),
-                                                         .shards = shards,
-                                                         .connections_max = connections_max,
-                                                         .limits = {},
-                                                         .budget = budget_});
-    lane.shard->listen(endpoints);
-    endpoints = lane.shard->endpoints();  // a port the kernel chose is taken by the others as well
-    lanes_.push_back(std::move(lane));
+    ShardThread thread;
+    thread.loop = std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(shards));
+    thread.shard =
+        std::make_unique<Shard>(*thread.loop, ShardOptions{.settings = settings_,
+                                                           .tls = tls_of(*settings_),
+                                                           .shards = shards,
+                                                           .connections_max = connections_max,
+                                                           .limits = {},
+                                                           .budget = budget_});
+    thread.shard->listen(endpoints);
+    endpoints =
+        thread.shard->endpoints();  // a port the kernel chose is taken by the others as well
+    threads_.push_back(std::move(thread));
   }
   for (const Tcp::endpoint& endpoint : endpoints) {
     if (!listen_.empty()) listen_ += ',';
     listen_ += print_endpoint(endpoint);
   }
-  for (Lane& lane : lanes_) {
-    lane.loop->start();
-    lane.loop->post([&shard = *lane.shard] { shard.start(); });
+  for (ShardThread& thread : threads_) {
+    thread.loop->start();
+    thread.loop->post([&shard = *thread.shard] { shard.start(); });
   }
   started_ = true;
 }
@@ -119,11 +120,13 @@ std::vector<std::string> IngestService::not_ready() const {
   if (!started_) return {"starting"};
   std::vector<std::string> reasons;
   if (draining_) reasons.emplace_back("draining");
-  const auto any = [this](auto test) { return std::any_of(lanes_.begin(), lanes_.end(), test); };
-  if (any([](const Lane& lane) { return !lane.shard->ready(); })) {
+  const auto any = [this](auto test) {
+    return std::any_of(threads_.begin(), threads_.end(), test);
+  };
+  if (any([](const ShardThread& thread) { return !thread.shard->ready(); })) {
     reasons.emplace_back("kafka: the brokers have not told the partitions of the topic yet");
   }
-  if (any([](const Lane& lane) { return lane.shard->figures().stalled; })) {
+  if (any([](const ShardThread& thread) { return thread.shard->figures().stalled; })) {
     reasons.emplace_back("kafka: records are not acknowledged");
   }
   return reasons;
@@ -132,13 +135,13 @@ std::vector<std::string> IngestService::not_ready() const {
 void IngestService::reload(std::shared_ptr<const Settings> settings) {
   // Everything that can fail is made before the first shard is touched.
   std::vector<std::pair<std::shared_ptr<Receiver>, std::shared_ptr<TlsContext>>> parts;
-  while (parts.size() < lanes_.size()) {
+  while (parts.size() < threads_.size()) {
     parts.emplace_back(std::make_shared<Receiver>(settings), tls_of(*settings));
   }
   settings_ = std::move(settings);
   auto next = parts.begin();
-  for (auto& lane : lanes_) {
-    lane.loop->call([&shard = *lane.shard, &part = *next++] {
+  for (auto& thread : threads_) {
+    thread.loop->call([&shard = *thread.shard, &part = *next++] {
       shard.reload(std::move(part.first), std::move(part.second));
     });
   }
@@ -146,11 +149,11 @@ void IngestService::reload(std::shared_ptr<const Settings> settings) {
 
 void IngestService::drain(std::function<void()> done) {
   if (draining_.exchange(true)) return;
-  if (lanes_.empty()) return done();
-  draining_shards_ = lanes_.size();
+  if (threads_.empty()) return done();
+  draining_shards_ = threads_.size();
   const Duration delay = settings_->config.ingest.drain_delay;
-  for (Lane& lane : lanes_) {
-    lane.loop->post([this, &shard = *lane.shard, delay, done] {
+  for (ShardThread& thread : threads_) {
+    thread.loop->post([this, &shard = *thread.shard, delay, done] {
       shard.drain(delay, [this, done] {
         if (--draining_shards_ == 0) done();
       });
@@ -164,19 +167,19 @@ Duration IngestService::drain_limit() const {
 }
 
 void IngestService::stop() {
-  for (Lane& lane : lanes_) lane.loop->stop();
-  for (Lane& lane : lanes_) lane.loop->join();
+  for (ShardThread& thread : threads_) thread.loop->stop();
+  for (ShardThread& thread : threads_) thread.loop->join();
   started_ = false;
-  for (Lane& lane : lanes_) lane.shard.reset();
-  lanes_.clear();
+  for (ShardThread& thread : threads_) thread.shard.reset();
+  threads_.clear();
 }
 
 std::string IngestService::status() const {
   std::string shards = "[";
   std::uint64_t connections = 0;
   std::uint64_t inflight = 0;
-  for (std::size_t i = 0; started_ && i < lanes_.size(); ++i) {
-    const ShardFigures figures = lanes_[i].shard->figures();
+  for (std::size_t i = 0; started_ && i < threads_.size(); ++i) {
+    const ShardFigures figures = threads_[i].shard->figures();
     connections += figures.connections;
     inflight += figures.inflight;
     JsonObject shard;

@@ -5,8 +5,8 @@
 
 #include <memory>
 
-#include "common/runtime.hpp"
-#include "common/volatile_budget.hpp"
+#include "common/process/runtime.hpp"
+#include "common/process/volatile_budget.hpp"
 
 namespace eventrelay::ingest {
 

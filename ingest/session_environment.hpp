@@ -14,7 +14,7 @@
 
 #include "common/http/tls_stream.hpp"
 #include "common/http/types.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/head_parser.hpp"
 #include "ingest/input_buffer.hpp"

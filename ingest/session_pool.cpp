@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
 #include "ingest/session.hpp"
 
 namespace eventrelay::ingest {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 #include "common/http/types.hpp"
 
 namespace eventrelay::ingest {

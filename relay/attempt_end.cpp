@@ -1,9 +1,9 @@
 #include "relay/attempt_end.hpp"
 
-#include "common/failpoint.hpp"
-#include "relay/attempts.hpp"
-#include "relay/due_clock.hpp"
-#include "relay/held_record.hpp"
+#include "common/process/failpoint.hpp"
+#include "relay/park/attempts.hpp"
+#include "relay/record/due_clock.hpp"
+#include "relay/record/held_record.hpp"
 
 namespace eventrelay::relay {
 
@@ -34,18 +34,19 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;
   if (const auto gone = parts_.scheduler.leave(job, answer, now)) return settle(*gone);
   job.outcome = result.outcome;
-  const Target& target = *parts_.subscriptions.target(*job.lane);
+  const Target& target = *parts_.subscriptions.target(*job.queue);
   // The wall clock is cut to milliseconds: the next one, or a wait would be up to one too short.
   const WallTime end = wall + milliseconds{1};
   const Step step = target.retry->next(
-      Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after}, dice_);
+      Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after},
+      random_);
   log(job, result, step);
   const Failure failure{job, result.retry, step, word_of(result.outcome),
                         target.exhausted == Exhausted::Queue};
   if (parts_.detacher.failed(failure)) return parts_.settled();
   if (step.kind == Step::Kind::Park) return park(job, step);
-  bury(job, kSubscriberFailure);
-  if (result.outcome == metrics::Outcome::Gone) parts_.detacher.switch_off(job, "gone");
+  dead_letter(job, kSubscriberFailure);
+  if (result.outcome == metrics::Outcome::Gone) parts_.detacher.pause(job, "gone");
 }
 
 void AttemptEnd::note_success(const Job& job, const Result& result) {
@@ -59,13 +60,13 @@ void AttemptEnd::log(const Job& job, const Result& result, const Step& step) {
   const Event& event = job.held->event;
   const std::uint32_t attempt = job.attempts_made + (step.kind == Step::Kind::Done ? 1U : 0U);
   const AttemptLine line{
-      event, parts_.subscriptions.target(*job.lane)->id, attempt, result, wall_now(), step};
+      event, parts_.subscriptions.target(*job.queue)->id, attempt, result, wall_now(), step};
   parts_.outbox.log_attempt(event.instance, print_attempt(line));
 }
 
 ParkedState AttemptEnd::state_of(const Job& job) const {
   ParkedState state;
-  state.subscription = parts_.subscriptions.target(*job.lane)->id;
+  state.subscription = parts_.subscriptions.target(*job.queue)->id;
   state.attempts_made = job.attempts_made;
   state.first_failure = job.first_failure.value_or(due_now());
   state.reason = word_of(job.outcome);
@@ -84,18 +85,18 @@ void AttemptEnd::park_again(Job& job) {
   const auto& parked = job.held->event.parked;
   if (parked) job.outcome = outcome_of(parked->reason);
   ParkedState state = state_of(job);
-  const auto& steps = parts_.subscriptions.target(*job.lane)->retry->plan().steps;
+  const auto& steps = parts_.subscriptions.target(*job.queue)->retry->plan().steps;
   state.due = due_now() + steps.front();
   job.dead = false;
   parts_.outbox.park(*job.held, state, 0, Sender{this, token_of(job)});
 }
 
-void AttemptEnd::bury(Job& job, std::string_view dead_class) {
+void AttemptEnd::dead_letter(Job& job, std::string_view dead_class) {
   failpoint::at("before-dead");
   ParkedState state = state_of(job);
   state.dead_class = dead_class;
   job.dead = true;
-  parts_.outbox.bury(*job.held, state, Sender{this, token_of(job)});
+  parts_.outbox.dead_letter(*job.held, state, Sender{this, token_of(job)});
 }
 
 void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
@@ -104,7 +105,7 @@ void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
     case Receipt::TooLarge:
       // Only a delay topic says so: the headers of its state made it too large.
       job.outcome = metrics::Outcome::TooLarge;
-      return bury(job, kPipelineFailure);
+      return dead_letter(job, kPipelineFailure);
     case Receipt::Forgotten:
       settle(parts_.scheduler.settle(job, End::NotDone));
       break;

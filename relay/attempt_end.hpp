@@ -15,17 +15,17 @@
 #include <string_view>
 #include <utility>
 
-#include "common/metrics.hpp"
-#include "common/volatile_budget.hpp"
-#include "relay/detacher.hpp"
-#include "relay/outbox.hpp"
-#include "relay/retry.hpp"
-#include "relay/scheduler.hpp"
-#include "relay/subscriptions.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "relay/backlog/detacher.hpp"
+#include "relay/dispatch/retry.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/park/outbox.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct AttemptEndParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;
@@ -40,7 +40,7 @@ struct AttemptEndParts {
 // Thread: shard thread.  Bounds: see the head of this file.
 class AttemptEnd final : public OutboxClient {
  public:
-  explicit AttemptEnd(AttemptEndParts parts) : parts_(std::move(parts)), dice_(parts_.seed) {}
+  explicit AttemptEnd(AttemptEndParts parts) : parts_(std::move(parts)), random_(parts_.seed) {}
 
   // Which attempts get a line in the attempts log.
   void use(AttemptsLog log) noexcept { log_ = log; }
@@ -51,7 +51,7 @@ class AttemptEnd final : public OutboxClient {
   void delivered(const Job& job, const Result& result) {
     if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
   }
-  // A parked event must leave its lane's queue: it comes back after the shortest delay, with the
+  // A parked event must leave its queue's queue: it comes back after the shortest delay, with the
   // attempts it has. Pre: leaving.
   void park_again(Job& job);
 
@@ -59,14 +59,14 @@ class AttemptEnd final : public OutboxClient {
 
  private:
   void park(Job& job, const Step& step);
-  void bury(Job& job, std::string_view dead_class);
+  void dead_letter(Job& job, std::string_view dead_class);
   void note_success(const Job& job, const Result& result);
   void log(const Job& job, const Result& result, const Step& step);
   [[nodiscard]] ParkedState state_of(const Job& job) const;
 
   AttemptEndParts parts_;
   AttemptsLog log_ = AttemptsLog::Failures;
-  Dice dice_;
+  Random random_;
 };
 
 }  // namespace eventrelay::relay

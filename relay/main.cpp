@@ -1,5 +1,5 @@
 // eventrelay-relay: reads events from Kafka, signs them and delivers them to their callbacks.
-#include "common/runtime.hpp"
+#include "common/process/runtime.hpp"
 #include "relay/service.hpp"
 
 int main(int argc, char** argv) {

@@ -7,12 +7,12 @@
 
 #include "common/kafka/topic_retention.hpp"
 #include "common/kafka/topics.hpp"
-#include "common/log.hpp"
-#include "common/shard_loop.hpp"
-#include "relay/lane_room.hpp"
-#include "relay/resolver.hpp"
+#include "common/observe/log.hpp"
+#include "common/process/shard_loop.hpp"
+#include "relay/http/resolver.hpp"
+#include "relay/pause_routes.hpp"
 #include "relay/shard.hpp"
-#include "relay/switches.hpp"
+#include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
 
@@ -42,7 +42,7 @@ class RelayService final : public Service {
 
  private:
   void make_shards();
-  [[nodiscard]] Switched switch_one(Switch to, std::string_view subscription);
+  [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
   VolatileBudget* budget_;
@@ -128,18 +128,18 @@ std::string RelayService::status() const {
 }
 
 void RelayService::mount(AdminServer& server) {
-  mount_switches(server, [this](Switch to, std::string_view subscription) {
-    return switch_one(to, subscription);
+  mount_pause_routes(server, [this](PauseState to, std::string_view subscription) {
+    return change_pause(to, subscription);
   });
 }
 
-Switched RelayService::switch_one(Switch to, std::string_view subscription) {
+PauseChange RelayService::change_pause(PauseState to, std::string_view subscription) {
   const auto instance = instance_of(subscription);
-  if (!instance || stopped_) return Switched::NotHere;
+  if (!instance || stopped_) return PauseChange::NotHere;
   const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions_)};
-  Switched done = Switched::NotHere;
-  for (std::size_t i = 0; i < shards_.size() && done == Switched::NotHere; ++i) {
-    loops_[i]->call([&] { done = shards_[i]->switch_to(to, subscription, partition); });
+  PauseChange done = PauseChange::NotHere;
+  for (std::size_t i = 0; i < shards_.size() && done == PauseChange::NotHere; ++i) {
+    loops_[i]->call([&] { done = shards_[i]->change_pause(to, subscription, partition); });
   }
   return done;
 }

@@ -5,8 +5,9 @@
 #include <random>
 #include <utility>
 
-#include "common/failpoint.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/observe/log.hpp"
+#include "common/process/failpoint.hpp"
 
 namespace eventrelay::relay {
 
@@ -66,22 +67,23 @@ Shard::Shard(ShardLoop& loop, const ShardParts& parts)
       committer_(consumer_),
       outbox_(loop.executor(), OutboxOptions{settings_->config, parts.shards}, slab_,
               [this](Partition partition) { on_blocked(partition); }),
-      away_(loop.executor(), settings_->config,
-            AwayParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
-                      parts.shards, parts.retention,
-                      [this](const kafka::Commit& commit, std::uint64_t token) {
-                        return client_->confirm(
-                            kafka::topic_name(settings_->config.topics, "state"), commit, token);
-                      },
-                      [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
-                      parts.budget}),
-      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, away_.detacher(), slab_,
+      backlog_(
+          loop.executor(), settings_->config,
+          BacklogParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
+                       parts.shards, parts.retention,
+                       [this](const kafka::Commit& commit, std::uint64_t token) {
+                         return client_->confirm(
+                             kafka::topic_name(settings_->config.topics, "state"), commit, token);
+                       },
+                       [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
+                       parts.budget}),
+      attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
                                    parts.budget, seed(), [this] { on_settled(); }}),
       delays_(loop.executor(), settings_->config,
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget,
                          [this] { pump_later(); },
                          [this](std::string_view subscription, Partition partition) {
-                           return away_.detacher().is_off(subscription, partition);
+                           return backlog_.detacher().is_off(subscription, partition);
                          }}),
       deliverer_(pool_, *this, slab_, seed()),
       tick_timer_(loop.executor()),
@@ -105,10 +107,10 @@ void Shard::start() {
 void Shard::use(const std::shared_ptr<const Settings>& settings) {
   settings_ = settings;
   attempt_end_.use(settings->config.relay.attempts_log);
-  away_.before_reload();
+  backlog_.before_reload();
   subscriptions_.use(settings, finished_);
   settle_all();
-  away_.after_reload();
+  backlog_.after_reload();
   pump(monotonic_now());
 }
 
@@ -130,7 +132,7 @@ void Shard::pump(TimePoint now) {
   for (;;) {
     while (Job* const job = scheduler_.next(now)) {
       ++static_cast<HeldRecord*>(job->held)->sending;
-      deliverer_.start(*job, subscriptions_.target(*job->lane), now);
+      deliverer_.start(*job, subscriptions_.target(*job->queue), now);
     }
     // Each end of an attempt comes here: they read once together, when the loop is at it again.
     if (scheduler_.slots_scarce() || pump_posted_) break;
@@ -139,7 +141,7 @@ void Shard::pump(TimePoint now) {
       break;
     }
     const std::size_t live = consumer_.read(kReadBatch);
-    const std::size_t again = scheduler_.behind_waits() ? 0 : away_.read(kReadBatch);
+    const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
     if (live + again == 0) break;
   }
   if (const auto due = scheduler_.next_due()) wake_at(*due);
@@ -177,7 +179,7 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
     attempt_end_.delivered(job, result);
     const PartitionState* const home = static_cast<HeldRecord*>(job.held)->home;
     if (home != nullptr && home->cursors != nullptr && !home->cursors->empty()) {
-      away_.detacher().ended(job);
+      backlog_.detacher().ended(job);
     }
     settle(scheduler_.finish(job, now));
   } else {
@@ -195,10 +197,10 @@ void Shard::note_delivered(const Job& job) {
   slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
 }
 
-Switched Shard::switch_to(Switch to, std::string_view subscription, Partition partition) {
-  if (draining_ || shut_) return Switched::NotHere;
-  const Switched done = to == Switch::On ? away_.switch_on(subscription, partition)
-                                         : away_.switch_off(subscription, partition);
+PauseChange Shard::change_pause(PauseState to, std::string_view subscription, Partition partition) {
+  if (draining_ || shut_) return PauseChange::NotHere;
+  const PauseChange done = to == PauseState::On ? backlog_.resume(subscription, partition)
+                                                : backlog_.pause(subscription, partition);
   pump_later();
   return done;
 }
@@ -222,6 +224,233 @@ void Shard::on_blocked(Partition partition) {
 void Shard::settle_all() {
   for (const Finished& end : finished_) settle(end);
   finished_.clear();
+}
+
+// The group's side of a shard: partitions come, go, and are given up in order.
+
+namespace {
+
+constexpr Duration kRevokeWait = std::chrono::seconds(10);
+constexpr Duration kCloseWait = std::chrono::seconds(3);
+constexpr Duration kFlushWait = std::chrono::seconds(1);
+
+}  // namespace
+
+// --- the group ----------------------------------------------------------------------------------
+
+void Shard::on_assigned(std::span<const kafka::Assigned> partitions) {
+  if (!draining_) {
+    consumer_.assign(partitions);
+    std::vector<Partition> ids;
+    for (const kafka::Assigned& assigned : partitions) ids.push_back(assigned.partition);
+    delays_.assign(ids);
+    for (const Partition id : ids) backlog_.assign(id);
+  }
+  log::info("partitions assigned", {{"shard", loop_.index()}, {"partitions", partitions.size()}});
+  publish();
+  pump_later();  // reading starts when this returns
+}
+
+void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss) {
+  log::info("partitions revoked", {{"shard", loop_.index()},
+                                   {"partitions", partitions.size()},
+                                   {"lost", loss == kafka::Loss::Lost ? "yes" : "no"}});
+  for (const Partition partition : partitions) {
+    consumer_.stop_reading(partition);
+    delays_.stop_reading(partition);
+    backlog_.stop_reading(partition);
+    scheduler_.remove(partition, finished_);
+    settle_all();
+  }
+  subscriptions_.forget_failing();
+  if (loss == kafka::Loss::Lost || closing_) {
+    drop(partitions);
+    return client_->release();
+  }
+  revoking_.assign(partitions.begin(), partitions.end());
+  const Duration limit(settings_->config.relay.drain_timeout);
+  revoke_deadline_ = monotonic_now() + std::min(kRevokeWait, limit);
+  advance_end(monotonic_now());
+}
+
+void Shard::advance_end(TimePoint now) {
+  if (!revoking_.empty()) {
+    const bool busy = std::any_of(revoking_.begin(), revoking_.end(), [this](Partition id) {
+      const PartitionState* const partition = consumer_.find(id);
+      const bool live = partition != nullptr && partition->held_count > 0;
+      return live || delays_.busy(id) || backlog_.busy(id);
+    });
+    if (!busy || now >= revoke_deadline_) finish_revoking();
+  }
+  const bool idle = scheduler_.in_flight() == 0 && outbox_.idle() && !backlog_busy();
+  if (draining_ && !closing_ && revoking_.empty() && (idle || now >= drain_deadline_)) {
+    finish_drain();
+  }
+}
+
+bool Shard::backlog_busy() {
+  bool busy = false;
+  for (const PartitionState* partition : consumer_.owned()) {
+    busy = backlog_.writing(partition->id) || busy;
+  }
+  return busy;
+}
+
+void Shard::finish_revoking() {
+  const std::vector<Partition> partitions = std::exchange(revoking_, {});
+  // What has no receipt by now is not done: the next owner sends it again.
+  for (const Partition partition : partitions) outbox_.forget(partition);
+  if (!commit_and_wait(partitions)) {
+    log::warn("commit before giving partitions up failed; their last events may be sent twice",
+              {{"shard", loop_.index()}});
+  }
+  drop(partitions);
+  client_->release();
+}
+
+void Shard::drop(std::span<const Partition> partitions) {
+  for (const Partition partition : partitions) {
+    outbox_.forget(partition);
+    backlog_.drop(partition);
+    consumer_.drop(partition);
+    delays_.drop(partition);
+  }
+  publish();
+}
+
+bool Shard::commit_and_wait(std::span<const Partition> partitions) {
+  failpoint::at("mid-commit");
+  const bool parked = delays_.commit_and_wait(partitions);
+  return committer_.commit_and_wait(partitions) && parked;
+}
+
+void Shard::on_commit_failed(std::string_view reason) {
+  log::warn("commit failed", {{"shard", loop_.index()}, {"reason", reason}});
+  committer_.on_failed();
+}
+
+void Shard::on_confirmed(std::uint64_t token, bool accepted) {
+  backlog_.on_confirmed(token, accepted);
+}
+
+void Shard::on_fatal(std::string_view reason) {
+  log::error("consumer can not go on", {{"shard", loop_.index()}, {"reason", reason}});
+  fatal_ = reason;
+  publish();
+  if (on_fatal_) on_fatal_(fatal_);
+}
+
+// --- drain --------------------------------------------------------------------------------------
+
+void Shard::drain(TimePoint deadline, std::function<void()> done) {
+  draining_ = true;
+  drain_deadline_ = deadline;
+  drained_ = std::move(done);
+  for (PartitionState* partition : consumer_.owned()) {
+    consumer_.stop_reading(partition->id);
+    delays_.stop_reading(partition->id);
+    backlog_.stop_reading(partition->id);
+  }
+  publish();
+  advance_end(monotonic_now());
+}
+
+// What waits in a queue is simply not committed.
+void Shard::finish_drain() {
+  closing_ = true;
+  std::vector<Partition> partitions;
+  for (const PartitionState* partition : consumer_.owned()) partitions.push_back(partition->id);
+  if (!commit_and_wait(partitions)) {
+    log::warn("last commit failed; the last events may be sent twice", {{"shard", loop_.index()}});
+  }
+  client_->close(monotonic_now() + kCloseWait, [this] {
+    publish();
+    // The last lines of the attempts log.
+    outbox_.drain(monotonic_now() + kFlushWait, [this] {
+      if (drained_) std::exchange(drained_, nullptr)();
+    });
+  });
+}
+
+// What a shard does now and then: commits, looks at itself, and tells the outside.
+
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(200);  // the longest between two commits
+constexpr unsigned kTicksPerLook = 5;                       // at the failing subscriptions
+
+}  // namespace
+
+void Shard::tick() {
+  if (shut_) return;
+  commit(monotonic_now());
+  consumer_.age();
+  outbox_.age(monotonic_now());
+  if (!draining_) delays_.poll();
+  if (!draining_) backlog_.tick(monotonic_now());
+  if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
+  set_gauges();
+  publish();
+  const TimePoint now = monotonic_now();
+  if (draining_ || !revoking_.empty()) advance_end(now);
+  tick_timer_.expires_at(now + kTick);
+  tick_timer_.async_wait([this](ErrorCode error) {
+    if (!error) tick();
+  });
+}
+
+void Shard::commit(TimePoint now) {
+  if (closing_) return;
+  ended_ = 0;
+  committed_at_ = now;
+  delays_.commit();
+  failpoint::at("mid-commit");
+  committer_.commit();
+}
+
+void Shard::set_gauges() {
+  slab_.relay_inflight_deliveries.set(scheduler_.in_flight());
+  slab_.relay_circuits_open.set(scheduler_.circuits_open());
+  slab_.relay_paused_partitions.set(static_cast<double>(consumer_.held_back()));
+  slab_.relay_assigned_partitions.set(static_cast<double>(consumer_.owned().size()));
+  slab_.relay_queued_bytes.set(static_cast<double>(scheduler_.held_bytes()));
+  slab_.relay_blocked_partitions.set(static_cast<double>(outbox_.blocked_partitions()));
+  const auto oldest = consumer_.oldest_pending();
+  slab_.relay_oldest_pending_timestamp_seconds.set(oldest ? seconds_of(*oldest) : 0.0);
+}
+
+void Shard::publish() {
+  ShardStatus status;
+  status.shard = loop_.index();
+  status.joined = client_->joined();
+  status.draining = draining_;
+  status.fatal = fatal_;
+  status.in_flight = scheduler_.in_flight();
+  status.jobs = scheduler_.jobs();
+  status.held_bytes = scheduler_.held_bytes();
+  status.connections = pool_.connections();
+  status.idle_connections = pool_.idle();
+  status.dials = pool_.stats().dials;
+  status.resent = pool_.stats().stale;
+  status.unmatched = consumer_.unmatched();
+  status.already_done = consumer_.already_done();
+  status.failing = failing_;
+  status.backlog = backlog_.status();
+  delays_.append_stopped(status.stopped_delays);
+  for (const PartitionState* partition : consumer_.owned()) {
+    const auto hold = partition->blocked ? PartitionState::Hold::Write : partition->hold;
+    status.partitions.push_back(
+        PartitionStatus{partition->id.value, partition->committed.value_or(Offset{-1}).value,
+                        partition->position.value_or(Offset{-1}).value, partition->held_count, hold,
+                        partition->stopped, partition->blocked ? outbox_.reason() : std::string{}});
+  }
+  const std::lock_guard lock(status_mutex_);
+  status_ = std::move(status);
+}
+
+ShardStatus Shard::status() const {
+  const std::lock_guard lock(status_mutex_);
+  return status_;
 }
 
 }  // namespace eventrelay::relay

@@ -8,8 +8,9 @@
 // Why:     one thread runs the whole way of an event, so nothing on it is locked.
 // Owner:   the service.
 // Thread:  shard thread, except the constructor (control thread, before the loop runs) and
-// status(). Bounds:  ShardLimits in shard.cpp, from the configuration. Errors:  StartError from the
-// constructor; later a fatal error of the group member is reported
+//          status().
+// Bounds:  ShardLimits in shard.cpp, from the configuration.
+// Errors:  StartError from the constructor; later a fatal error of the group member is reported
 //          once through `on_fatal`.
 #pragma once
 
@@ -21,24 +22,24 @@
 #include <string>
 #include <vector>
 
-#include "common/config_load.hpp"
 #include "common/kafka/consumer_client.hpp"
-#include "common/shard_loop.hpp"
-#include "common/volatile_budget.hpp"
+#include "common/process/shard_loop.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
-#include "relay/away.hpp"
-#include "relay/committer.hpp"
-#include "relay/consumer.hpp"
-#include "relay/delay_topics.hpp"
-#include "relay/deliverer.hpp"
-#include "relay/outbox.hpp"
-#include "relay/scheduler.hpp"
+#include "relay/backlog/backlog.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/http/deliverer.hpp"
+#include "relay/log/committer.hpp"
+#include "relay/log/consumer.hpp"
+#include "relay/park/delay_topics.hpp"
+#include "relay/park/outbox.hpp"
 #include "relay/shard_status.hpp"
-#include "relay/subscriptions.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 
-// What a shard is made of. Thread: value.
+// What a shard is made of.
 struct ShardParts {
   std::shared_ptr<const Settings> settings;
   Resolver* resolver = nullptr;
@@ -66,7 +67,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void shutdown();
 
   // Whether the subscription, whose events come in `partition`, is this shard's, and is switched.
-  [[nodiscard]] Switched switch_to(Switch to, std::string_view subscription, Partition partition);
+  [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription,
+                                         Partition partition);
 
   // Any thread.
   [[nodiscard]] ShardStatus status() const;
@@ -97,7 +99,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void drop(std::span<const Partition> partitions);
   [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);
   void finish_drain();
-  [[nodiscard]] bool away_busy();
+  [[nodiscard]] bool backlog_busy();
 
   ShardLoop& loop_;
   metrics::Slab& slab_;
@@ -109,7 +111,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Consumer consumer_;
   Committer committer_;
   Outbox outbox_;
-  Away away_;
+  Backlog backlog_;
   AttemptEnd attempt_end_;
   DelayTopics delays_;
   Deliverer deliverer_;

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "common/json_text.hpp"
-#include "relay/due_clock.hpp"
+#include "common/text/json_text.hpp"
+#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -80,19 +80,19 @@ std::string print_failing_of(const std::vector<ShardStatus>& shards) {
   return list += ']';
 }
 
-std::string print_entry(const AwayEntry& away) {
-  const StateRecord& record = away.entry.record;
+std::string print_cursor(const BacklogLine& backlog) {
+  const StateRecord& record = backlog.cursor.record;
   JsonObject object;
   object.text("subscription", record.subscription);
   if (record.object) object.text("object", *record.object);
   object.text("state", name_of(record.state))
       .text("reason", record.reason)
-      .number("partition", std::int64_t{away.partition})
+      .number("partition", std::int64_t{backlog.partition})
       .number("from", record.from.value)
-      .number("cursor", record.cursor.value);
+      .number("cursor", record.position.value);
   if (record.end) object.number("end", record.end->value);
-  object.number("distance", away.distance)
-      .number("under_way", away.entry.under_way)
+  object.number("distance", backlog.distance)
+      .number("under_way", backlog.cursor.under_way)
       .number("since_ms", unix_ms(record.since))
       .number("age_seconds", std::chrono::duration<double>(due_now() - record.since).count());
   if (record.due) object.number("due_ms", unix_ms(*record.due));
@@ -100,25 +100,25 @@ std::string print_entry(const AwayEntry& away) {
   return std::move(object).finish();
 }
 
-std::string print_away(const std::vector<ShardStatus>& shards) {
-  AwayStatus sum;
+std::string print_backlog(const std::vector<ShardStatus>& shards) {
+  BacklogStatus sum;
   for (const ShardStatus& shard : shards) {
-    const AwayStatus& away = shard.away;
-    sum.counts.detached += away.counts.detached;
-    sum.counts.off += away.counts.off;
-    sum.counts.blocked += away.counts.blocked;
-    sum.counts.replays += away.counts.replays;
-    sum.counts.attached += away.counts.attached;
-    sum.sweeps += away.sweeps;
-    sum.near_log_start += away.near_log_start;
-    sum.oldest.insert(sum.oldest.end(), away.oldest.begin(), away.oldest.end());
+    const BacklogStatus& backlog = shard.backlog;
+    sum.counts.detached += backlog.counts.detached;
+    sum.counts.off += backlog.counts.off;
+    sum.counts.blocked += backlog.counts.blocked;
+    sum.counts.replays += backlog.counts.replays;
+    sum.counts.attached += backlog.counts.attached;
+    sum.catch_ups += backlog.catch_ups;
+    sum.near_log_start += backlog.near_log_start;
+    sum.oldest.insert(sum.oldest.end(), backlog.oldest.begin(), backlog.oldest.end());
   }
-  std::sort(sum.oldest.begin(), sum.oldest.end(), [](const AwayEntry& a, const AwayEntry& b) {
-    return a.entry.record.since < b.entry.record.since;
+  std::sort(sum.oldest.begin(), sum.oldest.end(), [](const BacklogLine& a, const BacklogLine& b) {
+    return a.cursor.record.since < b.cursor.record.since;
   });
-  if (sum.oldest.size() > kAwayMax) sum.oldest.resize(kAwayMax);
+  if (sum.oldest.size() > kBacklogMax) sum.oldest.resize(kBacklogMax);
   std::string list = "[";
-  for (const AwayEntry& entry : sum.oldest) append_item(list, print_entry(entry));
+  for (const BacklogLine& cursor : sum.oldest) append_item(list, print_cursor(cursor));
   list += ']';
   return std::move(JsonObject{}
                        .number("detached", std::uint64_t{sum.counts.detached})
@@ -126,7 +126,7 @@ std::string print_away(const std::vector<ShardStatus>& shards) {
                        .number("blocked", std::uint64_t{sum.counts.blocked})
                        .number("replays", std::uint64_t{sum.counts.replays})
                        .number("attached", std::uint64_t{sum.counts.attached})
-                       .number("sweeps", std::uint64_t{sum.sweeps})
+                       .number("sweeps", std::uint64_t{sum.catch_ups})
                        .number("near_log_start", std::uint64_t{sum.near_log_start})
                        .raw("oldest", list))
       .finish();
@@ -177,7 +177,7 @@ std::string print_status(const std::vector<ShardStatus>& shards) {
       .number("already_done", sum.already_done)
       .raw("partitions", print_partitions(shards))
       .raw("failing", print_failing_of(shards))
-      .raw("away", print_away(shards));
+      .raw("away", print_backlog(shards));
   return std::move(object).finish();
 }
 

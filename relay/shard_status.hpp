@@ -10,15 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "relay/away_status.hpp"
-#include "relay/consumer.hpp"
-#include "relay/subscriptions.hpp"
+#include "relay/backlog/backlog_status.hpp"
+#include "relay/log/consumer.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 
 inline constexpr std::size_t kFailingMax = 20;
 
-// Thread: value.  Bounds: strings of reasons.
+// Bounds: strings of reasons.
 struct PartitionStatus {
   std::int32_t partition = 0;
   std::int64_t committed = -1;  // -1: not known
@@ -29,7 +29,7 @@ struct PartitionStatus {
   std::string blocked;  // why it waits for a write
 };
 
-// Thread: value.  Bounds: see the head of this file.
+// Bounds: see the head of this file.
 struct ShardStatus {
   unsigned shard = 0;
   bool joined = false;
@@ -47,7 +47,7 @@ struct ShardStatus {
   std::vector<std::string> stopped_delays;
   std::vector<PartitionStatus> partitions;
   std::vector<Failing> failing;
-  AwayStatus away;
+  BacklogStatus backlog;
 };
 
 // Why this shard is not ready; appends nothing if it is.

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::bench {
 

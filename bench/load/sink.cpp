@@ -16,7 +16,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::bench {
 namespace {

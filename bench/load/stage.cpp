@@ -9,9 +9,9 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "common/config_load.hpp"
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::bench {
 namespace {

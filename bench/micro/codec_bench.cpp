@@ -1,11 +1,11 @@
-// What the record headers of an event cost: printed by ingest, read again by the relay.
+// Cost of the record headers of an event: printed by ingest, read again by the relay.
 #include <benchmark/benchmark.h>
 
 #include <string>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "common/event.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/event.hpp"
 
 namespace eventrelay::relay {
 namespace {

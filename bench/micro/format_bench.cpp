@@ -1,10 +1,10 @@
-// What the body of a notification costs around a 0.9 kB raw body, and a whole request.
+// Cost of building a notification around a 0.9 kB raw body, and of a whole request.
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "relay/format.hpp"
-#include "relay/request_head.hpp"
+#include "common/base/assert.hpp"
+#include "relay/request/format.hpp"
+#include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 namespace {

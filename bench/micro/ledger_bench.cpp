@@ -1,12 +1,12 @@
-// What the offset ledger costs per event: begin, finish in a shuffled order, committable.
+// Cost of the offset ledger per event: begin, finish in a shuffled order, committable.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <random>
 #include <vector>
 
-#include "common/assert.hpp"
-#include "relay/offset_ledger.hpp"
+#include "common/base/assert.hpp"
+#include "relay/log/offset_ledger.hpp"
 
 namespace eventrelay::relay {
 namespace {

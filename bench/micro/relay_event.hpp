@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "common/event.hpp"
-#include "common/registry.hpp"
+#include "common/base/event.hpp"
+#include "common/registry/registry.hpp"
 
 namespace eventrelay::relay {
 

@@ -1,4 +1,4 @@
-// What one event costs in the scheduler: admit, its turn, its end; by lanes and by ordering.
+// Cost of one event in the scheduler: admit, dispatch, finish; by queues and by ordering.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/assert.hpp"
-#include "relay/scheduler.hpp"
+#include "common/base/assert.hpp"
+#include "relay/dispatch/scheduler.hpp"
 
 namespace eventrelay::relay {
 namespace {
@@ -16,11 +16,12 @@ constexpr std::size_t kBatch = 64;
 
 void schedule(benchmark::State& state, Ordering ordering) {
   Scheduler scheduler(SchedulerBounds{});
-  std::vector<std::array<Lane*, 1>> lanes;
-  LaneConfig config;
+  std::vector<std::array<SubscriptionQueue*, 1>> queues;
+  QueueConfig config;
   config.ordering = ordering;
   config.concurrency = 64;
-  for (std::int64_t i = 0; i < state.range(0); ++i) lanes.push_back({&scheduler.add_lane(config)});
+  for (std::int64_t i = 0; i < state.range(0); ++i)
+    queues.push_back({&scheduler.add_queue(config)});
   std::deque<std::string> objects;
   std::vector<HeldEvent> held(kBatch);
   for (HeldEvent& event : held) {
@@ -32,8 +33,8 @@ void schedule(benchmark::State& state, Ordering ordering) {
   for ([[maybe_unused]] const auto step : state) {
     now += Duration{1000};
     for (HeldEvent& event : held) {
-      const auto& lane = lanes[turn++ % lanes.size()];
-      EVENTRELAY_ASSERT(scheduler.admit(event, lane) == Admitted::Yes);
+      const auto& queue = queues[turn++ % queues.size()];
+      EVENTRELAY_ASSERT(scheduler.admit(event, queue) == Admitted::Yes);
     }
     std::size_t done = 0;
     while (Job* const job = scheduler.next(now)) {
@@ -46,17 +47,17 @@ void schedule(benchmark::State& state, Ordering ordering) {
 BENCHMARK_CAPTURE(schedule, none, Ordering::None)->Arg(1)->Arg(100)->Arg(10'000);
 BENCHMARK_CAPTURE(schedule, object, Ordering::Object)->Arg(1)->Arg(100)->Arg(10'000);
 
-// A failed attempt: out of flight, its slot free, settled when its record is acknowledged.
+// A failed attempt leaves its slot at once and is settled when its record is acknowledged.
 void schedule_leave(benchmark::State& state) {
   Scheduler scheduler(SchedulerBounds{});
-  LaneConfig config;
+  QueueConfig config;
   config.breaker.trip_after = ~std::uint32_t{0};
-  const std::array<Lane*, 1> lane{&scheduler.add_lane(config)};
+  const std::array<SubscriptionQueue*, 1> queue{&scheduler.add_queue(config)};
   HeldEvent held;
   TimePoint now{};
   for ([[maybe_unused]] const auto step : state) {
     now += Duration{1000};
-    EVENTRELAY_ASSERT(scheduler.admit(held, lane) == Admitted::Yes);
+    EVENTRELAY_ASSERT(scheduler.admit(held, queue) == Admitted::Yes);
     Job* const job = scheduler.next(now);
     EVENTRELAY_ASSERT(job != nullptr && !scheduler.leave(*job, Answer::Failed, now));
     EVENTRELAY_ASSERT(scheduler.settle(*job, End::Done).done);

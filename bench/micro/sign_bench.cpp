@@ -1,9 +1,9 @@
-// What the signature fields of a request cost, by scheme and number of live keys.
+// Cost of the signature fields of a request, by scheme and number of live keys.
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"
-#include "common/assert.hpp"
-#include "relay/signer.hpp"
+#include "common/base/assert.hpp"
+#include "relay/request/signer.hpp"
 
 namespace eventrelay::relay {
 namespace {

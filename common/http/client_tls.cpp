@@ -3,7 +3,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 
 namespace eventrelay {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 
 namespace eventrelay {
 

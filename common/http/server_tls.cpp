@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 
 namespace eventrelay {
 

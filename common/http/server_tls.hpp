@@ -8,7 +8,7 @@
 
 #include <memory>
 
-#include "common/config.hpp"
+#include "common/config/config.hpp"
 #include "common/http/tls_stream.hpp"
 
 namespace eventrelay {

@@ -13,7 +13,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "common/assert.hpp"
-#include "common/log.hpp"
+#include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/ids.hpp"
+#include "common/base/ids.hpp"
 #include "common/kafka/consumer_client.hpp"
 #include "common/kafka/handle.hpp"
 

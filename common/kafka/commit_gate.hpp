@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::kafka {
 

@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "common/assert.hpp"
-#include "common/log.hpp"
+#include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 

@@ -3,15 +3,15 @@
 #include <array>
 #include <atomic>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/start_error.hpp"
 #include "common/kafka/assignment.hpp"
 #include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/consumer_handle.hpp"
 #include "common/kafka/stats.hpp"
 #include "common/kafka/wakeup.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

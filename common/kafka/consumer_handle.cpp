@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 #include "common/kafka/prefetch.hpp"
-#include "common/log.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -12,8 +12,8 @@
 #include <thread>
 #include <unordered_map>
 
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.hpp"
-#include "common/config.hpp"
+#include "common/base/clock.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::kafka {
 

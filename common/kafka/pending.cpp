@@ -3,16 +3,16 @@
 namespace eventrelay::kafka {
 
 PendingRecords::Slot* PendingRecords::add(std::uint64_t token, std::size_t bytes, TimePoint now,
-                                          std::size_t lane) {
-  EVENTRELAY_ASSERT(lane < kLanes);
+                                          std::size_t bucket) {
+  EVENTRELAY_ASSERT(bucket < kBuckets);
   Slot* slot = free_;
   if (slot != nullptr) {
     free_ = slot->newer;
   } else {
     slot = &slots_.emplace_back();
   }
-  Lane& in = lanes_[lane];
-  *slot = {token, bytes, now, in.newest, nullptr, static_cast<std::uint8_t>(lane), true};
+  PartitionBucket& in = buckets_[bucket];
+  *slot = {token, bytes, now, in.newest, nullptr, static_cast<std::uint8_t>(bucket), true};
   (in.newest != nullptr ? in.newest->newer : in.oldest) = slot;
   in.newest = slot;
   ++in.count;
@@ -22,15 +22,15 @@ PendingRecords::Slot* PendingRecords::add(std::uint64_t token, std::size_t bytes
 }
 
 void PendingRecords::acknowledge(const Slot& slot, TimePoint now) noexcept {
-  Lane& in = lanes_[slot.lane];
+  PartitionBucket& in = buckets_[slot.bucket];
   in.acknowledged = now;
   in.took = now - slot.since;
-  pace_.on_acknowledged(now, in.took, count_);
+  delay_.on_acknowledged(now, in.took, count_);
 }
 
 void PendingRecords::remove(Slot* slot) noexcept {
   EVENTRELAY_ASSERT(slot->waiting);
-  Lane& in = lanes_[slot->lane];
+  PartitionBucket& in = buckets_[slot->bucket];
   (slot->older != nullptr ? slot->older->newer : in.oldest) = slot->newer;
   (slot->newer != nullptr ? slot->newer->older : in.newest) = slot->older;
   slot->waiting = false;
@@ -43,37 +43,37 @@ void PendingRecords::remove(Slot* slot) noexcept {
 
 PendingRecords::Slot* PendingRecords::oldest() const noexcept {
   Slot* found = nullptr;
-  for (const Lane& lane : lanes_) {
-    if (lane.oldest != nullptr && (found == nullptr || lane.oldest->since < found->since)) {
-      found = lane.oldest;
+  for (const PartitionBucket& bucket : buckets_) {
+    if (bucket.oldest != nullptr && (found == nullptr || bucket.oldest->since < found->since)) {
+      found = bucket.oldest;
     }
   }
   return found;
 }
 
-LaneState PendingRecords::all() const noexcept {
-  LaneState found;
-  for (const Lane& lane : lanes_) {
-    if (lane.acknowledged > found.acknowledged) {
-      found.acknowledged = lane.acknowledged;
-      found.took = lane.took;
+BucketState PendingRecords::all() const noexcept {
+  BucketState found;
+  for (const PartitionBucket& bucket : buckets_) {
+    if (bucket.acknowledged > found.acknowledged) {
+      found.acknowledged = bucket.acknowledged;
+      found.took = bucket.took;
     }
-    if (lane.oldest != nullptr && (!found.oldest || lane.oldest->since < *found.oldest)) {
-      found.oldest = lane.oldest->since;
+    if (bucket.oldest != nullptr && (!found.oldest || bucket.oldest->since < *found.oldest)) {
+      found.oldest = bucket.oldest->since;
     }
   }
   return found;
 }
 
 bool PendingRecords::too_long(TimePoint now) noexcept {
-  if (!pace_.too_long(count_, now)) return false;
+  if (!delay_.too_long(count_, now)) return false;
   std::size_t moving = 0;
-  for (const Lane& lane : lanes_) {
-    const auto still = lane.state().still_since();
-    if (still && now - *still <= kStill) moving += lane.count;
+  for (const PartitionBucket& bucket : buckets_) {
+    const auto still = bucket.state().still_since();
+    if (still && now - *still <= kStill) moving += bucket.count;
   }
-  if (moving < count_ && !pace_.too_long(moving, now)) return false;
-  pace_.on_refused(now);
+  if (moving < count_ && !delay_.too_long(moving, now)) return false;
+  delay_.on_refused(now);
   return true;
 }
 

@@ -1,8 +1,8 @@
-// The records that wait for their report, by lane, in the order in which they were handed over.
+// The records that wait for their report, by bucket, in the order in which they were handed over.
 //
 // Why:     a report carries a slot, so the answer's owner is found without a search; the age of the
 //          oldest record and the time of the last report decide back-pressure, and they do so by
-//          lane: one partition that stands still must not stop those that go on.
+//          bucket: one partition that stands still must not stop those that go on.
 // Owner:   ProducerClient.  Thread: shard thread.
 // Bounds:  O(1) per call except where said; slots are reused, so nothing is allocated once warm.
 #pragma once
@@ -12,17 +12,17 @@
 #include <deque>
 #include <optional>
 
-#include "common/assert.hpp"
-#include "common/clock.hpp"
-#include "common/kafka/pace.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/clock.hpp"
+#include "common/kafka/queue_delay_estimator.hpp"
 
 namespace eventrelay::kafka {
 
 // Partition number modulo this.
-inline constexpr std::size_t kLanes = 64;
+inline constexpr std::size_t kBuckets = 64;
 
-// How records of one lane, or of all, come through. Thread: value.  Bounds: fixed.
-struct LaneState {
+// How records of one bucket, or of all, come through.
+struct BucketState {
   std::optional<TimePoint> oldest;  // when the oldest without a report was handed over
   TimePoint acknowledged{};         // when one was acknowledged last
   Duration took{};                  // how long that one had waited
@@ -37,7 +37,7 @@ struct LaneState {
 // Thread: shard thread.  Bounds: as many slots as records ever waited at once.
 class PendingRecords {
  public:
-  // A lane that stood still for longer has no part in the pace of the others.
+  // A bucket that stood still for longer has no part in the pace of the others.
   static constexpr Duration kStill{std::chrono::milliseconds{500}};
 
   // One record without a report. Thread: shard thread.  Bounds: fixed size.
@@ -47,49 +47,51 @@ class PendingRecords {
     TimePoint since{};
     Slot* older = nullptr;
     Slot* newer = nullptr;
-    std::uint8_t lane = 0;
+    std::uint8_t bucket = 0;
     bool waiting = false;
   };
 
-  explicit PendingRecords(PaceLimits pace = {}) noexcept : pace_(pace) {}
+  explicit PendingRecords(PaceLimits pace = {}) noexcept : delay_(pace) {}
 
-  // pre: lane < kLanes.
+  // pre: bucket < kBuckets.
   [[nodiscard]] Slot* add(std::uint64_t token, std::size_t bytes, TimePoint now,
-                          std::size_t lane = 0);
+                          std::size_t bucket = 0);
   // Its report says that it is stored; slots are removed besides.
   void acknowledge(const Slot& slot, TimePoint now) noexcept;
   void remove(Slot* slot) noexcept;
 
-  [[nodiscard]] Slot* oldest() const noexcept;  // O(kLanes)
+  [[nodiscard]] Slot* oldest() const noexcept;  // O(kBuckets)
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] LaneState lane(std::size_t lane) const noexcept { return lanes_[lane].state(); }
-  // All as one: it stands still when nothing of any lane is acknowledged. O(kLanes).
-  [[nodiscard]] LaneState all() const noexcept;
+  [[nodiscard]] BucketState bucket(std::size_t bucket) const noexcept {
+    return buckets_[bucket].state();
+  }
+  // All as one: it stands still when nothing of any bucket is acknowledged. O(kBuckets).
+  [[nodiscard]] BucketState all() const noexcept;
   // Would one more record wait too long where records move? O(1) unless so.
   [[nodiscard]] bool too_long(TimePoint now) noexcept;
-  [[nodiscard]] Duration last_took() const noexcept { return pace_.last_took(); }
+  [[nodiscard]] Duration last_took() const noexcept { return delay_.last_took(); }
 
  private:
   // Thread: shard thread.  Bounds: fixed.
-  struct Lane {
+  struct PartitionBucket {
     Slot* oldest = nullptr;
     Slot* newest = nullptr;
     std::size_t count = 0;
     TimePoint acknowledged{};
     Duration took{};
 
-    [[nodiscard]] LaneState state() const noexcept {
+    [[nodiscard]] BucketState state() const noexcept {
       return {oldest != nullptr ? std::optional{oldest->since} : std::nullopt, acknowledged, took};
     }
   };
 
-  std::array<Lane, kLanes> lanes_{};
+  std::array<PartitionBucket, kBuckets> buckets_{};
   std::deque<Slot> slots_;  // addresses stay
   Slot* free_ = nullptr;
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
-  Pace pace_;
+  QueueDelayEstimator delay_;
 };
 
 }  // namespace eventrelay::kafka

@@ -5,15 +5,15 @@
 #include <atomic>
 #include <vector>
 
-#include "common/assert.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/start_error.hpp"
 #include "common/kafka/producer_handle.hpp"
 #include "common/kafka/record.hpp"
 #include "common/kafka/report.hpp"
 #include "common/kafka/stats.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/kafka/wakeup.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {
@@ -75,7 +75,7 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   }
   [[nodiscard]] bool ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
-  [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
+  [[nodiscard]] std::size_t bucket_of(std::size_t topic, std::string_view key) const noexcept;
   [[nodiscard]] PendingRecords& pending() noexcept { return pending_; }
   void drain(TimePoint deadline, std::function<void()> done);
   void inject_fatal_error() {
@@ -150,10 +150,10 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
       pending_.bytes() + bytes > limits_.queue_bytes) {
     return Queued::QueueFull;
   }
-  const std::size_t lane = record.partition < 0
-                               ? lane_of(topic, record.key)
-                               : static_cast<std::size_t>(record.partition) % kLanes;
-  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), lane);
+  const std::size_t bucket = record.partition < 0
+                                 ? bucket_of(topic, record.key)
+                                 : static_cast<std::size_t>(record.partition) % kBuckets;
+  PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), bucket);
   HeadersPtr headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{};
 
   std::array<rd_kafka_vu_t, 7> arguments{};
@@ -181,10 +181,11 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
   return refused(rd_kafka_error_code(error.get()));
 }
 
-std::size_t ProducerClient::Impl::lane_of(std::size_t topic, std::string_view key) const noexcept {
+std::size_t ProducerClient::Impl::bucket_of(std::size_t topic,
+                                            std::string_view key) const noexcept {
   const std::int32_t partitions = handle_ ? handle_->partitions(topic) : 0;
   if (partitions <= 0) return 0;
-  return static_cast<std::size_t>(partition_of(key, partitions)) % kLanes;
+  return static_cast<std::size_t>(partition_of(key, partitions)) % kBuckets;
 }
 
 Queued ProducerClient::Impl::refused(rd_kafka_resp_err_t code) {
@@ -358,8 +359,8 @@ Queued ProducerClient::produce(std::size_t topic, const ProduceRecord& record,
   return impl_->produce(topic, record, token);
 }
 
-std::size_t ProducerClient::lane_of(std::size_t topic, std::string_view key) const noexcept {
-  return impl_->lane_of(topic, key);
+std::size_t ProducerClient::bucket_of(std::size_t topic, std::string_view key) const noexcept {
+  return impl_->bucket_of(topic, key);
 }
 
 PendingRecords& ProducerClient::pending() noexcept {

@@ -16,12 +16,12 @@
 #include <string>
 #include <string_view>
 
-#include "common/clock.hpp"
-#include "common/config.hpp"
-#include "common/event.hpp"
+#include "common/base/clock.hpp"
+#include "common/base/event.hpp"
+#include "common/config/config.hpp"
 #include "common/http/types.hpp"
 #include "common/kafka/pending.hpp"
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::kafka {
 
@@ -42,7 +42,7 @@ class ReportSink {
   ~ReportSink() = default;
 };
 
-// What the producer may hold. Thread: value.  Bounds: a larger value costs that much memory.
+// What the producer may hold. Bounds: a larger value costs that much memory.
 struct ProducerLimits {
   std::size_t queue_bytes = 64U << 20;
   std::size_t queue_messages = 100'000;
@@ -51,7 +51,7 @@ struct ProducerLimits {
   PaceLimits pace{};
 };
 
-// One record to write. Thread: value.  Bounds: copied by produce().
+// One record to write. Bounds: copied by produce().
 struct ProduceRecord {
   std::string_view key;
   std::string_view value;
@@ -78,9 +78,9 @@ class ProducerClient {
 
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
 
-  // The lane of a record with this key: those of one partition share it. Before the partitions of
+  // The bucket of a record with this key: those of one partition share it. Before the partitions of
   // the topic are known, and with a partitioner of the user's own, any of them.
-  [[nodiscard]] std::size_t lane_of(std::size_t topic, std::string_view key) const noexcept;
+  [[nodiscard]] std::size_t bucket_of(std::size_t topic, std::string_view key) const noexcept;
   // What waits for its report, and how that moves.
   [[nodiscard]] PendingRecords& pending() noexcept;
   [[nodiscard]] const PendingRecords& pending() const noexcept;

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

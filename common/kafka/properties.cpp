@@ -1,8 +1,8 @@
 #include "common/kafka/properties.hpp"
 
-#include "common/config.hpp"
+#include "common/base/start_error.hpp"
+#include "common/config/config.hpp"
 #include "common/kafka/handle.hpp"
-#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 

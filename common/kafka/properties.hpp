@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "common/config_schema.hpp"
+#include "common/config/config_schema.hpp"
 
 namespace eventrelay::kafka {
 

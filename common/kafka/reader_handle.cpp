@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "common/assert.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {
@@ -96,16 +96,16 @@ ReaderHandle::SharedQueue ReaderHandle::make_queue(std::int32_t number) const {
 
 // --- commands -----------------------------------------------------------------------------------
 
-void ReaderHandle::start(Place place, Offset from, SharedQueue queue) {
+void ReaderHandle::start(TopicPartition place, Offset from, SharedQueue queue) {
   EVENTRELAY_ASSERT(place.topic < topics_.size());
   push({What::Start, place, from, std::move(queue)});
 }
 
-void ReaderHandle::stop(Place place) {
+void ReaderHandle::stop(TopicPartition place) {
   push({What::Stop, place, Offset{}, nullptr});
 }
 
-void ReaderHandle::nudge(Place place) {
+void ReaderHandle::nudge(TopicPartition place) {
   push({What::Nudge, place, Offset{}, nullptr});
 }
 
@@ -141,7 +141,7 @@ void ReaderHandle::warm_up() {
 }
 
 void ReaderHandle::execute(Command& command) {
-  const Place place = command.place;
+  const TopicPartition place = command.place;
   switch (command.what) {
     case What::Start: {
       end_reading(place);
@@ -167,7 +167,7 @@ void ReaderHandle::execute(Command& command) {
   }
 }
 
-void ReaderHandle::end_reading(Place place) {
+void ReaderHandle::end_reading(TopicPartition place) {
   if (reading_.erase({place.topic, place.partition.value}) == 0) return;
   if (rd_kafka_consume_stop(topics_[place.topic].get(), place.partition.value) == 0) return;
   log::error("kafka partition not stopped", {{"topic", topic(place)},
@@ -222,7 +222,7 @@ bool ReaderHandle::answer(Question& question) const {
 bool ReaderHandle::answer_positions(Question& question) const {
   const PartitionsPtr list{
       rd_kafka_topic_partition_list_new(static_cast<int>(question.places.size()))};
-  for (const Place& place : question.places) {
+  for (const TopicPartition& place : question.places) {
     rd_kafka_topic_partition_list_add(list.get(), topic(place).c_str(), place.partition.value);
   }
   auto error = rd_kafka_committed(client_.get(), list.get(), kAskMs);
@@ -234,7 +234,7 @@ bool ReaderHandle::answer_positions(Question& question) const {
     return false;
   }
   // The library may have sorted the list.
-  for (const Place& place : question.places) {
+  for (const TopicPartition& place : question.places) {
     ReadPosition& position = question.found_positions.emplace_back();
     position.place = place;
     const rd_kafka_topic_partition_t* found =
@@ -247,10 +247,10 @@ bool ReaderHandle::answer_positions(Question& question) const {
 }
 
 // Not rd_kafka_query_watermark_offsets(): with the broker away it waits far past its limit.
-PartitionsPtr ReaderHandle::list_offsets(std::span<const Place> places, std::int64_t which,
+PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places, std::int64_t which,
                                          int limit_ms) const {
   PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(places.size()))};
-  for (const Place& place : places) {
+  for (const TopicPartition& place : places) {
     rd_kafka_topic_partition_list_add(list.get(), topic(place).c_str(), place.partition.value)
         ->offset = which;
   }
@@ -270,7 +270,7 @@ bool ReaderHandle::answer_bounds(Question& question) const {
   const PartitionsPtr ends =
       starts ? list_offsets(question.places, kLogEnd.value, kAskMs) : nullptr;
   if (!ends) return false;
-  for (const Place& place : question.places) {
+  for (const TopicPartition& place : question.places) {
     const auto* start = rd_kafka_topic_partition_list_find(starts.get(), topic(place).c_str(),
                                                            place.partition.value);
     const auto* end =

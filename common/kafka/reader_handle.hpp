@@ -1,9 +1,9 @@
-// The library's side of one LogReader: the client, its topics, and the two threads that wait for
-// it; ends as a whole.
+// The library's side of one PartitionReader: the client, its topics, and the two threads that wait
+// for it; ends as a whole.
 //
 // Why:     ending to read a partition is answered by the library's main thread, positions and
 //          bounds by a broker. Both are asked here, so that a shard never waits for either.
-// Owner:   LogReader, then retire().
+// Owner:   PartitionReader, then retire().
 // Thread:  shard thread; the destructor may block: retire() runs it.
 // Bounds:  two threads; one command per start and stop; at most kQuestionsMax questions.
 // Errors:  StartError from the constructor.
@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "common/kafka/handle.hpp"
-#include "common/kafka/log_reader.hpp"
+#include "common/kafka/partition_reader.hpp"
 
 namespace eventrelay::kafka {
 
@@ -30,12 +30,12 @@ inline constexpr std::size_t kQuestionsMax = 4096;
 
 // One look-up, and its answer. Thread: moves from the shard to the thread that asks, and back.
 struct Question {
-  std::vector<Place> places;
+  std::vector<TopicPartition> places;
   std::function<void(std::span<const ReadPosition>)> positions;  // or
-  std::function<void(std::span<const LogBounds>)> bounds;
+  std::function<void(std::span<const Watermarks>)> bounds;
   std::int64_t since = kLogStart.value;  // Unix time in ms, for bounds
   std::vector<ReadPosition> found_positions;
-  std::vector<LogBounds> found_bounds;
+  std::vector<Watermarks> found_bounds;
 };
 
 // Thread: shard thread.  Bounds: see above.
@@ -50,16 +50,16 @@ class ReaderHandle {
 
   [[nodiscard]] rd_kafka_t* client() const noexcept { return client_.get(); }
   [[nodiscard]] rd_kafka_queue_t* events() const noexcept { return events_.get(); }
-  [[nodiscard]] const std::string& topic(Place place) const { return names_[place.topic]; }
+  [[nodiscard]] const std::string& topic(TopicPartition place) const { return names_[place.topic]; }
   // A queue that writes `number` when it fills.
   [[nodiscard]] SharedQueue make_queue(std::int32_t number) const;
 
   // In order. A place that is being read is stopped first.
-  void start(Place place, Offset from, SharedQueue queue);
-  void stop(Place place);
+  void start(TopicPartition place, Offset from, SharedQueue queue);
+  void stop(TopicPartition place);
   // The library asks for more of a full queue only when its thread wakes, up to a second late:
   // this wakes it.
-  void nudge(Place place);
+  void nudge(TopicPartition place);
   void ask(Question question);
   [[nodiscard]] std::vector<Question> answers();
   // No number is written to the descriptor any more.
@@ -69,7 +69,7 @@ class ReaderHandle {
   enum class What : std::uint8_t { Start, Stop, Nudge };
   struct Command {
     What what;
-    Place place;
+    TopicPartition place;
     Offset from;
     SharedQueue queue;
   };
@@ -78,11 +78,11 @@ class ReaderHandle {
   void run_commands();
   void warm_up();
   void execute(Command& command);
-  void end_reading(Place place);
+  void end_reading(TopicPartition place);
   void run_questions();
   // What the leaders say about start or end; null if they did not answer in time.
-  [[nodiscard]] PartitionsPtr list_offsets(std::span<const Place> places, std::int64_t which,
-                                           int limit_ms) const;
+  [[nodiscard]] PartitionsPtr list_offsets(std::span<const TopicPartition> places,
+                                           std::int64_t which, int limit_ms) const;
   [[nodiscard]] bool answer(Question& question) const;
   [[nodiscard]] bool answer_positions(Question& question) const;
   [[nodiscard]] bool answer_bounds(Question& question) const;

@@ -4,7 +4,7 @@
 // Errors:  RecordError.
 #pragma once
 
-#include "common/event.hpp"
+#include "common/base/event.hpp"
 #include "common/kafka/handle.hpp"
 
 namespace eventrelay::kafka {

@@ -10,11 +10,11 @@
 #include <optional>
 #include <string_view>
 
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::kafka {
 
-// Sums or worst values over the brokers of one handle. Thread: value.  Bounds: fixed size.
+// Sums or worst values over the brokers of one handle.
 struct ClientStats {
   std::uint64_t tx_retries = 0;
   std::uint64_t request_timeouts = 0;

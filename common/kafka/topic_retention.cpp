@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "common/kafka/handle.hpp"
-#include "common/log.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "common/config.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::kafka {
 

@@ -3,9 +3,9 @@
 #include <array>
 #include <map>
 
+#include "common/base/start_error.hpp"
 #include "common/kafka/handle.hpp"
-#include "common/log.hpp"
-#include "common/start_error.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 namespace {

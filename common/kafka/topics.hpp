@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "common/config.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::kafka {
 
 inline constexpr std::chrono::seconds kTopicsTimeout{30};
 
-// One topic as it should be. Thread: value.  Bounds: none of its own.
+// One topic as it should be.
 struct TopicSpec {
   std::string name;
   int partitions = 0;

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 
 namespace eventrelay::kafka {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/runtime.hpp"
+#include "common/process/runtime.hpp"
 
 namespace eventrelay::testing {
 

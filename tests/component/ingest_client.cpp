@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "common/crypto.hpp"
+#include "common/base/crypto.hpp"
 
 namespace eventrelay::ingest::test {
 

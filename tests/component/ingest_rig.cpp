@@ -4,9 +4,9 @@
 
 #include <stdexcept>
 
-#include "common/config_load.hpp"
 #include "common/http/server_tls.hpp"
-#include "common/kafka/topic_reader.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
+#include "common/registry/settings.hpp"
 #include "tests/component/self_signed.hpp"
 
 namespace eventrelay::ingest::test {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "common/kafka/mock_cluster.hpp"
-#include "common/metrics.hpp"
-#include "common/shard_loop.hpp"
+#include "common/kafka/tools/mock_cluster.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/shard_loop.hpp"
 #include "ingest/shard.hpp"
 #include "tests/component/ingest_client.hpp"
 #include "tests/support/eventually.hpp"
@@ -21,7 +21,7 @@ namespace eventrelay::ingest::test {
 using eventrelay::test::eventually;
 using eventrelay::test::kPatience;
 
-// One record as it lies in Kafka. Thread: value.
+// One record as it lies in Kafka.
 struct StoredRecord {
   std::string key;
   std::string value;
@@ -31,7 +31,6 @@ struct StoredRecord {
   std::string content_type;
 };
 
-// Thread: value.
 struct RigOptions {
   std::string ingest{};  // further YAML lines of the section `ingest`, e.g. "body_max: 2KiB\n"
   std::string kafka{};   // of the section `kafka`

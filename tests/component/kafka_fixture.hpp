@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "common/kafka/consumer_client.hpp"
-#include "common/kafka/mock_cluster.hpp"
 #include "common/kafka/producer_client.hpp"
+#include "common/kafka/tools/mock_cluster.hpp"
 
 namespace eventrelay::kafka::testing {
 

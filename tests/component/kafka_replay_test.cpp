@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/kafka/replay_copy.hpp"
-#include "common/kafka/topic_reader.hpp"
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
+#include "common/kafka/tools/replay_copy.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
 #include "tests/component/kafka_fixture.hpp"
 
 namespace eventrelay::kafka::testing {

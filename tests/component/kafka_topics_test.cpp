@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "common/base/start_error.hpp"
 #include "common/kafka/topics.hpp"
-#include "common/start_error.hpp"
 #include "tests/component/kafka_fixture.hpp"
 
 namespace eventrelay::kafka::testing {

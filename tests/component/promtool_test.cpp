@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "common/metrics.hpp"
+#include "common/observe/metrics.hpp"
 
 namespace eventrelay::metrics {
 namespace {

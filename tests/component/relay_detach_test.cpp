@@ -6,7 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <thread>
 
-#include "common/admin.hpp"
+#include "common/process/admin.hpp"
 #include "tests/component/http_probe.hpp"
 #include "tests/component/relay_flow.hpp"
 
@@ -104,7 +104,9 @@ class Admin {
 
   eventrelay::testing::RawResponse ask(const std::string& method, const std::string& target) {
     eventrelay::testing::HttpProbe probe(server_.address());
-    probe.send(method + " " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    probe.send(method + " " + target +
+               " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+               "Content-Type: application/json\r\nContent-Length: 0\r\n\r\n");
     return probe.read();
   }
 
@@ -124,7 +126,7 @@ TEST(RelayDetach, KeepsABacklogInTheLogWhileOthersOfThePartitionFlow) {
       << scene.other.arrived.distinct() << relay.service().status();
   EXPECT_TRUE(scene.says(relay, "\"detached\":1"));
   EXPECT_EQ(relay.of_partition(scene.partition, "position"), 400);
-  // What is in flight, and what its lane may hold: not the backlog.
+  // What is in flight, and what its queue may hold: not the backlog.
   EXPECT_LE(relay.of_partition(scene.partition, "unfinished"), 8);
   scene.main.held = false;
   ASSERT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 200; }))

@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "common/config_load.hpp"
-#include "common/crypto.hpp"
-#include "common/kafka/mock_cluster.hpp"
+#include "common/base/crypto.hpp"
 #include "common/kafka/producer_client.hpp"
+#include "common/kafka/tools/mock_cluster.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/registry/settings.hpp"
 #include "relay/service.hpp"
 #include "tests/component/relay_peer.hpp"
 #include "tests/support/eventually.hpp"

@@ -4,7 +4,7 @@
 
 #include <condition_variable>
 
-#include "relay/http_pool.hpp"
+#include "relay/http/http_pool.hpp"
 #include "tests/component/relay_peer.hpp"
 #include "tests/support/eventually.hpp"
 

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/kafka/topic_reader.hpp"
-#include "relay/outbox.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
+#include "relay/park/outbox.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {
@@ -159,7 +159,7 @@ TEST_F(OutboxTest, HoldsThePartitionOfADeadLetterThatIsTooLarge) {
   const std::size_t size = settings_->config.ingest.body_max + (256U << 10);
   ParkedState dead = state();
   dead.dead_class = kPipelineFailure;
-  outbox_->bury(held(size), dead, Sender{&heard_, 9});
+  outbox_->dead_letter(held(size), dead, Sender{&heard_, 9});
   ASSERT_TRUE(run([&] { return outbox_->blocked(Partition{2}); }));
   EXPECT_THAT(outbox_->reason(), testing::HasSubstr("larger than its topic"));
   EXPECT_THAT(heard_.all, IsEmpty());

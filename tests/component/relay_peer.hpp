@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-#include "relay/http_pool.hpp"
+#include "relay/http/http_pool.hpp"
 
 namespace eventrelay::relay::test {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "relay/response.hpp"
+#include "relay/http/response.hpp"
 
 namespace eventrelay::relay {
 namespace {

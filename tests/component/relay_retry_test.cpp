@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/kafka/topic_reader.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {

@@ -5,8 +5,8 @@
 #include <boost/asio/post.hpp>
 #include <optional>
 
-#include "common/kafka/topic_reader.hpp"
-#include "relay/state_log.hpp"
+#include "common/kafka/tools/topic_reader.hpp"
+#include "relay/backlog/state_log.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {
@@ -40,12 +40,12 @@ class Owner {
   void put(std::string key, std::string value) {
     outbox_.put_state(kPlace, std::move(key), std::move(value), Sender{&nobody_, 1});
   }
-  EntryId detach(std::int64_t live) {
+  CursorId detach(std::int64_t live) {
     Detach request;
     request.subscription = kSubscription;
     request.live = Offset{live};
     request.reason = "queue_full";
-    const EntryId id = cursors().detach(request, Moment{monotonic_now(), wall_now()});
+    const CursorId id = cursors().detach(request, Moment{monotonic_now(), wall_now()});
     write();
     return id;
   }
@@ -93,7 +93,7 @@ class StateLogTest : public ::testing::Test {
     }
     return so();
   }
-  bool take_over(std::optional<Owner>& owner) {
+  bool ownership(std::optional<Owner>& owner) {
     owner.emplace(loop_, *settings_);
     return run([&] { return owner->ready(); });
   }
@@ -119,7 +119,7 @@ class StateLogTest : public ::testing::Test {
 
 TEST_F(StateLogTest, MarksAnEmptyPartitionBeforeItIsReady) {
   std::optional<Owner> owner;
-  ASSERT_TRUE(take_over(owner));
+  ASSERT_TRUE(ownership(owner));
   EXPECT_EQ(owner->cursors().epoch(), 1U);
   EXPECT_TRUE(owner->cursors().empty());
   EXPECT_EQ(table().epoch(), 1U);
@@ -127,12 +127,12 @@ TEST_F(StateLogTest, MarksAnEmptyPartitionBeforeItIsReady) {
 
 TEST_F(StateLogTest, HandsTheEntriesOfOneOwnerToTheNext) {
   std::optional<Owner> first;
-  ASSERT_TRUE(take_over(first));
+  ASSERT_TRUE(ownership(first));
   first->detach(120);
   ASSERT_TRUE(run([&] { return first->durable() == 1; }));
   first.reset();
   std::optional<Owner> second;
-  ASSERT_TRUE(take_over(second));
+  ASSERT_TRUE(ownership(second));
   EXPECT_EQ(second->cursors().epoch(), 2U);
   EXPECT_EQ(second->cursors().cover({kSubscription, {}, Ordering::None}, Offset{121}),
             Cover::Durable);
@@ -155,10 +155,10 @@ TEST_F(StateLogTest, IsNotReadyBeforeTheGroupHasTakenItsCommit) {
 // It has lost the partition, and so the group refuses its commits from the next take-over on.
 TEST_F(StateLogTest, AFormerOwnerWritesNothingMore) {
   std::optional<Owner> zombie;
-  ASSERT_TRUE(take_over(zombie));
+  ASSERT_TRUE(ownership(zombie));
   zombie->is_member(false);
   std::optional<Owner> owner;
-  ASSERT_TRUE(take_over(owner));
+  ASSERT_TRUE(ownership(owner));
   ASSERT_TRUE(run([&] { return zombie->asked() == 2; }));
   zombie->detach(120);
   zombie->tick();
@@ -173,7 +173,7 @@ TEST_F(StateLogTest, AFormerOwnerWritesNothingMore) {
 // A former owner set his mark late: the true one takes over again and loses nothing.
 TEST_F(StateLogTest, TakesOverAgainBehindALateMarkOfAFormerOwner) {
   std::optional<Owner> owner;
-  ASSERT_TRUE(take_over(owner));
+  ASSERT_TRUE(ownership(owner));
   owner->put(std::string(kOwnerKey), encode(OwnerRecord{2, "late"}));
   owner->detach(120);
   ASSERT_TRUE(run([&] { return owner->durable() == 1; }));
@@ -189,14 +189,14 @@ TEST_F(StateLogTest, TakesOverAgainBehindALateMarkOfAFormerOwner) {
 
 TEST_F(StateLogTest, WritesAgainWhatAnOlderOwnerWroteLate) {
   std::optional<Owner> owner;
-  ASSERT_TRUE(take_over(owner));
+  ASSERT_TRUE(ownership(owner));
   owner->detach(120);
   ASSERT_TRUE(run([&] { return owner->durable() == 1; }));
-  // A zombie of an older epoch: a cursor ahead of ours, an entry of its own, a tombstone.
+  // A zombie of an older epoch: a position ahead of ours, a cursor of its own, a tombstone.
   StateRecord late;
   late.subscription = kSubscription;
   late.from = Offset{120};
-  late.cursor = Offset{500};
+  late.position = Offset{500};
   late.epoch = 0;
   owner->put("427236@120", encode(late));
   late.from = Offset{300};
@@ -206,9 +206,9 @@ TEST_F(StateLogTest, WritesAgainWhatAnOlderOwnerWroteLate) {
     const StateTable now = table();
     loop_.restart();
     loop_.run_for(milliseconds(50));
-    const auto entry = now.records().find("427236@120");
-    return now.records().size() == 1 && entry != now.records().end() &&
-           entry->second.cursor == Offset{120};
+    const auto cursor = now.records().find("427236@120");
+    return now.records().size() == 1 && cursor != now.records().end() &&
+           cursor->second.position == Offset{120};
   };
   EXPECT_TRUE(run(repaired));
   EXPECT_EQ(owner->stopped(), "");
@@ -231,7 +231,7 @@ TEST_F(StateLogTest, WritesAgainWhatAnOlderOwnerWroteLate) {
 
 TEST_F(StateLogTest, StopsAtARecordOfAVersionThatIsNotItsOwn) {
   std::optional<Owner> owner;
-  ASSERT_TRUE(take_over(owner));
+  ASSERT_TRUE(ownership(owner));
   owner->put("427236@1", "{\"v\":2}");
   EXPECT_TRUE(run([&] { return !owner->stopped().empty(); }));
   EXPECT_NE(owner->stopped().find("version"), std::string::npos) << owner->stopped();

@@ -79,7 +79,7 @@ class Certificates {
 };
 
 // What a TLS endpoint has seen. Thread: any, one mutex.
-struct Seen {
+struct Verdict {
   std::mutex mutex;
   std::string server_name;
   std::vector<std::string> requests;
@@ -87,7 +87,7 @@ struct Seen {
 };
 
 // A script that speaks TLS and answers every request.
-Server::Script over_tls(const TlsServerConfig& config, Seen& seen) {
+Server::Script over_tls(const TlsServerConfig& config, Verdict& seen) {
   return [config, &seen](Peer& peer) {
     const auto context = make_server_tls(config);
     asio::ssl::stream<asio::ip::tcp::socket&> stream(peer.socket(), *context);
@@ -137,7 +137,7 @@ class RelayTls : public testing::Test {
   }
 
   Certificates certificates;
-  Seen seen;
+  Verdict seen;
 };
 
 TEST_F(RelayTls, DeliversAndUsesTheConnectionAgain) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <thread>
 
-#include "common/start_error.hpp"
+#include "common/base/start_error.hpp"
 #include "tests/component/fake_service.hpp"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "common/runtime.hpp"
+#include "common/process/runtime.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

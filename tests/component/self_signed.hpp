@@ -3,7 +3,7 @@
 // Thread: any, after the first call.  Bounds: two files in a directory of their own.
 #pragma once
 
-#include "common/config.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::ingest::test {
 

@@ -1,4 +1,4 @@
-#include "common/service_host.hpp"
+#include "common/process/service_host.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <future>
 #include <thread>
 
-#include "common/log.hpp"
+#include "common/observe/log.hpp"
 #include "tests/component/fake_service.hpp"
 #include "tests/component/http_probe.hpp"
 

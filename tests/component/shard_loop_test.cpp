@@ -1,4 +1,4 @@
-#include "common/shard_loop.hpp"
+#include "common/process/shard_loop.hpp"
 
 #include <gtest/gtest.h>
 #include <pthread.h>

@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
+#include "common/base/start_error.hpp"
 #include "common/http/client_tls.hpp"
 #include "common/http/listen_address.hpp"
 #include "common/http/server_tls.hpp"
-#include "common/start_error.hpp"
 
 namespace eventrelay {
 namespace {

@@ -1,7 +1,7 @@
 // Virtual time: what is to happen, in order of time and then of asking. Nothing here sleeps.
 //
 // Why:     one seed is one trace; an hour of retries passes in milliseconds.
-// Owner:   World.  Thread: one.  Bounds: one entry per thing that is to happen.
+// Owner:   World.  Thread: one.  Bounds: one cursor per thing that is to happen.
 // Errors:  none.
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::relay::simulation {
 
@@ -47,37 +47,37 @@ class Clock {
   // Runs the next thing; false: nothing is to happen before `end`.
   bool step(TimePoint end) {
     if (queue_.empty() || queue_.top().at > end) return false;
-    Entry entry = queue_.top();
+    BacklogCursor cursor = queue_.top();
     queue_.pop();
-    now_ = std::max(now_, entry.at);
-    if (entry.life != nullptr) {
-      if (!entry.life->alive) return true;
-      if (entry.life->stopped_until > now_) {
-        entry.at = entry.life->stopped_until;
-        queue_.push(std::move(entry));  // keeps its place among those that wait with it
+    now_ = std::max(now_, cursor.at);
+    if (cursor.life != nullptr) {
+      if (!cursor.life->alive) return true;
+      if (cursor.life->stopped_until > now_) {
+        cursor.at = cursor.life->stopped_until;
+        queue_.push(std::move(cursor));  // keeps its place among those that wait with it
         return true;
       }
     }
-    entry.task();
+    cursor.task();
     return true;
   }
 
  private:
-  struct Entry {
+  struct BacklogCursor {
     TimePoint at;
     std::uint64_t serial;
     LifePtr life;
     Task task;
-    bool operator<(const Entry& other) const noexcept {
+    bool operator<(const BacklogCursor& other) const noexcept {
       return at != other.at ? at > other.at : serial > other.serial;
     }
   };
 
   void push(TimePoint at, LifePtr life, Task task) {
-    queue_.push(Entry{std::max(at, now_), serial_++, std::move(life), std::move(task)});
+    queue_.push(BacklogCursor{std::max(at, now_), serial_++, std::move(life), std::move(task)});
   }
 
-  std::priority_queue<Entry> queue_;
+  std::priority_queue<BacklogCursor> queue_;
   TimePoint now_{};
   std::uint64_t serial_ = 0;
 };

@@ -1,9 +1,9 @@
 // A relay process in the simulated world: the shell around the real scheduler, retry policy,
-// ledgers, cursors and sweep plan, with everything it would do over sockets done by World.
+// ledgers, cursors and catch-up read plan, with everything it would do over sockets done by World.
 //
 //   log --read--> cursors --> scheduler --> endpoint --end--> ledger --> commit
-//                   ^ entry <-- detach, block      | retry --> delay topic --due--> scheduler
-//                   +-- sweep --> scheduler        | given up --> dead letters
+//                   ^ cursor <-- detach, block      | retry --> delay topic --due--> scheduler
+//                   +-- catch-up read --> scheduler | given up --> dead letters
 //
 // Why:     what the policies do together, over kills and hand-overs, without a loop or a clock.
 // Owner:   the test.  Thread: one.  Bounds: those of the policies; checked on every tick.
@@ -20,18 +20,18 @@
 #include <string>
 #include <vector>
 
-#include "relay/offset_ledger.hpp"
-#include "relay/scheduler.hpp"
-#include "relay/state_follower.hpp"
-#include "relay/sweep_plan.hpp"
-#include "relay/take_over.hpp"
+#include "relay/backlog/catch_up_plan.hpp"
+#include "relay/backlog/ownership.hpp"
+#include "relay/backlog/state_follower.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/log/offset_ledger.hpp"
 #include "world.hpp"
 
 namespace eventrelay::relay::simulation {
 
 // An event in memory, by the path it came. Thread: one.
 struct Held : HeldEvent {
-  enum class From : std::uint8_t { Live, Delay, Sweep };
+  enum class From : std::uint8_t { Live, Delay, CatchUp };
   From from = From::Live;
   int step = 0;            // of Delay
   std::int64_t place = 0;  // of Delay: in its topic
@@ -40,7 +40,7 @@ struct Held : HeldEvent {
 };
 
 // Thread: one.  Bounds: see the head of this file.
-class Relay final : public LaneGate {
+class Relay final : public ReadinessGate {
  public:
   Relay(World& world, int worker);
   Relay(const Relay&) = delete;
@@ -56,11 +56,11 @@ class Relay final : public LaneGate {
   void stop(Duration pause);
   [[nodiscard]] bool owns(int partition) const { return parts_[World::at(partition)] != nullptr; }
   [[nodiscard]] const LifePtr& life() const { return life_; }
-  // Nothing is under way, and no entry has anything left.
+  // Nothing is under way, and no cursor has anything left.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] std::string describe() const;
 
-  [[nodiscard]] LaneGate::Lane look(std::string_view subscription) override;
+  [[nodiscard]] ReadinessGate::Readiness look(std::string_view subscription) override;
 
  private:
   enum class Stage : std::uint8_t { TakingOver, Running, Revoking };
@@ -91,12 +91,12 @@ class Relay final : public LaneGate {
     Committed told;
     std::array<Delay, kStepCount> delays;
     StateFollower state;
-    TakeOver take_over;
+    Ownership ownership;
     Cursors* cursors = nullptr;  // of `state`; null until the partition is taken over
     std::size_t followed = 0;    // rows of the state topic
-    SweepPlan plan{SweepRules{}};
-    std::vector<Job*> covered;  // left the scheduler, an entry answers for them
-    std::vector<Job*> away;     // being written to a delay or dead-letter topic
+    CatchUpPlan plan{CatchUpRules{}};
+    std::vector<Job*> covered;  // left the scheduler, a cursor answers for them
+    std::vector<Job*> backlog;  // being written to a delay or dead-letter topic
     std::set<Job*> flying;
     std::function<void()> released;
     TimePoint revoke_by{};
@@ -118,12 +118,12 @@ class Relay final : public LaneGate {
 
   // relay_group.cpp
   void look_up(Part& part);
-  void act(Part& part, TakeOver::Act act);
+  void act(Part& part, Ownership::Action act);
   void confirm(const Part& part);
   void own(Part& part);
   void begin(Part& part);
   void follow(int partition, std::uint64_t stay);
-  [[nodiscard]] StateFollower::Seen read_state(Part& part, const StateRow& row) const;
+  [[nodiscard]] StateFollower::Verdict read_state(Part& part, const StateRow& row) const;
   void write_state(Part& part);
   void advance_revoke(Part& part);
   void drop(int partition);
@@ -132,25 +132,27 @@ class Relay final : public LaneGate {
   void fail(Job& job, const Reply& reply);
   void give_back(Part& part, Job& job);
   void block(Part& part, Job& job, const Step& step);
-  void detach(Part& part, int sub, EntryState state, const std::vector<Job*>& also);
+  void detach(Part& part, int sub, CursorState state, const std::vector<Job*>& also);
   void release(Part& part, Job& job);
   void settle_covered(Part& part);
   void look_at_breakers();
-  [[nodiscard]] bool read_sweep(Part& part);
-  void end_sweep(Part& part);
-  [[nodiscard]] bool may_sweep(const Part& part) const;
+  [[nodiscard]] bool read_catch_up(Part& part);
+  void end_catch_up(Part& part);
+  [[nodiscard]] bool may_catch_up(const Part& part) const;
 
   // relay_delay.cpp
   void park(Job& job, const Step& step);
-  void bury(Job& job);
+  void dead_letter(Job& job);
   void written(Job& job, int partition, std::uint64_t stay);
   [[nodiscard]] bool read_delay(Part& part, int step);
   void write_again(Part& part, int step);
 
   [[nodiscard]] Part* part_of(const Job& job);
   [[nodiscard]] Part* find(int partition, std::uint64_t stay);
-  [[nodiscard]] int sub_of(const Job& job) const { return subs_.at(job.lane->index); }
-  [[nodiscard]] eventrelay::relay::Lane& lane_of(int sub) { return *lanes_[World::at(sub)]; }
+  [[nodiscard]] int sub_of(const Job& job) const { return subs_.at(job.queue->index); }
+  [[nodiscard]] eventrelay::relay::SubscriptionQueue& queue_of(int sub) {
+    return *queues_[World::at(sub)];
+  }
   [[nodiscard]] Held& held_of(const Job& job) { return *static_cast<Held*>(job.held); }
   [[nodiscard]] const SimEvent& event_of(const Part& part, std::int64_t at) const {
     return world_.logs[World::at(part.id)][static_cast<std::size_t>(at)];
@@ -162,9 +164,9 @@ class Relay final : public LaneGate {
   LifePtr life_;
   Scheduler scheduler_;
   RetryPolicy retry_;
-  Dice jitter_;
-  std::vector<eventrelay::relay::Lane*> lanes_;  // by subscriber
-  std::map<std::uint32_t, int> subs_;            // by lane index
+  Random jitter_;
+  std::vector<eventrelay::relay::SubscriptionQueue*> queues_;  // by subscriber
+  std::map<std::uint32_t, int> subs_;                          // by queue index
   std::array<std::unique_ptr<Part>, kPartitions> parts_;
   std::map<const Held*, std::unique_ptr<Held>> held_;
   std::map<int, TimePoint> open_since_;
@@ -174,7 +176,7 @@ class Relay final : public LaneGate {
   TimePoint woken_at_ = TimePoint::max();
   // What was taken, and how it ended: one per job.
   struct Counters {
-    std::uint64_t taken = 0, delivered = 0, parked = 0, dead = 0, entry = 0, given_back = 0,
+    std::uint64_t taken = 0, delivered = 0, parked = 0, dead = 0, cursor = 0, given_back = 0,
                   dropped = 0;
   } counters_;
 };

@@ -45,27 +45,27 @@ void Relay::fail(Job& job, const Reply& reply) {
       const bool queues = world_.subs[World::at(sub)].queues_exhausted;
       if (queues && reply.retry == RetryClass::Retry && !world_.healed) {
         std::vector<Job*> also{&job};
-        if (lane_of(sub).config.ordering != Ordering::None) scheduler_.take_chain(job, also);
-        return detach(*part, sub, EntryState::Off, also);
+        if (queue_of(sub).config.ordering != Ordering::None) scheduler_.take_chain(job, also);
+        return detach(*part, sub, CursorState::Off, also);
       }
     } else {
-      const bool swept = held.from == Held::From::Sweep;
-      if (swept && world_.fault == Fault::ForgetSwept) {
-        part->cursors->done(job.entry, Offset{held.at});
+      const bool reread = held.from == Held::From::CatchUp;
+      if (reread && world_.fault == Fault::ForgetReread) {
+        part->cursors->done(job.cursor, Offset{held.at});
         ++counters_.given_back;
         return settle(scheduler_.settle(job, End::NotDone));
       }
-      const bool away = lane_of(sub).breaker.state() != CircuitBreaker::State::Closed;
-      if (swept && away && part->cursors->goes_on(job.entry)) return give_back(*part, job);
-      const bool ordered = lane_of(sub).config.ordering != Ordering::None;
+      const bool backlog = queue_of(sub).breaker.state() != CircuitBreaker::State::Closed;
+      if (reread && backlog && part->cursors->goes_on(job.cursor)) return give_back(*part, job);
+      const bool ordered = queue_of(sub).config.ordering != Ordering::None;
       if (ordered && world_.fault != Fault::ParkOrdered) return block(*part, job, step);
     }
   }
   if (step.kind == Step::Kind::Dead) {
-    bury(job);
+    dead_letter(job);
     const Subscriber& one = world_.subs[World::at(sub)];
     if (reply.retry == RetryClass::Gone && !part->cursors->is_off(one.id)) {
-      detach(*part, sub, EntryState::Off, {});
+      detach(*part, sub, CursorState::Off, {});
     }
     return;
   }
@@ -74,13 +74,13 @@ void Relay::fail(Job& job, const Reply& reply) {
 
 void Relay::give_back(Part& part, Job& job) {
   std::vector<Job*> all;
-  if (job.lane->config.ordering != Ordering::None) scheduler_.take_chain(job, all);
+  if (job.queue->config.ordering != Ordering::None) scheduler_.take_chain(job, all);
   all.push_back(&job);
-  const Pause pause{job.lane->breaker.probe_at()};
+  const Pause pause{job.queue->breaker.probe_at()};
   for (Job* const one : all) {
-    if (one->entry != kLivePath) {
+    if (one->cursor != kLivePath) {
       const Offset at{held_of(*one).at};
-      part.cursors->give_back(one->entry, std::span(&at, 1), pause);
+      part.cursors->give_back(one->cursor, std::span(&at, 1), pause);
     }
     release(part, *one);
   }
@@ -91,8 +91,8 @@ void Relay::block(Part& part, Job& job, const Step& step) {
   scheduler_.take_chain(job, behind);
   std::vector<ChainJob> chain;
   for (const Job* const one : behind) {
-    if (one->entry == kLivePath && held_of(*one).from != Held::From::Live) continue;
-    chain.push_back({Offset{held_of(*one).at}, one->entry});
+    if (one->cursor == kLivePath && held_of(*one).from != Held::From::Live) continue;
+    chain.push_back({Offset{held_of(*one).at}, one->cursor});
   }
   std::sort(chain.begin(), chain.end(),
             [](const ChainJob& a, const ChainJob& b) { return a.at < b.at; });
@@ -100,7 +100,7 @@ void Relay::block(Part& part, Job& job, const Step& step) {
   Block request;
   request.key = world_.key(sub_of(job), event_of(part, held.at));
   request.at = Offset{held.at};
-  request.owner = job.entry;
+  request.owner = job.cursor;
   request.chain = chain;
   request.due = step.due;
   request.attempt = job.attempts_made;
@@ -112,7 +112,7 @@ void Relay::block(Part& part, Job& job, const Step& step) {
   if (held.at < part.known_to) world_.excuse_object(sub_of(job), held.at, part.known_to);
   world_.note("block", life_->worker, sub_of(job), held.at);
   if (!part.cursors->block(request, world_.moment())) {
-    return detach(part, sub_of(job), EntryState::Detached, left);
+    return detach(part, sub_of(job), CursorState::Detached, left);
   }
   for (Job* const one : left) release(part, *one);
   settle_covered(part);
@@ -121,16 +121,16 @@ void Relay::block(Part& part, Job& job, const Step& step) {
 
 // --- leaving the live path -----------------------------------------------------------------------
 
-void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*>& also) {
+void Relay::detach(Part& part, int sub, CursorState state, const std::vector<Job*>& also) {
   std::vector<Job*> taken = also;
-  scheduler_.take_queued(lane_of(sub), Partition{part.id}, taken);
+  scheduler_.take_queued(queue_of(sub), Partition{part.id}, taken);
   std::vector<Offset> queued;
   std::vector<Offset> held;
-  std::map<std::uint64_t, std::vector<Offset>> swept;
+  std::map<std::uint64_t, std::vector<Offset>> reread;
   for (const Job* const job : taken) {
     const Offset at{held_of(*job).at};
-    if (job->entry != kLivePath) {
-      swept[job->entry.value].push_back(at);
+    if (job->cursor != kLivePath) {
+      reread[job->cursor.value].push_back(at);
     } else if (held_of(*job).from == Held::From::Live) {
       queued.push_back(at);
     }
@@ -141,7 +141,7 @@ void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*
   };
   if (world_.fault != Fault::DetachForgetsFlight) {
     for (const Job* const job : part.flying) hold_of(job);
-    for (const Job* const job : part.away) hold_of(job);
+    for (const Job* const job : part.backlog) hold_of(job);
   }
   queued = sorted(std::move(queued));
   held = sorted(std::move(held));
@@ -156,9 +156,9 @@ void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*
   ++world_.tally.detaches;
   world_.note("detach", life_->worker, sub, part.next);
   part.cursors->detach(request, world_.moment());
-  const Pause pause{lane_of(sub).breaker.probe_at()};
-  for (const auto& [entry, offsets] : swept) {
-    part.cursors->give_back(EntryId{entry}, sorted(offsets), pause);
+  const Pause pause{queue_of(sub).breaker.probe_at()};
+  for (const auto& [cursor, offsets] : reread) {
+    part.cursors->give_back(CursorId{cursor}, sorted(offsets), pause);
   }
   for (Job* const job : taken) release(part, *job);
   settle_covered(part);
@@ -167,7 +167,7 @@ void Relay::detach(Part& part, int sub, EntryState state, const std::vector<Job*
 
 // A job that has left the scheduler's queues goes where it is answered for.
 void Relay::release(Part& part, Job& job) {
-  if (job.entry != kLivePath) {
+  if (job.cursor != kLivePath) {
     ++counters_.given_back;
     return settle(scheduler_.settle(job, End::NotDone));
   }
@@ -193,7 +193,7 @@ void Relay::settle_covered(Part& part) {
     if (cover == Cover::NotYet) {
       part.covered.push_back(job);
     } else if (cover == Cover::Durable) {
-      ++counters_.entry;
+      ++counters_.cursor;
       settle(scheduler_.settle(*job, End::Done));
     } else {
       world_.breach("nobody answers for event " + std::to_string(held.at));
@@ -205,71 +205,72 @@ void Relay::settle_covered(Part& part) {
 
 void Relay::look_at_breakers() {
   const TimePoint now = world_.clock.now();
-  for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
-    const eventrelay::relay::Lane& lane = lane_of(sub);
-    if (lane.breaker.state() == CircuitBreaker::State::Closed) {
+  for (int sub = 0; sub < std::ssize(queues_); ++sub) {
+    const eventrelay::relay::SubscriptionQueue& queue = queue_of(sub);
+    if (queue.breaker.state() == CircuitBreaker::State::Closed) {
       open_since_.erase(sub);
       continue;
     }
     const TimePoint since = open_since_.try_emplace(sub, now).first->second;
-    const bool waits = !lane.fresh.empty() || !lane.urgent.empty();
+    const bool waits = !queue.fresh.empty() || !queue.urgent.empty();
     if (!waits || now - since < kOpenFor) continue;
     Part* const part = parts_[World::at(world_.subs[World::at(sub)].partition)].get();
     if (part == nullptr || part->stage != Stage::Running) continue;
-    detach(*part, sub, EntryState::Detached, {});
+    detach(*part, sub, CursorState::Detached, {});
   }
 }
 
-// --- the sweep -----------------------------------------------------------------------------------
+// --- the catch-up read
+// -----------------------------------------------------------------------------------
 
-bool Relay::may_sweep(const Part& part) const {
+bool Relay::may_catch_up(const Part& part) const {
   if (part.stage != Stage::Running || part.cursors->empty()) return false;
-  return world_.fault != Fault::NeverSweep;
+  return world_.fault != Fault::NeverCatchUp;
 }
 
-bool Relay::read_sweep(Part& part) {
+bool Relay::read_catch_up(Part& part) {
   if (part.stage != Stage::Running) return false;
   const TimePoint now = world_.clock.now();
-  if (!part.plan.sweeping()) {
-    if (!may_sweep(part) || !part.plan.may_start(now)) return false;
-    const auto from = part.cursors->begin_sweep(*this, Offset{part.next}, world_.moment());
+  if (!part.plan.catching_up()) {
+    if (!may_catch_up(part) || !part.plan.may_start(now)) return false;
+    const auto from = part.cursors->begin_catch_up(*this, Offset{part.next}, world_.moment());
     write_state(part);
     if (!from) return false;
-    ++world_.tally.sweeps;
+    ++world_.tally.catch_ups;
     world_.note("sweep", life_->worker, part.id, from->value);
     part.plan.start(*from, now);
   }
-  SweepPlan::View view;
+  CatchUpPlan::View view;
   view.live = Offset{part.next};
   view.following = part.cursors->following();
   view.wanted = part.cursors->next_wanted();
   switch (part.plan.next(view)) {
-    case SweepPlan::Act::End:
+    case CatchUpPlan::Action::End:
       if (view.following > 0 && part.plan.position() < view.live) {
         part.plan.passed(view.live);
         part.cursors->passed(view.live);
       }
-      end_sweep(part);
+      end_catch_up(part);
       return false;
-    case SweepPlan::Act::Jump:
+    case CatchUpPlan::Action::Jump:
       part.plan.passed(*view.wanted);
       part.cursors->passed(*view.wanted);
       return true;
-    case SweepPlan::Act::Read:
+    case CatchUpPlan::Action::Read:
       break;
   }
   const Offset at = part.plan.position();
   const SimEvent& event = event_of(part, at.value);
-  std::vector<EntryId> takers;
-  for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
+  std::vector<CursorId> takers;
+  for (int sub = 0; sub < std::ssize(queues_); ++sub) {
     if (world_.subs[World::at(sub)].partition != part.id || !world_.wants(sub, event)) continue;
     takers.clear();
     part.cursors->offer(world_.key(sub, event), at, world_.moment(), takers);
-    for (const EntryId entry : takers) {
-      const auto handout = part.cursors->handout(entry);
-      Held& held = hold(part, Held::From::Sweep, at.value);
+    for (const CursorId cursor : takers) {
+      const auto handout = part.cursors->handout(cursor);
+      Held& held = hold(part, Held::From::CatchUp, at.value);
       JobState state;
-      state.entry = entry;
+      state.cursor = cursor;
       if (handout) {
         state.attempts_made = handout->attempts_made;
         state.first_failure = handout->first_failure;
@@ -278,14 +279,14 @@ bool Relay::read_sweep(Part& part) {
         held_.erase(&held);
         // Others go on without it; alone, it is waited for.
         const bool alone = part.cursors->following() == 1;
-        if (alone && (part.plan.pause(now) || world_.fault == Fault::SweepFeedsTheSlow)) {
+        if (alone && (part.plan.pause(now) || world_.fault == Fault::CatchUpFeedsTheSlow)) {
           return false;
         }
-        part.cursors->stay_behind(entry, at);
+        part.cursors->defer(cursor, at);
         continue;
       }
       part.plan.resume();
-      part.cursors->handed(entry, at);
+      part.cursors->dispatched(cursor, at);
     }
   }
   part.plan.passed(Offset{at.value + 1});
@@ -294,9 +295,9 @@ bool Relay::read_sweep(Part& part) {
   return true;
 }
 
-void Relay::end_sweep(Part& part) {
+void Relay::end_catch_up(Part& part) {
   part.plan.end();
-  part.cursors->end_sweep(Offset{part.next});
+  part.cursors->end_catch_up(Offset{part.next});
   write_state(part);
 }
 

@@ -23,7 +23,7 @@ void Relay::park(Job& job, const Step& step) {
     ++counters_.parked;
     return settle(scheduler_.settle(job, End::Done));
   }
-  part.away.push_back(&job);
+  part.backlog.push_back(&job);
   world_.write(
       life_, World::Topic::Retry, part.id,
       [id = part.id, delay, record, life = life_, known = world_.stays[World::at(part.id)],
@@ -37,10 +37,10 @@ void Relay::park(Job& job, const Step& step) {
 // The event is where it waits or stays, and leaves memory.
 void Relay::written(Job& job, int partition, std::uint64_t stay) {
   if (Part* const owned = find(partition, stay)) {
-    std::erase(owned->away, &job);
+    std::erase(owned->backlog, &job);
     const Offset at{held_of(job).at};
-    if (held_of(job).from == Held::From::Sweep) {
-      owned->cursors->done(job.entry, at);
+    if (held_of(job).from == Held::From::CatchUp) {
+      owned->cursors->done(job.cursor, at);
     } else if (held_of(job).from == Held::From::Live) {
       owned->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, at);
     }
@@ -49,13 +49,13 @@ void Relay::written(Job& job, int partition, std::uint64_t stay) {
   pump_later();
 }
 
-void Relay::bury(Job& job) {
+void Relay::dead_letter(Job& job) {
   Part& part = *part_of(job);
-  part.away.push_back(&job);
+  part.backlog.push_back(&job);
   world_.write(
       life_, World::Topic::Dead, part.id,
       [id = part.id, sub = sub_of(job), at = held_of(job).at, life = life_, &world = world_] {
-        world.bury(life, id, sub, at);
+        world.dead_letter(life, id, sub, at);
       },
       [this, &job, id = part.id, stay = part.stay] {
         ++counters_.dead;
@@ -112,7 +112,7 @@ bool Relay::read_delay(Part& part, int step) {
   return true;
 }
 
-// Its lane is full, or its breaker open: again into the shortest step, with what it had.
+// Its queue is full, or its breaker open: again into the shortest step, with what it had.
 void Relay::write_again(Part& part, int step) {
   Delay& delay = part.delays[World::at(step)];
   delay.written_again = true;

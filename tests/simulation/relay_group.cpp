@@ -41,7 +41,7 @@ void Relay::assign(int partition) {
   // It reads the state topic to its end.
   world_.clock.after(world_.ms(5, 60), life_, [this, partition, stay] {
     follow(partition, stay);
-    if (Part* const owned = find(partition, stay)) act(*owned, owned->take_over.at_end());
+    if (Part* const owned = find(partition, stay)) act(*owned, owned->ownership.at_end());
   });
 }
 
@@ -63,19 +63,19 @@ void Relay::look_up(Part& part) {
   }
 }
 
-void Relay::act(Part& part, TakeOver::Act act) {
+void Relay::act(Part& part, Ownership::Action act) {
   switch (act) {
-    case TakeOver::Act::None:
+    case Ownership::Action::None:
       return;
-    case TakeOver::Act::Mark:
+    case Ownership::Action::Mark:
       return world_.write(
           life_, World::Topic::State, part.id,
           [id = part.id, row = StateRow{std::string(kOwnerKey), part.state.mark()}, life = life_,
            &world = world_] { world.put_state(life, id, row); },
           [] {});
-    case TakeOver::Act::Confirm:
+    case Ownership::Action::Confirm:
       return confirm(part);
-    case TakeOver::Act::Own:
+    case Ownership::Action::Own:
       return own(part);
   }
 }
@@ -90,7 +90,7 @@ void Relay::confirm(const Part& part) {
       },
       [this, id = part.id, stay = part.stay, accepted] {
         Part* const owned = find(id, stay);
-        if (owned != nullptr) act(*owned, owned->take_over.confirmed(*accepted));
+        if (owned != nullptr) act(*owned, owned->ownership.confirmed(*accepted));
       });
 }
 
@@ -113,34 +113,34 @@ void Relay::begin(Part& part) {
 }
 
 void Relay::follow(int partition, std::uint64_t stay) {
-  using Seen = StateFollower::Seen;
+  using Verdict = StateFollower::Verdict;
   for (;;) {
     Part* const part = find(partition, stay);
     const auto& rows = world_.state[World::at(partition)];
     if (part == nullptr || part->followed >= rows.size()) return;
     switch (read_state(*part, rows[part->followed++])) {
-      case Seen::Fine:
+      case Verdict::Fine:
         break;
-      case Seen::Durable:
+      case Verdict::Durable:
         settle_covered(*part);
         pump_later();
         [[fallthrough]];
-      case Seen::Write:
+      case Verdict::Write:
         write_state(*part);
         break;
-      case Seen::MarkCounts:
-        act(*part, part->take_over.mark_counts());
+      case Verdict::MarkCounts:
+        act(*part, part->ownership.mark_counts());
         break;
-      case Seen::Beaten:
+      case Verdict::Beaten:
         ++world_.tally.beaten;
         world_.note("beaten", life_->worker, partition);
-        act(*part, part->take_over.beaten());
+        act(*part, part->ownership.beaten());
         break;
     }
   }
 }
 
-StateFollower::Seen Relay::read_state(Part& part, const StateRow& row) const {
+StateFollower::Verdict Relay::read_state(Part& part, const StateRow& row) const {
   std::string value = row.value;
   if (world_.fault == Fault::NoFencing && part.cursors == nullptr && !value.empty() &&
       row.key != kOwnerKey) {
@@ -162,9 +162,9 @@ void Relay::write_state(Part& part) {
           Part* const owned = find(id, stay);
           if (owned == nullptr) return;
           const auto seen = owned->state.stored(token);
-          if (seen == StateFollower::Seen::Fine) return;
+          if (seen == StateFollower::Verdict::Fine) return;
           write_state(*owned);
-          if (seen != StateFollower::Seen::Durable) return;
+          if (seen != StateFollower::Verdict::Durable) return;
           settle_covered(*owned);
           pump_later();
         });
@@ -183,7 +183,7 @@ void Relay::revoke(int partition, std::function<void()> released) {
   part->stage = Stage::Revoking;
   part->released = std::move(released);
   part->revoke_by = world_.clock.now() + kRevokeWait;
-  if (part->plan.sweeping()) end_sweep(*part);
+  if (part->plan.catching_up()) end_catch_up(*part);
   // What waits is dropped, not done; what is in flight may still be delivered.
   std::vector<Finished> finished;
   const std::uint32_t before = scheduler_.jobs();
@@ -197,7 +197,7 @@ void Relay::advance_revoke(Part& part) {
   part.cursors->commit(world_.clock.now(), CommitMode::Exactly);
   write_state(part);
   settle_covered(part);
-  const bool busy = !part.flying.empty() || !part.away.empty() || !part.covered.empty() ||
+  const bool busy = !part.flying.empty() || !part.backlog.empty() || !part.covered.empty() ||
                     part.cursors->writes_pending() > 0;
   if (busy && world_.clock.now() < part.revoke_by) return;
   // The last commit is waited for: it is there before anybody else has the partition.

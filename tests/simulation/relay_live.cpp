@@ -8,7 +8,7 @@ namespace eventrelay::relay::simulation {
 namespace {
 
 constexpr Duration kTick = milliseconds{200};
-constexpr std::uint32_t kLaneJobs = 10;
+constexpr std::uint32_t kQueueJobs = 10;
 constexpr std::uint32_t kConcurrency = 3;
 constexpr std::uint32_t kInFlight = 24;
 
@@ -26,7 +26,7 @@ SchedulerBounds Relay::scheduler_bounds() const {
   const bool crowd = world_.weather.hanging > 0;
   SchedulerBounds bounds;
   bounds.in_flight_max = world_.fault == Fault::KeepsNoSlots ? 7 : kInFlight;
-  bounds.jobs_max = crowd ? kLaneJobs * static_cast<std::uint32_t>(std::ssize(world_.subs)) : 96;
+  bounds.jobs_max = crowd ? kQueueJobs * static_cast<std::uint32_t>(std::ssize(world_.subs)) : 96;
   bounds.bytes_max = crowd ? 10'000'000 : 120'000;
   return bounds;
 }
@@ -43,22 +43,22 @@ Relay::Relay(World& world, int worker)
       life_(std::make_shared<Life>()),
       scheduler_(scheduler_bounds()),
       retry_(retry_plan()),
-      jitter_(world.dice.next()) {
+      jitter_(world.random.next()) {
   life_->worker = worker;
   life_->serial = ++world.lives;
   for (int sub = 0; sub < std::ssize(world.subs); ++sub) {
-    LaneConfig config;
+    QueueConfig config;
     config.ordering = world.subs[World::at(sub)].ordering;
     config.concurrency = world.fault == Fault::NoConcurrencyBudget ? 1000 : kConcurrency;
-    config.jobs_max = kLaneJobs;
+    config.jobs_max = kQueueJobs;
     const bool boundless =
-        world.fault == Fault::NoLaneBound || world.fault == Fault::NoConcurrencyBudget;
+        world.fault == Fault::NoQueueBound || world.fault == Fault::NoConcurrencyBudget;
     if (boundless) config.jobs_max = 1000;
     config.rate = world.subs[World::at(sub)].rate;
     config.breaker.trip_after = boundless ? 1'000'000 : 5;
     config.breaker.cool_down_max = seconds{8};
-    lanes_.push_back(&scheduler_.add_lane(config));
-    subs_[lanes_.back()->index] = sub;
+    queues_.push_back(&scheduler_.add_queue(config));
+    subs_[queues_.back()->index] = sub;
   }
   tick();
 }
@@ -66,16 +66,16 @@ Relay::Relay(World& world, int worker)
 Relay::~Relay() = default;
 
 bool Relay::has_room(int sub) const {
-  const eventrelay::relay::Lane& lane = *lanes_[World::at(sub)];
-  if (lane.breaker.state() != CircuitBreaker::State::Closed) return lane.jobs == 0;
-  return lane.jobs < lane.config.jobs_max;
+  const eventrelay::relay::SubscriptionQueue& queue = *queues_[World::at(sub)];
+  if (queue.breaker.state() != CircuitBreaker::State::Closed) return queue.jobs == 0;
+  return queue.jobs < queue.config.jobs_max;
 }
 
-LaneGate::Lane Relay::look(std::string_view subscription) {
-  LaneGate::Lane answer;
+ReadinessGate::Readiness Relay::look(std::string_view subscription) {
+  ReadinessGate::Readiness answer;
   for (int sub = 0; sub < std::ssize(world_.subs); ++sub) {
     if (world_.subs[World::at(sub)].id != subscription) continue;
-    const CircuitBreaker& breaker = lane_of(sub).breaker;
+    const CircuitBreaker& breaker = queue_of(sub).breaker;
     const auto probe = breaker.probe_at();
     const bool closed = breaker.state() == CircuitBreaker::State::Closed;
     answer.open = has_room(sub) && (closed || (probe && *probe <= world_.clock.now()));
@@ -114,8 +114,8 @@ Relay::Part* Relay::part_of(const Job& job) {
 // --- reading -------------------------------------------------------------------------------------
 
 Admitted Relay::admit(Held& held, int sub, const JobState& state) {
-  eventrelay::relay::Lane* const lane = &lane_of(sub);
-  const Admitted admitted = scheduler_.admit(held, std::span(&lane, 1), state);
+  eventrelay::relay::SubscriptionQueue* const queue = &queue_of(sub);
+  const Admitted admitted = scheduler_.admit(held, std::span(&queue, 1), state);
   if (admitted == Admitted::Yes) ++counters_.taken;
   return admitted;
 }
@@ -141,43 +141,43 @@ bool Relay::read_live(Part& part) {
         // Whoever waits with most leaves, or the partition stands still.
         int crowd = -1;
         std::uint32_t most = 0;
-        for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
+        for (int sub = 0; sub < std::ssize(queues_); ++sub) {
           if (world_.subs[World::at(sub)].partition != part.id) continue;
-          const eventrelay::relay::Lane& lane = lane_of(sub);
-          const std::uint32_t queued = lane.jobs - lane.in_flight;
-          if (queued > most && (!lane.fresh.empty() || !lane.urgent.empty())) {
+          const eventrelay::relay::SubscriptionQueue& queue = queue_of(sub);
+          const std::uint32_t queued = queue.jobs - queue.in_flight;
+          if (queued > most && (!queue.fresh.empty() || !queue.urgent.empty())) {
             most = queued;
             crowd = sub;
           }
         }
-        if (crowd >= 0) detach(part, crowd, EntryState::Detached, {});
+        if (crowd >= 0) detach(part, crowd, CursorState::Detached, {});
         return false;
       }
     }
   }
-  std::vector<eventrelay::relay::Lane*> lanes;
-  for (int sub = 0; sub < std::ssize(lanes_); ++sub) {
+  std::vector<eventrelay::relay::SubscriptionQueue*> queues;
+  for (int sub = 0; sub < std::ssize(queues_); ++sub) {
     if (world_.subs[World::at(sub)].partition != part.id || !world_.wants(sub, event)) continue;
     const Cover cover = part.cursors->meet(world_.key(sub, event), at, world_.moment());
     if (cover == Cover::NotYet && world_.fault != Fault::SkipBeforeDurable) {
       write_state(part);
       return false;
     }
-    if (cover == Cover::None) lanes.push_back(&lane_of(sub));
+    if (cover == Cover::None) queues.push_back(&queue_of(sub));
   }
-  if (!lanes.empty()) {
+  if (!queues.empty()) {
     Held& held = hold(part, Held::From::Live, part.next);
-    if (scheduler_.admit(held, lanes) == Admitted::Full) {
+    if (scheduler_.admit(held, queues) == Admitted::Full) {
       held_.erase(&held);
       bool any = false;
-      for (const eventrelay::relay::Lane* const lane : lanes) {
-        if (lane->jobs < lane->config.jobs_max) continue;
-        detach(part, subs_.at(lane->index), EntryState::Detached, {});
+      for (const eventrelay::relay::SubscriptionQueue* const queue : queues) {
+        if (queue->jobs < queue->config.jobs_max) continue;
+        detach(part, subs_.at(queue->index), CursorState::Detached, {});
         any = true;
       }
       return any;
     }
-    counters_.taken += lanes.size();
+    counters_.taken += queues.size();
   } else {
     static_cast<void>(part.ledger.finish(at, part.epoch));
   }
@@ -204,7 +204,7 @@ void Relay::pump() {
     for (const auto& part : parts_) {
       if (part == nullptr) continue;
       for (int i = 0; i < 8 && read_live(*part); ++i) on = true;
-      for (int i = 0; i < 8 && read_sweep(*part); ++i) on = true;
+      for (int i = 0; i < 8 && read_catch_up(*part); ++i) on = true;
       for (int step = 0; step < kStepCount; ++step) on = read_delay(*part, step) || on;
     }
   }
@@ -250,8 +250,8 @@ void Relay::on_end(Job& job, const Reply& reply) {
     if (part != nullptr && held.from == Held::From::Live && !part->cursors->empty()) {
       part->cursors->live_ended(world_.subs[World::at(sub_of(job))].id, Offset{held.at});
     }
-    if (part != nullptr && held.from == Held::From::Sweep) {
-      part->cursors->done(job.entry, Offset{held.at});
+    if (part != nullptr && held.from == Held::From::CatchUp) {
+      part->cursors->done(job.cursor, Offset{held.at});
     }
     ++counters_.delivered;
     settle(scheduler_.finish(job, world_.clock.now()));
@@ -319,7 +319,7 @@ void Relay::commit(Part& part) {
 void Relay::tick() {
   for (const auto& part : parts_) {
     if (part == nullptr) continue;
-    act(*part, part->take_over.again());
+    act(*part, part->ownership.again());
     if (part->cursors == nullptr) continue;
     commit(*part);
     part->cursors->commit(world_.clock.now(), CommitMode::WhenDue);
@@ -327,7 +327,7 @@ void Relay::tick() {
     settle_covered(*part);
     if (world_.healed) {
       for (const Subscriber& sub : world_.subs) {
-        if (sub.partition == part->id) static_cast<void>(part->cursors->switch_on(sub.id));
+        if (sub.partition == part->id) static_cast<void>(part->cursors->resume(sub.id));
       }
     }
     if (part->stage == Stage::Revoking) advance_revoke(*part);
@@ -341,7 +341,7 @@ void Relay::tick() {
 // Counters balance, and nothing grows past its bound.
 void Relay::check() {
   const Counters& c = counters_;
-  const std::uint64_t ended = c.delivered + c.parked + c.dead + c.entry + c.given_back + c.dropped;
+  const std::uint64_t ended = c.delivered + c.parked + c.dead + c.cursor + c.given_back + c.dropped;
   if (c.taken != ended + scheduler_.jobs()) {
     world_.breach("counters do not balance: taken " + std::to_string(c.taken) + ", ended " +
                   std::to_string(ended) + ", in memory " + std::to_string(scheduler_.jobs()));
@@ -354,9 +354,9 @@ void Relay::check() {
     world_.breach("more in memory than the bound");
   }
   if (scheduler_.in_flight() > kInFlight) world_.breach("more in flight than the bound");
-  for (const eventrelay::relay::Lane* const lane : lanes_) {
-    if (lane->in_flight > kConcurrency) world_.breach("a subscription has more than its slots");
-    if (lane->jobs > kLaneJobs) world_.breach("a subscription has more than its places");
+  for (const eventrelay::relay::SubscriptionQueue* const queue : queues_) {
+    if (queue->in_flight > kConcurrency) world_.breach("a subscription has more than its slots");
+    if (queue->jobs > kQueueJobs) world_.breach("a subscription has more than its places");
   }
   for (const auto& part : parts_) {
     if (part == nullptr) continue;
@@ -371,8 +371,8 @@ bool Relay::idle() const {
     if (part->stage != Stage::Running || part->cursors->writes_pending() > 0) return false;
     if (part->next < std::ssize(world_.logs[World::at(part->id)])) return false;
     if (world_.committed[World::at(part->id)].offset != Offset{part->next}) return false;
-    for (const EntryStatus& entry : part->cursors->oldest(100)) {
-      if (entry.record.from.value < part->next) return false;
+    for (const CursorStatus& cursor : part->cursors->oldest(100)) {
+      if (cursor.record.from.value < part->next) return false;
     }
   }
   return true;
@@ -385,9 +385,10 @@ std::string Relay::describe() const {
     text += "; partition " + std::to_string(part->id) + " next " + std::to_string(part->next) +
             " waits " + std::to_string(part->waits) + " stage " +
             std::to_string(static_cast<int>(part->stage)) + " covered " +
-            std::to_string(part->covered.size()) + " away " + std::to_string(part->away.size());
+            std::to_string(part->covered.size()) + " away " + std::to_string(part->backlog.size());
     if (part->cursors == nullptr) continue;
-    for (const EntryStatus& entry : part->cursors->oldest(5)) text += "\n" + encode(entry.record);
+    for (const CursorStatus& cursor : part->cursors->oldest(5))
+      text += "\n" + encode(cursor.record);
   }
   return text;
 }

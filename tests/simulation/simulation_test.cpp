@@ -85,7 +85,7 @@ class Group {
 
   void storm() {
     if (world_.healed) return;
-    const double a = world_.dice.unit();
+    const double a = world_.random.unit();
     const int w = static_cast<int>(world_.up_to(kWorkers));
     if (a < 0.25 && world_.weather.kills) {
       kill(w);
@@ -209,7 +209,7 @@ void add(Tally& sum, const Tally& one) {
   sum.moves += one.moves;
   sum.detaches += one.detaches;
   sum.blocks += one.blocks;
-  sum.sweeps += one.sweeps;
+  sum.catch_ups += one.catch_ups;
   sum.refused_commits += one.refused_commits;
   sum.beaten += one.beaten;
   sum.owned_again += one.owned_again;
@@ -241,7 +241,7 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
             << ", twice " << sum.duplicates << ", parked " << sum.parked << ", dead " << sum.dead
             << ", state records " << sum.state_records << ", kills " << sum.kills << ", stops "
             << sum.stops << ", moves " << sum.moves << ", detaches " << sum.detaches << ", blocked "
-            << sum.blocks << ", sweeps " << sum.sweeps << ", commits refused "
+            << sum.blocks << ", sweeps " << sum.catch_ups << ", commits refused "
             << sum.refused_commits << ", beaten " << sum.beaten << ", owner again "
             << sum.owned_again << ", known from ranges " << sum.restored
             << ", longest wait of a healthy one " << sum.healthy_wait / milliseconds{1} << " ms\n";
@@ -252,7 +252,7 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
   EXPECT_GT(sum.parked, seeds);
   EXPECT_GT(sum.detaches, seeds);
   EXPECT_GT(sum.blocks, seeds);
-  EXPECT_GT(sum.sweeps, seeds);
+  EXPECT_GT(sum.catch_ups, seeds);
   EXPECT_GT(sum.dead, seeds / 10);
   EXPECT_GT(sum.restored, seeds / 10);
   EXPECT_GT(sum.owned_again, seeds / 40);

@@ -32,7 +32,7 @@ void each_in_ranges(const std::string& text, std::int64_t from, Found found) {
 }  // namespace
 
 World::World(std::uint64_t seed, Fault planted, const Weather& may)
-    : dice(seed), fault(planted), weather(may) {
+    : random(seed), fault(planted), weather(may) {
   make_events();
   make_subscribers();
   for (const Subscriber& sub : subs) fates_.emplace_back(logs[at(sub.partition)].size());
@@ -174,7 +174,7 @@ void World::park(const LifePtr& life, std::uint64_t stay, int partition, int ste
   note("parked", life->worker, record.subscriber, record.at);
 }
 
-void World::bury(const LifePtr& life, int partition, int sub, std::int64_t offset) {
+void World::dead_letter(const LifePtr& life, int partition, int sub, std::int64_t offset) {
   static_cast<void>(partition);
   fate(sub, offset).dead = true;
   ++tally.dead;
@@ -229,8 +229,8 @@ void World::commit_delay(int partition, int step, const Committed& now) {
 
 // --- the truth -----------------------------------------------------------------------------------
 
-// Entries that count and still have this event to hand out.
-int World::entries_with(int sub, const SimEvent& event) const {
+// Cursors that count and still have this event to hand out.
+int World::cursors_with(int sub, const SimEvent& event) const {
   const Subscriber& one = subs[at(sub)];
   int count = 0;
   for (const auto& [name, record] : counted_[at(one.partition)].records()) {
@@ -238,10 +238,10 @@ int World::entries_with(int sub, const SimEvent& event) const {
     if (record.object && one.ordering != Ordering::Instance && *record.object != event.object) {
       continue;
     }
-    if (event.at < record.from.value || event.at < record.cursor.value) continue;
+    if (event.at < record.from.value || event.at < record.position.value) continue;
     if (record.end && event.at >= record.end->value) continue;
     bool done = false;
-    each_in_ranges(record.ranges, record.cursor.value,
+    each_in_ranges(record.ranges, record.position.value,
                    [&](std::int64_t i) { done = done || i == event.at; });
     if (!done) ++count;
   }
@@ -257,7 +257,7 @@ int World::delays_with(int sub, std::int64_t offset) const {
   return count;
 }
 
-// Nothing is forgotten by the group that is not delivered, dead, parked, or an entry's.
+// Nothing is forgotten by the group that is not delivered, dead, parked, or a cursor's.
 void World::judge(int partition) {
   if (!broken.empty()) return;
   for (int sub = 0; sub < std::ssize(subs); ++sub) {
@@ -266,7 +266,7 @@ void World::judge(int partition) {
       if (!forgotten_[at(partition)][static_cast<std::size_t>(event.at)]) continue;
       const Fate& one = fate(sub, event.at);
       if (one.times > 0 || one.dead || !wants(sub, event)) continue;
-      if (delays_with(sub, event.at) > 0 || entries_with(sub, event) > 0) continue;
+      if (delays_with(sub, event.at) > 0 || cursors_with(sub, event) > 0) continue;
       return breach("lost: subscription " + subs[at(sub)].id + " event " +
                     std::to_string(event.at) + " of partition " + std::to_string(partition));
     }
@@ -296,8 +296,8 @@ void World::excuse(int partition) {
       if (!wants(sub, event)) continue;
       Fate& one = fate(sub, event.at);
       const int live = forgotten_[at(partition)][static_cast<std::size_t>(event.at)] ? 0 : 1;
-      const int entries = entries_with(sub, event);
-      const int ways = (entries > 0 ? entries : live) + delays_with(sub, event.at);
+      const int cursors = cursors_with(sub, event);
+      const int ways = (cursors > 0 ? cursors : live) + delays_with(sub, event.at);
       one.excused = std::max(one.excused, ways - (one.times > 0 ? 0 : 1));
       one.not_before = one.asked = {};
     }

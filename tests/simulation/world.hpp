@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "clock.hpp"
-#include "relay/cursors.hpp"
-#include "relay/delivery.hpp"
-#include "relay/retry.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/dispatch/retry.hpp"
+#include "relay/http/delivery.hpp"
 
 namespace eventrelay::relay::simulation {
 
@@ -33,19 +33,19 @@ using std::chrono::seconds;
 enum class Fault : std::uint8_t {
   None,
   SettleBeforeParked,   // an offset is let go before its delay record is acknowledged
-  SkipBeforeDurable,    // what an entry covers is skipped before its record is durable
+  SkipBeforeDurable,    // what a cursor covers is skipped before its record is durable
   CommitLive,           // the live position is committed
   NoFencing,            // records of former owners count
   DelayCommitsHead,     // a delay topic's offset is done when its record is read
   ParkOrdered,          // an ordered failure goes to a delay topic like any other
   IgnoreRetryAfter,     // the endpoint's wish is not passed on
-  CursorsIgnoreRanges,  // entries do not know what the ranges name
+  CursorsIgnoreRanges,  // cursors do not know what the ranges name
   NoConcurrencyBudget,  // a sick subscription takes every slot
-  NoLaneBound,          // and every place in memory
-  ForgetSwept,          // a swept job that fails is neither written nor given back
+  NoQueueBound,         // and every place in memory
+  ForgetReread,         // a read again job that fails is neither written nor given back
   DetachForgetsFlight,  // a detach does not name what is in flight
-  NeverSweep,           // who is detached stays so
-  SweepFeedsTheSlow,    // a sweep goes on at the pace of the one that it waits for
+  NeverCatchUp,         // who is detached stays so
+  CatchUpFeedsTheSlow,  // a catch-up read goes on at the pace of the one that it waits for
   KeepsNoSlots,         // a shard has too few slots to keep any from those who hang
   OwnUnconfirmed,       // an owner begins though the group does not take its commit
 };
@@ -58,7 +58,7 @@ inline constexpr std::array<milliseconds, 3> kSteps{milliseconds{1000}, millisec
 inline constexpr int kStepCount = static_cast<int>(kSteps.size());
 
 // From when an event can be read, or its partition was last disturbed, to its delivery: a healthy
-// subscription that a burst has detached catches up by one lane full per sweep, at worst.
+// subscription that a burst has detached catches up by one queue full per catch-up read, at worst.
 inline constexpr Duration kHealthyWait = seconds{8};
 // The same where nothing befalls but that many hang, each attempt for kHang.
 inline constexpr Duration kCalmWait = seconds{1};
@@ -94,7 +94,7 @@ struct SimEvent {
   TimePoint produced{};
 };
 
-// A parked event in a delay topic. Thread: value.
+// A parked event in a delay topic.
 struct ParkRecord {
   std::int64_t at = 0;  // in `events`
   int subscriber = 0;
@@ -108,13 +108,13 @@ struct StateRow {
   std::string value;
 };
 
-// What a group holds about one partition of a topic. Thread: value.
+// What a group holds about one partition of a topic.
 struct Committed {
   std::optional<Offset> offset;
   std::string metadata;
 };
 
-// An endpoint's answer. Thread: value.
+// An endpoint's answer.
 struct Reply {
   Duration after{};
   RetryClass retry = RetryClass::Delivered;
@@ -122,7 +122,7 @@ struct Reply {
   std::optional<seconds> retry_after;
 };
 
-// What may happen in a run. Thread: value.
+// What may happen in a run.
 struct Weather {
   bool kills = true;
   bool stops = true;
@@ -143,7 +143,7 @@ struct Tally {
   std::uint64_t moves = 0;
   std::uint64_t detaches = 0;
   std::uint64_t blocks = 0;
-  std::uint64_t sweeps = 0;
+  std::uint64_t catch_ups = 0;
   std::uint64_t refused_commits = 0;
   std::uint64_t beaten = 0;
   std::uint64_t owned_again = 0;
@@ -158,9 +158,9 @@ class World {
 
   World(std::uint64_t seed, Fault fault, const Weather& weather);
 
-  [[nodiscard]] bool chance(double probability) { return dice.unit() < probability; }
+  [[nodiscard]] bool chance(double probability) { return random.unit() < probability; }
   [[nodiscard]] std::int64_t up_to(std::int64_t count) {
-    return static_cast<std::int64_t>(dice.next() % static_cast<std::uint64_t>(count));
+    return static_cast<std::int64_t>(random.next() % static_cast<std::uint64_t>(count));
   }
   [[nodiscard]] milliseconds ms(std::int64_t from, std::int64_t to) {
     return milliseconds{from + up_to(to - from + 1)};
@@ -178,7 +178,7 @@ class World {
   // `stay`: of the partition when the write began.
   void park(const LifePtr& life, std::uint64_t stay, int partition, int step,
             const ParkRecord& record);
-  void bury(const LifePtr& life, int partition, int sub, std::int64_t at);
+  void dead_letter(const LifePtr& life, int partition, int sub, std::int64_t at);
   void put_state(const LifePtr& life, int partition, const StateRow& row);
   // Refused unless `life` has the partition still, by the same hand-over.
   [[nodiscard]] bool commit_events(const LifePtr& life, int partition, std::uint64_t generation,
@@ -191,7 +191,7 @@ class World {
 
   // The partition has, or is about to have, another owner: what may be done twice.
   void excuse(int partition);
-  // One object waits at `from`, below what the ranges had named up to `to`: an entry of an object
+  // One object waits at `from`, below what the ranges had named up to `to`: a cursor of an object
   // can not tell those apart, so it hands out again what is of that object.
   void excuse_object(int sub, std::int64_t from, std::int64_t to);
   void handed_over(int partition) {
@@ -209,7 +209,7 @@ class World {
   [[nodiscard]] static std::int64_t end_of(const Committed& known);
   [[nodiscard]] static std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-  Dice dice;
+  Random random;
   Fault fault;
   Weather weather;
   Clock clock;
@@ -252,7 +252,7 @@ class World {
   [[nodiscard]] const Fate& fate(int sub, std::int64_t at) const {
     return fates_[static_cast<std::size_t>(sub)][static_cast<std::size_t>(at)];
   }
-  [[nodiscard]] int entries_with(int sub, const SimEvent& event) const;
+  [[nodiscard]] int cursors_with(int sub, const SimEvent& event) const;
   [[nodiscard]] int delays_with(int sub, std::int64_t at) const;
   void judge(int partition);
   void judge_order(int sub, std::int64_t at);

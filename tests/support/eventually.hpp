@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "common/clock.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::test {
 

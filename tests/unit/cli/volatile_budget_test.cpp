@@ -1,4 +1,4 @@
-#include "common/volatile_budget.hpp"
+#include "common/process/volatile_budget.hpp"
 
 #include <gtest/gtest.h>
 

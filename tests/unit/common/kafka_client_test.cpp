@@ -3,11 +3,11 @@
 
 #include <array>
 
+#include "common/base/start_error.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/kafka/pending.hpp"
 #include "common/kafka/prefetch.hpp"
 #include "common/kafka/stats.hpp"
-#include "common/start_error.hpp"
 
 namespace eventrelay::kafka {
 namespace {

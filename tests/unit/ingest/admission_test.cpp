@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 }
 
 [[nodiscard]] KafkaState pending_since(std::int64_t ms) {
-  return {.lane = 3, .still_since = at(ms), .messages = 1, .bytes = 1000};
+  return {.bucket = 3, .still_since = at(ms), .messages = 1, .bytes = 1000};
 }
 
 TEST(Admission, AdmitsWhileNothingWaits) {
@@ -82,7 +82,7 @@ TEST(Admission, StopsNoLaneForAnother) {
   Admission admission({});
   const KafkaState stuck = pending_since(0);
   KafkaState moving = pending_since(890);
-  moving.lane = 4;
+  moving.bucket = 4;
   EXPECT_EQ(admission.admit(stuck, at(800)), Admission::Verdict::Reject);
   EXPECT_EQ(admission.admit(moving, at(900)), Admission::Verdict::Admit);
   EXPECT_EQ(admission.admit(stuck, at(901)), Admission::Verdict::Probe);

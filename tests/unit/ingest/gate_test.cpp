@@ -252,7 +252,7 @@ TEST(Gate, RefusesTargetsOverTheirLengthAtLimit) {
 
 TEST(Gate, CountsFieldsAtLimit) {
   std::string lines;
-  for (std::size_t i = 1; i < kFieldsMax; ++i) lines += "X: 1\r\n";
+  for (std::size_t i = 1; i < kHeadFieldsMax; ++i) lines += "X: 1\r\n";
   expect_rows({{post(lines), 0}, {post(lines + "X: 1\r\n"), 431}}, ChunkedBodies::Refused);
 }
 
@@ -301,8 +301,8 @@ TEST(Gate, HearsExpectContinueFromHttp11Alone) {
   EXPECT_FALSE(gate.head().expect_continue);
 }
 
-TEST(RequestHead, FindsFieldsWithoutCase) {
-  RequestHead head;
+TEST(IncomingHead, FindsFieldsWithoutCase) {
+  IncomingHead head;
   EXPECT_TRUE(head.add("BOX-SIGNATURE-PRIMARY", "x"));
   EXPECT_TRUE(head.add("Empty", ""));
   EXPECT_TRUE(head.add("empty", "y"));
@@ -313,9 +313,9 @@ TEST(RequestHead, FindsFieldsWithoutCase) {
   EXPECT_EQ(head.count("absent"), 0U);
 }
 
-TEST(RequestHead, HoldsFieldsAtLimit) {
-  RequestHead head;
-  for (std::size_t i = 0; i < kFieldsMax; ++i) EXPECT_TRUE(head.add("a", "b"));
+TEST(IncomingHead, HoldsFieldsAtLimit) {
+  IncomingHead head;
+  for (std::size_t i = 0; i < kHeadFieldsMax; ++i) EXPECT_TRUE(head.add("a", "b"));
   EXPECT_FALSE(head.add("a", "b"));
 }
 

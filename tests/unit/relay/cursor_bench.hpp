@@ -1,4 +1,4 @@
-// Cursors with a lane that a test opens and a topic that acknowledges when it is told to.
+// Cursors with a queue that a test opens and a topic that acknowledges when it is told to.
 //
 // Why:     tests of Cursors read as what happens to one subscription.
 // Owner:   the test.  Thread: one.  Bounds: as the test.  Errors:  none.
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/cursors.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
 
 namespace eventrelay::relay {
 
@@ -19,11 +19,11 @@ using namespace std::chrono_literals;
 
 inline constexpr std::string_view kSub = "7";
 
-// Lanes that a test opens and closes. Thread: one.
-class Gate final : public LaneGate {
+// Queues that a test opens and closes. Thread: one.
+class Gate final : public ReadinessGate {
  public:
-  Lane look(std::string_view) override { return lane; }
-  Lane lane{true, true, Ordering::None};
+  Readiness look(std::string_view) override { return queue; }
+  Readiness queue{true, true, Ordering::None};
 };
 
 // One subscription. Thread: one.  Bounds: as the test.
@@ -31,11 +31,11 @@ class Bench {
  public:
   explicit Bench(Ordering ordering = Ordering::None, CursorBounds bounds = {})
       : cursors(bounds, 1) {
-    gate.lane.ordering = ordering;
+    gate.queue.ordering = ordering;
   }
 
   [[nodiscard]] EventKey key(std::string_view object = "") const {
-    return EventKey{kSub, object, gate.lane.ordering};
+    return EventKey{kSub, object, gate.queue.ordering};
   }
   [[nodiscard]] Moment moment() const {
     return Moment{TimePoint(time),
@@ -44,11 +44,11 @@ class Bench {
   [[nodiscard]] Cover meet(std::int64_t at, std::string_view object = "") {
     return cursors.meet(key(object), Offset{at}, moment());
   }
-  EntryId detach(std::int64_t live, std::vector<Offset> queued = {}, std::vector<Offset> held = {},
-                 EntryState state = EntryState::Detached) {
+  CursorId detach(std::int64_t live, std::vector<Offset> queued = {}, std::vector<Offset> held = {},
+                  CursorState state = CursorState::Detached) {
     Detach request;
     request.subscription = kSub;
-    request.ordering = gate.lane.ordering;
+    request.ordering = gate.queue.ordering;
     request.live = Offset{live};
     request.queued = queued;
     request.held = held;
@@ -56,8 +56,8 @@ class Bench {
     request.reason = "queue_full";
     return cursors.detach(request, moment());
   }
-  std::optional<EntryId> block(std::int64_t at, std::string_view object, EntryId whose = kLivePath,
-                               std::vector<ChainJob> chain = {}) {
+  std::optional<CursorId> block(std::int64_t at, std::string_view object,
+                                CursorId whose = kLivePath, std::vector<ChainJob> chain = {}) {
     Block request;
     request.key = key(object);
     request.at = Offset{at};
@@ -79,21 +79,21 @@ class Bench {
     return written;
   }
   // Sweeps to `live`; the offsets handed out. Every event is of the object that `object` names.
-  std::vector<std::int64_t> sweep(std::int64_t live, std::string_view (*object)(std::int64_t)) {
+  std::vector<std::int64_t> catch_up(std::int64_t live, std::string_view (*object)(std::int64_t)) {
     std::vector<std::int64_t> out;
-    const auto from = cursors.begin_sweep(gate, Offset{live}, moment());
+    const auto from = cursors.begin_catch_up(gate, Offset{live}, moment());
     if (!from) return out;
     for (std::int64_t at = from->value; at < live && cursors.following() > 0; ++at) {
-      std::vector<EntryId> takers;
+      std::vector<CursorId> takers;
       cursors.offer(key(object(at)), Offset{at}, moment(), takers);
-      for (const EntryId taker : takers) {
-        cursors.handed(taker, Offset{at});
+      for (const CursorId taker : takers) {
+        cursors.dispatched(taker, Offset{at});
         out.push_back(at);
         owner[at] = taker;
       }
       cursors.passed(Offset{at + 1});
     }
-    cursors.end_sweep(Offset{live});
+    cursors.end_catch_up(Offset{live});
     return out;
   }
   void done(std::int64_t at) { cursors.done(owner.at(at), Offset{at}); }
@@ -101,7 +101,7 @@ class Bench {
   Gate gate;
   Duration time{10s};
   Cursors cursors;
-  std::map<std::int64_t, EntryId> owner;
+  std::map<std::int64_t, CursorId> owner;
 };
 
 inline std::string_view none(std::int64_t) {

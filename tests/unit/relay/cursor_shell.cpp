@@ -1,4 +1,4 @@
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 #include <algorithm>
 
@@ -35,7 +35,7 @@ std::vector<Offset> offsets_of(const std::vector<Job>& jobs) {
 Shell::Shell(World& world)
     : world_(world),
       ledger_(ledger_bounds()),
-      lanes_(world.subs.size()),
+      queues_(world.subs.size()),
       left_(static_cast<std::size_t>(kEvents), 0),
       open_then_(static_cast<std::size_t>(kEvents), false) {
   const StateEpoch epoch = world.read().epoch() + 1;
@@ -53,17 +53,17 @@ Shell::Shell(World& world)
   const bool says = world.committed && world.fault != Fault::LedgerUnsaid;
   if (says) cursors_->ledger_restored(*world.committed, world.metadata);
   live_ = world.committed.value_or(Offset{0}).value;
-  mark_ = safe_cursor_ = safe_ledger_ = world.deliveries;
+  mark_ = safe_position_ = safe_ledger_ = world.deliveries;
 }
 
-LaneGate::Lane Shell::look(std::string_view subscription) {
+ReadinessGate::Readiness Shell::look(std::string_view subscription) {
   for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
     if (world_.subs[sub].id != subscription) continue;
-    Lane lane;
-    lane.open = has_room(sub) && (!world_.down[sub] || world_.chance(0.3));
-    lane.replay_open = lane.open;
-    lane.ordering = world_.subs[sub].ordering;
-    return lane;
+    Readiness readiness;
+    readiness.open = has_room(sub) && (!world_.down[sub] || world_.chance(0.3));
+    readiness.replay_open = readiness.open;
+    readiness.ordering = world_.subs[sub].ordering;
+    return readiness;
   }
   return {};
 }
@@ -85,8 +85,8 @@ void Shell::take_live() {
         world_.broken = "ledger goes backwards";
         return;
       case OffsetLedger::Begin::Full:
-        for (std::size_t sub = 0; sub < lanes_.size(); ++sub) {
-          if (!lanes_[sub].empty()) return detach(sub, EntryState::Detached, nullptr);
+        for (std::size_t sub = 0; sub < queues_.size(); ++sub) {
+          if (!queues_[sub].empty()) return detach(sub, CursorState::Detached, nullptr);
         }
         return;
     }
@@ -99,22 +99,22 @@ void Shell::take_live() {
     if (cover == Cover::None) mine.push_back(sub);
   }
   for (const std::size_t sub : mine) {
-    if (!has_room(sub)) return detach(sub, EntryState::Detached, nullptr);
+    if (!has_room(sub)) return detach(sub, CursorState::Detached, nullptr);
   }
   for (const std::size_t sub : mine)
-    lanes_[sub].push_back(Job{sub, live_, kLivePath, false, false});
+    queues_[sub].push_back(Job{sub, live_, kLivePath, false, false});
   left_[static_cast<std::size_t>(live_)] = static_cast<int>(mine.size());
   if (mine.empty()) static_cast<void>(ledger_.finish(at, epoch_));
   begun_ = false;
   ++live_;
 }
 
-// `failed`: a job that is not in its lane any more and waits with the others.
-void Shell::detach(std::size_t sub, EntryState state, const Job* failed) {
+// `failed`: a job that is not in its queue any more and waits with the others.
+void Shell::detach(std::size_t sub, CursorState state, const Job* failed) {
   std::vector<Job> queued;
   std::vector<Job> held;
   std::vector<Job> kept;
-  for (const Job& job : lanes_[sub]) {
+  for (const Job& job : queues_[sub]) {
     const bool live = job.owner == kLivePath;
     if (live && !job.in_flight) {
       queued.push_back(job);
@@ -123,8 +123,8 @@ void Shell::detach(std::size_t sub, EntryState state, const Job* failed) {
     if (live) held.push_back(job);
     kept.push_back(job);
   }
-  lanes_[sub] = std::move(kept);
-  for (const Job& job : away_) {
+  queues_[sub] = std::move(kept);
+  for (const Job& job : backlog_) {
     if (job.sub == sub && job.owner == kLivePath) held.push_back(job);
   }
   if (failed != nullptr) queued.push_back(*failed);
@@ -138,13 +138,13 @@ void Shell::detach(std::size_t sub, EntryState state, const Job* failed) {
   detach.queued = queued_at;
   detach.held = held_at;
   detach.state = state;
-  // Without an order the lane takes its jobs as they came.
+  // Without an order the queue takes its jobs as they came.
   for (std::size_t i = queued.size(); i > 0 && !queued[i - 1].flown; --i) {
     if (detach.ordering == Ordering::None) detach.untouched = Offset{queued[i - 1].at};
   }
   detach.reason = "full";
-  const EntryId entry = cursors_->detach(detach, world_.moment());
-  world_.say("detach", sub, live_, entry);
+  const CursorId cursor = cursors_->detach(detach, world_.moment());
+  world_.say("detach", sub, live_, cursor);
   for (const Job& job : queued) world_.say("  queued", sub, job.at);
   for (const Job& job : held) world_.say("  held", sub, job.at);
   leaving_.insert(leaving_.end(), queued.begin(), queued.end());
@@ -180,40 +180,40 @@ void Shell::settle_live(const Job& job) {
 // --- attempts ------------------------------------------------------------------------------------
 
 bool Shell::may_start(std::size_t sub, std::size_t index) const {
-  const std::vector<Job>& lane = lanes_[sub];
-  if (lane[index].in_flight) return false;
+  const std::vector<Job>& queue = queues_[sub];
+  if (queue[index].in_flight) return false;
   const auto busy =
-      std::count_if(lane.begin(), lane.end(), [](const Job& job) { return job.in_flight; });
+      std::count_if(queue.begin(), queue.end(), [](const Job& job) { return job.in_flight; });
   if (busy >= kInFlightMax) return false;
   // What is on its way to a dead-letter topic holds its chain until it is there.
-  for (const Job& job : away_) {
-    if (job.sub == sub && world_.same_chain(sub, job.at, lane[index].at)) return false;
+  for (const Job& job : backlog_) {
+    if (job.sub == sub && world_.same_chain(sub, job.at, queue[index].at)) return false;
   }
   return std::none_of(
-      lane.begin(), lane.begin() + static_cast<std::ptrdiff_t>(index),
-      [&](const Job& job) { return world_.same_chain(sub, job.at, lane[index].at); });
+      queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(index),
+      [&](const Job& job) { return world_.same_chain(sub, job.at, queue[index].at); });
 }
 
 void Shell::start_attempt() {
-  const std::size_t sub = world_.pick(lanes_.size());
-  for (std::size_t i = 0; i < lanes_[sub].size(); ++i) {
+  const std::size_t sub = world_.pick(queues_.size());
+  for (std::size_t i = 0; i < queues_[sub].size(); ++i) {
     if (!may_start(sub, i)) continue;
-    lanes_[sub][i].in_flight = lanes_[sub][i].flown = true;
+    queues_[sub][i].in_flight = queues_[sub][i].flown = true;
     return;
   }
 }
 
 void Shell::end_attempt() {
-  const std::size_t sub = world_.pick(lanes_.size());
+  const std::size_t sub = world_.pick(queues_.size());
   std::vector<std::size_t> flying;
-  for (std::size_t i = 0; i < lanes_[sub].size(); ++i) {
-    if (lanes_[sub][i].in_flight) flying.push_back(i);
+  for (std::size_t i = 0; i < queues_[sub].size(); ++i) {
+    if (queues_[sub][i].in_flight) flying.push_back(i);
   }
   if (flying.empty()) return;
   const std::size_t index = flying[world_.pick(flying.size())];
-  Job job = lanes_[sub][index];
+  Job job = queues_[sub][index];
   job.in_flight = false;
-  lanes_[sub].erase(lanes_[sub].begin() + static_cast<std::ptrdiff_t>(index));
+  queues_[sub].erase(queues_[sub].begin() + static_cast<std::ptrdiff_t>(index));
   if (world_.down[sub] || world_.chance(0.1)) return fail(job);
   world_.deliver(sub, job.at);
   finished(job);
@@ -228,7 +228,7 @@ void Shell::finished(const Job& job) {
 
 // Written to a delay or dead-letter topic; finished when that is acknowledged.
 void Shell::put_away(const Job& job) {
-  away_.push_back(job);
+  backlog_.push_back(job);
   pending_.push_back(Pending{{}, {}, 0, job});
 }
 
@@ -237,7 +237,7 @@ void Shell::fail(Job job) {
   if (world_.subs[sub].ordering != Ordering::None) return fail_ordered(job);
   if (world_.chance(0.1)) {  // 410
     put_away(job);
-    return detach(sub, EntryState::Off, nullptr);
+    return detach(sub, CursorState::Off, nullptr);
   }
   const bool breaker_open = world_.down[sub] && world_.chance(0.5);
   if (!breaker_open || job.owner == kLivePath) return put_away(job);
@@ -245,15 +245,15 @@ void Shell::fail(Job job) {
   cursors_->give_back(job.owner, std::span(&at, 1));
 }
 
-// The jobs behind `job` in its chain, out of the lane.
+// The jobs behind `job` in its chain, out of the queue.
 std::vector<Job> Shell::take_chain(const Job& job) {
   std::vector<Job> chain;
   std::vector<Job> kept;
-  for (const Job& one : lanes_[job.sub]) {
+  for (const Job& one : queues_[job.sub]) {
     (world_.same_chain(job.sub, one.at, job.at) ? chain : kept).push_back(one);
   }
   if (world_.fault == Fault::ChainGoesOn) return {};
-  lanes_[job.sub] = std::move(kept);
+  queues_[job.sub] = std::move(kept);
   std::sort(chain.begin(), chain.end(),
             [](const Job& one, const Job& other) { return one.at < other.at; });
   return chain;
@@ -282,7 +282,7 @@ void Shell::fail_ordered(const Job& job) {
   bool detached = false;
   if (const auto handout = cursors_->handout(job.owner)) {
     attempts = handout->attempts_made + 1;
-    detached = handout->state == EntryState::Detached;
+    detached = handout->state == CursorState::Detached;
   }
   if (attempts >= kAttemptsMax && !world_.down[job.sub]) return put_away(job);
   const bool goes_on = detached && cursors_->goes_on(job.owner);
@@ -315,13 +315,13 @@ void Shell::fail_ordered(const Job& job) {
   for (const Job& one : all) {
     const Offset at{one.at};
     if (one.owner == kLivePath) {
-      lanes_[one.sub].push_back(one);
+      queues_[one.sub].push_back(one);
       live = true;
     } else {
       cursors_->give_back(one.owner, std::span(&at, 1));
     }
   }
-  if (live) detach(job.sub, EntryState::Detached, nullptr);
+  if (live) detach(job.sub, CursorState::Detached, nullptr);
 }
 
 }  // namespace eventrelay::relay::sim

@@ -1,8 +1,8 @@
-// A relay process in the random world: live path, lanes, sweep, records and commits around the real
-// Cursors and OffsetLedger, one small step at a time.
+// A relay process in the random world: live path, queues, catch-up read, records and commits around
+// the real Cursors and OffsetLedger, one small step at a time.
 //
 // Why:     what the shells do with Cursors, without loop, socket or Kafka.
-// Owner:   the test.  Thread: one.  Bounds: a few jobs per lane.
+// Owner:   the test.  Thread: one.  Bounds: a few jobs per queue.
 // Errors:  through World::broken.
 #pragma once
 
@@ -11,20 +11,20 @@
 #include <string>
 #include <vector>
 
-#include "cursor_world.hpp"
-#include "relay/offset_ledger.hpp"
+#include "tests/unit/relay/cursor_world.hpp"
+#include "relay/log/offset_ledger.hpp"
 
 namespace eventrelay::relay::sim {
 
 struct Job {
   std::size_t sub = 0;
   std::int64_t at = 0;
-  EntryId owner;  // kLivePath: the live path
+  CursorId owner;  // kLivePath: the live path
   bool in_flight = false;
   bool flown = false;  // an attempt was begun
 };
 
-// A record on its way into Kafka. Thread: value.
+// A record on its way into Kafka.
 struct Pending {
   std::string key;  // of the state topic; empty: a delay or dead-letter record of `job`
   std::string value;
@@ -33,7 +33,7 @@ struct Pending {
 };
 
 // Thread: one.  Bounds: see the head of this file.
-class Shell final : public LaneGate {
+class Shell final : public ReadinessGate {
  public:
   // Takes the partition over from whoever had it.
   explicit Shell(World& world);
@@ -54,15 +54,15 @@ class Shell final : public LaneGate {
   // What a crash now may repeat.
   [[nodiscard]] std::uint64_t at_risk() const;
 
-  [[nodiscard]] Lane look(std::string_view subscription) override;
+  [[nodiscard]] Readiness look(std::string_view subscription) override;
 
  private:
-  static constexpr std::size_t kLaneMax = 3;
+  static constexpr std::size_t kQueueMax = 3;
   static constexpr std::uint32_t kInFlightMax = 2;
   static constexpr std::uint32_t kAttemptsMax = 4;
 
   void take_live();
-  void detach(std::size_t sub, EntryState state, const Job* failed);
+  void detach(std::size_t sub, CursorState state, const Job* failed);
   void settle_leaving();
   void settle_live(const Job& job);
   void start_attempt();
@@ -72,8 +72,8 @@ class Shell final : public LaneGate {
   void give_back_chain(const Job& job);
   void put_away(const Job& job);
   void finished(const Job& job);
-  void sweep_step();
-  void rescue_step();
+  void catch_up_step();
+  void expire_step();
   void land();
   void acknowledge();
   void write();
@@ -81,7 +81,7 @@ class Shell final : public LaneGate {
   void follow();
   void flip_off();
   [[nodiscard]] std::uint64_t known() const;
-  [[nodiscard]] bool has_room(std::size_t sub) const { return lanes_[sub].size() < kLaneMax; }
+  [[nodiscard]] bool has_room(std::size_t sub) const { return queues_[sub].size() < kQueueMax; }
   [[nodiscard]] bool may_start(std::size_t sub, std::size_t index) const;
   [[nodiscard]] std::vector<Job> take_chain(const Job& job);
 
@@ -89,22 +89,22 @@ class Shell final : public LaneGate {
   OffsetLedger ledger_;
   Epoch epoch_ = 0;
   std::unique_ptr<Cursors> cursors_;
-  std::vector<std::vector<Job>> lanes_;
+  std::vector<std::vector<Job>> queues_;
   std::vector<int> left_;        // by offset: live jobs that are not settled
-  std::vector<Job> leaving_;     // to an entry
-  std::vector<Job> away_;        // to a delay or dead-letter topic
+  std::vector<Job> leaving_;     // to a cursor
+  std::vector<Job> backlog_;     // to a delay or dead-letter topic
   std::deque<Pending> pending_;  // handed to the producer
   std::deque<Pending> landed_;   // in the log, not acknowledged
   std::int64_t live_ = 0;
   bool begun_ = false;  // the ledger knows the event at live_
-  std::int64_t sweep_at_ = 0;
+  std::int64_t catch_up_at_ = 0;
   std::vector<std::pair<std::string, std::uint32_t>> attempts_;
   std::size_t followed_ = 0;
   bool zombie_ = false;
   bool fenced_ = false;
   // Deliveries up to which everything was written: by the last record, and by the ledger.
   std::uint64_t mark_ = 0;
-  std::uint64_t safe_cursor_ = 0;
+  std::uint64_t safe_position_ = 0;
   std::uint64_t safe_ledger_ = 0;
   std::vector<bool> open_then_;  // by offset: unfinished at the last commit of the ledger
 };

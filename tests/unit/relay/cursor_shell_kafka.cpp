@@ -1,79 +1,79 @@
-// The shell's sweep, records, commits and ends.
+// The shell's catch-up read, records, commits and ends.
 #include <algorithm>
 
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 namespace eventrelay::relay::sim {
 
-void Shell::sweep_step() {
-  if (!cursors_->sweeping()) {
-    if (const auto from = cursors_->begin_sweep(*this, Offset{live_}, world_.moment())) {
-      sweep_at_ = from->value;
-      world_.say("sweep", static_cast<std::size_t>(live_), sweep_at_);
+void Shell::catch_up_step() {
+  if (!cursors_->catching_up()) {
+    if (const auto from = cursors_->begin_catch_up(*this, Offset{live_}, world_.moment())) {
+      catch_up_at_ = from->value;
+      world_.say("sweep", static_cast<std::size_t>(live_), catch_up_at_);
     }
     return;
   }
   const std::int64_t top = live_;
   if (world_.chance(0.3)) {
     const auto next = cursors_->next_wanted();
-    if (next) sweep_at_ = std::max(sweep_at_, std::min(next->value, top));
+    if (next) catch_up_at_ = std::max(catch_up_at_, std::min(next->value, top));
   }
-  if (sweep_at_ >= top || cursors_->following() == 0) {
-    cursors_->passed(Offset{std::min(sweep_at_, top)});
-    return cursors_->end_sweep(Offset{live_});
+  if (catch_up_at_ >= top || cursors_->following() == 0) {
+    cursors_->passed(Offset{std::min(catch_up_at_, top)});
+    return cursors_->end_catch_up(Offset{live_});
   }
-  const Offset at{sweep_at_};
-  std::vector<EntryId> takers;
+  const Offset at{catch_up_at_};
+  std::vector<CursorId> takers;
   for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
-    if (!world_.wants(sub, sweep_at_)) continue;
+    if (!world_.wants(sub, catch_up_at_)) continue;
     takers.clear();
-    cursors_->offer(world_.key(sub, sweep_at_), at, world_.moment(), takers);
-    for (const EntryId entry : takers) {
+    cursors_->offer(world_.key(sub, catch_up_at_), at, world_.moment(), takers);
+    for (const CursorId cursor : takers) {
       if (!has_room(sub)) {
-        world_.say("stays behind", sub, at.value, entry);
-        cursors_->stay_behind(entry, at);
+        world_.say("stays behind", sub, at.value, cursor);
+        cursors_->defer(cursor, at);
         continue;
       }
-      world_.say("handed", sub, at.value, entry);
-      cursors_->handed(entry, at);
-      lanes_[sub].push_back(Job{sub, sweep_at_, entry, false, false});
-      if (world_.fault == Fault::DoneAtHandout) cursors_->done(entry, at);
+      world_.say("handed", sub, at.value, cursor);
+      cursors_->dispatched(cursor, at);
+      queues_[sub].push_back(Job{sub, catch_up_at_, cursor, false, false});
+      if (world_.fault == Fault::DoneAtHandout) cursors_->done(cursor, at);
     }
   }
-  cursors_->passed(Offset{++sweep_at_});
+  cursors_->passed(Offset{++catch_up_at_});
 }
 
 // What the log start will soon reach goes to the dead-letter topic.
-void Shell::rescue_step() {
-  if (cursors_->sweeping()) return;
+void Shell::expire_step() {
+  if (cursors_->catching_up()) return;
   const std::int64_t taken = ledger_.committable().value_or(Offset{0}).value;
   const Offset below{static_cast<std::int64_t>(world_.pick(static_cast<std::size_t>(taken + 1)))};
-  const auto from = cursors_->begin_rescue(below);
+  const auto from = cursors_->begin_expire(below);
   if (!from) return;
   for (std::int64_t at = from->value; at < below.value; ++at) {
     for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
       if (!world_.wants(sub, at)) continue;
-      std::vector<EntryId> takers;
+      std::vector<CursorId> takers;
       cursors_->offer(world_.key(sub, at), Offset{at}, world_.moment(), takers);
-      for (const EntryId entry : takers) {
-        world_.say("rescued", sub, at, entry);
-        cursors_->handed(entry, Offset{at});
-        put_away(Job{sub, at, entry, false, false});
+      for (const CursorId cursor : takers) {
+        world_.say("rescued", sub, at, cursor);
+        cursors_->dispatched(cursor, Offset{at});
+        put_away(Job{sub, at, cursor, false, false});
       }
     }
     cursors_->passed(Offset{at + 1});
   }
-  cursors_->end_sweep(Offset{live_});
+  cursors_->end_catch_up(Offset{live_});
 }
 
 void Shell::write() {
   while (auto next = cursors_->next_write()) {
-    if (world_.fault == Fault::CursorAtSwept && !next->value.empty()) {
+    if (world_.fault == Fault::CursorAtReread && !next->value.empty()) {
       StateRecord record = *decode_state(next->value);
-      CursorEntry entry;
-      entry.swept = record.cursor;
-      CursorBook::restore(entry, record.ranges);
-      record.cursor = entry.swept;
+      BacklogCursor cursor;
+      cursor.reread = record.position;
+      CursorBook::restore(cursor, record.ranges);
+      record.position = cursor.reread;
       record.ranges.clear();
       next->value = encode(record);
     }
@@ -105,11 +105,11 @@ void Shell::acknowledge() {
     const auto is_it = [&](const Job& job) {
       return job.sub == record.job.sub && job.at == record.job.at && job.owner == record.job.owner;
     };
-    away_.erase(std::find_if(away_.begin(), away_.end(), is_it));
+    backlog_.erase(std::find_if(backlog_.begin(), backlog_.end(), is_it));
     finished(record.job);
   }
   settle_leaving();
-  if (cursors_->writes_pending() == 0) safe_cursor_ = mark_;
+  if (cursors_->writes_pending() == 0) safe_position_ = mark_;
 }
 
 void Shell::commit_ledger() {
@@ -146,19 +146,19 @@ void Shell::follow() {
 void Shell::flip_off() {
   const std::size_t sub = world_.pick(world_.subs.size());
   if (cursors_->is_off(world_.subs[sub].id)) {
-    static_cast<void>(cursors_->switch_on(world_.subs[sub].id));
+    static_cast<void>(cursors_->resume(world_.subs[sub].id));
   } else if (world_.chance(0.2)) {
-    detach(sub, world_.chance(0.5) ? EntryState::Off : EntryState::Detached, nullptr);
+    detach(sub, world_.chance(0.5) ? CursorState::Off : CursorState::Detached, nullptr);
   }
 }
 
 void Shell::step() {
   if (fenced_) return;
-  const double a = world_.chance(0.5) ? world_.dice.unit() : 0.5 + world_.dice.unit() / 2;
+  const double a = world_.chance(0.5) ? world_.random.unit() : 0.5 + world_.random.unit() / 2;
   if (a < 0.15) return take_live();
   if (a < 0.28) return start_attempt();
   if (a < 0.45) return end_attempt();
-  if (a < 0.70) return sweep_step();
+  if (a < 0.70) return catch_up_step();
   if (a < 0.80) return world_.chance(world_.slow) ? land() : void();
   if (a < 0.90) return world_.chance(world_.slow) ? acknowledge() : void();
   if (a < 0.93) return commit_ledger();
@@ -173,19 +173,19 @@ void Shell::step() {
     return;
   }
   if (a < 0.993) return flip_off();
-  if (world_.weather.rescues && world_.chance(0.2)) rescue_step();
+  if (world_.weather.expires && world_.chance(0.2)) expire_step();
 }
 
 void Shell::work() {
   for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
     world_.down[sub] = false;
-    static_cast<void>(cursors_->switch_on(world_.subs[sub].id));
+    static_cast<void>(cursors_->resume(world_.subs[sub].id));
   }
   take_live();
   for (int i = 0; i < 4; ++i) {
     start_attempt();
     end_attempt();
-    sweep_step();
+    catch_up_step();
   }
   land();
   acknowledge();
@@ -199,10 +199,11 @@ void Shell::work() {
 bool Shell::idle() const {
   if (live_ < kEvents || !pending_.empty() || !landed_.empty()) return false;
   // One that begins behind the last event stays until there is another.
-  const std::vector<EntryStatus> left = cursors_->oldest(8);
+  const std::vector<CursorStatus> left = cursors_->oldest(8);
   return cursors_->counts().attached == 0 &&
-         std::all_of(left.begin(), left.end(),
-                     [](const EntryStatus& status) { return status.record.from.value == kEvents; });
+         std::all_of(left.begin(), left.end(), [](const CursorStatus& status) {
+           return status.record.from.value == kEvents;
+         });
 }
 
 std::string Shell::describe() const {
@@ -211,7 +212,7 @@ std::string Shell::describe() const {
                      std::to_string(pending_.size()) + ", leaving " +
                      std::to_string(leaving_.size()) + ", ledger " +
                      std::to_string(ledger_.committable().value_or(Offset{-1}).value);
-  for (const EntryStatus& status : cursors_->oldest(10)) text += "\n" + encode(status.record);
+  for (const CursorStatus& status : cursors_->oldest(10)) text += "\n" + encode(status.record);
   return text;
 }
 
@@ -230,22 +231,22 @@ std::uint64_t Shell::at_risk() const {
       if (world_.times[sub][at] > 0) ++shared;
     }
   }
-  return world_.deliveries - std::min(safe_cursor_, safe_ledger_) + shared;
+  return world_.deliveries - std::min(safe_position_, safe_ledger_) + shared;
 }
 
 void Shell::drain() {
-  if (cursors_->sweeping()) cursors_->end_sweep(Offset{live_});
-  for (std::size_t sub = 0; sub < lanes_.size(); ++sub) {
+  if (cursors_->catching_up()) cursors_->end_catch_up(Offset{live_});
+  for (std::size_t sub = 0; sub < queues_.size(); ++sub) {
     bool live = false;
-    for (Job& job : lanes_[sub]) {
+    for (Job& job : queues_[sub]) {
       const Offset at{job.at};
       job.in_flight = false;
       live = live || job.owner == kLivePath;
       if (job.owner != kLivePath) cursors_->give_back(job.owner, std::span(&at, 1));
     }
     // An event that others have had already is not sent to them again.
-    if (live) detach(sub, EntryState::Detached, nullptr);
-    lanes_[sub].clear();
+    if (live) detach(sub, CursorState::Detached, nullptr);
+    queues_[sub].clear();
   }
   const auto flush = [this] {
     do {

@@ -1,4 +1,4 @@
-#include "cursor_world.hpp"
+#include "tests/unit/relay/cursor_world.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -8,7 +8,7 @@
 namespace eventrelay::relay::sim {
 
 World::World(std::uint64_t seed, Fault planted, Weather allowed)
-    : dice(seed), fault(planted), weather(allowed) {
+    : random(seed), fault(planted), weather(allowed) {
   const std::size_t objects = 1 + pick(4);
   for (std::int64_t at = 0; at < kEvents; ++at) {
     const std::size_t object = pick(objects);
@@ -29,10 +29,10 @@ World::World(std::uint64_t seed, Fault planted, Weather allowed)
   trace_ = std::getenv("EVENTRELAY_SIMULATION_TRACE") != nullptr;
 }
 
-void World::say(const char* what, std::size_t sub, std::int64_t at, EntryId entry) const {
+void World::say(const char* what, std::size_t sub, std::int64_t at, CursorId cursor) const {
   if (!trace_) return;
   std::fprintf(stderr, "%lld %s sub %zu at %lld entry %llx\n", static_cast<long long>(step), what,
-               sub, static_cast<long long>(at), static_cast<unsigned long long>(entry.value));
+               sub, static_cast<long long>(at), static_cast<unsigned long long>(cursor.value));
 }
 
 bool World::wants(std::size_t sub, std::int64_t at) const {
@@ -85,7 +85,7 @@ void World::put_away(std::size_t sub, std::int64_t at) {
 bool World::settled(std::size_t sub, std::int64_t at, bool by_whole) const {
   if (times[sub][static_cast<std::size_t>(at)] > 0) return true;
   for (const auto& [name, record] : counted_.records()) {
-    if (record.subscription != subs[sub].id || record.state == EntryState::Replay) continue;
+    if (record.subscription != subs[sub].id || record.state == CursorState::Replay) continue;
     if (record.object && *record.object != log[static_cast<std::size_t>(at)].object) continue;
     if (!record.object && by_whole) continue;
     if (at >= record.from.value && (!record.end || at < record.end->value)) return true;
@@ -101,20 +101,20 @@ void World::land(const std::string& key, const std::string& value) {
   if (*counts && !value.empty() && key != kOwnerKey) judge(*decode_state(value));
 }
 
-// The cursor, and what the ranges call done, is never ahead.
+// The position, and what the ranges call done, is never ahead.
 void World::judge(const StateRecord& record) {
   const auto sub = static_cast<std::size_t>(
       std::find_if(subs.begin(), subs.end(),
                    [&](const Subscriber& one) { return one.id == record.subscription; }) -
       subs.begin());
-  CursorEntry entry;
-  entry.swept = record.cursor;
-  if (record.end) entry.end = *record.end;
-  if (!record.ranges.empty() && !CursorBook::restore(entry, record.ranges)) {
+  BacklogCursor cursor;
+  cursor.reread = record.position;
+  if (record.end) cursor.end = *record.end;
+  if (!record.ranges.empty() && !CursorBook::restore(cursor, record.ranges)) {
     return fail("bad ranges " + record.ranges);
   }
-  for (std::int64_t at = record.from.value; at < entry.swept.value; ++at) {
-    if (at >= kEvents || !wants(sub, at) || entry.returned.contains(Offset{at})) continue;
+  for (std::int64_t at = record.from.value; at < cursor.reread.value; ++at) {
+    if (at >= kEvents || !wants(sub, at) || cursor.returned.contains(Offset{at})) continue;
     if (record.object && *record.object != log[static_cast<std::size_t>(at)].object) continue;
     const bool reached = times[sub][static_cast<std::size_t>(at)] > 0;
     if (reached || (!record.object && settled(sub, at, true))) continue;

@@ -11,27 +11,27 @@
 #include <string>
 #include <vector>
 
-#include "relay/cursors.hpp"
-#include "relay/retry.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/dispatch/retry.hpp"
 
 namespace eventrelay::relay::sim {
 
 // Faults that are planted to see that the checks find them. Thread: value.
 enum class Fault : std::uint8_t {
   None,
-  SkipBeforeAck,  // what a written, not acknowledged record covers is skipped
-  OneKey,         // one record per subscription, whatever `from`
-  SettleAtOnce,   // queued jobs are done with the detach, not with its record
-  CommitLive,     // the live position is committed
-  DoneAtHandout,  // an event is done when the sweep hands it out
-  CursorAtSwept,  // the record's cursor is what was read, not what is done
-  NoFencing,      // records of an older owner count
-  NoRepair,       // what an older owner wrote late is not written again
-  AnyTombstone,   // a tombstone counts whoever wrote it
-  ChainGoesOn,    // a failing event leaves its chain alone
-  GiveBackAlone,  // and does so towards its entry
-  HeldUnnamed,    // a detach does not name what is in flight
-  LedgerUnsaid,   // what the ranges of the ledger call done is not told
+  SkipBeforeAck,   // what a written, not acknowledged record covers is skipped
+  OneKey,          // one record per subscription, whatever `from`
+  SettleAtOnce,    // queued jobs are done with the detach, not with its record
+  CommitLive,      // the live position is committed
+  DoneAtHandout,   // an event is done when the catch-up read hands it out
+  CursorAtReread,  // the record's position is what was read, not what is done
+  NoFencing,       // records of an older owner count
+  NoRepair,        // what an older owner wrote late is not written again
+  AnyTombstone,    // a tombstone counts whoever wrote it
+  ChainGoesOn,     // a failing event leaves its chain alone
+  GiveBackAlone,   // and does so towards its cursor
+  HeldUnnamed,     // a detach does not name what is in flight
+  LedgerUnsaid,    // what the ranges of the ledger call done is not told
 };
 
 inline constexpr std::int64_t kEvents = 40;
@@ -52,11 +52,11 @@ struct StateRow {
   std::string value;
 };
 
-// What may happen in a run. Thread: value.
+// What may happen in a run.
 struct Weather {
   bool crashes = true;
   bool zombies = true;
-  bool rescues = true;
+  bool expires = true;
   double hand_over = 0.004;  // how often the partition goes to another process
 };
 
@@ -65,15 +65,15 @@ class World {
  public:
   World(std::uint64_t seed, Fault fault, Weather weather);
 
-  [[nodiscard]] bool chance(double probability) { return dice.unit() < probability; }
-  [[nodiscard]] std::size_t pick(std::size_t count) { return dice.next() % count; }
+  [[nodiscard]] bool chance(double probability) { return random.unit() < probability; }
+  [[nodiscard]] std::size_t pick(std::size_t count) { return random.next() % count; }
   [[nodiscard]] bool wants(std::size_t sub, std::int64_t at) const;
   [[nodiscard]] EventKey key(std::size_t sub, std::int64_t at) const;
   [[nodiscard]] bool same_chain(std::size_t sub, std::int64_t one, std::int64_t other) const;
   [[nodiscard]] Moment moment() const;
 
   // One line on stderr if EVENTRELAY_SIMULATION_TRACE is set.
-  void say(const char* what, std::size_t sub, std::int64_t at, EntryId entry = {}) const;
+  void say(const char* what, std::size_t sub, std::int64_t at, CursorId cursor = {}) const;
   // The receiver has it.
   void deliver(std::size_t sub, std::int64_t at);
   // A delay or dead-letter record of it is in its topic.
@@ -87,7 +87,7 @@ class World {
   [[nodiscard]] StateTable read() const;
   [[nodiscard]] bool complete() const;
 
-  Dice dice;
+  Random random;
   Fault fault;
   Weather weather;
   std::vector<LogEvent> log;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/scheduler.hpp"
+#include "relay/dispatch/scheduler.hpp"
 
 namespace eventrelay::relay {
 
@@ -18,7 +18,7 @@ inline TimePoint at(double second) {
 // Thread: test.  Bounds: those of the scheduler.
 class SchedulerTest : public ::testing::Test {
  protected:
-  Lane& lane(const LaneConfig& config = {}) { return scheduler.add_lane(config); }
+  SubscriptionQueue& queue(const QueueConfig& config = {}) { return scheduler.add_queue(config); }
 
   HeldEvent& event(std::string_view object = "o", std::int32_t partition = 0) {
     HeldEvent& held = events_.emplace_back();
@@ -29,9 +29,11 @@ class SchedulerTest : public ::testing::Test {
     return held;
   }
 
-  Admitted admit(HeldEvent& held, std::vector<Lane*> lanes) { return scheduler.admit(held, lanes); }
-  // Admits `count` events to the lane.
-  void fill(Lane& target, int count) {
+  Admitted admit(HeldEvent& held, std::vector<SubscriptionQueue*> queues) {
+    return scheduler.admit(held, queues);
+  }
+  // Admits `count` events to the queue.
+  void fill(SubscriptionQueue& target, int count) {
     for (int i = 0; i < count; ++i) ASSERT_EQ(admit(event(), {&target}), Admitted::Yes);
   }
   // Takes all jobs that may go now.

@@ -1,0 +1,34 @@
+#include "common/base/secret.hpp"
+
+#include <cstddef>
+#include <utility>
+
+namespace eventrelay {
+
+Secret& Secret::operator=(const Secret& other) {
+  if (this != &other) {
+    wipe();
+    bytes_ = other.bytes_;
+  }
+  return *this;
+}
+
+Secret& Secret::operator=(Secret&& other) noexcept {
+  if (this != &other) {
+    wipe();
+    bytes_ = std::move(other.bytes_);
+  }
+  return *this;
+}
+
+Secret::~Secret() {
+  wipe();
+}
+
+void Secret::wipe() noexcept {
+  volatile char* bytes = bytes_.data();
+  for (std::size_t i = 0; i < bytes_.size(); ++i) bytes[i] = '\0';
+  bytes_.clear();
+}
+
+}  // namespace eventrelay

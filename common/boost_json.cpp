@@ -1,2 +1,0 @@
-// Boost.JSON, compiled here once: the distribution's headers are enough, no further package.
-#include <boost/json/src.hpp>

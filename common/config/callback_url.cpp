@@ -1,0 +1,140 @@
+#include "common/config/callback_url.hpp"
+
+#include <algorithm>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <stdexcept>
+
+namespace eventrelay {
+namespace {
+
+namespace urls = boost::urls;
+
+[[noreturn]] void refuse(const std::string& reason) {
+  throw std::invalid_argument(reason);
+}
+
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// getaddrinfo reads `0x7f.1`, `127.1` and `2130706433` as IPv4; a name must not look like one.
+bool ends_in_number(std::string_view host) {
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  if (last.starts_with("0x")) {
+    return std::all_of(last.begin() + 2, last.end(),
+                       [](char c) { return digit(c) || (c >= 'a' && c <= 'f'); });
+  }
+  return !last.empty() && std::all_of(last.begin(), last.end(), digit);
+}
+
+void check_label(std::string_view label) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || digit(c) || c == '-' || c == '_';
+  };
+  if (label.empty()) refuse("the host has an empty label");
+  if (label.size() > 63) refuse("a label of the host is over 63 characters");
+  if (!std::all_of(label.begin(), label.end(), allowed)) {
+    refuse("the host must be letters, digits, '-' and '.'; give an international name as xn--");
+  }
+  if (label.front() == '-' || label.back() == '-') {
+    refuse("a label of the host begins or ends with '-'");
+  }
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::string host_name(std::string_view encoded) {
+  std::string host = lower(encoded);
+  if (host.ends_with('.')) host.pop_back();
+  if (host.empty()) refuse("the host is empty");
+  if (host.size() > 253) refuse("the host is over 253 characters");
+  for (std::string_view rest = host;;) {
+    const std::size_t dot = rest.find('.');
+    check_label(rest.substr(0, dot));
+    if (dot == std::string_view::npos) break;
+    rest.remove_prefix(dot + 1);
+  }
+  if (ends_in_number(host)) refuse("the host is a number but not an address a.b.c.d");
+  return host;
+}
+
+std::string read_host(const urls::url_view& url) {
+  switch (url.host_type()) {
+    case urls::host_type::ipv4:
+      return std::string(url.encoded_host());
+    case urls::host_type::ipv6: {
+      const std::string host(url.encoded_host());
+      if (host.find('%') != std::string::npos) refuse("a zone id is not allowed");
+      return lower(host.substr(1, host.size() - 2));
+    }
+    case urls::host_type::name:
+      return host_name(std::string(url.encoded_host()));
+    default:
+      refuse("the host is missing or of an unknown kind");
+  }
+}
+
+// Boost 1.81 takes `1.2.3.4.5` for the host 1.2.3.4 and `:80a` for port 80: what it read must be
+// what stands there.
+void check_authority(std::string_view text, const urls::url_view& url) {
+  std::string_view written = text.substr(text.find("://") + 3);
+  written = written.substr(0, written.find_first_of("/?#"));
+  std::string read(url.encoded_host());
+  if (url.has_port()) read.append(":").append(std::string(url.port()));
+  if (read != written) refuse("the host or the port is malformed");
+}
+
+}  // namespace
+
+CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
+  if (text.empty()) refuse("is empty");
+  if (text.size() > kUrlMax) refuse("is over " + std::to_string(kUrlMax) + " bytes");
+  const auto printable = [](char c) { return c > 0x20 && c < 0x7f; };
+  if (!std::all_of(text.begin(), text.end(), printable)) {
+    refuse("holds a space, a control character or a byte that is not ASCII");
+  }
+  const auto parsed = urls::parse_uri({text.data(), text.size()});
+  if (!parsed) refuse("is not an absolute URL such as https://example.com/events");
+  const urls::url_view& url = *parsed;
+  const std::string scheme = lower(std::string(url.scheme()));
+  if (scheme != "https" && scheme != "http") refuse("must begin with https://");
+  if (scheme == "http" && !allow_http) {
+    refuse("must begin with https:// (delivery.allow_http lets http pass)");
+  }
+  if (!url.has_authority()) refuse("has no host");
+  if (url.has_userinfo()) refuse("must not hold a user name or password");
+  if (url.has_fragment()) refuse("must not have a fragment (#)");
+
+  check_authority(text, url);
+
+  CallbackUrl out;
+  out.text = std::string(text);
+  out.tls = scheme == "https";
+  out.host = read_host(url);
+  out.port = out.tls ? 443 : 80;
+  if (url.has_port()) {
+    out.port = url.port_number();
+    if (out.port == 0) refuse("the port must be 1..65535");
+  }
+  out.target = std::string(url.encoded_path());
+  if (out.target.empty()) out.target = "/";
+  if (url.has_query()) out.target.append("?").append(std::string(url.encoded_query()));
+  return out;
+}
+
+void check_callback_port(const CallbackUrl& url, std::span<const std::uint16_t> extra,
+                         AnyPort any) {
+  if (any == AnyPort::Yes || url.port == 443 || url.port == 8443) return;
+  if (!url.tls && url.port == 80) return;
+  if (std::find(extra.begin(), extra.end(), url.port) != extra.end()) return;
+  refuse("port " + std::to_string(url.port) + " is not 443, 8443 or in delivery.ports");
+}
+
+}  // namespace eventrelay

@@ -1,0 +1,192 @@
+// The configuration as plain structs: what a file, the environment and --set can say.
+//
+// Why:     one place for every default; parse, check, help and masked print read one table
+//          (config_schema.cpp), so the four can never drift apart.
+// Thread:  built once, then immutable behind shared_ptr<const Settings>.
+// Bounds:  stated per field; the schema refuses what is outside and names key, value and bound.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/secret.hpp"
+
+namespace eventrelay {
+
+using std::chrono::milliseconds;
+
+// librdkafka properties, passed through untouched. Thread: immutable.  Bounds: 512 entries.
+struct KafkaConfig {
+  std::map<std::string, std::string> properties{{"bootstrap.servers", "127.0.0.1:9092"}};
+  std::map<std::string, Secret> secrets;  // sasl.password and its like, printed as ***
+};
+
+struct TopicsConfig {
+  std::string prefix = "eventrelay.";  // 0..100 characters [a-zA-Z0-9._-]
+  int partitions = 12;                 // 1..10000; used when a topic is created
+  int replication_factor = 1;          // 1..10
+  bool create = true;                  // create what is missing at start
+};
+
+// The waits as they are written, or the schedule of Cloud Elements they come from: its offsets
+// count from the first failure (docs.cloud-elements.com/home/event-retry-and-queueing).
+enum class RetryProfile : std::uint8_t { List, Ce, CeLegacy };
+
+struct RetryConfig {
+  // Waits before each further attempt: 1..12 steps, ascending; each costs a delay topic.
+  std::vector<milliseconds> delays{milliseconds{5'000},     milliseconds{30'000},
+                                   milliseconds{300'000},   milliseconds{1'800'000},
+                                   milliseconds{7'200'000}, milliseconds{18'000'000},
+                                   milliseconds{36'000'000}};
+  double jitter = 0.1;  // 0..0.5 of the delay, either way
+  RetryProfile profile = RetryProfile::List;
+};
+
+struct DetachConfig {
+  std::uint32_t after = 1000;
+  std::uint32_t blocked_max = 10000;
+  milliseconds sweep_interval{1000};
+};
+
+enum class LogLevel : std::uint8_t { Debug, Info, Warn, Error };
+enum class LogFormat : std::uint8_t { Auto, Json, Text };
+
+struct LogConfig {
+  LogLevel level = LogLevel::Info;
+  LogFormat format = LogFormat::Auto;  // auto: text on a terminal, JSON lines elsewhere
+};
+
+struct AdminConfig {
+  std::string listen;           // empty = 127.0.0.1:9464 (ingest), 127.0.0.1:9465 (relay)
+  std::optional<Secret> token;  // required when the address is not loopback
+};
+
+struct TlsServerConfig {
+  std::string cert;  // PEM chain, a path
+  std::string key;   // PEM key, a path
+};
+
+struct IngestConfig {
+  std::vector<std::string> listen{"0.0.0.0:8080"};
+  unsigned shards = 0;  // 0 = one per core; 0..256
+  std::string base_path = "/elements/api-v2";
+  std::size_t body_max = 1U << 20;  // bytes, 1 KiB..32 MiB
+  std::optional<TlsServerConfig> tls;
+  milliseconds ack_timeout{5000};       // an event not acknowledged by then is answered 503
+  std::size_t memory_max = 256U << 20;  // bytes for bodies and the producer queue
+  milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
+  bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
+};
+
+// How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
+struct SourceConfig {
+  std::string scheme;        // empty = the built-in one of the element
+  std::vector<Secret> keys;  // slot order: primary, secondary
+  std::optional<bool> chunked;
+  std::optional<std::size_t> body_max;
+  bool v1_enabled = false;
+  std::optional<Secret> v1_token;
+  // How old, and how far ahead, a signed time may be; absent = as the scheme's provider says.
+  std::optional<milliseconds> window_past;
+  std::optional<milliseconds> window_future;
+};
+
+enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
+enum class Signature : std::uint8_t { Elements, Standard, StandardEd25519, None };
+enum class Ordering : std::uint8_t { None, Object, Instance };
+// Of a subscription whose event has failed for the last time: it goes on without that event, or is
+// switched off and its events wait.
+enum class Exhausted : std::uint8_t { Dead, Queue };
+
+// How one subscription is delivered. Thread: immutable.  Bounds: per field.
+struct DeliveryConfig {
+  Format format = Format::Elements;
+  Signature signature = Signature::Elements;  // None where no key is given and no word either
+  bool signature_given = false;               // the word is in the file, so a key is required
+  std::vector<Secret> keys;                   // further live keys while rotating, at most 3
+  Ordering ordering = Ordering::None;
+  std::uint32_t concurrency = 16;  // requests in flight at once; 1..1024
+  std::uint32_t rate = 0;          // requests/s, 0 = no limit
+  milliseconds timeout{15'000};    // one attempt, connect to last byte; 100ms..5m
+  std::map<std::string, std::string> headers;
+  bool allow_private_addresses = false;
+  bool allow_http = false;
+  std::vector<std::uint16_t> ports;  // beside 443 and 8443
+  std::string ca_file;
+  std::string client_cert;  // PEM with certificate and key
+  std::vector<int> fatal_statuses;
+  RetryProfile retry_profile = RetryProfile::List;
+  std::vector<milliseconds> retry_delays;  // empty = as retry.delays; else 1..12, ascending
+  Exhausted exhausted = Exhausted::Dead;
+  std::uint32_t slow_start = 100;  // requests/s once it answers again, doubling; 0 = at once
+};
+
+struct FilterConfig {
+  std::vector<std::string> event_types;  // empty = all
+  std::vector<std::string> object_types;
+};
+
+struct SubscriptionConfig {
+  std::string name;  // [a-z0-9-]{1,63}, unique in its instance
+  std::string url;
+  std::optional<Secret> key;
+  FilterConfig filter;
+  DeliveryConfig delivery;
+};
+
+// One element instance; the field names of the Cloud Elements API live in the schema.
+// Thread: immutable.  Bounds: 100 subscriptions.
+struct InstanceConfig {
+  std::uint64_t id = 0;
+  std::string name;
+  std::string element;
+  std::vector<std::string> tags;
+  bool events_enabled = false;
+  std::string callback_url;
+  std::optional<Secret> signature_key;
+  std::string oauth_user_id;
+  std::map<std::string, std::string> configuration;  // further keys, kept as they are
+  DeliveryConfig delivery;
+  std::vector<SubscriptionConfig> subscriptions;
+};
+
+// Which attempts get a line in the attempts topic; Failures: and the success after them.
+enum class AttemptsLog : std::uint8_t { Failures, All, None };
+
+struct RelayConfig {
+  std::string group = "eventrelay-relay";
+  unsigned shards = 0;
+  std::size_t memory_max = 256U << 20;
+  std::uint32_t inflight_max = 1024;  // requests in flight per shard
+  bool allow_private_addresses = false;
+  milliseconds drain_timeout{25'000};
+  AttemptsLog attempts_log = AttemptsLog::Failures;
+};
+
+struct ControlConfig {
+  bool enabled = false;
+  std::vector<Secret> organizations;
+};
+
+struct Config {
+  int version = 1;
+  KafkaConfig kafka;
+  TopicsConfig topics;
+  RetryConfig retry;
+  DetachConfig detach;
+  LogConfig log;
+  AdminConfig admin;
+  IngestConfig ingest;
+  std::map<std::string, SourceConfig> sources;
+  std::string registry = "file";  // file or topic
+  std::vector<InstanceConfig> instances;
+  RelayConfig relay;
+  ControlConfig control;
+};
+
+}  // namespace eventrelay

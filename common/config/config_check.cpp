@@ -1,0 +1,256 @@
+#include "common/config/config_check.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <unordered_map>
+#include <utility>
+
+#include "common/config/callback_url.hpp"
+#include "common/config/config_units.hpp"
+#include "common/providers/provider.hpp"
+
+namespace eventrelay::config {
+namespace {
+
+// The entry of `node` that `rest` begins with; the longest, because keys may hold dots.
+const YamlEntry* step(const YamlNode& node, std::string_view rest) {
+  const YamlEntry* best = nullptr;
+  for (const YamlEntry& entry : node.entries) {
+    if (!rest.starts_with(entry.key)) continue;
+    const bool whole = rest.size() == entry.key.size() || rest[entry.key.size()] == '.' ||
+                       rest[entry.key.size()] == '[';
+    if (whole && (best == nullptr || entry.key.size() > best->key.size())) best = &entry;
+  }
+  return best;
+}
+
+// The mark of the deepest key or item of `path` that the tree has.
+Mark locate(const YamlNode& root, std::string_view path) {
+  const YamlNode* node = &root;
+  Mark mark{1, 1};
+  while (!path.empty()) {
+    if (path.front() == '[') {
+      const std::size_t close = path.find(']');
+      const std::optional<std::int64_t> index = parse_integer(path.substr(1, close - 1));
+      if (!index || static_cast<std::size_t>(*index) >= node->items.size()) break;
+      node = &node->items[static_cast<std::size_t>(*index)];
+      mark = node->mark;
+      path.remove_prefix(close + 1);
+    } else {
+      const YamlEntry* const entry = step(*node, path);
+      if (entry == nullptr) break;
+      mark = entry->mark;
+      node = &entry->value;
+      path.remove_prefix(entry->key.size());
+    }
+    if (path.starts_with('.')) path.remove_prefix(1);
+  }
+  return mark;
+}
+
+// All relations of one configuration. Thread: one owner.  Bounds: for one call.
+class Checker {
+ public:
+  Checker(const Config& config, const Places& places, Findings& findings,
+          const PropertyProblem& kafka_property)
+      : config_(config), places_(places), findings_(findings), kafka_property_(kafka_property) {}
+
+  void run() {
+    kafka();
+    admin();
+    ingest();
+    for (const auto& [element, source] : config_.sources) check_source(element, source);
+    for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
+    registry();
+    if (config_.control.enabled && config_.control.organizations.empty()) {
+      add("control.organizations", "required because control.enabled is true");
+    }
+  }
+
+ private:
+  void add(const std::string& path, std::string_view problem) {
+    if (findings_.about(path)) return;  // what is wrong with it has been told
+    findings_.add(findings_.full() ? std::string{} : places_.find(path), path, problem);
+  }
+
+  void kafka() {
+    for (const auto& [key, value] : config_.kafka.properties) {
+      const std::string problem = kafka_property_(key, {value, false});
+      if (!problem.empty()) add("kafka." + key, problem);
+    }
+    for (const auto& [key, value] : config_.kafka.secrets) {
+      const std::string problem = kafka_property_(key, {std::string(value.reveal()), true});
+      if (!problem.empty()) add("kafka." + key, problem);
+    }
+  }
+
+  void admin() {
+    if (config_.admin.listen.empty() || config_.admin.token) return;
+    const std::optional<ListenAddress> address = parse_listen(config_.admin.listen);
+    if (!address || address->loopback()) return;
+    add("admin.token_file",
+        "required because admin.listen " + config_.admin.listen + " is not loopback");
+  }
+
+  void ingest() {
+    if (config_.ingest.tls && config_.ingest.tls->cert.empty()) {
+      add("ingest.tls.cert", "required beside ingest.tls.key");
+    }
+    if (config_.ingest.tls && config_.ingest.tls->key.empty()) {
+      add("ingest.tls.key", "required beside ingest.tls.cert");
+    }
+    if (config_.ingest.memory_max < 4 * config_.ingest.body_max) {
+      add("ingest.memory_max", print_size(static_cast<std::int64_t>(config_.ingest.memory_max)) +
+                                   " is below 4 x ingest.body_max (" +
+                                   print_size(static_cast<std::int64_t>(config_.ingest.body_max)) +
+                                   ")");
+    }
+  }
+
+  void check_source(const std::string& element, const SourceConfig& source) {
+    const std::string path = "sources." + element;
+    const providers::Provider* const built_in = providers::find_provider(element);
+    if (source.scheme.empty() && built_in == nullptr) {
+      add(path + ".scheme", "required because " + element + " is not a built-in element");
+    }
+    if (!source.scheme.empty() && providers::find_scheme(source.scheme) == nullptr) {
+      std::string known;
+      for (const providers::Scheme& each : providers::schemes())
+        known.append(known.empty() ? "" : ", ").append(each.name);
+      add(path + ".scheme", source.scheme + " is not one of " + known);
+    }
+    if (source.v1_enabled && !source.v1_token) {
+      add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
+    }
+    if (source.keys.empty() && !source.v1_enabled) add(path + ".keys", "at least one is required");
+  }
+
+  void registry() {
+    if (config_.registry == "topic" && !config_.instances.empty()) {
+      add("registry", "topic and instances: exclude each other");
+    }
+  }
+
+  void check_instance(std::size_t index) {
+    const InstanceConfig& instance = config_.instances[index];
+    const std::string path = "instances[" + std::to_string(index) + "]";
+    if (instance.id == 0) {
+      add(path + ".id", "required");
+    } else if (const auto [first, fresh] = ids_.emplace(instance.id, index); !fresh) {
+      add(path + ".id", std::to_string(instance.id) + " is given twice, first in instances[" +
+                            std::to_string(first->second) + "]");
+    }
+    if (instance.element.empty()) {
+      add(path + ".element", "required");
+    } else if (providers::find_provider(instance.element) == nullptr &&
+               config_.sources.find(instance.element) == config_.sources.end()) {
+      add(path + ".element",
+          instance.element + " is neither built in nor described in sources" + near(instance));
+    }
+    const std::string key = path + ".configuration.event.notification.";
+    if (instance.events_enabled && instance.callback_url.empty()) {
+      add(key + "callback.url", "required because event.notification.enabled is true");
+    }
+    check_url(key + "callback.url", instance.callback_url, instance.delivery);
+    check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
+    check_delays(path, instance.delivery);
+    check_subscriptions(path, instance);
+  }
+
+  [[nodiscard]] static std::string near(const InstanceConfig& instance) {
+    for (const providers::Provider& element : providers::providers()) {
+      if (edit_distance(element.key, instance.element) <= 2) {
+        return std::string(", did you mean ").append(element.key).append("?");
+      }
+    }
+    return {};
+  }
+
+  void check_subscriptions(const std::string& parent, const InstanceConfig& instance) {
+    std::unordered_map<std::string_view, std::size_t> names;
+    for (std::size_t i = 0; i < instance.subscriptions.size(); ++i) {
+      const SubscriptionConfig& each = instance.subscriptions[i];
+      const std::string path = parent + ".subscriptions[" + std::to_string(i) + "]";
+      if (each.name.empty()) {
+        add(path + ".name", "required");
+      } else if (const auto [first, fresh] = names.emplace(each.name, i); !fresh) {
+        add(path + ".name", each.name + " is given twice, first in subscriptions[" +
+                                std::to_string(first->second) + "]");
+      }
+      if (each.url.empty()) add(path + ".url", "required");
+      check_url(path + ".url", each.url, each.delivery);
+      check_signature(path, path + ".key", each.delivery, each.key);
+      check_delays(path, each.delivery);
+    }
+  }
+
+  void check_url(const std::string& path, const std::string& url, const DeliveryConfig& delivery) {
+    if (url.empty()) return;
+    const bool any = delivery.allow_private_addresses || config_.relay.allow_private_addresses;
+    try {
+      check_callback_port(parse_callback_url(url, delivery.allow_http), delivery.ports,
+                          any ? AnyPort::Yes : AnyPort::No);
+    } catch (const std::invalid_argument& problem) {
+      add(path, problem.what());
+    }
+  }
+
+  void check_signature(const std::string& owner, const std::string& key_path,
+                       const DeliveryConfig& delivery, const std::optional<Secret>& key) {
+    if (delivery.signature == Signature::None || key || !delivery.keys.empty()) return;
+    add(key_path, "required because " + owner + ".delivery.signature asks for one");
+  }
+
+  // A wait longer than every delay topic has none to wait in.
+  void check_delays(const std::string& owner, const DeliveryConfig& delivery) {
+    if (delivery.retry_delays.empty() || config_.retry.delays.empty()) return;
+    const std::chrono::milliseconds longest = config_.retry.delays.back();
+    const std::chrono::milliseconds asked = delivery.retry_delays.back();
+    if (asked <= longest) return;
+    add(owner + ".delivery.retry_delays", "a wait of " + print_duration(asked) +
+                                              " is longer than the longest of retry.delays (" +
+                                              print_duration(longest) + ")");
+  }
+
+  const Config& config_;
+  const Places& places_;
+  Findings& findings_;
+  const PropertyProblem& kafka_property_;
+  std::unordered_map<std::uint64_t, std::size_t> ids_;
+};
+
+void resolve_signature(DeliveryConfig& delivery, const std::optional<Secret>& key) {
+  if (!delivery.signature_given && !key && delivery.keys.empty()) {
+    delivery.signature = Signature::None;
+  }
+}
+
+}  // namespace
+
+std::string Places::find(std::string_view path) const {
+  for (std::string_view part = path; !part.empty();) {
+    const auto known = overrides_.find(part);
+    if (known != overrides_.end()) return known->second;
+    const std::size_t cut = part.find_last_of(".[");
+    part = cut == std::string_view::npos ? std::string_view{} : part.substr(0, cut);
+  }
+  const Mark mark = locate(root_, path);
+  return file_ + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
+}
+
+void resolve(Config& config) {
+  for (InstanceConfig& instance : config.instances) {
+    resolve_signature(instance.delivery, instance.signature_key);
+    for (SubscriptionConfig& each : instance.subscriptions) {
+      resolve_signature(each.delivery, each.key);
+    }
+  }
+}
+
+void check(const Config& config, const Places& places, Findings& findings,
+           const PropertyProblem& kafka_property) {
+  Checker(config, places, findings, kafka_property).run();
+}
+
+}  // namespace eventrelay::config

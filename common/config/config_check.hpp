@@ -1,0 +1,47 @@
+// What no single key can tell: relations between keys, and defaults that depend on another key.
+//
+// Owner:   the loader, for the time of one load.
+// Thread:  one owner.
+// Bounds:  O(keys); a place is searched only for a finding.
+// Errors:  findings, each at the key that is to be changed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "common/config/config.hpp"
+#include "common/config/config_parse.hpp"
+
+namespace eventrelay::config {
+
+// Where a key was given: its line in the file, or the override. Thread: one owner.
+// Bounds: one entry per override.
+class Places {
+ public:
+  Places(std::string file, const YamlNode& root) : file_(std::move(file)), root_(root) {}
+
+  void overridden(std::string path, std::string place) {
+    overrides_[std::move(path)] = std::move(place);
+  }
+  // Of `path`, or of what it would stand in.
+  [[nodiscard]] std::string find(std::string_view path) const;
+
+ private:
+  std::string file_;
+  const YamlNode& root_;
+  std::map<std::string, std::string, std::less<>> overrides_;
+};
+
+// Defaults that depend on other keys.
+void resolve(Config& config);
+
+// What is wrong with a property of the Kafka client, empty when nothing is. The client library is
+// above this folder, so its judgement comes in from outside.
+using PropertyProblem = std::function<std::string(const std::string& key, const OpenValue& value)>;
+
+void check(const Config& config, const Places& places, Findings& findings,
+           const PropertyProblem& kafka_property);
+
+}  // namespace eventrelay::config

@@ -1,0 +1,220 @@
+#include "common/config/config_load.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+#include <utility>
+
+#include "common/config/config_check.hpp"
+#include "common/config/config_parse.hpp"
+#include "common/config/config_schema.hpp"
+#include "common/config/config_units.hpp"
+#include "common/config/config_yaml.hpp"
+
+namespace eventrelay {
+namespace {
+
+using config::Findings;
+using config::Kind;
+using config::Parser;
+using config::Path;
+using config::Row;
+using config::Schema;
+using config::YamlNode;
+
+constexpr std::size_t kFileMax = 64U << 20;
+constexpr std::string_view kVariablePrefix = "eventrelay__";
+
+std::string read_file(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  std::string block(64 * 1024, '\0');
+  while (file && text.size() <= kFileMax) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    text.append(block.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  if (!file.eof() && text.size() <= kFileMax) {
+    throw ConfigError("cannot read the configuration " + path + ": " +
+                      (errno != 0 ? std::strerror(errno) : "not a file"));
+  }
+  if (text.size() > kFileMax) throw ConfigError(path + ": more than 64MiB");
+  return text;
+}
+
+// The parts of a key given by name: `a.b` of --set, `A__B` of a variable.
+// Thread: one owner.  Bounds: as the name.
+struct Override {
+  std::string place;               // for findings
+  std::vector<std::string> parts;  // lower case for a variable
+  bool variable = false;           // '_' stands for '.' in an open section
+  std::string value;
+};
+
+// The row whose key the first parts spell; `used` tells how many.
+const Row* match(const Schema& schema, const Override& from, std::size_t at, std::size_t& used) {
+  for (const Row& row : schema.rows) {
+    std::string spelled;
+    for (std::size_t i = at; i < from.parts.size() && spelled.size() < row.key.size(); ++i) {
+      spelled.append(spelled.empty() ? "" : ".").append(from.parts[i]);
+      if (spelled != row.key) continue;
+      used = i + 1 - at;
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+// Walks the table along the parts and reads the value there. Thread: one owner.
+// Bounds: one override.
+class Applier {
+ public:
+  Applier(const Override& from, Parser& parser, YamlNode node)
+      : from_(from), parser_(parser), node_(std::move(node)) {}
+
+  // Returns the full name of the key.
+  std::string apply(const Schema& schema, void* owner, std::size_t at, const Path& path) {
+    if (at == from_.parts.size()) {
+      parser_.section(node_, schema, owner, path);
+      return path.text();
+    }
+    std::size_t used = 0;
+    if (const Row* row = match(schema, from_, at, used)) {
+      return apply_row(*row, owner, at + used, Path(path, row->key));
+    }
+    std::string rest;
+    for (std::size_t i = at; i < from_.parts.size(); ++i) {
+      rest.append(rest.empty() ? "" : ".").append(from_.parts[i]);
+    }
+    if (!schema.open) {
+      parser_.unknown({}, schema, path, rest);
+      return path.text();
+    }
+    if (from_.variable) std::replace(rest.begin(), rest.end(), '_', '.');
+    const Path here(path, rest);
+    parser_.open_value(node_, *schema.open, owner, here, rest);
+    return here.text();
+  }
+
+ private:
+  std::string apply_row(const Row& row, void* owner, std::size_t at, const Path& path) {
+    if (row.kind == Kind::Object) return apply(row.schema(), row.enter(owner, {}), at, path);
+    if (at == from_.parts.size()) {
+      parser_.value(node_, row, owner, path);
+      return path.text();
+    }
+    if (row.kind == Kind::Map) {
+      const Path here(path, from_.parts[at]);
+      return apply(row.schema(), row.enter(owner, from_.parts[at]), at + 1, here);
+    }
+    parser_.unknown({}, Schema{}, path, from_.parts[at]);
+    return path.text();
+  }
+
+  const Override& from_;
+  Parser& parser_;
+  YamlNode node_;
+};
+
+// Values that begin like a YAML list, map or quote are YAML; all others are taken as they are.
+YamlNode override_value(const std::string& text) {
+  if (!text.empty() && std::string_view("[{\"'").find(text.front()) != std::string_view::npos) {
+    return config::parse_yaml(text);
+  }
+  YamlNode node;
+  node.kind = YamlNode::Kind::Scalar;
+  node.text = text;
+  return node;
+}
+
+std::vector<std::string> split(std::string_view text, std::string_view separator) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + separator.size());
+  }
+}
+
+std::vector<Override> overrides(const ConfigInput& input, Findings& findings) {
+  std::vector<Override> out;
+  for (const auto& [name, value] : input.environment) {
+    const std::string lower = config::ascii_lower(name);
+    if (!lower.starts_with(kVariablePrefix)) continue;
+    out.push_back(
+        {name, split(std::string_view(lower).substr(kVariablePrefix.size()), "__"), true, value});
+  }
+  for (const std::string& each : input.overrides) {
+    const std::size_t equals = each.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      findings.add("--set", "", "must be key=value, such as relay.inflight_max=100");
+      continue;
+    }
+    out.push_back({"--set", split(std::string_view(each).substr(0, equals), "."), false,
+                   each.substr(equals + 1)});
+  }
+  return out;
+}
+
+void apply_overrides(const ConfigInput& input, Config& out, config::Places& places,
+                     Findings& findings) {
+  for (const Override& each : overrides(input, findings)) {
+    Parser parser({each.place, false, &input.environment}, findings);
+    try {
+      Applier applier(each, parser, override_value(each.value));
+      const Path root;
+      places.overridden(applier.apply(config::root_schema(), &out, 0, root), each.place);
+    } catch (const config::YamlError&) {
+      std::string key;
+      for (const std::string& part : each.parts) key.append(key.empty() ? "" : ".").append(part);
+      findings.add(each.place, key, "the value is not YAML; put it in quotes");
+    }
+  }
+}
+
+}  // namespace
+
+Config load_config(const ConfigInput& input, const config::PropertyProblem& kafka_property) {
+  const std::string name = input.path.empty() ? "configuration" : input.path;
+  Findings findings;
+  YamlNode root;
+  try {
+    if (input.text || !input.path.empty()) {
+      root = config::parse_yaml(input.text ? *input.text : read_file(input.path));
+    }
+  } catch (const config::YamlError& problem) {
+    throw ConfigError(name + ":" + std::to_string(problem.mark.line) + ":" +
+                      std::to_string(problem.mark.column) + ": not YAML: " + problem.what());
+  }
+  // A file cut short while it was written must not count as a wish to drop everything.
+  if (!input.path.empty() && root.kind == YamlNode::Kind::Null) {
+    throw ConfigError(name + ": is empty (expected at least `version: 1`)");
+  }
+  Config out;
+  Parser parser({name, true, &input.environment}, findings);
+  parser.section(root, config::root_schema(), &out, Path{});
+  config::Places places(name, root);
+  apply_overrides(input, out, places, findings);
+  config::resolve(out);
+  config::check(out, places, findings, kafka_property);
+  if (!findings.empty()) throw ConfigError(findings.text());
+  return out;
+}
+
+std::map<std::string, std::string> process_environment() {
+  std::map<std::string, std::string> out;
+  for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
+    const std::string_view pair(*each);
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || equals == 0) continue;
+    out.emplace(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  return out;
+}
+
+}  // namespace eventrelay

@@ -1,0 +1,53 @@
+// Reads a configuration: defaults < file < EVENTRELAY__SECTION__KEY < --set, then checks it whole.
+//
+// Why:     a typo must stop the start, not change the behaviour.
+// Thread:  any; blocking file reads, start and reload only.
+// Bounds:  file 64 MiB; 100 000 instances.
+// Errors:  ConfigError: every finding with file, line, column, key, value, bound and nearest key.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/config.hpp"
+#include "common/config/config_check.hpp"
+
+namespace eventrelay {
+
+// One or more findings, one per line in what(). Thread: any.  Bounds: the first 20 findings.
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct ConfigInput {
+  std::string path;                                // empty = no file
+  std::optional<std::string> text;                 // instead of the file, for tests and dev
+  std::vector<std::string> overrides;              // key=value, from --set
+  std::map<std::string, std::string> environment;  // the process environment, or a test's
+};
+
+// Reads and checks all keys; the properties of the Kafka client are judged by `kafka_property`.
+// Throws ConfigError.
+[[nodiscard]] Config load_config(const ConfigInput& input,
+                                 const config::PropertyProblem& kafka_property);
+
+// The effective configuration as YAML; secrets as ***, so it loads once they are given anew.
+[[nodiscard]] std::string print_config(const Config& config);
+
+// Every key with its sentence, default and bound, for --help and the docs.
+[[nodiscard]] std::string describe_keys();
+
+// Keys that differ between two configurations but only take effect at a restart.
+[[nodiscard]] std::vector<std::string> restart_only_changes(const Config& before,
+                                                            const Config& after);
+
+// The environment of this process.
+[[nodiscard]] std::map<std::string, std::string> process_environment();
+
+}  // namespace eventrelay

@@ -1,0 +1,114 @@
+// From a YAML tree and the table to the structs; every finding is kept, none stops the parse.
+//
+// Owner:   the loader, for the time of one load.
+// Thread:  one owner.
+// Bounds:  kFindingsMax findings are told, the rest is counted.
+// Errors:  findings; the value of a secret, a header or a URL is never part of one.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/config/config_schema.hpp"
+#include "common/config/config_yaml.hpp"
+
+namespace eventrelay::config {
+
+inline constexpr std::size_t kFindingsMax = 20;
+inline constexpr std::size_t kSecretMax = 64 * 1024;  // bytes
+
+using Environment = std::map<std::string, std::string>;
+
+// What is wrong, one line each. Thread: one owner.  Bounds: kFindingsMax lines.
+class Findings {
+ public:
+  void add(std::string_view place, std::string_view path, std::string_view problem);
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] bool full() const noexcept { return count_ >= kFindingsMax; }
+  // Was something told of `path` or of what stands in it?
+  [[nodiscard]] bool about(std::string_view path) const;
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<std::string> lines_;
+  std::vector<std::string> paths_;
+  std::size_t count_ = 0;
+};
+
+// A key's full name, put together only when it is told. Thread: one owner.
+// Bounds: a link per level; lives on the stack below its parent.
+class Path {
+ public:
+  Path() = default;
+  Path(const Path& parent, std::string_view key) : parent_(&parent), key_(key) {}
+  Path(const Path& parent, std::size_t index) : parent_(&parent), index_(index) {}
+  [[nodiscard]] std::string text() const;
+
+ private:
+  const Path* parent_ = nullptr;
+  std::string_view key_;
+  std::optional<std::size_t> index_;
+};
+
+// Where the values come from. Thread: one owner.  Bounds: views of what the loader holds.
+struct ValueSource {
+  std::string_view name;           // a file's name, `--set` or the variable
+  bool file = false;               // has lines and columns, and ${VAR} is replaced
+  const Environment* environment;  // never null
+};
+
+// Reads values by the table. Thread: one owner.  Bounds: as the tree.
+class Parser {
+ public:
+  Parser(ValueSource origin, Findings& findings) : origin_(origin), findings_(findings) {}
+
+  void section(const YamlNode& node, const Schema& schema, void* owner, const Path& path);
+  // One value of a row, or what a row of kind Object, List or Map contains.
+  void value(const YamlNode& node, const Row& row, void* owner, const Path& path);
+  // One key of an open section.
+  void open_value(const YamlNode& node, const Open& open, void* owner, const Path& path,
+                  std::string_view key);
+  // Tells that `path` is no key, with the nearest one.
+  void unknown(Mark mark, const Schema& schema, const Path& parent, std::string_view key);
+
+ private:
+  using Text = std::optional<std::string>;  // nothing: already told
+
+  void finding(Mark mark, const Path& path, std::string_view problem);
+  [[nodiscard]] bool kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path);
+  [[nodiscard]] Text scalar(const YamlNode& node, const Path& path);
+  [[nodiscard]] std::optional<Value> single(const YamlNode& node, const Row& row, const Path& path);
+  [[nodiscard]] std::optional<Value> number(const YamlNode& node, const Row& row,
+                                            const std::string& text, const Path& path);
+  [[nodiscard]] bool within(const YamlNode& node, const Row& row, double number, const Path& path);
+  [[nodiscard]] bool fits(const YamlNode& node, const Row& row, std::string_view text,
+                          const Path& path);
+  [[nodiscard]] std::optional<Value> texts(const YamlNode& node, const Row& row, const Path& path);
+  [[nodiscard]] std::optional<Value> numbers(const YamlNode& node, const Row& row,
+                                             const Path& path);
+  [[nodiscard]] std::optional<Value> delays(const YamlNode& node, const Row& row, const Path& path);
+  [[nodiscard]] std::optional<Value> secrets(const YamlNode& node, const Row& row,
+                                             const Path& path);
+  [[nodiscard]] bool count_fits(const YamlNode& node, const Row& row, const Path& path);
+  enum class PlainText : bool { IsSecret, IsPath };
+  [[nodiscard]] std::optional<Secret> secret(const YamlNode& node, PlainText plain,
+                                             const Path& path);
+  [[nodiscard]] std::optional<Secret> secret_from(const YamlEntry& entry, const Path& path);
+  void doubled_keys(const YamlNode& node, const Path& path);
+
+  ValueSource origin_;
+  Findings& findings_;
+};
+
+// Replaces ${VAR}, ${VAR:-x} and $$; puts the problem into `problem`, which names the variable.
+[[nodiscard]] std::string substitute(std::string_view text, const Environment& environment,
+                                     std::string& problem);
+
+// The bytes of a file without its last line end. Puts the problem into `problem`.
+[[nodiscard]] std::string read_secret_file(const std::string& path, std::string& problem);
+
+}  // namespace eventrelay::config

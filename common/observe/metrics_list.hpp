@@ -1,0 +1,171 @@
+// Every metric of both services: kind, name, labels, sentence. Nothing else defines a metric.
+//
+// Why:     the slab, the exporter, the docs and the alerts read this one list and cannot drift.
+// Thread:  constants.  Bounds: labels come from closed enums only, so the series count is fixed.
+//
+// COUNTER(name, sentence)  COUNTER_BY(name, label, Enum, sentence)  GAUGE(name, sentence)
+// HISTOGRAM(name, Bounds, sentence). Names lack the prefix `eventrelay_`; counters end in _total.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace eventrelay::metrics {
+
+enum class Code : std::uint8_t {
+  k200,
+  k202,
+  k400,
+  k401,
+  k404,
+  k405,
+  k408,
+  k411,
+  k413,
+  k414,
+  k415,
+  k429,
+  k431,
+  k500,
+  k503
+};
+inline constexpr std::array<std::string_view, 15> kCodeWords{"200", "202", "400", "401", "404",
+                                                             "405", "408", "411", "413", "414",
+                                                             "415", "429", "431", "500", "503"};
+
+enum class Reject : std::uint8_t {
+  Auth,
+  Signature,
+  TooLarge,
+  Malformed,
+  UnknownSource,
+  Backpressure,
+  Draining,
+  Timeout
+};
+inline constexpr std::array<std::string_view, 8> kRejectWords{
+    "auth",           "signature",    "too_large", "malformed",
+    "unknown_source", "backpressure", "draining",  "timeout"};
+
+// The outcome words of one attempt, also in er-reason and in the attempts log.
+enum class Outcome : std::uint8_t {
+  Ok,
+  Http3xx,
+  Http4xx,
+  Http5xx,
+  Timeout,
+  Connect,
+  Tls,
+  Dns,
+  Blocked,
+  Reset,
+  Protocol,
+  Gone,
+  TooLarge
+};
+inline constexpr std::array<std::string_view, 13> kOutcomeWords{
+    "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",  "tls",
+    "dns", "blocked",  "reset",    "protocol", "gone",    "too_large"};
+
+enum class ProduceFailure : std::uint8_t { QueueFull, Timeout, Broker, Fatal, TooLarge };
+inline constexpr std::array<std::string_view, 5> kProduceFailureWords{
+    "queue_full", "timeout", "broker", "fatal", "too_large"};
+
+enum class Level : std::uint8_t { Debug, Info, Warn, Error };
+inline constexpr std::array<std::string_view, 4> kLevelWords{"debug", "info", "warn", "error"};
+
+template <class Enum>
+struct Words;
+template <>
+struct Words<Code> {
+  static constexpr auto& kWords = kCodeWords;
+};
+template <>
+struct Words<Reject> {
+  static constexpr auto& kWords = kRejectWords;
+};
+template <>
+struct Words<Outcome> {
+  static constexpr auto& kWords = kOutcomeWords;
+};
+template <>
+struct Words<ProduceFailure> {
+  static constexpr auto& kWords = kProduceFailureWords;
+};
+template <>
+struct Words<Level> {
+  static constexpr auto& kWords = kLevelWords;
+};
+
+// Upper bounds in nanoseconds, 0.5 ms to 60 s; the objectives are exact edges.
+inline constexpr std::array<std::uint64_t, 16> kSeconds{
+    500'000,       1'000'000,      2'500'000,      5'000'000,     10'000'000,    25'000'000,
+    50'000'000,    100'000'000,    250'000'000,    500'000'000,   1'000'000'000, 2'500'000'000,
+    5'000'000'000, 10'000'000'000, 30'000'000'000, 60'000'000'000};
+// Upper bounds in bytes.
+inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,      16'384,
+                                                     65'536, 262'144, 1'048'576, 33'554'432};
+
+}  // namespace eventrelay::metrics
+
+// clang-format off
+#define EVENTRELAY_METRICS(COUNTER, COUNTER_BY, GAUGE, HISTOGRAM) \
+  COUNTER_BY(ingest_requests_total, code, Code, "Requests answered, by HTTP status.") \
+  HISTOGRAM(ingest_request_duration_seconds, kSeconds, "From head read to answer written.") \
+  HISTOGRAM(ingest_request_body_bytes, kBytes, "Size of request bodies.") \
+  GAUGE(ingest_inflight_requests, "Requests between head and answer.") \
+  COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests turned away, by reason.") \
+  GAUGE(ingest_connections, "Open client connections.") \
+  COUNTER(ingest_connections_total, "Client connections accepted.") \
+  GAUGE(ingest_produce_queue_messages, "Records handed to the producer and not acknowledged.") \
+  GAUGE(ingest_produce_queue_bytes, "Bytes handed to the producer and not acknowledged.") \
+  COUNTER_BY(ingest_produce_errors_total, reason, ProduceFailure, "Records Kafka did not take.") \
+  COUNTER(ingest_events_total, "Events acknowledged by Kafka.") \
+  COUNTER(relay_events_consumed_total, "Events read from Kafka.") \
+  COUNTER(relay_folded_total, "Events left out: their provider had sent them before.") \
+  COUNTER_BY(relay_deliveries_total, outcome, Outcome, "Attempts, by outcome.") \
+  HISTOGRAM(relay_delivery_duration_seconds, kSeconds, "One attempt, dial to last byte.") \
+  HISTOGRAM(relay_event_age_seconds, kSeconds, "From ingest accepted to callback acknowledged.") \
+  COUNTER(relay_retries_total, "Attempts after the first.") \
+  COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
+  COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
+  COUNTER(relay_parked_total, "Events written to a delay topic.") \
+  COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
+  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
+  GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
+  COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
+  COUNTER(relay_sweeps_total, "Catch-up reads of a partition begun.") \
+  COUNTER(relay_swept_records_total, "Records read by catch-up reads.") \
+  COUNTER(relay_rescued_total, "Events moved to the dead letters before retention deleted them.") \
+  COUNTER(relay_expired_offsets_total, "Offsets that retention deleted undelivered.") \
+  GAUGE(relay_detached_subscriptions, "Subscriptions whose queue is the log.") \
+  GAUGE(relay_switched_off_subscriptions, "Subscriptions that are paused and wait to be resumed.") \
+  GAUGE(relay_blocked_objects, "Ordered objects that wait for a failed event of theirs.") \
+  GAUGE(relay_sweeps_active, "Partitions with a catch-up read under way.") \
+  GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is detached.") \
+  GAUGE(relay_log_start_alerts, "Partitions where retention nears undelivered events.") \
+  GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
+  GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \
+  GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \
+  GAUGE(relay_assigned_partitions, "Partitions this process owns.") \
+  GAUGE(relay_queued_bytes, "Bytes of events read and not finished.") \
+  GAUGE(relay_oldest_pending_timestamp_seconds, "When the oldest unfinished event was received.") \
+  GAUGE(relay_last_delivery_timestamp_seconds, "When a subscriber last took an event.") \
+  GAUGE(kafka_consumer_lag_messages, "Messages behind the end of the log, owned partitions.") \
+  COUNTER(kafka_rebalances_total, "Assignments taken or given up.") \
+  COUNTER(kafka_consumer_errors_total, "Errors and offset gaps met while reading.") \
+  COUNTER(kafka_tx_retries_total, "Requests librdkafka sent again.") \
+  COUNTER(kafka_request_timeouts_total, "Requests that timed out.") \
+  GAUGE(kafka_throttle_seconds, "Broker throttle time, average.") \
+  GAUGE(kafka_producer_queue_messages, "Messages in the producer's queues.") \
+  GAUGE(kafka_broker_rtt_seconds, "Round trip to the slowest broker, p95.") \
+  COUNTER(kafka_producer_rebuilds_total, "Producers rebuilt after a fatal error.") \
+  COUNTER(kafka_producer_epoch_bumps_total, "Producer ids or epochs obtained after the first.") \
+  GAUGE(config_last_reload_successful, "1 if the last reload took effect.") \
+  GAUGE(config_last_reload_success_timestamp_seconds, "When a configuration last took effect.") \
+  COUNTER_BY(log_messages_total, level, Level, "Log lines written, by level.") \
+  GAUGE(event_loop_lag_seconds, "How late the shard's loop ran, worst of the last interval.") \
+  COUNTER(event_loop_exceptions_total, "Exceptions caught by a shard's loop; each is a bug.")
+// clang-format on

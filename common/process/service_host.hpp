@@ -1,0 +1,97 @@
+// Everything around one service in a process: admin listener, readiness, reload, drain.
+//
+//   run_service() = flags + signals + one host;  `eventrelay dev` = several hosts on one loop
+//
+// Why:     the life of a service is the same whether it is alone in its process or not.
+// Owner:   main or dev.  Thread: control thread, all members.
+// Bounds:  one listener, three timers; a drain ends at the service's limit whatever happens.
+// Errors:  StartError from start(); reload() returns what is wrong and keeps the old settings.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/process/admin.hpp"
+#include "common/process/runtime.hpp"
+
+namespace eventrelay {
+
+// How a drain ended. Thread: value.
+enum class Drained : std::uint8_t { Complete, LimitReached };
+
+// What differs between hosts. Thread: control.  Bounds: none.
+struct HostOptions {
+  ConfigInput input;          // read again on reload
+  std::string admin_default;  // where to listen when admin.listen is empty
+  // Runs at start and after each reload that took effect; e.g. sets the log level.
+  std::function<void(const Settings&)> on_settings;
+  // Answers admin requests (and signals) while the service starts, on a thread of its own: a
+  // broker that is away must not look like a hanging process.
+  bool serve_while_starting = false;
+  // Runs once, when the service has first become ready; the line `ready` is already written.
+  std::function<void()> on_ready;
+};
+
+// One service with its surroundings. Thread: control.  Bounds: one service.
+class ServiceHost {
+ public:
+  // `service` outlives the host.
+  ServiceHost(asio::io_context& control, Service& service, HostOptions options);
+  ServiceHost(const ServiceHost&) = delete;
+  ServiceHost& operator=(const ServiceHost&) = delete;
+  ~ServiceHost();
+
+  // Opens the admin listener, then starts the service. Throws StartError.
+  void start(std::shared_ptr<const Settings> settings);
+  // Loads the configuration anew. Nothing: it took effect; else why not, and nothing has changed.
+  [[nodiscard]] std::optional<std::string> reload();
+  // Not ready from here on. `done` runs once on the control loop, at the latest at drain_limit().
+  void drain(std::function<void(Drained)> done);
+  // Ends the service's shards and the admin listener.
+  void stop();
+
+  [[nodiscard]] AdminServer& admin() noexcept { return admin_; }
+  [[nodiscard]] std::string admin_address() const { return admin_.address(); }
+  [[nodiscard]] bool started() const noexcept { return started_; }
+  [[nodiscard]] bool ready() const noexcept { return ready_; }
+  // Why the service, or this host, is not ready.
+  [[nodiscard]] std::vector<std::string> reasons() const;
+  // The exporter's text after the control thread's own cells are brought up to date.
+  [[nodiscard]] std::string metrics();
+
+ private:
+  void mount_routes();
+  [[nodiscard]] AccessPolicy access_policy() const;
+  void start_service();
+  void poll_readiness();
+  void on_first_ready();
+  void report_not_ready(const std::vector<std::string>& reasons);
+  void finish_drain(Drained how);
+  void mark_reload(bool took_effect);
+
+  asio::io_context& control_;
+  Service& service_;
+  HostOptions options_;
+  metrics::Slab& slab_;
+  AdminServer admin_;
+  Timer readiness_timer_;
+  Timer drain_timer_;
+  std::shared_ptr<const Settings> settings_;
+  std::function<void(Drained)> drained_;
+  TimePoint reported_{};
+  bool started_ = false;
+  bool draining_ = false;
+  bool ready_ = false;
+  bool was_ready_ = false;
+  std::array<std::uint64_t, 4> lines_seen_{};
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // guards posts from other threads
+};
+
+// Log lines of the whole process by level, for log::configure's `on_line`. Any thread.
+void count_log_line(LogLevel level) noexcept;
+
+}  // namespace eventrelay

@@ -1,0 +1,63 @@
+// Picks a few values out of a JSON document and checks the whole document.
+//
+// Why:     ingest stores bodies untouched, so it reads five values and no more, but it must refuse
+//          a document that is not JSON. One pass that builds a flat tape (0.37 us for 0.9 kB)
+//          is three times as fast as a pull parser made to visit everything (1.2 us), and knows
+//          escaped spellings of a key, which a raw search misses.
+// Owner:   the shard.  Thread: one owner.
+// Bounds:  memory grows to about 14 x the longest text and is given back after a long one; depth
+//          1023.
+// Errors:  ScanError.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "common/base/expected.hpp"
+
+namespace eventrelay::json {
+
+// Bytes that must be readable behind a text; their values do not matter.
+inline constexpr std::size_t kPadding = 64;
+inline constexpr std::size_t kWantedMax = 16;
+
+enum class Kind : std::uint8_t { Absent, Null, Boolean, Number, String, Array, Object };
+enum class ScanError : std::uint8_t { Malformed, DuplicateKey };
+
+// A member to look for: of the document, or of the object that is its member `object`.
+// Thread: constant.  Bounds: views.
+struct Wanted {
+  std::string_view object;  // empty: of the document itself
+  std::string_view name;
+};
+
+// The value that was found. Bounds: valid until the next scan.
+struct Found {
+  Kind kind = Kind::Absent;
+  // String: its characters, unescaped. Number without fraction: its digits. Else empty.
+  std::string_view text;
+};
+
+// Thread: one owner.  Bounds: see above.
+class Scanner {
+ public:
+  Scanner();
+  Scanner(const Scanner&) = delete;
+  Scanner& operator=(const Scanner&) = delete;
+  ~Scanner();
+
+  // `text` is followed by kPadding readable bytes. Returns the kind of the whole document. A
+  // wanted member that occurs twice is a DuplicateKey: two readers could see two values.
+  [[nodiscard]] Expected<Kind, ScanError> scan(std::string_view text,
+                                               std::span<const Wanted> wanted,
+                                               std::span<Found> found);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace eventrelay::json

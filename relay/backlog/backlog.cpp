@@ -1,0 +1,261 @@
+#include "relay/backlog/backlog.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "common/observe/log.hpp"
+#include "common/process/failpoint.hpp"
+#include "relay/record/due_clock.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr Duration kLook = std::chrono::seconds(1);
+constexpr Duration kWatchMax = std::chrono::minutes(1);  // between two looks at the log's start
+
+CursorBounds bounds_of(const Config& config) {
+  CursorBounds bounds;
+  bounds.blocked_max = config.detach.blocked_max;
+  return bounds;
+}
+
+// The oldest event a detached subscription still needs, or `otherwise` where none is detached.
+Offset needed_from(const Cursors* cursors, Offset otherwise) {
+  return cursors == nullptr ? otherwise : cursors->lowest_position().value_or(otherwise);
+}
+
+}  // namespace
+
+Backlog::Backlog(Executor executor, const Config& config, const BacklogParts& parts)
+    : executor_(executor),
+      parts_(parts),
+      detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
+                            [this](Partition partition) { state_.write(partition); },
+                            parts_.park_again, parts_.budget}),
+      state_(executor, config,
+             StateLogParts{
+                 parts_.outbox, parts_.slab, bounds_of(config), parts_.confirm,
+                 [this](Partition partition, Cursors& cursors) { on_ready(partition, cursors); },
+                 [this](Partition partition) {
+                   detacher_.on_durable(partition);
+                   parts_.changed();
+                 },
+                 [this](Partition partition, std::string reason) {
+                   stop_reading(partition);
+                   parts_.consumer.stop_partition(partition, std::move(reason));
+                 }}),
+      catch_up_reader_(
+          executor, config,
+          CatchUpParts{
+              parts_.scheduler, parts_.subscriptions, parts_.outbox, parts_.slab, parts_.bounds,
+              std::max<std::size_t>(config.relay.memory_max / parts_.shards / 16, 512U << 10),
+              [this](Partition partition) -> std::optional<Offset> {
+                const PartitionState* const state = parts_.consumer.find(partition);
+                if (state == nullptr) return std::nullopt;
+                return Consumer::live_position(*state);
+              },
+              [this] { parts_.changed(); },
+              [this](Partition partition) { state_.write(partition); },
+              [](Partition partition, const std::string& reason) {
+                log::error("a sweep can not go on", {{"partition", partition}, {"reason", reason}});
+              },
+              parts_.budget}) {
+  parts_.consumer.guard(detacher_);
+}
+
+// --- partitions ---------------------------------------------------------------------------------
+
+void Backlog::assign(Partition partition) {
+  owned_.push_back(Owned{partition, std::nullopt, {}});
+  state_.assign(partition);
+}
+
+void Backlog::on_ready(Partition partition, Cursors& cursors) {
+  detacher_.add(partition, cursors);
+  catch_up_reader_.add(partition, cursors);
+  parts_.consumer.open(partition, cursors);
+  parts_.changed();
+}
+
+void Backlog::stop_reading(Partition partition) {
+  catch_up_reader_.stop(partition);
+}
+
+bool Backlog::busy(Partition partition) {
+  return catch_up_reader_.busy(partition) || writing(partition);
+}
+
+bool Backlog::writing(Partition partition) {
+  if (detacher_.busy(partition)) return true;
+  Cursors* const cursors = state_.find(partition);
+  if (cursors == nullptr) return false;
+  cursors->commit(monotonic_now(), CommitMode::Exactly);
+  state_.write(partition);
+  return cursors->writes_pending() > 0;
+}
+
+void Backlog::drop(Partition partition) {
+  detacher_.drop(partition);
+  catch_up_reader_.drop(partition);
+  state_.drop(partition);
+  std::erase_if(owned_, [partition](const Owned& one) { return one.id == partition; });
+  std::erase(near_start_, partition);
+}
+
+void Backlog::before_reload() {
+  catch_up_reader_.halt();
+}
+
+void Backlog::after_reload() {
+  detacher_.forget_unless([this](std::string_view subscription) {
+    const auto instance = instance_of(subscription);
+    return instance && parts_.subscriptions.find(*instance, subscription) != nullptr;
+  });
+}
+
+PauseChange Backlog::resume(std::string_view subscription, Partition partition) {
+  return detacher_.resume(subscription, partition);
+}
+
+PauseChange Backlog::pause(std::string_view subscription, Partition partition) {
+  return detacher_.pause(subscription, partition);
+}
+
+// --- now and then -------------------------------------------------------------------------------
+
+void Backlog::tick(TimePoint now) {
+  state_.tick();
+  if (round_.empty()) {
+    for (const Owned& owned : owned_) round_.push_back(owned.id);
+    visit_next();
+  }
+  if (now - looked_ < kLook) return;
+  looked_ = now;
+  detacher_.look(now);
+  watch_log_start(now);
+}
+
+// One partition after the other, with the loop's turn in between: what is due for thousands of
+// subscriptions must not stop everybody else.
+void Backlog::visit_next() {
+  while (!round_.empty()) {
+    const Partition partition = round_.back();
+    round_.pop_back();
+    const auto owned = std::find_if(owned_.begin(), owned_.end(),
+                                    [partition](const Owned& one) { return one.id == partition; });
+    if (owned == owned_.end()) continue;
+    visit(*owned);
+    if (!round_.empty()) asio::post(executor_, [this] { visit_next(); });
+    return;
+  }
+}
+
+void Backlog::visit(Owned& owned) {
+  const Partition partition = owned.id;
+  const Moment moment = moment_now();
+  catch_up_reader_.poll(partition, moment);
+  Cursors* const cursors = state_.find(partition);
+  if (cursors == nullptr || cursors->empty()) return;
+  note_committed(owned, *cursors, moment.now);
+  failpoint::at("cursor-commit");
+  cursors->commit(moment.now, CommitMode::WhenDue);
+  state_.write(partition);
+  parts_.consumer.state_written(partition);
+}
+
+// At four fifths of the time the log keeps an event it is told, at nine tenths what is left goes
+// to the dead letters.
+void Backlog::watch_log_start(TimePoint now) {
+  if (!parts_.retention) return;
+  if (now - watched_ < std::clamp<Duration>(*parts_.retention / 50, kLook, kWatchMax)) return;
+  watched_ = now;
+  for (const Owned& owned : owned_) {
+    Cursors* const cursors = state_.find(owned.id);
+    if (cursors == nullptr || !cursors->lowest_position()) {
+      std::erase(near_start_, owned.id);
+      continue;
+    }
+    const WallTime wall = wall_now();
+    const auto ago = [&](int tenths) {
+      return wall - std::chrono::duration_cast<WallTime::duration>(*parts_.retention / 10 * tenths);
+    };
+    catch_up_reader_.find_older(owned.id, ago(8),
+                                [this, id = owned.id](Offset offset) { judge_near(id, offset); });
+    catch_up_reader_.find_older(owned.id, ago(9),
+                                [this, id = owned.id](Offset offset) { judge_gone(id, offset); });
+  }
+}
+
+void Backlog::judge_near(Partition partition, Offset soon_gone) {
+  const Offset from = needed_from(state_.find(partition), soon_gone);
+  const bool near = from < soon_gone;
+  const bool known =
+      std::find(near_start_.begin(), near_start_.end(), partition) != near_start_.end();
+  if (near == known) return;
+  if (!near) {
+    std::erase(near_start_, partition);
+    return;
+  }
+  near_start_.push_back(partition);
+  log::error("retention will soon take events that were not delivered",
+             {{"partition", partition}, {"from", from}, {"to", soon_gone}});
+}
+
+void Backlog::judge_gone(Partition partition, Offset soon_gone) {
+  if (needed_from(state_.find(partition), soon_gone) < soon_gone) {
+    catch_up_reader_.expire(partition, soon_gone);
+  }
+}
+
+// A commit of the group has no answer of its own; a second without a refusal says that it is taken.
+void Backlog::note_committed(Owned& owned, Cursors& cursors, TimePoint now) {
+  const auto& committed = parts_.consumer.find(owned.id)->committed;
+  if (!committed) {
+    owned.committing.reset();  // refused
+    return;
+  }
+  if (owned.committing && now - owned.since < kLook) return;
+  if (owned.committing) cursors.committed(*owned.committing);
+  owned.committing = committed;
+  owned.since = now;
+}
+
+BacklogStatus Backlog::status() {
+  BacklogStatus status;
+  status.catch_ups = catch_up_reader_.catching_up();
+  status.near_log_start = near_start_.size();
+  for (const Owned& owned : owned_) {
+    const Partition partition = owned.id;
+    const Cursors* const cursors = state_.find(partition);
+    if (cursors == nullptr || cursors->empty()) continue;
+    const CursorCounts counts = cursors->counts();
+    status.counts.detached += counts.detached;
+    status.counts.off += counts.off;
+    status.counts.blocked += counts.blocked;
+    status.counts.replays += counts.replays;
+    status.counts.attached += counts.attached;
+    const PartitionState* const state = parts_.consumer.find(partition);
+    const Offset live = Consumer::live_position(*state).value_or(Offset{0});
+    for (CursorStatus& cursor : cursors->oldest(kBacklogMax)) {
+      const std::int64_t end = cursor.record.end.value_or(live).value;
+      const std::int64_t distance = std::max<std::int64_t>(end - cursor.record.position.value, 0);
+      status.oldest.push_back({partition.value, distance, std::move(cursor)});
+    }
+  }
+  std::sort(status.oldest.begin(), status.oldest.end(), [](const auto& a, const auto& b) {
+    return a.cursor.record.since < b.cursor.record.since;
+  });
+  if (status.oldest.size() > kBacklogMax) status.oldest.resize(kBacklogMax);
+  metrics::Slab& slab = parts_.slab;
+  slab.relay_detached_subscriptions.set(static_cast<double>(status.counts.detached));
+  slab.relay_switched_off_subscriptions.set(static_cast<double>(status.counts.off));
+  slab.relay_blocked_objects.set(static_cast<double>(status.counts.blocked));
+  slab.relay_sweeps_active.set(static_cast<double>(status.catch_ups));
+  slab.relay_log_start_alerts.set(static_cast<double>(status.near_log_start));
+  slab.relay_oldest_detached_timestamp_seconds.set(
+      status.oldest.empty() ? 0.0 : seconds_of(status.oldest.front().cursor.record.since));
+  return status;
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,109 @@
+// Everything of a shard about those who are away: their state, who leaves the live path, and who
+// is fed from the log.
+//
+//   StateLog --ready--> Consumer reads, CatchUpReader reads again
+//   Detacher <--> Cursors <--> CatchUpReader,  all of them --> StateLog --> state topic
+//
+// Why:     the shard has one part to tell of partitions, time and the end; the wiring is here.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  as its parts.
+// Errors:  a partition whose state can not be kept is stopped, with a reason.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/process/volatile_budget.hpp"
+#include "common/registry/settings.hpp"
+#include "relay/backlog/backlog_status.hpp"
+#include "relay/backlog/catch_up_reader.hpp"
+#include "relay/backlog/detacher.hpp"
+#include "relay/backlog/state_log.hpp"
+#include "relay/park/outbox.hpp"
+
+namespace eventrelay::relay {
+
+// What it works with. Bounds: all outlive it.
+struct BacklogParts {
+  Scheduler& scheduler;
+  Subscriptions& subscriptions;
+  Consumer& consumer;
+  Outbox& outbox;
+  metrics::Slab& slab;
+  SchedulerBounds bounds;
+  unsigned shards = 1;
+  std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
+  std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;  // see StateLogParts
+  std::function<void(Job&)> park_again;
+  std::function<void()> changed;     // something may be sent, read, or end
+  VolatileBudget* budget = nullptr;  // may be null
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class Backlog {
+ public:
+  Backlog(Executor executor, const Config& config, const BacklogParts& parts);
+  Backlog(const Backlog&) = delete;
+  Backlog& operator=(const Backlog&) = delete;
+
+  [[nodiscard]] Detacher& detacher() noexcept { return detacher_; }
+
+  // Reads what is known about it; the consumer reads it from then on.
+  void assign(Partition partition);
+  // No catch-up read of it any more.
+  void stop_reading(Partition partition);
+  // Something that a catch-up read handed out is under way, or some of it is writing(). For after
+  // its jobs that wait were removed.
+  [[nodiscard]] bool busy(Partition partition);
+  // Where everybody stands is not written yet. Asked until it says no, once nothing is in flight.
+  [[nodiscard]] bool writing(Partition partition);
+  void drop(Partition partition);
+  // The answer to AwayParts::confirm.
+  void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
+  // Queues are about to go.
+  void before_reload();
+  void after_reload();
+
+  [[nodiscard]] std::size_t read(std::size_t max) { return catch_up_reader_.read(max); }
+  // A few times a second.
+  void tick(TimePoint now);
+  [[nodiscard]] BacklogStatus status();
+
+  [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
+  [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
+
+ private:
+  // A partition's commit on its way to the broker.
+  struct Owned {
+    Partition id;
+    std::optional<Offset> committing;
+    TimePoint since{};
+  };
+
+  void visit_next();
+  void visit(Owned& owned);
+  void on_ready(Partition partition, Cursors& cursors);
+  void note_committed(Owned& owned, Cursors& cursors, TimePoint now);
+  // Asks the log what it will soon forget, and acts on the answer.
+  void watch_log_start(TimePoint now);
+  void judge_near(Partition partition, Offset soon_gone);
+  void judge_gone(Partition partition, Offset soon_gone);
+
+  Executor executor_;
+  BacklogParts parts_;
+  Detacher detacher_;
+  StateLog state_;
+  CatchUpReader catch_up_reader_;
+  std::vector<Owned> owned_;
+  std::vector<Partition> round_;  // to be visited since the last tick
+  std::vector<Partition> near_start_;
+  TimePoint looked_{};
+  TimePoint watched_{};
+};
+
+}  // namespace eventrelay::relay

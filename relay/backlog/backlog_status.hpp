@@ -1,0 +1,35 @@
+// What the status page says about those who are away.
+//
+// Why:     the page must not reach into a shard that is at work.
+// Owner:   the shard; readers have copies.  Thread: value.
+// Bounds:  kAwayMax cursors.  Errors: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "relay/backlog/cursor/cursor_types.hpp"
+
+namespace eventrelay::relay {
+
+inline constexpr std::size_t kBacklogMax = 20;
+
+// One cursor.
+struct BacklogLine {
+  std::int32_t partition = 0;
+  std::int64_t distance = 0;  // offsets from its position to the live position, or to its end
+  CursorStatus cursor;
+};
+
+// Bounds: see the head of this file.
+struct BacklogStatus {
+  CursorCounts counts;
+  std::size_t catch_ups = 0;
+  std::size_t near_log_start = 0;  // partitions
+  std::vector<BacklogLine> oldest;
+};
+
+}  // namespace eventrelay::relay

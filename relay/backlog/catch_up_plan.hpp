@@ -1,0 +1,80 @@
+// Decides when a partition is read a second time, where reading goes on, and when it ends.
+//
+// Why:     one pass serves everybody who catches up; how often, how far and how patiently is one
+//          pure rule, apart from the reading.
+// Owner:   CatchUpReader; one per partition.  Thread: shard-local; time is an argument.
+// Bounds:  O(1) per call, never allocates.
+// Errors:  none; misuse is asserted.
+//
+//   resting -- interval over, a cursor is ready --> reading -- at the live position --> resting
+//                                                    | no room    ^ nobody follows -----^
+//                                                 paused -- room -+  paused for long ---^
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "common/base/clock.hpp"
+#include "common/base/ids.hpp"
+
+namespace eventrelay::relay {
+
+// Thread: immutable.  Bounds: per field.
+struct CatchUpRules {
+  Duration interval = std::chrono::seconds{1};  // between two starts; pauses end with it
+  std::int64_t jump_over = 5'000;  // offsets nobody wants: a seek costs as much as reading so many
+  // A catch-up read that fewer than a fifth of its records were taken from is followed by a rest:
+  // the more it read in vain, the longer, so that whoever comes back a little later is served
+  // together.
+  Duration rest = std::chrono::milliseconds{1};  // for each record that nobody took
+  int rest_intervals_max = 7;
+};
+
+// Thread: shard-local.  Bounds: see the head of this file.
+class CatchUpPlan {
+ public:
+  enum class Action : std::uint8_t { Read, Jump, End };
+
+  // What the next step depends on.
+  struct View {
+    Offset live;                   // first offset that the live path has not taken
+    std::optional<Offset> wanted;  // the lowest that a cursor in the catch-up read still wants
+    std::size_t following = 0;     // cursors in the catch-up read
+  };
+
+  explicit CatchUpPlan(const CatchUpRules& rules) : rules_(rules) {}
+
+  // May a catch-up read start now? It is the caller who knows whether a cursor is ready.
+  [[nodiscard]] bool may_start(TimePoint now) const noexcept;
+  // When to ask again.
+  [[nodiscard]] TimePoint next_start() const noexcept { return next_start_; }
+  void start(Offset from, TimePoint now);
+  // Everything below was offered or is not in the log; never moves back.
+  void passed(Offset next) noexcept;
+  // A record was read.
+  void read(bool taken) noexcept { ++(taken ? taken_ : in_vain_); }
+  // Jump: go on at `wanted`.
+  [[nodiscard]] Action next(const View& view) const noexcept;
+  // There was no room for what was read. False: the catch-up read has lasted an interval, end it:
+  // others may wait for the next one.
+  [[nodiscard]] bool pause(TimePoint now) noexcept;
+  // There is room again.
+  void resume() noexcept { paused_since_.reset(); }
+  void end() noexcept;
+
+  [[nodiscard]] bool catching_up() const noexcept { return catching_up_; }
+  [[nodiscard]] bool paused() const noexcept { return paused_since_.has_value(); }
+  [[nodiscard]] Offset position() const noexcept { return position_; }
+
+ private:
+  CatchUpRules rules_;
+  Offset position_;
+  TimePoint next_start_{};
+  std::optional<TimePoint> paused_since_;
+  std::int64_t taken_ = 0;  // records of this catch-up read
+  std::int64_t in_vain_ = 0;
+  bool catching_up_ = false;
+};
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,771 @@
+#include "relay/backlog/cursor/cursors.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "common/base/assert.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr std::string_view kOrder = "order";
+
+// The first offset behind `at` that another cursor for the same begins with.
+void end_before_next(const CursorGroup& group, BacklogCursor& cursor) {
+  const auto take = [&cursor](const BacklogCursor& other) {
+    if (other.from <= cursor.from) return;
+    if (cursor.open() || other.from < cursor.end) cursor.end = other.from;
+  };
+  if (cursor.whole) {
+    for (const BacklogCursor* const other : group.whole) take(*other);
+    return;
+  }
+  const BacklogCursor* other = group.object_first(cursor.object);
+  for (; other != nullptr; other = group.object_next(*other)) take(*other);
+}
+
+}  // namespace
+
+// --- take-over -----------------------------------------------------------------------------------
+
+void Cursors::load(const StateRecord& record, const Moment& moment) {
+  CursorGroup& group = book_.table.group(record.subscription);
+  auto cursor = std::make_unique<BacklogCursor>();
+  cursor->whole = !record.object;
+  if (record.object) cursor->object = *record.object;
+  cursor->state = record.state;
+  cursor->from = record.from;
+  cursor->reread = record.position;
+  cursor->blocked_at = record.position;
+  if (record.end) cursor->end = *record.end;
+  if (record.due) {
+    cursor->due_wall = *record.due;
+    cursor->due = moment.now + Duration(*record.due - moment.wall);
+  }
+  cursor->attempt = record.attempt;
+  cursor->since = record.since;
+  cursor->reason = book_.table.reason(record.reason);
+  cursor->durable = true;
+  cursor->written_position = cursor->acked_position = record.position;
+  cursor->end_written = cursor->end_acked = record.end.has_value();
+  CursorBook::restore(*cursor, record.ranges);
+  BacklogCursor& added = book_.table.add(group, std::move(cursor));
+  if (!record.complete()) return;
+  added.over = added.over_written = added.over_acked = true;
+  if (!added.whole) ++group.objects_over;
+}
+
+// A cursor that went on when a later one for the same was made had been attached before.
+void Cursors::loaded() {
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor == nullptr || cursor->replays() || !cursor->open()) continue;
+    end_before_next(*cursor->group, *cursor);
+    if (cursor->open()) continue;
+    cursor->reread = std::min(cursor->reread, cursor->end);
+    book_.mark(*cursor);
+    book_.note(*cursor);
+  }
+}
+
+void Cursors::ledger_restored(Offset committed, std::string_view metadata) {
+  BacklogCursor ledger;  // the same run lengths
+  ledger.reread = committed;
+  if (!CursorBook::restore(ledger, metadata)) return;
+  book_.ahead.to = ledger.reread;
+  book_.ahead.unfinished = std::move(ledger.returned);
+}
+
+// --- the live path -------------------------------------------------------------------------------
+
+bool Cursors::has_cursors(std::string_view subscription) const {
+  return book_.table.find(subscription) != nullptr;
+}
+
+Cover Cursors::cover(const EventKey& key, Offset at) const {
+  const CursorGroup* const group = book_.table.find(key.subscription);
+  if (group == nullptr) return Cover::None;
+  const BacklogCursor* const whole = group->whole_at(at);
+  const BacklogCursor* const object = group->object_at(key.object, at);
+  if (whole == nullptr && object == nullptr) return Cover::None;
+  const bool durable =
+      (whole != nullptr && whole->durable) || (object != nullptr && object->durable);
+  return durable ? Cover::Durable : Cover::NotYet;
+}
+
+Cover Cursors::meet(const EventKey& key, Offset at, const Moment& moment) {
+  if (book_.table.empty()) return Cover::None;
+  const Cover cover = this->cover(key, at);
+  if (cover != Cover::None || key.ordering == Ordering::None) return cover;
+  CursorGroup* const group = book_.table.find(key.subscription);
+  if (group == nullptr) return Cover::None;
+  group->ordering = key.ordering;
+  const bool whole_waits = std::any_of(group->whole.begin(), group->whole.end(),
+                                       [this, at](const BacklogCursor* cursor) {
+                                         return cursor->end <= at && book_.undispatched(*cursor);
+                                       });
+  if (whole_waits) {
+    make(*group, nullptr, at, moment);
+    return Cover::NotYet;
+  }
+  if (key.ordering != Ordering::Object || !later_waits(*group, key, at)) return Cover::None;
+  make(*group, &key, at, moment);
+  return Cover::NotYet;
+}
+
+// An earlier cursor of the object has ended and not handed out everything.
+bool Cursors::later_waits(const CursorGroup& group, const EventKey& key, Offset at) const {
+  const BacklogCursor* cursor = group.object_first(key.object);
+  for (; cursor != nullptr; cursor = group.object_next(*cursor)) {
+    if (cursor->end <= at && book_.undispatched(*cursor)) return true;
+  }
+  return false;
+}
+
+void Cursors::live_ended(std::string_view subscription, Offset at) {
+  CursorGroup* const group = book_.table.find(subscription);
+  if (group == nullptr) return;
+  for (BacklogCursor* const cursor : group->whole) {
+    if (!cursor->out.erase(at)) continue;
+    ++book_.writes.finished;
+    return book_.note(*cursor);
+  }
+}
+
+void Cursors::committed(Offset next) {
+  book_.writes.ledger = next;
+  book_.retire();
+}
+
+// --- leaving the live path -----------------------------------------------------------------------
+
+// `object`: its key; null: the whole subscription.
+BacklogCursor& Cursors::make(CursorGroup& group, const EventKey* object, Offset from,
+                             const Moment& moment) {
+  auto cursor = std::make_unique<BacklogCursor>();
+  cursor->whole = object == nullptr;
+  if (object != nullptr) cursor->object = object->object;
+  cursor->from = cursor->reread = from;
+  cursor->since = moment.wall;
+  cursor->reason = book_.table.reason(kOrder);
+  end_before_next(group, *cursor);
+  BacklogCursor& added = book_.table.add(group, std::move(cursor));
+  book_.mark(added);
+  if (added.whole) skip_ahead(added, from);
+  return added;
+}
+
+// What an owner before had finished from `at` on stays finished.
+void Cursors::skip_ahead(BacklogCursor& cursor, Offset at) const {
+  const Offset to = cursor.open() ? book_.ahead.to : std::min(book_.ahead.to, cursor.end);
+  cursor.reread = std::max(at, to);
+  for (const Offset offset : book_.ahead.unfinished.all()) {
+    if (offset >= at && offset < to) cursor.returned.insert(offset);
+  }
+}
+
+namespace {
+
+// A position instead of a list: from `untouched` on the cursor has everything still to do.
+void shorten(BacklogCursor& cursor, Offset untouched) {
+  if (untouched < cursor.from || untouched >= cursor.reread) return;
+  if (!cursor.out.empty() && cursor.out.all().back() >= untouched) return;
+  cursor.returned.erase_from(untouched);
+  cursor.reread = untouched;
+}
+
+}  // namespace
+
+// The cursor that answers for an unfinished live job, made if there is none.
+BacklogCursor& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at,
+                             const Moment& moment) {
+  if (BacklogCursor* const known = group.whole_at(at)) {
+    if (detach.state == CursorState::Off && known->state != CursorState::Off && !known->over) {
+      book_.unfollow(*known);
+      book_.calm(*known);
+      known->state = CursorState::Off;
+      known->reason = book_.table.reason(detach.reason);
+      book_.mark(*known);
+    }
+    return *known;
+  }
+  BacklogCursor& made = make(group, nullptr, at, moment);
+  made.state = detach.state;
+  made.reason = book_.table.reason(detach.reason);
+  made.returned.clear();
+  skip_ahead(made, made.open() ? detach.live : std::min(made.end, detach.live));
+  // What objects take over and is not written yet stays unfinished here until it is.
+  for (const auto& other : book_.table.slots()) {
+    if (other == nullptr || other->group != &group || other->takes_over == nullptr) continue;
+    for (const ChainJob& job : *other->takes_over) {
+      if (job.owner == kLivePath && made.covers(job.at)) made.out.insert(job.at);
+    }
+  }
+  return made;
+}
+
+CursorId Cursors::detach(const Detach& detach, const Moment& moment) {
+  CursorGroup& group = book_.table.group(detach.subscription);
+  group.ordering = detach.ordering;
+  std::vector<BacklogCursor*> made;
+  const auto cursor_at = [&](Offset at) -> BacklogCursor& {
+    const bool is_new = group.whole_at(at) == nullptr;
+    BacklogCursor& cursor = fold(group, detach, at, moment);
+    if (is_new) made.push_back(&cursor);
+    return cursor;
+  };
+  std::vector<Offset> named(detach.queued.begin(), detach.queued.end());
+  named.insert(named.end(), detach.held.begin(), detach.held.end());
+  std::sort(named.begin(), named.end());
+  for (const Offset at : named) static_cast<void>(cursor_at(at));
+  for (const Offset at : detach.queued) {
+    BacklogCursor& cursor = cursor_at(at);
+    book_.unfollow(cursor);
+    cursor.out.erase(at);
+    if (at < cursor.reread) cursor.returned.insert(at);
+    cursor.changed = true;
+  }
+  for (const Offset at : detach.held) {
+    BacklogCursor& cursor = cursor_at(at);
+    cursor.out.insert(at);
+    cursor.changed = true;
+  }
+  BacklogCursor& last = cursor_at(detach.live);
+  // Nothing later of an order goes on in a catch-up read that is under way.
+  if (detach.ordering != Ordering::None) book_.unfollow_alike(last);
+  const CursorId id = last.id;
+  for (BacklogCursor* const cursor : made) {
+    if (detach.live >= book_.ahead.to) shorten(*cursor, detach.untouched);
+  }
+  return id;
+}
+
+std::optional<CursorId> Cursors::block(const Block& block, const Moment& moment) {
+  CursorGroup& group = book_.table.group(block.key.subscription);
+  group.ordering = block.key.ordering;
+  const bool whole = block.key.ordering == Ordering::Instance;
+  const auto cursor_at = [&](Offset at) {
+    return whole ? group.whole_at(at) : group.object_at(block.key.object, at);
+  };
+  const auto put = [&](const ChainJob& job) -> BacklogCursor& {
+    BacklogCursor* cursor = cursor_at(job.at);
+    if (cursor == nullptr) cursor = &make(group, whole ? nullptr : &block.key, job.at, moment);
+    book_.unfollow(*cursor);
+    if (cursor->out.erase(job.at) || job.owner == cursor->id || job.at < cursor->reread) {
+      cursor->returned.insert(job.at);
+    }
+    if (job.owner != cursor->id) book_.hand_over(*cursor, job);
+    if (cursor->out.empty()) cursor->rescuing = false;
+    cursor->changed = true;
+    return *cursor;
+  };
+  const bool full = !whole && group.objects >= bounds_.blocked_max;
+  if (full && cursor_at(block.at) == nullptr) return std::nullopt;
+  BacklogCursor& cursor = put(ChainJob{block.at, block.owner});
+  book_.unfollow_alike(cursor);
+  for (const ChainJob& job : block.chain) static_cast<void>(put(job));
+  cursor.since = block.first_failure;
+  cursor.reason = book_.table.reason(block.reason);
+  book_.mark(cursor);
+  if (cursor.state == CursorState::Off) return cursor.id;
+  cursor.state = CursorState::Blocked;
+  cursor.blocked_at = block.at;
+  cursor.attempt = block.attempt;
+  cursor.due_wall = block.due;
+  cursor.due = moment.now + Duration(block.due - moment.wall);
+  return cursor.id;
+}
+
+void Cursors::give_back(CursorId id, std::span<const Offset> offsets, const Pause& pause) {
+  BacklogCursor* const cursor = book_.table.find(id);
+  if (cursor == nullptr) return;
+  book_.unfollow(*cursor);
+  if (cursor->group->ordering != Ordering::None) book_.unfollow_alike(*cursor);
+  for (const Offset at : offsets) {
+    if (cursor->out.erase(at)) cursor->returned.insert(at);
+  }
+  if (cursor->out.empty()) cursor->rescuing = false;
+  if (pause.not_before) cursor->due = std::max(cursor->due, *pause.not_before);
+}
+
+void Cursors::done(CursorId id, Offset at) {
+  BacklogCursor* const cursor = book_.table.find(id);
+  if (cursor == nullptr || !cursor->out.erase(at)) return;
+  ++book_.writes.finished;
+  if (cursor->state == CursorState::Blocked && at == cursor->blocked_at) book_.calm(*cursor);
+  book_.note(*cursor);
+}
+
+bool Cursors::resume(std::string_view subscription) {
+  CursorGroup* const group = book_.table.find(subscription);
+  if (group == nullptr || !group->is_off()) return false;
+  for (BacklogCursor* const cursor : group->whole) {
+    if (cursor->state != CursorState::Off || cursor->over) continue;
+    cursor->state = CursorState::Detached;
+    book_.mark(*cursor);
+  }
+  return true;
+}
+
+bool Cursors::is_off(std::string_view subscription) const {
+  const CursorGroup* const group = book_.table.find(subscription);
+  return group != nullptr && group->is_off();
+}
+
+bool Cursors::goes_on(CursorId id) const {
+  const BacklogCursor* const cursor = book_.table.find(id);
+  return cursor != nullptr && cursor->whole && cursor->open();
+}
+
+// Its name lies below everything that may be detached later, so no two cursors share one.
+std::optional<CursorId> Cursors::replay(const Replay& replay, const Moment& moment) {
+  if (replay.end <= replay.from) return std::nullopt;
+  const std::string subscription(replay.subscription);
+  Offset name = std::min(replay.from, Offset{book_.writes.ledger.value - 1});
+  while (name.value >= 0 && book_.table.find_key(state_key(subscription, std::nullopt, name))) {
+    --name.value;
+  }
+  if (name.value < 0) return std::nullopt;
+  CursorGroup& group = book_.table.group(subscription);
+  auto cursor = std::make_unique<BacklogCursor>();
+  cursor->state = CursorState::Replay;
+  cursor->from = name;
+  cursor->reread = replay.from;
+  cursor->end = replay.end;
+  cursor->since = moment.wall;
+  cursor->reason = book_.table.reason(replay.reason);
+  BacklogCursor& added = book_.table.add(group, std::move(cursor));
+  book_.mark(added);
+  return added.id;
+}
+
+void Cursors::forget_unless(const std::function<bool(std::string_view)>& is_known) {
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor == nullptr || cursor->forgotten || is_known(cursor->group->subscription)) continue;
+    book_.unfollow(*cursor);
+    const Offset end = cursor->open() ? book_.reach(*cursor) : cursor->end;
+    cursor->out.clear();
+    cursor->returned.clear();
+    cursor->takes_over.reset();
+    cursor->reread = cursor->end = std::max(end, cursor->reread);
+    cursor->forgotten = true;
+    if (!cursor->over && !cursor->whole) ++cursor->group->objects_over;
+    cursor->over = true;
+    book_.mark(*cursor);
+  }
+}
+
+// The catch-up read's side of Cursors: who is ready, who takes an event, who stays behind.
+
+namespace {
+
+constexpr Offset kNever{std::numeric_limits<std::int64_t>::max()};
+
+// Finds the cursors of one subscription that are ready. Thread: shard-local.  Bounds: O(cursors).
+class ReadyCollector {
+ public:
+  ReadyCollector(CursorBook& book, const CursorGroup& group, Offset live, TimePoint now)
+      : book_(book), group_(group), live_(live), now_(now) {}
+
+  // `crowded`: too many objects are blocked to go on with the whole.
+  void run(const ReadinessGate::Readiness& queue, bool crowded) {
+    const bool ordered = group_.ordering != Ordering::None;
+    bool waits = false;
+    for (BacklogCursor* const cursor : group_.whole) {
+      const bool ready = is_ready(*cursor) && !waits && !(crowded && cursor->open());
+      if (ready) take(*cursor);
+      const bool all = ready && cursor->state != CursorState::Blocked;
+      waits = waits || (ordered && !all && book_.undispatched(*cursor));
+    }
+    for (BacklogCursor* cursor : group_.buckets) {
+      for (; cursor != nullptr; cursor = cursor->bucket_next) {
+        if (is_ready(*cursor) && !(ordered && behind(*cursor))) take(*cursor);
+      }
+    }
+    if (!queue.replay_open) return;
+    for (BacklogCursor* const cursor : group_.replays) {
+      if (is_ready(*cursor)) take(*cursor);
+    }
+  }
+
+  [[nodiscard]] Offset lowest() const { return lowest_; }
+
+ private:
+  [[nodiscard]] bool is_ready(const BacklogCursor& cursor) const {
+    const bool holds = cursor.rescuing && group_.ordering != Ordering::None;
+    return cursor.durable && !cursor.over && cursor.due <= now_ && !holds;
+  }
+
+  // An earlier cursor of its object will not hand out everything in this catch-up read.
+  [[nodiscard]] bool behind(const BacklogCursor& cursor) const {
+    const BacklogCursor* one = group_.object_first(cursor.object);
+    for (; one != nullptr; one = group_.object_next(*one)) {
+      if (one->from >= cursor.from || !book_.undispatched(*one)) continue;
+      if (!is_ready(*one) || one->state == CursorState::Blocked) return true;
+    }
+    return false;
+  }
+
+  void take(BacklogCursor& cursor) {
+    const auto place = book_.place(cursor, live_);
+    if (!place) return;
+    book_.follow(cursor);
+    lowest_ = std::min(lowest_, *place);
+  }
+
+  CursorBook& book_;
+  const CursorGroup& group_;
+  Offset live_;
+  TimePoint now_;
+  Offset lowest_ = kNever;
+};
+
+}  // namespace
+
+std::optional<Offset> Cursors::begin_catch_up(ReadinessGate& gate, Offset live,
+                                              const Moment& moment) {
+  EVENTRELAY_ASSERT(!book_.catch_up.active);
+  // The live position moves on by what nobody waits for: who stands there needs no catch-up read.
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor != nullptr) book_.attach_if_there(*cursor, live);
+  }
+  book_.catch_up.expire = false;
+  book_.catch_up.position = Offset{0};
+  Offset lowest = kNever;
+  for (auto& [name, group] : book_.table.groups()) {
+    if (group.is_off()) continue;
+    const ReadinessGate::Readiness queue = gate.look(name);
+    group.ordering = queue.ordering;
+    if (!queue.open || std::exchange(group.expire_next, false)) continue;
+    ReadyCollector collect_ready(book_, group, live, moment.now);
+    collect_ready.run(queue, group.objects - group.objects_over >= bounds_.blocked_max);
+    lowest = std::min(lowest, collect_ready.lowest());
+  }
+  if (book_.catch_up.following.empty()) return std::nullopt;
+  book_.catch_up.active = true;
+  book_.catch_up.position = lowest;
+  return lowest;
+}
+
+namespace {
+
+// Calls `visit` with every cursor that answers for events of the group.
+template <class Visit>
+void each_cursor(const CursorGroup& group, Visit visit) {
+  for (BacklogCursor* const cursor : group.whole) visit(*cursor);
+  for (BacklogCursor* cursor : group.buckets) {
+    for (; cursor != nullptr; cursor = cursor->bucket_next) visit(*cursor);
+  }
+  for (BacklogCursor* const cursor : group.replays) visit(*cursor);
+}
+
+}  // namespace
+
+// In order, nothing overtakes what is under way: that ends first, and nothing more begins.
+std::optional<Offset> Cursors::begin_expire(Offset below) {
+  EVENTRELAY_ASSERT(!book_.catch_up.active);
+  CatchUpState& catch_up = book_.catch_up;
+  catch_up.expire = true;
+  catch_up.below = below;
+  catch_up.position = Offset{0};
+  Offset lowest = kNever;
+  for (auto& [name, group] : book_.table.groups()) {
+    bool busy = false;
+    bool near = false;
+    each_cursor(group, [&](const BacklogCursor& cursor) {
+      busy = busy || (!cursor.out.empty() && !cursor.rescuing);
+      near = near || (cursor.durable && book_.place(cursor, below));
+    });
+    group.expire_next = near && busy && group.ordering != Ordering::None;
+    if (!near || group.expire_next) continue;
+    each_cursor(group, [&](BacklogCursor& cursor) {
+      const auto place = book_.place(cursor, below);
+      if (!place || !cursor.durable) return;
+      book_.follow(cursor);
+      lowest = std::min(lowest, *place);
+    });
+  }
+  if (catch_up.following.empty()) return std::nullopt;
+  catch_up.active = true;
+  catch_up.position = lowest;
+  return lowest;
+}
+
+namespace {
+
+// `whole` stands at `at`, and everything of the object below is handed out: it takes over here.
+bool catches_up(const CursorBook& book, const BacklogCursor& object, const BacklogCursor& whole,
+                Offset at) {
+  if (!object.open() || !whole.open() || !object.following || !whole.following) return false;
+  if (object.state == CursorState::Blocked && !book.catch_up.expire) return false;
+  if (object.reread > at || at <= object.from) return false;
+  if (!object.returned.empty() && object.returned.all().back() >= at) return false;
+  return whole.reread <= at && book.wants(whole, at);
+}
+
+}  // namespace
+
+void Cursors::offer(const EventKey& key, Offset at, const Moment& moment,
+                    std::vector<CursorId>& takers) {
+  book_.catch_up.position = std::max(book_.catch_up.position, at);
+  CursorGroup* const group = book_.table.find(key.subscription);
+  if (group == nullptr) return;
+  for (const BacklogCursor* const cursor : group->replays) {
+    if (book_.wants(*cursor, at)) takers.push_back(cursor->id);
+  }
+  BacklogCursor* const whole = group->whole_at(at);
+  BacklogCursor* object = group->object_at(key.object, at);
+  if (object != nullptr && whole != nullptr && catches_up(book_, *object, *whole, at)) {
+    book_.attach(*object, at);
+    object = nullptr;
+  }
+  const bool whole_wants = whole != nullptr && book_.wants(*whole, at);
+  if (object == nullptr && whole_wants) {
+    const bool ordered = key.ordering == Ordering::Object && !book_.catch_up.expire;
+    if (!ordered || !later_waits(*group, key, at)) return takers.push_back(whole->id);
+    object = &make(*group, &key, at, moment);
+  }
+  if (object == nullptr) return;
+  if (whole_wants && !object->durable) {
+    // It stays unfinished here until the object's record is acknowledged.
+    dispatched(whole->id, at);
+    book_.hand_over(*object, ChainJob{at, whole->id});
+  }
+  if (book_.wants(*object, at)) takers.push_back(object->id);
+}
+
+void Cursors::dispatched(CursorId id, Offset at) {
+  BacklogCursor* const cursor = book_.table.find(id);
+  if (cursor == nullptr) return;
+  EVENTRELAY_ASSERT(cursor->following);
+  cursor->returned.erase(at);
+  cursor->out.insert(at);
+  cursor->reread = std::max(cursor->reread, Offset{at.value + 1});
+  cursor->changed = true;
+  cursor->rescuing = book_.catch_up.expire;
+  // A blocked one tries its event alone.
+  if (cursor->state == CursorState::Blocked && !book_.catch_up.expire) book_.unfollow(*cursor);
+}
+
+void Cursors::defer(CursorId id, Offset at) {
+  const BacklogCursor* const cursor = book_.table.find(id);
+  if (cursor == nullptr) return;
+  passed(at);
+  const CursorGroup* const group = cursor->group;
+  for (std::size_t i = book_.catch_up.following.size(); i > 0; --i) {
+    BacklogCursor* const one = book_.catch_up.following[i - 1];
+    if (one->group == group) book_.unfollow(*one);
+  }
+}
+
+void Cursors::passed(Offset next) {
+  book_.catch_up.position = std::max(book_.catch_up.position, next);
+}
+
+std::optional<Offset> Cursors::next_wanted() const {
+  Offset lowest = kNever;
+  for (const BacklogCursor* const cursor : book_.catch_up.following) {
+    const auto place = book_.place(*cursor, kNever);
+    if (place) lowest = std::min(lowest, std::max(*place, book_.catch_up.position));
+  }
+  if (lowest == kNever) return std::nullopt;
+  return lowest;
+}
+
+void Cursors::end_catch_up(Offset live) {
+  std::vector<CursorId> stood;
+  while (!book_.catch_up.following.empty()) {
+    BacklogCursor& cursor = *book_.catch_up.following.back();
+    stood.push_back(cursor.id);
+    book_.unfollow(cursor);
+    book_.note(cursor);
+  }
+  book_.catch_up.active = false;
+  if (book_.catch_up.expire) return;
+  // The whole first: where it stands, its objects' cursors end too.
+  for (const bool whole : {true, false}) {
+    for (const CursorId id : stood) {
+      BacklogCursor* const cursor = book_.table.find(id);
+      if (cursor != nullptr && cursor->whole == whole) book_.attach_if_there(*cursor, live);
+    }
+  }
+}
+
+// The state topic's side of Cursors, and what a status page shows.
+
+namespace {
+
+constexpr std::uint64_t kStray = ~std::uint64_t{0};  // token of a tombstone without a cursor
+
+}  // namespace
+
+void Cursors::commit(TimePoint now, CommitMode mode) {
+  WriteState& writes = book_.writes;
+  const bool all = mode == CommitMode::Exactly;
+  const bool due = now - writes.committed_at >= bounds_.commit_interval;
+  if (!all && !due && writes.finished < bounds_.commit_events) return;
+  const std::uint32_t most = due ? bounds_.commit_records : bounds_.commit_records_early;
+  if (all || due) writes.committed_at = now;
+  writes.finished = 0;
+  const auto& slots = book_.table.slots();
+  std::uint32_t marked = 0;
+  for (std::size_t seen = 0; seen < slots.size(); ++seen) {
+    if (writes.next_slot >= slots.size()) writes.next_slot = 0;
+    BacklogCursor* const cursor = slots[writes.next_slot++].get();
+    if (cursor == nullptr || cursor->over || cursor->queued) continue;
+    if (!cursor->changed && book_.position(*cursor) == cursor->written_position) continue;
+    book_.mark(*cursor);
+    if (!all && ++marked >= most) return;
+  }
+}
+
+std::optional<StateWrite> Cursors::next_write() {
+  WriteState& writes = book_.writes;
+  if (!writes.strays.empty()) {
+    StateWrite write{kStray, std::move(writes.strays.front()), {}};
+    writes.strays.pop_front();
+    ++writes.writing;
+    return write;
+  }
+  while (!writes.queue.empty()) {
+    BacklogCursor* const cursor = book_.table.find(writes.queue.front());
+    writes.queue.pop_front();
+    if (cursor == nullptr) continue;
+    cursor->queued = false;
+    cursor->writing = true;
+    cursor->changed = false;
+    ++writes.writing;
+    StateRecord record = book_.record(*cursor);
+    StateWrite write{
+        cursor->id.value, state_key(record.subscription, record.object, record.from), {}};
+    if (cursor->ending) return write;
+    cursor->written_position = record.position;
+    cursor->end_written = !cursor->open();
+    cursor->over_written = cursor->over;
+    record.epoch = epoch_;
+    write.value = encode(record);
+    return write;
+  }
+  return std::nullopt;
+}
+
+bool Cursors::acknowledge(std::uint64_t token) {
+  WriteState& writes = book_.writes;
+  if (token == kStray) {
+    --writes.writing;
+    return false;
+  }
+  BacklogCursor* const cursor = book_.table.find(CursorId{token});
+  if (cursor == nullptr || !cursor->writing) return false;
+  --writes.writing;
+  cursor->writing = false;
+  if (cursor->ending) {
+    book_.unfollow(*cursor);
+    book_.table.erase(*cursor);
+    return false;
+  }
+  cursor->acked_position = cursor->written_position;
+  cursor->end_acked = cursor->end_written;
+  cursor->over_acked = cursor->over_written;
+  if (cursor->queued) writes.queue.push_back(cursor->id);
+  const bool first = !cursor->durable;
+  cursor->durable = true;
+  if (first) {
+    book_.ownership(*cursor);
+    const bool changed = cursor->changed;
+    book_.note(*cursor);  // it may be over; that alone is nothing new to write
+    cursor->changed = changed;
+  }
+  if (cursor->over_acked && cursor->forgotten) book_.retire();
+  return first;
+}
+
+std::size_t Cursors::writes_pending() const noexcept {
+  return book_.writes.writing + book_.writes.queue.size() + book_.writes.strays.size();
+}
+
+void Cursors::raise(StateEpoch epoch) {
+  EVENTRELAY_ASSERT(epoch > epoch_);
+  epoch_ = epoch;
+  for (const auto& cursor : book_.table.slots()) {
+    // A tombstone counts whoever wrote it.
+    if (cursor == nullptr || cursor->ending || !cursor->writing) continue;
+    cursor->writing = cursor->queued = false;
+    --book_.writes.writing;
+    book_.mark(*cursor);
+  }
+}
+
+Followed Cursors::followed(std::string_view key, std::optional<StateEpoch> epoch) {
+  if (epoch && *epoch > epoch_) return Followed::Fenced;
+  if (key == kOwnerKey || (epoch && *epoch == epoch_)) return Followed::Fine;
+  if (BacklogCursor* const cursor = book_.table.find_key(key)) {
+    if (cursor->ending) return Followed::Fine;  // most likely our own tombstone; one more follows
+    book_.mark(*cursor);
+    return Followed::Repaired;
+  }
+  if (!epoch) return Followed::Fine;
+  book_.writes.strays.emplace_back(key);
+  return Followed::Repaired;
+}
+
+std::optional<Handout> Cursors::handout(CursorId id) const {
+  const BacklogCursor* const cursor = book_.table.find(id);
+  if (cursor == nullptr) return std::nullopt;
+  Handout handout;
+  handout.state = cursor->state;
+  if (cursor->state != CursorState::Blocked) return handout;
+  handout.attempts_made = cursor->attempt;
+  handout.first_failure = cursor->since;
+  return handout;
+}
+
+std::vector<CursorStatus> Cursors::oldest(std::size_t max) const {
+  std::vector<const BacklogCursor*> all;
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor != nullptr && !cursor->over) all.push_back(cursor.get());
+  }
+  const auto older = [](const BacklogCursor* one, const BacklogCursor* other) {
+    return one->since < other->since || (one->since == other->since && one->id < other->id);
+  };
+  const std::size_t count = std::min(max, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+                    older);
+  std::vector<CursorStatus> statuses;
+  for (std::size_t i = 0; i < count; ++i) {
+    statuses.push_back(CursorStatus{book_.record(*all[i]), all[i]->out.all().size()});
+  }
+  return statuses;
+}
+
+CursorCounts Cursors::counts() const {
+  CursorCounts counts;
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor == nullptr) continue;
+    if (cursor->replays()) {
+      ++counts.replays;
+    } else if (!cursor->open() && !book_.undispatched(*cursor)) {
+      ++counts.attached;
+    } else if (cursor->state == CursorState::Off) {
+      ++counts.off;
+    } else if (cursor->state == CursorState::Blocked || !cursor->whole) {
+      ++counts.blocked;
+    } else {
+      ++counts.detached;
+    }
+  }
+  return counts;
+}
+
+std::optional<Offset> Cursors::lowest_position() const {
+  std::optional<Offset> lowest;
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor == nullptr || cursor->over) continue;
+    const Offset at = book_.position(*cursor);
+    if (!lowest || at < *lowest) lowest = at;
+  }
+  return lowest;
+}
+
+}  // namespace eventrelay::relay

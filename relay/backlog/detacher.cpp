@@ -1,0 +1,439 @@
+#include "relay/backlog/detacher.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
+#include "common/process/failpoint.hpp"
+#include "relay/record/due_clock.hpp"
+#include "relay/subscriptions/queue_room.hpp"
+
+namespace eventrelay::relay {
+
+using Whose = Scheduler::Whose;
+
+namespace {
+
+// A full window is looked into that often: finding who fills it costs a pass over all jobs.
+constexpr Duration kWindowLook = std::chrono::milliseconds(100);
+// Fewer waiting jobs than this do not make a subscription the one that fills a shard.
+constexpr std::uint32_t kManyJobs = 64;
+
+// An endpoint that was away so long may stay away: what waits for it goes back to the log.
+constexpr Duration kOpenFor = std::chrono::seconds(10);
+constexpr int kEndsPerLook = 2000;  // who has caught up; the others are found at the next look
+
+constexpr std::string_view kQueueFull = "queue_full";
+constexpr std::string_view kByHand = "by_hand";
+constexpr std::string_view kBreakerOpen = "breaker_open";
+constexpr std::string_view kWindowFull = "window_full";
+constexpr std::string_view kUnresponsive = "no_answer";
+constexpr std::string_view kTooManyBlocked = "blocked_max";
+constexpr std::string_view kExhausted = "exhausted";
+
+}  // namespace
+
+// --- partitions ---------------------------------------------------------------------------------
+
+void Detacher::add(Partition partition, Cursors& cursors) {
+  auto& guarded = guarded_[partition.value];
+  EVENTRELAY_ASSERT(guarded == nullptr);
+  guarded = std::make_unique<Guarded>();
+  guarded->id = partition;
+  guarded->cursors = &cursors;
+}
+
+// What waits for a record is not done: the next owner reads it again.
+void Detacher::drop(Partition partition) {
+  const auto it = guarded_.find(partition.value);
+  if (it == guarded_.end()) return;
+  for (Job* const job : std::exchange(it->second->leaving, {})) {
+    settle(parts_.scheduler.settle(*job, End::NotDone));
+  }
+  guarded_.erase(it);
+}
+
+Detacher::Guarded* Detacher::find(Partition partition) {
+  const auto it = guarded_.find(partition.value);
+  return it == guarded_.end() ? nullptr : it->second.get();
+}
+
+const Detacher::Guarded* Detacher::find(Partition partition) const {
+  const auto it = guarded_.find(partition.value);
+  return it == guarded_.end() ? nullptr : it->second.get();
+}
+
+bool Detacher::busy(Partition partition) const {
+  const Guarded* const guarded = find(partition);
+  return guarded != nullptr && !guarded->leaving.empty();
+}
+
+EventKey Detacher::key_of(const Job& job) const {
+  return EventKey{parts_.subscriptions.target(*job.queue)->id, job.held->event.object_id,
+                  job.queue->config.ordering};
+}
+
+// The first offset that the live path has not taken: a record that waits is not taken.
+Offset Detacher::live_of(Partition partition) {
+  const PartitionState* const state = parts_.consumer.find(partition);
+  EVENTRELAY_ASSERT(state != nullptr);
+  return parts_.consumer.live_position(*state).value_or(Offset{0});
+}
+
+bool Detacher::is_live(const Job& job) const noexcept {
+  return static_cast<const HeldRecord*>(job.held)->owner == &parts_.consumer;
+}
+
+// --- the live path ------------------------------------------------------------------------------
+
+GateVerdict Detacher::pass(HeldRecord& record, std::vector<SubscriptionQueue*>& queues) {
+  Guarded* const guarded = find(record.partition);
+  if (guarded == nullptr || guarded->cursors->empty()) return GateVerdict::Go;
+  const Moment moment = moment_now();
+  bool wait = false;
+  std::size_t kept = 0;
+  for (SubscriptionQueue* const queue : queues) {
+    const EventKey key{parts_.subscriptions.target(*queue)->id, record.event.object_id,
+                       queue->config.ordering};
+    const Cover cover = guarded->cursors->meet(key, record.offset, moment);
+    if (cover == Cover::NotYet) wait = true;
+    if (cover == Cover::None) queues[kept++] = queue;
+  }
+  if (wait) {
+    parts_.write(record.partition);
+    return GateVerdict::Wait;
+  }
+  const auto answered = static_cast<std::uint32_t>(queues.size() - kept);
+  for (; record.kept_elsewhere < answered; ++record.kept_elsewhere) note_kept(record);
+  queues.resize(kept);
+  return queues.empty() ? GateVerdict::Done : GateVerdict::Go;
+}
+
+// The live path is done with it and gives its bytes back, yet the log must keep it for the catch-up
+// read.
+void Detacher::note_kept(const HeldEvent& held) const {
+  if (parts_.budget != nullptr) parts_.budget->add(held.event.body.size());
+}
+
+bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const> queues) {
+  Guarded* const guarded = find(record.partition);
+  if (guarded == nullptr) return false;
+  bool any = false;
+  for (SubscriptionQueue* const queue : queues) {
+    if (!queue->full()) continue;
+    detach(*guarded, Leave{*queue, CursorState::Detached, kQueueFull, Whose::LivePath});
+    any = true;
+  }
+  if (any) return true;
+  // The whole shard is full: whoever can not be served now, and waits with most, leaves.
+  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
+  if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
+  const bool open = crowd.queue->breaker.state() != CircuitBreaker::State::Closed;
+  if (!open && !crowd.queue->unresponsive) return false;
+  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, open ? kBreakerOpen : kUnresponsive});
+  return true;
+}
+
+void Detacher::shrink_window(PartitionState& partition) {
+  Guarded* const guarded = find(partition.id);
+  const TimePoint now = monotonic_now();
+  if (guarded == nullptr || now - guarded->window_looked < kWindowLook) return;
+  guarded->window_looked = now;
+  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id);
+  if (crowd.queue == nullptr) return;
+  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, kWindowFull, Whose::LivePath});
+}
+
+// --- leaving ------------------------------------------------------------------------------------
+
+namespace {
+
+// What one subscription has under way in a partition, by who answers for it.
+// Thread: shard thread.  Bounds: its jobs.
+struct UnderWay {
+  std::vector<Offset> queued;
+  std::vector<Offset> held;
+  std::map<std::uint64_t, std::vector<Offset>> reread;
+
+  void sort() {
+    std::sort(queued.begin(), queued.end());
+    std::sort(held.begin(), held.end());
+    for (auto& [cursor, offsets] : reread) std::sort(offsets.begin(), offsets.end());
+  }
+};
+
+}  // namespace
+
+void Detacher::take_what_waits(Guarded& guarded, const Leave& leave) {
+  taken_.assign(leave.also.begin(), leave.also.end());
+  parts_.scheduler.take_queued(leave.queue, guarded.id, taken_, leave.whose);
+  for (Job* const job : taken_) job->covered = true;
+}
+
+void Detacher::detach(Guarded& guarded, const Leave& leave) {
+  failpoint::at("before-detach");
+  SubscriptionQueue& queue = leave.queue;
+  take_what_waits(guarded, leave);
+  UnderWay under_way;
+  for (const Job* const job : taken_) {
+    if (job->cursor != kLivePath) {
+      under_way.reread[job->cursor.value].push_back(job->held->offset);
+    } else if (is_live(*job)) {
+      under_way.queued.push_back(job->held->offset);
+    }
+  }
+  parts_.scheduler.for_each_job(queue, guarded.id, [&](const Job& job) {
+    if (job.covered || job.cursor != kLivePath || !is_live(job)) return;
+    under_way.held.push_back(job.held->offset);
+  });
+  under_way.sort();
+  const std::string& subscription = parts_.subscriptions.target(queue)->id;
+  Detach request;
+  request.subscription = subscription;
+  request.ordering = queue.config.ordering;
+  request.live = live_of(guarded.id);
+  request.queued = under_way.queued;
+  request.held = under_way.held;
+  request.state = leave.state;
+  request.reason = leave.reason;
+  guarded.cursors->detach(request, moment_now());
+  const Pause pause{leave.pause ? leave.pause : queue.breaker.probe_at()};
+  for (const auto& [cursor, offsets] : under_way.reread) {
+    guarded.cursors->give_back(CursorId{cursor}, offsets, pause);
+  }
+  log::info("subscription detached", {{"subscription", subscription},
+                                      {"partition", guarded.id},
+                                      {"at", request.live},
+                                      {"queued", under_way.queued.size()},
+                                      {"reason", leave.reason}});
+  parts_.slab.relay_detaches_total.add();
+  parts_.scheduler.fall_behind(queue, monotonic_now());
+  behind_.insert_or_assign(subscription, guarded.id);
+  for (Job* const job : std::vector<Job*>(taken_)) release(guarded, *job);
+  settle_covered(guarded);
+  parts_.write(guarded.id);
+}
+
+// A job that has left the scheduler's queues goes where it is answered for.
+void Detacher::release(Guarded& guarded, Job& job) {
+  if (job.cursor != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
+  job.covered = is_live(job);
+  if (!job.covered) return parts_.park_again(job);
+  guarded.leaving.push_back(&job);
+}
+
+void Detacher::on_durable(Partition partition) {
+  Guarded* const guarded = find(partition);
+  if (guarded == nullptr) return;
+  settle_covered(*guarded);
+  parts_.consumer.state_written(partition);
+}
+
+void Detacher::settle_covered(Guarded& guarded) {
+  if (guarded.leaving.empty()) return;
+  std::vector<Job*> waiting = std::exchange(guarded.leaving, {});
+  for (Job* const job : waiting) {
+    if (job->queue->retired) {
+      settle(parts_.scheduler.settle(*job, End::Done));
+      continue;
+    }
+    switch (guarded.cursors->cover(key_of(*job), job->held->offset)) {
+      case Cover::NotYet:
+        guarded.leaving.push_back(job);
+        break;
+      case Cover::Durable:
+        failpoint::at("after-detach-ack");
+        note_kept(*job->held);
+        settle(parts_.scheduler.settle(*job, End::Done));
+        break;
+      case Cover::None:
+        // Its cursor is gone (its subscription was for a while): a delay topic keeps it safe.
+        job->covered = false;
+        parts_.park_again(*job);
+        break;
+    }
+  }
+}
+
+// --- attempts -----------------------------------------------------------------------------------
+
+bool Detacher::failed(const Failure& failure) {
+  Job& job = failure.job;
+  Guarded* const guarded = find(job.held->partition);
+  if (guarded == nullptr || (job.cursor == kLivePath && !is_live(job))) return false;
+  SubscriptionQueue& queue = *job.queue;
+  if (failure.step.kind == Step::Kind::Dead) {
+    const bool keeps = failure.queue_exhausted && failure.retry == RetryClass::Retry;
+    if (!keeps) return false;
+    // The event stays where it is, with all behind it, until the subscription is switched on.
+    const std::array<Job*, 1> also{&job};
+    detach(*guarded, Leave{queue, CursorState::Off, kExhausted, Whose::Everybody, also});
+    return true;
+  }
+  // The log keeps it: nothing needs to be written for an endpoint that is away.
+  const bool backlog = queue.breaker.state() != CircuitBreaker::State::Closed;
+  if (job.cursor != kLivePath && backlog && guarded->cursors->goes_on(job.cursor)) {
+    give_back(*guarded, job);
+    return true;
+  }
+  if (queue.config.ordering == Ordering::None) return false;
+  block(*guarded, failure);
+  return true;
+}
+
+// With all behind it in its chain.
+void Detacher::give_back(Guarded& guarded, Job& job) {
+  taken_.clear();
+  if (job.queue->config.ordering != Ordering::None) parts_.scheduler.take_chain(job, taken_);
+  std::vector<Job*> all(taken_);
+  all.push_back(&job);
+  const Pause pause{job.queue->breaker.probe_at()};
+  for (Job* const one : all) {
+    if (one->cursor != kLivePath) {
+      const std::array<Offset, 1> offsets{one->held->offset};
+      guarded.cursors->give_back(one->cursor, offsets, pause);
+    }
+    release(guarded, *one);
+  }
+}
+
+void Detacher::block(Guarded& guarded, const Failure& failure) {
+  Job& job = failure.job;
+  taken_.clear();
+  parts_.scheduler.take_chain(job, taken_);
+  std::vector<ChainJob> chain;
+  for (const Job* const one : taken_) {
+    if (one->cursor == kLivePath && !is_live(*one)) continue;
+    chain.push_back({one->held->offset, one->cursor});
+  }
+  std::sort(chain.begin(), chain.end(),
+            [](const ChainJob& a, const ChainJob& b) { return a.at < b.at; });
+  Block request;
+  request.key = key_of(job);
+  request.at = job.held->offset;
+  request.owner = job.cursor;
+  request.chain = chain;
+  request.due = failure.step.due;
+  request.attempt = job.attempts_made;
+  request.first_failure = *job.first_failure;
+  request.reason = failure.reason;
+  failpoint::at("before-detach");
+  std::vector<Job*> left(taken_);
+  left.insert(left.begin(), &job);
+  if (!guarded.cursors->block(request, moment_now())) {
+    // Too many objects wait by themselves: all of the subscription does from here on.
+    const Duration pause = std::max<Duration>(failure.step.due - due_now(), Duration{});
+    return detach(guarded, Leave{*job.queue, CursorState::Detached, kTooManyBlocked,
+                                 Whose::Everybody, left, monotonic_now() + pause});
+  }
+  for (Job* const one : left) release(guarded, *one);
+  settle_covered(guarded);
+  parts_.write(guarded.id);
+}
+
+void Detacher::ended(const Job& job) {
+  if (job.cursor != kLivePath || !is_live(job)) return;
+  Guarded* const guarded = find(job.held->partition);
+  if (guarded == nullptr || guarded->cursors->empty()) return;
+  guarded->cursors->live_ended(parts_.subscriptions.target(*job.queue)->id, job.held->offset);
+}
+
+SubscriptionQueue* Detacher::queue_of(std::string_view subscription) {
+  const auto instance = instance_of(subscription);
+  return instance ? parts_.subscriptions.find(*instance, subscription) : nullptr;
+}
+
+// --- switches -----------------------------------------------------------------------------------
+
+void Detacher::pause(Job& job, std::string_view reason) {
+  Guarded* const guarded = find(job.held->partition);
+  if (guarded == nullptr) return;
+  const std::string& subscription = parts_.subscriptions.target(*job.queue)->id;
+  if (guarded->cursors->is_off(subscription)) return;
+  log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
+  detach(*guarded, Leave{*job.queue, CursorState::Off, reason});
+}
+
+PauseChange Detacher::pause(std::string_view subscription, Partition partition) {
+  Guarded* const guarded = find(partition);
+  SubscriptionQueue* const queue = guarded ? queue_of(subscription) : nullptr;
+  if (queue == nullptr) return PauseChange::NotHere;
+  if (guarded->cursors->is_off(subscription)) return PauseChange::Already;
+  detach(*guarded, Leave{*queue, CursorState::Off, kByHand});
+  return PauseChange::Yes;
+}
+
+PauseChange Detacher::resume(std::string_view subscription, Partition partition) {
+  Guarded* const guarded = find(partition);
+  if (guarded == nullptr || queue_of(subscription) == nullptr) return PauseChange::NotHere;
+  if (!guarded->cursors->resume(subscription)) return PauseChange::Already;
+  log::info("subscription switched on", {{"subscription", subscription}});
+  parts_.write(partition);
+  return PauseChange::Yes;
+}
+
+bool Detacher::is_off(std::string_view subscription, Partition partition) const {
+  const Guarded* const guarded = find(partition);
+  return guarded != nullptr && guarded->cursors->is_off(subscription);
+}
+
+// --- now and then -------------------------------------------------------------------------------
+
+void Detacher::look(TimePoint now) {
+  queues_.clear();
+  parts_.scheduler.open_queues(queues_);
+  for (SubscriptionQueue* const queue : queues_) {
+    const auto oldest = queue->oldest_queued();
+    if (queue->retired || !oldest || now - *oldest < kOpenFor) continue;
+    for (const auto& [number, guarded] : guarded_) {
+      if (waits(*queue, guarded->id)) {
+        detach(*guarded, Leave{*queue, CursorState::Detached, kBreakerOpen});
+      }
+    }
+  }
+  int ended = 0;
+  for (auto it = behind_.begin(); it != behind_.end() && ended < kEndsPerLook;) {
+    if (is_behind(it->first, it->second)) {
+      ++it;
+      continue;
+    }
+    if (SubscriptionQueue* const queue = queue_of(it->first)) Scheduler::caught_up(*queue);
+    it = behind_.erase(it);
+    ++ended;
+  }
+}
+
+// `last`: the partition in which it was seen last; most have cursors in that one alone.
+bool Detacher::is_behind(std::string_view subscription, Partition& last) const {
+  const Guarded* const known = find(last);
+  if (known != nullptr && known->cursors->has_cursors(subscription)) return true;
+  const auto other = std::find_if(guarded_.begin(), guarded_.end(), [&](const auto& one) {
+    return one.second->cursors->has_cursors(subscription);
+  });
+  if (other == guarded_.end()) return false;
+  last = other->second->id;
+  return true;
+}
+
+// Parked events need no cursor: they have a topic to wait in.
+bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const {
+  bool any = false;
+  parts_.scheduler.for_each_job(queue, partition, [&](const Job& job) {
+    const bool queued = job.state == Job::State::Queued || job.state == Job::State::Chained;
+    if (queued && (job.cursor != kLivePath || is_live(job))) any = true;
+  });
+  return any;
+}
+
+void Detacher::forget_unless(const std::function<bool(std::string_view)>& is_known) {
+  for (const auto& [number, guarded] : guarded_) {
+    guarded->cursors->forget_unless(is_known);
+    settle_covered(*guarded);
+    parts_.write(guarded->id);
+  }
+}
+
+}  // namespace eventrelay::relay

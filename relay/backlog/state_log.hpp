@@ -1,0 +1,73 @@
+// Reads and writes the `state` topic of the partitions a shard owns.
+//
+//   PartitionReader --records--> StateFollower --what they mean--> Ownership --> Outbox, group
+//   StateFollower --next_write--> Outbox --stored, and read back--> durable
+//
+// Why:     who is away outlives the process; two owners of one partition never both count.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  one Cursors per partition; the reader's prefetch.
+// Errors:  a record that can not be read stops the partition through `stopped`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "common/config/config.hpp"
+#include "common/kafka/consumer_client.hpp"
+#include "common/kafka/partition_reader.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/park/outbox.hpp"
+
+namespace eventrelay::relay {
+
+// What it works with. Bounds: all outlive it.
+struct StateLogParts {
+  Outbox& outbox;
+  metrics::Slab& slab;
+  CursorBounds bounds;
+  // Sends a commit that only a member of the group may make, of the state topic; its answer is told
+  // to confirmed() with the token. False: not sent.
+  std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;
+  std::function<void(Partition, Cursors&)> ready;  // everything that counts is known
+  std::function<void(Partition)> durable;          // ask cover() again
+  std::function<void(Partition, std::string)> stopped;
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class StateLog final : public kafka::LogSink {
+ public:
+  StateLog(Executor executor, const Config& config, StateLogParts parts);
+  StateLog(const StateLog&) = delete;
+  StateLog& operator=(const StateLog&) = delete;
+  ~StateLog();
+
+  void assign(Partition partition);
+  // Its writes have had their receipts, or were forgotten.
+  void drop(Partition partition);
+  // Null: not owned, or not ready.
+  [[nodiscard]] Cursors* find(Partition partition);
+  // Hands over what is due.
+  void write(Partition partition);
+  // The answer to StateLogParts::confirm; nothing if the partition is not the one of then.
+  void confirmed(std::uint64_t token, bool accepted);
+  // A few times a second.
+  void tick();
+
+  void on_readable(kafka::TopicPartition place) override;
+
+ private:
+  class Log;
+
+  // What is left, once the loop has had its turn; `token` names the stay of the partition.
+  void write_later(Partition partition, std::uint64_t token);
+
+  Executor executor_;
+  StateLogParts parts_;
+  kafka::PartitionReader reader_;
+  std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;
+  std::uint64_t taken_ = 0;  // partitions taken over so far
+};
+
+}  // namespace eventrelay::relay

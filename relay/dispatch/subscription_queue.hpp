@@ -1,0 +1,104 @@
+// The queue of one subscription: what waits for it, and what limits how it is called.
+//
+// Why:     every limit belongs to one subscription, so no other one ever waits for it.
+// Owner:   the scheduler.  Thread: shard-local; all links belong to the scheduler.
+// Bounds:  QueueConfig.  Errors: none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/config/config.hpp"
+#include "relay/dispatch/circuit_breaker.hpp"
+#include "relay/dispatch/due_heap.hpp"
+#include "relay/dispatch/retry_budget.hpp"
+#include "relay/dispatch/slow_start.hpp"
+#include "relay/record/job.hpp"
+
+namespace eventrelay::relay {
+
+// Thread: immutable.  Bounds: per field.
+struct QueueConfig {
+  Ordering ordering = Ordering::None;
+  std::uint32_t concurrency = 16;  // attempts in flight at once
+  std::uint32_t rate = 0;          // attempts per second, 0 = no limit
+  std::uint32_t jobs_max = 1000;   // unfinished jobs; larger: a slow subscriber holds more memory
+  std::uint32_t slow_start = 0;    // attempts per second after an outage, doubling; 0 = no limit
+  BreakerConfig breaker{};
+};
+
+// A stretch of time and the attempts begun in it.
+struct Pace {
+  TimePoint since{};
+  std::uint32_t attempts = 0;
+  std::uint32_t rate = 0;  // attempts per second of the stretch before
+};
+
+// By what right a queue asks for a slot: it answers and has few in flight, or more; its first
+// attempt ever; one while it is quiet, with none or with some in flight; it answers, but is fed by
+// a catch-up read. See ConcurrencyLimiter.
+enum class SlotClaim : std::uint8_t {
+  Few,
+  More,
+  NewFirst,
+  UnresponsiveFirst,
+  UnresponsiveMore,
+  Behind
+};
+
+// The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
+// signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
+struct SubscriptionQueue {
+  explicit SubscriptionQueue(const QueueConfig& queue_config)
+      : config(queue_config), breaker(queue_config.breaker) {}
+
+  // The scheduler's own, but for `config`, `breaker` and `index`; what every event
+  // touches comes first.
+  SubscriptionQueue* previous = nullptr;
+  SubscriptionQueue* next = nullptr;
+  LinkedList<Job, &Job::previous, &Job::next> retries;  // tried before: as their budget allows
+  LinkedList<Job, &Job::previous, &Job::next> urgent;   // next of its chain
+  LinkedList<Job, &Job::previous, &Job::next> fresh;
+  std::uint32_t heap_index = kNotInHeap;
+  std::uint32_t in_flight = 0;
+  std::uint32_t jobs = 0;            // unfinished, in whatever state
+  bool ready = false;                // linked in the scheduler's ready list
+  bool unresponsive = true;          // see ConcurrencyLimiter, as the next three
+  bool tried = false;                // an attempt of it has ended
+  bool watched = false;              // linked among those that are looked at
+  SlotClaim waits = SlotClaim::Few;  // linked among those that wait for a slot, unless Few
+  bool behind = false;               // what it got last was read for it by a catch-up read
+  bool refused = false;              // an event was turned away; says so again once there is room
+  bool retired = false;              // its subscription is gone; freed with its last job
+  bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
+  TimePoint heard{};                 // its last answer, or since when something is in flight
+  SlowStart slow;
+  RetryBudget budget;
+  Pace pace;
+  std::size_t deficit = 0;  // bytes saved up for a large event
+  TimePoint paced_until{};  // the rate's theoretical next slot
+  QueueConfig config;
+  CircuitBreaker breaker;
+  std::uint32_t index = 0;
+  std::uint32_t chains = 0;                    // ordered queues only, as the next
+  std::vector<Chain*> buckets;                 // a power of two
+  SubscriptionQueue* open_previous = nullptr;  // among the queues whose breaker is not closed
+  SubscriptionQueue* open_next = nullptr;
+  TimePoint look_at{};  // whether it is silent
+  SubscriptionQueue* watch_previous = nullptr;
+  SubscriptionQueue* watch_next = nullptr;
+
+  [[nodiscard]] bool full() const noexcept { return jobs >= config.jobs_max; }
+  [[nodiscard]] bool has_queued() const noexcept {
+    return !retries.empty() || !urgent.empty() || !fresh.empty();
+  }
+  // Admitted when, of what waits for its turn; nothing: nothing does.
+  [[nodiscard]] std::optional<TimePoint> oldest_queued() const noexcept;
+};
+
+using QueueList =
+    LinkedList<SubscriptionQueue, &SubscriptionQueue::previous, &SubscriptionQueue::next>;
+
+}  // namespace eventrelay::relay

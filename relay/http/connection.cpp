@@ -1,0 +1,257 @@
+#include "relay/http/connection.hpp"
+
+#include <algorithm>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+#include "common/base/assert.hpp"
+#include "common/http/client_tls.hpp"
+#include "common/process/failpoint.hpp"
+#include "relay/http/http_pool.hpp"
+
+namespace eventrelay::relay {
+
+using Action = Delivery::Action;
+
+Connection::Connection(HttpPool& pool, std::shared_ptr<Endpoint> endpoint, const Executor& executor,
+                       TimePoint now)
+    : pool_(pool),
+      endpoint_(std::move(endpoint)),
+      socket_(executor),
+      slot_(now),
+      phase_deadline_(now + pool.options().connect_timeout) {}
+
+Connection::~Connection() = default;
+
+// Not inline: GCC 12 takes the count for freed memory where several pointers end in one function.
+void intrusive_ptr_release(Connection* connection) noexcept {
+  if (--connection->references_ == 0) delete connection;
+}
+
+// --- dial ---------------------------------------------------------------------------------------
+
+void Connection::open(Exchange& exchange) {
+  exchange_ = &exchange;
+  if (!endpoint_->key.port_allowed) return fail(TransportError::Blocked);
+  pool_.look_up(*this);
+}
+
+void Connection::resolved(const Resolved& addresses) {
+  if (state_ != State::Resolving) return;
+  const Self self(this);
+  if (addresses->empty()) return fail(TransportError::Dns);
+  if (!endpoint_->allows(*addresses)) return fail(TransportError::Blocked);
+  for (std::size_t i = std::min(addresses->size(), kAddressesTried); i-- > 0;) {
+    targets_.emplace_back((*addresses)[i], endpoint_->key.port);
+  }
+  dial_next();
+}
+
+void Connection::dial_next() {
+  state_ = State::Dialing;
+  ErrorCode error;
+  while (!targets_.empty()) {
+    target_ = targets_.back();
+    targets_.pop_back();
+    if (socket_.is_open()) socket_.close(error);
+    socket_.open(target_.protocol(), error);
+    if (error) continue;
+    socket_.non_blocking(true, error);
+    socket_.set_option(Tcp::no_delay(true), error);
+    socket_.async_connect(target_,
+                          [self = Self(this)](ErrorCode result) { self->on_connected(result); });
+    return;
+  }
+  fail(TransportError::Connect);
+}
+
+void Connection::on_connected(ErrorCode error) {
+  if (state_ != State::Dialing) return;
+  if (error) return dial_next();
+  // What was judged is what must be at the other end.
+  const Tcp::endpoint peer = socket_.remote_endpoint(error);
+  if (error) return fail(TransportError::Connect);
+  if (peer != target_) return fail(TransportError::Blocked);
+  failpoint::at("after-connect");
+  if (exchange_->delivery.on_dialed() == Action::Handshake) return handshake();
+  ready();
+}
+
+void Connection::handshake() {
+  state_ = State::Handshaking;
+  phase_deadline_ = monotonic_now() + pool_.options().tls_timeout;
+  if (endpoint_->tls == nullptr) return fail(TransportError::Tls);
+  tls_ = std::make_unique<TlsStream>(std::move(socket_), *endpoint_->tls);
+  if (!prepare_client(*tls_, endpoint_->key.host)) return fail(TransportError::Tls);
+  tls_->async_handshake(TlsStream::client,
+                        [self = Self(this)](ErrorCode result) { self->on_handshake(result); });
+}
+
+void Connection::on_handshake(ErrorCode error) {
+  if (state_ != State::Handshaking) return;
+  if (error) return fail(TransportError::Tls);
+  static_cast<void>(exchange_->delivery.on_secured());
+  ready();
+}
+
+void Connection::ready() {
+  phase_deadline_ = TimePoint::max();
+  send(*exchange_);
+  pool_.arm_later(*this);
+}
+
+// --- exchange -----------------------------------------------------------------------------------
+
+bool Connection::acquire(TimePoint now) {
+  if (slot_.acquire(now, pool_.options().slot) == PoolSlot::Action::Keep) return true;
+  close();
+  return false;
+}
+
+void Connection::send(Exchange& exchange) {
+  exchange_ = &exchange;
+  state_ = State::Busy;
+  written_ = told_written_ = false;
+  unsent_ = exchange.parts;
+  pool_.write_later(*this);
+}
+
+// A failed write is not reported: the armed read hears of it too, and of an answer that came
+// before the connection broke.
+void Connection::write() {
+  if (state_ != State::Busy) return;
+  tls_ != nullptr ? write_joined() : write_on();
+}
+
+void Connection::write_on() {
+  ErrorCode error;
+  const std::size_t sent = write_now(error);
+  if (error && error != asio::error::would_block && error != asio::error::try_again) return;
+  advance(error ? 0 : sent);
+  if (written_) return on_written();
+  socket_.async_write_some(unsent_, [self = Self(this)](ErrorCode result, std::size_t bytes) {
+    if (result || self->state_ != State::Busy) return;
+    self->advance(bytes);
+    self->written_ ? self->on_written() : self->write_on();
+  });
+}
+
+// One piece is cheaper to send as one.
+std::size_t Connection::write_now(ErrorCode& error) {
+  const bool one = std::all_of(unsent_.begin() + 1, unsent_.end(),
+                               [](const auto& part) { return part.size() == 0; });
+  return one ? socket_.write_some(unsent_.front(), error) : socket_.write_some(unsent_, error);
+}
+
+void Connection::advance(std::size_t bytes) {
+  written_ = true;
+  for (asio::const_buffer& part : unsent_) {
+    const std::size_t gone = std::min(bytes, part.size());
+    part += gone;
+    bytes -= gone;
+    if (part.size() > 0) written_ = false;
+  }
+}
+
+void Connection::write_joined() {
+  joined_.clear();
+  for (const asio::const_buffer& part : exchange_->parts) {
+    joined_.append(static_cast<const char*>(part.data()), part.size());
+  }
+  asio::async_write(*tls_, asio::buffer(joined_),
+                    [self = Self(this)](ErrorCode error, std::size_t) {
+                      if (error || self->state_ != State::Busy) return;
+                      self->written_ = true;
+                      self->on_written();
+                    });
+}
+
+void Connection::on_written() {
+  if (std::exchange(told_written_, true)) return;
+  failpoint::at("after-send");
+  static_cast<void>(exchange_->delivery.on_written());
+}
+
+void Connection::arm_read() {
+  if (reading_ || state_ == State::Closed) return;
+  reading_ = true;
+  const auto space = asio::buffer(reader_.space(), reader_.space_bytes());
+  auto handler = [self = Self(this)](ErrorCode error, std::size_t bytes) {
+    self->on_read(error, bytes);
+  };
+  if (tls_ != nullptr) {
+    tls_->async_read_some(space, std::move(handler));
+  } else {
+    socket_.async_read_some(space, std::move(handler));
+  }
+}
+
+void Connection::on_read(ErrorCode error, std::size_t bytes) {
+  reading_ = false;
+  if (state_ == State::Closed) return;
+  // An idle connection has nothing to say; if it does, its next answer could not be trusted.
+  if (state_ == State::Idle) return close();
+  Delivery& delivery = exchange_->delivery;
+  if (!error) {
+    on_written();  // an endpoint may answer before it has read everything
+    proceed(reader_.received(bytes, delivery, wall_now()));
+  } else {
+    proceed(error == asio::error::eof ? reader_.ended(delivery) : reader_.broken(delivery));
+  }
+  if (state_ != State::Closed) pool_.arm_later(*this);
+}
+
+void Connection::proceed(Action action) {
+  if (action == Action::Done) return finish();
+  if (action != Action::Dial) return;
+  Exchange* const exchange = std::exchange(exchange_, nullptr);
+  close();
+  pool_.dial_again(endpoint_, *exchange);
+}
+
+void Connection::finish() {
+  Exchange* const exchange = std::exchange(exchange_, nullptr);
+  const Result result = exchange->delivery.result();
+  const bool reusable = written_ && state_ == State::Busy && exchange->delivery.reusable();
+  if (pool_.keep(*this, slot_, reusable)) {
+    reader_.reset();
+    state_ = State::Idle;
+  } else {
+    close();
+  }
+  exchange->on_done(result);
+}
+
+// --- end ----------------------------------------------------------------------------------------
+
+void Connection::fail(TransportError error) {
+  const Self self(this);
+  EVENTRELAY_ASSERT(exchange_ != nullptr);
+  proceed(exchange_->delivery.on_error(error));
+}
+
+void Connection::close() {
+  if (state_ == State::Closed) return;
+  const Self self(this);
+  if (state_ == State::Idle) pool_.forget_idle(*this);
+  state_ = State::Closed;
+  exchange_ = nullptr;
+  slot_.close();
+  ErrorCode ignored;
+  (tls_ != nullptr ? tls_->next_layer() : socket_).close(ignored);
+  pool_.remove(*this);
+}
+
+void Connection::expire(TimePoint now) {
+  if (state_ == State::Idle) {
+    if (now >= slot_.expires_at(pool_.options().slot)) close();
+    return;
+  }
+  if (exchange_ == nullptr) return;
+  if (now >= exchange_->deadline) return fail(TransportError::Timeout);
+  if (now >= phase_deadline_) {
+    fail(state_ == State::Resolving ? TransportError::Dns : TransportError::Timeout);
+  }
+}
+
+}  // namespace eventrelay::relay

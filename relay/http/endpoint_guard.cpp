@@ -1,0 +1,124 @@
+#include "relay/http/endpoint_guard.hpp"
+
+#include <algorithm>
+
+namespace eventrelay::relay {
+
+namespace {
+
+// One row: the addresses that share their first `bits` bits with `prefix`.
+struct Rule {
+  std::array<std::uint8_t, 16> prefix;
+  unsigned bits;
+  Zone zone;
+  std::string_view text;
+};
+
+// IANA's special-purpose registry and multicast, and one public-looking address on which a cloud
+// serves its hosts.
+constexpr std::array kV4Rules{
+    Rule{{0}, 8, Zone::Never, "0.0.0.0/8"},
+    Rule{{10}, 8, Zone::Private, "10.0.0.0/8"},
+    Rule{{100, 64}, 10, Zone::Private, "100.64.0.0/10"},
+    Rule{{127}, 8, Zone::Private, "127.0.0.0/8"},
+    Rule{{169, 254}, 16, Zone::Never, "169.254.0.0/16"},
+    Rule{{172, 16}, 12, Zone::Private, "172.16.0.0/12"},
+    Rule{{192, 0, 0}, 24, Zone::Never, "192.0.0.0/24"},
+    Rule{{192, 0, 2}, 24, Zone::Never, "192.0.2.0/24"},
+    Rule{{192, 88, 99}, 24, Zone::Never, "192.88.99.0/24"},
+    Rule{{192, 168}, 16, Zone::Private, "192.168.0.0/16"},
+    Rule{{198, 18}, 15, Zone::Never, "198.18.0.0/15"},
+    Rule{{198, 51, 100}, 24, Zone::Never, "198.51.100.0/24"},
+    Rule{{203, 0, 113}, 24, Zone::Never, "203.0.113.0/24"},
+    Rule{{168, 63, 129, 16}, 32, Zone::Never, "168.63.129.16/32"},
+    Rule{{224}, 4, Zone::Never, "224.0.0.0/4"},
+    Rule{{255, 255, 255, 255}, 32, Zone::Never, "255.255.255.255/32"},
+    Rule{{240}, 4, Zone::Never, "240.0.0.0/4"},
+};
+
+// The longest prefix first where rows overlap.
+constexpr std::array kV6Rules{
+    Rule{{}, 128, Zone::Never, "::/128"},
+    Rule{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, Zone::Private, "::1/128"},
+    Rule{{}, 96, Zone::Never, "::/96"},
+    Rule{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}, 96, Zone::Never, "::ffff:0:0/96"},
+    Rule{{0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF}, 96, Zone::Never, "::ffff:0:0:0/96"},
+    Rule{{0, 0x64, 0xFF, 0x9B}, 96, Zone::Never, "64:ff9b::/96"},
+    Rule{{0, 0x64, 0xFF, 0x9B, 0, 1}, 48, Zone::Never, "64:ff9b:1::/48"},
+    Rule{{0x01}, 64, Zone::Never, "100::/64"},
+    Rule{{0x01, 0, 0, 0, 0, 0, 0, 1}, 64, Zone::Never, "100:0:0:1::/64"},
+    Rule{{0x20, 0x01}, 23, Zone::Never, "2001::/23"},
+    Rule{{0x20, 0x01, 0x0D, 0xB8}, 32, Zone::Never, "2001:db8::/32"},
+    Rule{{0x20, 0x02}, 16, Zone::Never, "2002::/16"},
+    Rule{{0x3F, 0xFF}, 20, Zone::Never, "3fff::/20"},
+    Rule{{0x5F}, 16, Zone::Never, "5f00::/16"},
+    // The metadata service of a cloud, inside the unique local range.
+    Rule{{0xFD, 0x00, 0x0E, 0xC2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54},
+         128,
+         Zone::Never,
+         "fd00:ec2::254/128"},
+    Rule{{0xFC}, 7, Zone::Private, "fc00::/7"},
+    Rule{{0xFE, 0x80}, 10, Zone::Never, "fe80::/10"},
+    Rule{{0xFE, 0xC0}, 10, Zone::Never, "fec0::/10"},
+    Rule{{0xFF}, 8, Zone::Never, "ff00::/8"},
+};
+
+bool matches(const Rule& rule, const Address& address) noexcept {
+  const std::size_t whole = rule.bits / 8;
+  if (!std::equal(rule.prefix.begin(), rule.prefix.begin() + whole, address.bytes.begin())) {
+    return false;
+  }
+  const unsigned rest = rule.bits % 8;
+  if (rest == 0) return true;
+  const unsigned difference = unsigned{rule.prefix[whole]} ^ unsigned { address.bytes[whole] };
+  return difference >> (8 - rest) == 0;
+}
+
+Judgement judge_by(std::span<const Rule> rules, const Address& address, Judgement otherwise) {
+  const auto rule = std::find_if(rules.begin(), rules.end(),
+                                 [&](const Rule& row) { return matches(row, address); });
+  if (rule == rules.end()) return otherwise;
+  return Judgement{rule->zone, rule->text};
+}
+
+}  // namespace
+
+Address Address::v4(const std::array<std::uint8_t, 4>& bytes) noexcept {
+  Address address;
+  address.family = Family::V4;
+  std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
+  return address;
+}
+
+Address Address::v6(const std::array<std::uint8_t, 16>& bytes) noexcept {
+  return Address{Family::V6, bytes};
+}
+
+Judgement judge(const Address& address) noexcept {
+  const Judgement open{Zone::Public, {}};
+  if (address.family == Address::Family::V4) return judge_by(kV4Rules, address, open);
+  const bool global_unicast = address.bytes[0] >> 5U == 1;
+  return judge_by(kV6Rules, address,
+                  global_unicast ? open : Judgement{Zone::Never, "not in 2000::/3"});
+}
+
+bool EndpointGuard::allows_port(std::uint16_t port) const noexcept {
+  if (port == 0) return false;
+  if (config_.allow_private_addresses || port == 443 || port == 8443) return true;
+  if (config_.allow_http && port == 80) return true;
+  return std::find(config_.ports.begin(), config_.ports.end(), port) != config_.ports.end();
+}
+
+bool EndpointGuard::allows(const Address& address) const noexcept {
+  const Zone zone = judge(address).zone;
+  return zone == Zone::Public || (zone == Zone::Private && config_.allow_private_addresses);
+}
+
+Judgement EndpointGuard::judge_answers(std::span<const Address> answers) const noexcept {
+  if (answers.empty()) return Judgement{Zone::Never, "no address"};
+  const auto denied = std::find_if(answers.begin(), answers.end(),
+                                   [&](const Address& address) { return !allows(address); });
+  return denied == answers.end() ? Judgement{Zone::Public, {}} : judge(*denied);
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,40 @@
+#include "relay/log/committer.hpp"
+
+#include <utility>
+
+namespace eventrelay::relay {
+
+void Committer::collect(PartitionState& partition) {
+  const std::optional<Offset> next = partition.ledger.committable();
+  if (!partition.owned || !next) return;
+  std::string metadata = partition.ledger.encode_ranges(kMetadataMax);
+  if (partition.committed == next && partition.metadata == metadata) return;
+  partition.committed = next;
+  partition.metadata = metadata;
+  commits_.push_back(kafka::Commit{partition.id, *next, std::move(metadata)});
+}
+
+void Committer::commit() {
+  if (client_->committing()) return;  // the next one covers this
+  commits_.clear();
+  for (PartitionState* partition : consumer_.owned()) collect(*partition);
+  if (!commits_.empty()) client_->commit_async(commits_);
+}
+
+bool Committer::commit_and_wait(std::span<const Partition> partitions) {
+  commits_.clear();
+  for (const Partition id : partitions) {
+    PartitionState* const partition = consumer_.find(id);
+    if (partition == nullptr) continue;
+    // An earlier commit may still be on its way or lost: the last word is always said.
+    partition->committed.reset();
+    collect(*partition);
+  }
+  return commits_.empty() || client_->commit_sync(commits_);
+}
+
+void Committer::on_failed() {
+  for (PartitionState* partition : consumer_.owned()) partition->committed.reset();
+}
+
+}  // namespace eventrelay::relay

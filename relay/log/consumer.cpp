@@ -1,0 +1,344 @@
+#include "relay/log/consumer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
+#include "common/process/failpoint.hpp"
+
+namespace eventrelay::relay {
+
+using Hold = PartitionState::Hold;
+
+namespace {
+// A window that was full is read again when a quarter of it has become free.
+constexpr std::uint32_t kWindowLow = LedgerBounds{}.count_max / 4 * 3;
+}  // namespace
+
+// --- assignment ---------------------------------------------------------------------------------
+
+void Consumer::assign(std::span<const kafka::Assigned> partitions) {
+  for (const kafka::Assigned& assigned : partitions) {
+    auto& known = partitions_[assigned.partition.value];
+    if (known == nullptr) known = std::make_unique<PartitionState>();
+    PartitionState& partition = *known;
+    if (partition.owned) continue;
+    partition.id = assigned.partition;
+    partition.owned = partition.reading = true;
+    partition.stopped.clear();
+    partition.hold = Hold::No;
+    partition.cursors = nullptr;
+    partition.at_hand.reset();
+    partition.position = assigned.committed;
+    partition.committed = assigned.committed;
+    partition.metadata = assigned.metadata;
+    partition.seen.clear();
+    partition.ledger.assign(assigned.committed);
+    if (!assigned.metadata.empty()) partition.ledger.restore(assigned.metadata);
+    owned_.push_back(&partition);
+    partition.has_data = true;  // until next() says otherwise
+    enter_turn(partition);
+  }
+}
+
+void Consumer::open(Partition id, Cursors& cursors) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->owned) return;
+  partition->cursors = &cursors;
+  // Some of what the ranges call done was left to a cursor.
+  if (partition->committed) cursors.ledger_restored(*partition->committed, partition->metadata);
+  enter_turn(*partition);
+}
+
+std::optional<Offset> Consumer::live_position(const PartitionState& partition) {
+  return partition.at_hand ? partition.at_hand : partition.position;
+}
+
+void Consumer::stop_reading(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->reading) return;
+  partition->reading = false;
+  leave_turn(*partition);
+  let_go(*partition);
+  if (HeldRecord* const record = std::exchange(partition->waiting, nullptr)) {
+    free(*partition, *record, End::NotDone);
+  }
+}
+
+void Consumer::drop(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->owned) return;
+  stop_reading(id);
+  partition->owned = false;
+  partition->blocked = false;
+  partition->cursors = nullptr;
+  // Ends the epoch: what is still in flight can not touch the next assignment's ledger.
+  partition->ledger.assign(std::nullopt);
+  std::erase(owned_, partition);
+}
+
+PartitionState* Consumer::find(Partition id) {
+  const auto it = partitions_.find(id.value);
+  return it == partitions_.end() ? nullptr : it->second.get();
+}
+
+// --- turns --------------------------------------------------------------------------------------
+
+void Consumer::enter_turn(PartitionState& partition) {
+  const bool wanted = partition.reading && partition.stopped.empty() &&
+                      partition.hold == Hold::No && !partition.blocked &&
+                      (gate_ == nullptr || partition.cursors != nullptr) &&
+                      (partition.has_data || partition.waiting != nullptr);
+  if (!wanted || partition.in_turn) return;
+  partition.in_turn = true;
+  turn_.push_back(&partition);
+}
+
+void Consumer::leave_turn(PartitionState& partition) {
+  if (!partition.in_turn) return;
+  partition.in_turn = false;
+  const auto it = std::find(turn_.begin(), turn_.end(), &partition);
+  const auto at = static_cast<std::size_t>(it - turn_.begin());
+  turn_.erase(it);
+  if (at < next_turn_) --next_turn_;
+}
+
+void Consumer::on_readable(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  partition->has_data = true;
+  enter_turn(*partition);
+}
+
+std::size_t Consumer::read(std::size_t max) {
+  if (scheduler_.take_room()) {
+    let_go_of(Hold::Queue);
+    let_go_of(Hold::State);
+  }
+  std::size_t count = 0;
+  while (count < max && !turn_.empty()) {
+    if (next_turn_ >= turn_.size()) next_turn_ = 0;
+    PartitionState& partition = *turn_[next_turn_];
+    count += read_from(partition, std::min(kTurn, max - count));
+    if (partition.in_turn) ++next_turn_;
+  }
+  return count;
+}
+
+std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
+  for (std::size_t count = 0; count < max; ++count) {
+    HeldRecord* record = std::exchange(partition.waiting, nullptr);
+    if (record == nullptr) {
+      std::optional<kafka::Message> message = client_->next(partition.id);
+      if (!message) {
+        partition.has_data = false;
+        leave_turn(partition);
+        return count;
+      }
+      record = load(partition, std::move(*message));
+      if (record == nullptr) return count;
+    }
+    partition.at_hand = record->offset;
+    if (take(partition, *record) != Verdict::Yes) return count;
+    partition.at_hand.reset();
+  }
+  return max;
+}
+
+HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
+  auto event = message.event();
+  if (!event) {
+    stop(partition, "offset " + std::to_string(message.offset().value) + ": " +
+                        std::string(describe(event.error())));
+    return nullptr;
+  }
+  failpoint::at("after-consume");
+  slab_.relay_events_consumed_total.add();
+  HeldRecord& record = records_.take();
+  record.event = *event;
+  record.partition = partition.id;
+  record.offset = message.offset();
+  record.bytes = cost_of(message);
+  record.message = std::move(message);
+  record.owner = this;
+  record.home = &partition;
+  record.born = age_;
+  partition.held.push_back(&record);
+  ++partition.held_count;
+  return &record;
+}
+
+// --- one record ---------------------------------------------------------------------------------
+
+Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) {
+  if (!record.begun) {
+    const Verdict begun = begin(partition, record);
+    if (begun != Verdict::Yes) return begun;
+    if (!record.begun) return Verdict::Yes;  // finished before the restart, or folded
+  }
+  queues_.clear();
+  if (subscriptions_.match(record.event, queues_) != Subscriptions::Match::Some) {
+    ++unmatched_;
+    free(partition, record, End::Done);
+    return Verdict::Yes;
+  }
+  if (partition.cursors != nullptr && !partition.cursors->empty()) {
+    const GateVerdict pass = gate_->pass(record, queues_);
+    if (pass == GateVerdict::Wait) hold(partition, record, Hold::State);
+    if (pass == GateVerdict::Wait) return Verdict::Held;
+    if (pass == GateVerdict::Done) free(partition, record, End::Done);
+    if (pass == GateVerdict::Done) return Verdict::Yes;
+  }
+  if (scheduler_.admit(record, queues_) == Admitted::Full) {
+    const bool leaves = gate_ != nullptr && gate_->make_room(record, queues_);
+    hold(partition, record, leaves ? Hold::State : Hold::Queue);
+    return Verdict::Held;
+  }
+  return Verdict::Yes;
+}
+
+Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record) {
+  using Begin = OffsetLedger::Begin;
+  Begin begun = partition.ledger.begin(record.offset);
+  if (begun == Begin::Backwards) {
+    log::warn("partition went backwards: its log was cut or is read again",
+              {{"partition", partition.id},
+               {"offset", record.offset},
+               {"position", partition.position.value_or(Offset{-1})}});
+    partition.ledger.assign(record.offset);
+    partition.seen.clear();  // it would take what is read again for repeated
+    begun = partition.ledger.begin(record.offset);
+  }
+  switch (begun) {
+    case Begin::Started:
+      record.begun = true;
+      record.epoch = partition.ledger.epoch();
+      break;
+    case Begin::AlreadyDone:
+      ++already_done_;
+      static_cast<void>(seen_before(partition, record));
+      free(partition, record, End::Done);
+      break;
+    case Begin::Full:
+      if (gate_ != nullptr) gate_->shrink_window(partition);
+      hold(partition, record, Hold::Window);
+      return Verdict::Held;
+    case Begin::Backwards:
+      EVENTRELAY_ASSERT(false);
+  }
+  partition.position = Offset{record.offset.value + 1};
+  if (record.begun && seen_before(partition, record)) {
+    slab_.relay_folded_total.add();
+    free(partition, record, End::Done);
+  }
+  return Verdict::Yes;
+}
+
+// A provider that got no answer in time sends again, and both were stored. The first of them is
+// unfinished, parked, detached or delivered: in every case something covers it.
+bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) {
+  if (record.event.provider_id.empty()) return false;
+  const std::optional<EventBits> key = event_bits(record.event.id);
+  return key && partition.seen.note(*key) == DuplicateWindow::Verdict::Before;
+}
+
+void Consumer::settled(HeldRecord& record, End end) {
+  PartitionState& partition = *record.home;
+  free(partition, record, end);
+  if (partition.hold == Hold::Window && partition.ledger.in_flight() <= kWindowLow) {
+    let_go(partition);
+    enter_turn(partition);
+  }
+}
+
+// The record leaves memory. Not done: its offset stays open, so nothing is committed past it.
+void Consumer::free(PartitionState& partition, HeldRecord& record, End end) {
+  const bool done = end == End::Done;
+  if (done && record.begun) partition.ledger.finish(record.offset, record.epoch);
+  if (done && budget_ != nullptr) budget_->give_back(record.event.body.size());
+  partition.held.remove(&record);
+  --partition.held_count;
+  records_.free(record);
+}
+
+void Consumer::age() {
+  for (const PartitionState* partition : owned_) {
+    // In the order in which they were read, so the young ones are at the end.
+    for (HeldRecord* record = partition->held.first; record != nullptr; record = record->next) {
+      if (age_ == record->born) break;
+      record->copy_out();
+    }
+  }
+  ++age_;
+}
+
+// --- holding back -------------------------------------------------------------------------------
+
+void Consumer::hold(PartitionState& partition, HeldRecord& record, Hold why) {
+  partition.waiting = &record;
+  partition.hold = why;
+  leave_turn(partition);
+  held_back_.push_back(&partition);
+}
+
+void Consumer::let_go(PartitionState& partition) {
+  if (partition.hold == Hold::No) return;
+  partition.hold = Hold::No;
+  std::erase(held_back_, &partition);
+}
+
+void Consumer::let_go_of(Hold why) {
+  for (std::size_t i = held_back_.size(); i-- > 0;) {
+    PartitionState& partition = *held_back_[i];
+    if (partition.hold != why) continue;
+    let_go(partition);
+    enter_turn(partition);
+  }
+}
+
+void Consumer::state_written(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  if (partition->hold != Hold::State && partition->hold != Hold::Window) return;
+  let_go(*partition);
+  enter_turn(*partition);
+}
+
+void Consumer::block(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  partition->blocked = true;
+  leave_turn(*partition);
+}
+
+void Consumer::unblock(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  partition->blocked = false;
+  enter_turn(*partition);
+}
+
+void Consumer::stop_partition(Partition id, std::string reason) {
+  PartitionState* const partition = find(id);
+  if (partition != nullptr && partition->owned) stop(*partition, std::move(reason));
+}
+
+void Consumer::stop(PartitionState& partition, std::string reason) {
+  log::error("partition stopped: a record can not be read",
+             {{"partition", partition.id}, {"reason", reason}});
+  partition.stopped = std::move(reason);
+  leave_turn(partition);
+}
+
+std::optional<WallTime> Consumer::oldest_pending() const {
+  std::optional<WallTime> oldest;
+  for (const PartitionState* partition : owned_) {
+    if (partition->held.empty()) continue;
+    const WallTime received = partition->held.first->event.received;
+    if (!oldest || received < *oldest) oldest = received;
+  }
+  return oldest;
+}
+
+}  // namespace eventrelay::relay

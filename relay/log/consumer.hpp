@@ -1,0 +1,144 @@
+// Reads the partitions of the shard, in turns and only while there is room, and knows what of each
+// is unfinished.
+//
+//   readable --read--> record --ledger, match, admit--> jobs --finished--> ledger
+//                        | no room                                 |
+//                        +-----> held back <------ room again -----+
+//
+// Why:     a partition is held back by not reading it; its next record waits here until it fits.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  the ledger's window and the scheduler's bounds; one waiting record per partition.
+// Errors:  a record that can not be read stops its partition with a reason; nothing is skipped.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/kafka/consumer_client.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/process/volatile_budget.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/log/duplicate_window.hpp"
+#include "relay/log/live_gate.hpp"
+#include "relay/log/offset_ledger.hpp"
+#include "relay/record/held_record.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
+
+namespace eventrelay::relay {
+
+// One partition of this shard, kept over assignments. Thread: shard thread.
+// Bounds: one ledger, one window of ids and one waiting record.
+struct PartitionState {
+  enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
+
+  Partition id;
+  OffsetLedger ledger;
+  DuplicateWindow seen;  // ids of events that this assignment has read
+  bool owned = false;    // assigned
+  bool reading = false;  // owned, and not being given up
+  bool has_data = false;
+  bool in_turn = false;           // waits for its turn to be read
+  Hold hold = Hold::No;           // Write is `blocked`
+  bool blocked = false;           // a record can not be written: it is not read meanwhile
+  HeldRecord* waiting = nullptr;  // read, and does not fit yet
+  std::string stopped;            // why it can not go on
+  Cursors* cursors = nullptr;     // what of it is detached; null: not known yet, it is not read
+  std::optional<Offset> at_hand;  // read, and neither taken nor done
+  std::optional<Offset> position;
+  std::optional<Offset> committed;
+  std::string metadata;  // as committed
+  LinkedList<HeldRecord, &HeldRecord::previous, &HeldRecord::next> held;
+  std::uint32_t held_count = 0;
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class Consumer final : public RecordOwner {
+ public:
+  // `budget` gets the bytes of each finished record back; may be null.
+  Consumer(Scheduler& scheduler, Subscriptions& subscriptions, metrics::Slab& slab,
+           VolatileBudget* budget)
+      : scheduler_(scheduler), subscriptions_(subscriptions), slab_(slab), budget_(budget) {}
+
+  // Where records come from; before the first call of any other member.
+  void attach(kafka::ConsumerClient& client) { client_ = &client; }
+
+  void assign(std::span<const kafka::Assigned> partitions);
+  void on_readable(Partition partition);
+  // Admits up to `max` events, in turns over the partitions. The number read, 0 = nothing to do.
+  std::size_t read(std::size_t max);
+  // Reads nothing more of it and drops what has not been begun.
+  void stop_reading(Partition partition);
+  // It belongs to somebody else now.
+  void drop(Partition partition);
+
+  // Who is asked before an event is admitted; before the first call of any other member. From then
+  // on an assigned partition is read from open() on.
+  void guard(LiveGate& gate) { gate_ = &gate; }
+  void open(Partition partition, Cursors& cursors);
+  // A state record of it was acknowledged, or might have been: what waits for one is looked at.
+  void state_written(Partition partition);
+  // The first offset that the live path has not taken; nothing: not known yet.
+  [[nodiscard]] static std::optional<Offset> live_position(const PartitionState& partition);
+
+  // It can not go on.
+  void stop_partition(Partition partition, std::string reason);
+
+  // Not read until unblock(): something of it can not be written.
+  void block(Partition partition);
+  void unblock(Partition partition);
+
+  // Now and then: lets go of the messages of records that have waited since the last call.
+  void age();
+
+  void settled(HeldRecord& record, End end) override;
+
+  [[nodiscard]] const std::vector<PartitionState*>& owned() const noexcept { return owned_; }
+  [[nodiscard]] PartitionState* find(Partition partition);
+  [[nodiscard]] std::size_t held_back() const noexcept { return held_back_.size(); }
+  [[nodiscard]] std::uint64_t unmatched() const noexcept { return unmatched_; }
+  [[nodiscard]] std::uint64_t already_done() const noexcept { return already_done_; }
+  // Received-at of the oldest unfinished event.
+  [[nodiscard]] std::optional<WallTime> oldest_pending() const;
+
+ private:
+  enum class Verdict : std::uint8_t { Yes, Held, Stopped };
+
+  static constexpr std::size_t kTurn = 16;  // events read of one partition before the next
+
+  std::size_t read_from(PartitionState& partition, std::size_t max);
+  [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
+  [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
+  [[nodiscard]] Verdict begin(PartitionState& partition, HeldRecord& record);
+  [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
+  void free(PartitionState& partition, HeldRecord& record, End end);
+  void enter_turn(PartitionState& partition);
+  void leave_turn(PartitionState& partition);
+  void hold(PartitionState& partition, HeldRecord& record, PartitionState::Hold why);
+  void let_go(PartitionState& partition);
+  void let_go_of(PartitionState::Hold why);
+  void stop(PartitionState& partition, std::string reason);
+
+  Scheduler& scheduler_;
+  Subscriptions& subscriptions_;
+  metrics::Slab& slab_;
+  VolatileBudget* budget_;
+  LiveGate* gate_ = nullptr;
+  kafka::ConsumerClient* client_ = nullptr;
+  std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
+  std::vector<PartitionState*> owned_;
+  std::vector<PartitionState*> turn_;  // may be read now
+  std::size_t next_turn_ = 0;
+  std::vector<PartitionState*> held_back_;
+  HeldRecords records_;
+  std::vector<SubscriptionQueue*> queues_;  // scratch
+  std::uint32_t age_ = 0;
+  std::uint64_t unmatched_ = 0;
+  std::uint64_t already_done_ = 0;
+};
+
+}  // namespace eventrelay::relay

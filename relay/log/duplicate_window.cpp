@@ -1,0 +1,80 @@
+#include "relay/log/duplicate_window.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr std::size_t kIdSize = 36;
+constexpr std::uint8_t kNoDigit = 0xFF;
+
+std::uint8_t digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
+  const char lower = static_cast<char>(c | 0x20);
+  if (lower >= 'a' && lower <= 'f') return static_cast<std::uint8_t>(lower - 'a' + 10);
+  return kNoDigit;
+}
+
+}  // namespace
+
+std::optional<EventBits> event_bits(std::string_view id) noexcept {
+  if (id.size() != kIdSize) return std::nullopt;
+  std::uint64_t halves[2] = {0, 0};
+  std::size_t digits = 0;
+  for (std::size_t i = 0; i < kIdSize; ++i) {
+    if (i == 8 || i == 13 || i == 18 || i == 23) {
+      if (id[i] != '-') return std::nullopt;
+      continue;
+    }
+    const std::uint8_t value = digit(id[i]);
+    if (value == kNoDigit) return std::nullopt;
+    std::uint64_t& half = halves[digits++ / 16];
+    half = half << 4U | value;
+  }
+  return EventBits{halves[0], halves[1]};
+}
+
+// The bits are a hash already where a provider's id was given, version and variant aside; a
+// sender who picks ids by hand only makes its own partition's probes longer.
+std::size_t DuplicateWindow::home(const EventBits& key) noexcept {
+  return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) % kSlots;
+}
+
+DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key) {
+  if (table_ == nullptr) table_ = std::make_unique<Table>();
+  Table& table = *table_;
+  for (std::size_t slot = home(key);; slot = (slot + 1) % kSlots) {
+    const std::uint16_t at = table.slots[slot];
+    if (at == kEmpty) break;
+    if (table.ring[at] == key) return Verdict::Before;
+  }
+  if (table.count == kIds) {
+    forget(table.next);
+  } else {
+    ++table.count;
+  }
+  std::size_t slot = home(key);
+  while (table.slots[slot] != kEmpty) slot = (slot + 1) % kSlots;
+  table.slots[slot] = static_cast<std::uint16_t>(table.next);
+  table.ring[table.next] = key;
+  table.next = (table.next + 1) % kIds;
+  return Verdict::First;
+}
+
+// Takes the key at `at` out and closes the gap, so that no slot is ever a grave.
+void DuplicateWindow::forget(std::size_t at) noexcept {
+  Table& table = *table_;
+  std::size_t hole = home(table.ring[at]);
+  while (table.slots[hole] != at) hole = (hole + 1) % kSlots;
+  table.slots[hole] = kEmpty;
+  for (std::size_t slot = (hole + 1) % kSlots; table.slots[slot] != kEmpty;
+       slot = (slot + 1) % kSlots) {
+    // What lies at or before the hole by its own way may fill it.
+    const std::size_t wanted = home(table.ring[table.slots[slot]]);
+    if ((slot - wanted) % kSlots < (slot - hole) % kSlots) continue;
+    table.slots[hole] = table.slots[slot];
+    table.slots[slot] = kEmpty;
+    hole = slot;
+  }
+}
+
+}  // namespace eventrelay::relay

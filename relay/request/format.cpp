@@ -1,0 +1,310 @@
+#include "relay/request/format.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "relay/request/outgoing_head.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+constexpr std::string_view kSpecVersion = "1.0";
+
+template <class Number>
+void append_number(Number number, std::string& out) {
+  std::array<char, 24> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), end);
+}
+
+// Bytes of the UTF-8 character at the front of `text`, 0 if there is none (RFC 3629 section 4).
+std::size_t utf8_length(std::string_view text) noexcept {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  std::size_t length = 0;
+  unsigned low = 0x80;
+  unsigned high = 0xBF;
+  if (lead >= 0xC2 && lead <= 0xDF) {
+    length = 2;
+  } else if (lead >= 0xE0 && lead <= 0xEF) {
+    length = 3;
+    if (lead == 0xE0) low = 0xA0;   // shorter forms exist
+    if (lead == 0xED) high = 0x9F;  // surrogates
+  } else if (lead >= 0xF0 && lead <= 0xF4) {
+    length = 4;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;  // over U+10FFFF
+  }
+  if (length == 0 || text.size() < length) return 0;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
+  }
+  return length;
+}
+
+void append_escape(char c, std::string& out) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  switch (c) {
+    case '"':
+      out.append("\\\"");
+      return;
+    case '\\':
+      out.append("\\\\");
+      return;
+    case '\n':
+      out.append("\\n");
+      return;
+    case '\r':
+      out.append("\\r");
+      return;
+    case '\t':
+      out.append("\\t");
+      return;
+    default:
+      break;
+  }
+  const auto code = static_cast<unsigned char>(c);
+  out.append("\\u00");
+  out.push_back(kHex[code >> 4U]);
+  out.push_back(kHex[code & 15U]);
+}
+
+// One table look-up per byte of the common case: ASCII that needs no escape.
+constexpr std::array<bool, 256> plain_bytes() {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}
+constexpr auto kPlain = plain_bytes();
+
+// Appends `lead`, the escaped text, and a closing quote.
+void append_member(std::string_view lead, std::string_view text, std::string& out) {
+  out.append(lead);
+  append_json_escaped(text, out);
+  out.push_back('"');
+}
+
+void append_upper_as_lower(std::string_view text, std::string& out) {
+  for (const char c : text) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out.push_back(lower);
+  }
+}
+
+// The media type without parameters, compared without case.
+bool media_type_is(std::string_view content_type, std::string_view wanted) noexcept {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  const std::size_t last = type.find_last_not_of(" \t");
+  const std::string_view trimmed = last == std::string_view::npos ? "" : type.substr(0, last + 1);
+  return std::equal(trimmed.begin(), trimmed.end(), wanted.begin(), wanted.end(),
+                    [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+}
+
+enum class RawForm : std::uint8_t { Json, Form, Text };
+
+RawForm form_of(const Event& event) noexcept {
+  if (media_type_is(event.content_type, "application/x-www-form-urlencoded")) return RawForm::Form;
+  const std::size_t start = event.body.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos) return RawForm::Text;
+  // Ingest stores a body that is no form only after it was read as a JSON document.
+  const char c = event.body[start];
+  return c == '{' || c == '[' ? RawForm::Json : RawForm::Text;
+}
+
+// Raw bytes that are JSON stay where they are; others are written to the buffer as JSON.
+std::string_view splice(const Event& event, std::string& buffer) {
+  const RawForm form = form_of(event);
+  if (form == RawForm::Json) return event.body;
+  if (form == RawForm::Form && append_form_as_json(event.body, buffer)) return {};
+  append_member("\"", event.body, buffer);
+  return {};
+}
+
+// The buffer may have moved while it grew, so views are made at the very end.
+Body pieces(const std::string& buffer, std::size_t prefix_size, std::string_view raw) {
+  const std::string_view all = buffer;
+  return Body{all.substr(0, prefix_size), raw, all.substr(prefix_size)};
+}
+
+void append_event_date(const Event& event, std::string& out) {
+  if (event.date.empty()) {
+    append_date(event.received, out);
+  } else {
+    append_json_escaped(event.date, out);
+  }
+}
+
+// eventrelay.<element>[.<object type>][.<event type>], lower case.
+void append_cloud_type(const Event& event, std::string& out) {
+  out.append("eventrelay.");
+  append_upper_as_lower(event.element, out);
+  for (const std::string_view part : {event.object_type, event.event_type}) {
+    if (part.empty()) continue;
+    out.push_back('.');
+    append_upper_as_lower(part, out);
+  }
+}
+
+}  // namespace
+
+Formatter::Formatter(Format format, const Instance& instance)
+    : format_(format), element_(instance.element) {
+  const std::string id = std::to_string(instance.id.value);
+  append_member(R"(,"topic":"instance-)" + id + "-", instance.element + "-events",
+                topic_and_severity_);
+  topic_and_severity_.append(R"(,"severity":"low","createdDate":")");
+  append_member(R"(,"elementKey":")", instance.element, element_part_);
+  append_member(R"(,"instanceId":)" + id + R"(,"instanceName":")", instance.name, instance_part_);
+  append_member(R"("elementKey":")", instance.element, event_tail_);
+  append_member(R"(,"hubKey":")", instance.hub, event_tail_);
+  source_ = "/elements/" + instance.element + "/instances/" + id;
+}
+
+Body Formatter::body(const Event& event, std::string& buffer) const {
+  buffer.clear();
+  switch (format_) {
+    case Format::Elements:
+      return notification(event, buffer);
+    case Format::CloudEvents:
+      return cloud_event(event, buffer);
+    case Format::Raw:
+    case Format::CloudEventsBinary:
+      break;
+  }
+  return Body{{}, event.body, {}};
+}
+
+std::string_view Formatter::content_type(const Event& event) const noexcept {
+  if (format_ == Format::Elements) return "application/json";
+  if (format_ == Format::CloudEvents) return "application/cloudevents+json; charset=utf-8";
+  if (event.content_type.size() <= kEventValueMax && is_field_value(event.content_type)) {
+    return event.content_type;
+  }
+  return form_of(event) == RawForm::Json ? "application/json" : "application/octet-stream";
+}
+
+void Formatter::append_fields(const Event& event, std::string& head) const {
+  if (format_ != Format::CloudEventsBinary) return;
+  append_field("ce-specversion", kSpecVersion, head);
+  append_event_field("ce-id", event.id, head);
+  append_event_field("ce-source", source_, head);
+  std::string scratch;  // this format is rare; a name of its own is clearer than a shared buffer
+  append_cloud_type(event, scratch);
+  append_event_field("ce-type", scratch, head);
+  scratch.clear();
+  append_event_date(event, scratch);
+  append_event_field("ce-time", scratch, head);
+  append_event_field("ce-subject", event.object_id, head);
+}
+
+Body Formatter::notification(const Event& event, std::string& buffer) const {
+  buffer.append(R"({"id":)");
+  append_number(notification_id(event.id), buffer);
+  buffer.append(topic_and_severity_);
+  append_date(event.received, buffer);
+  buffer.append(R"(","message":{"raw":)");
+  const std::string_view raw = splice(event, buffer);
+  const std::size_t prefix_size = buffer.size();
+
+  buffer.append(element_part_);
+  append_member(R"(,"eventId":")", event.id, buffer);
+  buffer.append(instance_part_);
+  buffer.append(R"(,"events":[{)");
+  // What ingest could not read off the payload is left out, as every unknown field is.
+  if (!event.object_id.empty()) append_member(R"("objectId":")", event.object_id, buffer);
+  const auto next = [&buffer] { return std::string_view{buffer.back() == '{' ? "" : ","}; };
+  if (!event.object_type.empty()) {
+    buffer.append(next());
+    append_member(R"("objectType":")", event.object_type, buffer);
+  }
+  if (!event.event_type.empty()) {
+    buffer.append(next());
+    append_member(R"("eventType":")", event.event_type, buffer);
+  }
+  buffer.append(next());
+  buffer.append(event_tail_);
+  buffer.append(R"(,"date":")");
+  append_event_date(event, buffer);
+  buffer.append(R"("}]}})");
+  return pieces(buffer, prefix_size, raw);
+}
+
+Body Formatter::cloud_event(const Event& event, std::string& buffer) const {
+  append_member(R"({"specversion":"1.0","id":")", event.id, buffer);
+  append_member(R"(,"source":")", source_, buffer);
+  std::string type;
+  append_cloud_type(event, type);
+  append_member(R"(,"type":")", type, buffer);
+  buffer.append(R"(,"time":")");
+  append_event_date(event, buffer);
+  buffer.push_back('"');
+  if (!event.object_id.empty()) append_member(R"(,"subject":")", event.object_id, buffer);
+  buffer.append(R"(,"datacontenttype":"application/json","data":)");
+  const std::string_view raw = splice(event, buffer);
+  const std::size_t prefix_size = buffer.size();
+  buffer.push_back('}');
+  return pieces(buffer, prefix_size, raw);
+}
+
+std::uint64_t notification_id(std::string_view event_id) noexcept {
+  std::uint64_t hash = 0xCBF29CE484222325U;  // FNV-1a, then mixed: its high bits are weak
+  for (const char c : event_id) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001B3U;
+  }
+  hash ^= hash >> 32U;
+  hash *= 0xD6E8FEB86659FD93U;
+  hash ^= hash >> 32U;
+  return std::max<std::uint64_t>(hash >> 11U, 1);
+}
+
+void append_json_escaped(std::string_view text, std::string& out) {
+  while (!text.empty()) {
+    std::size_t plain = 0;
+    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) return;
+    const char c = text.front();
+    std::size_t length = 1;
+    if (static_cast<unsigned char>(c) < 0x80) {
+      append_escape(c, out);
+    } else if (const std::size_t character = utf8_length(text); character != 0) {
+      out.append(text.substr(0, character));
+      length = character;
+    } else {
+      out.append(kReplacement);
+    }
+    text.remove_prefix(length);
+  }
+}
+
+void append_date(WallTime time, std::string& out) {
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::seconds>(time - day)};
+  const auto two = [&out](std::int64_t number) {
+    out.push_back(static_cast<char>('0' + number / 10 % 10));
+    out.push_back(static_cast<char>('0' + number % 10));
+  };
+  const int year = int{date.year()};
+  two(year / 100);
+  two(year % 100);
+  out.push_back('-');
+  two(unsigned{date.month()});
+  out.push_back('-');
+  two(unsigned{date.day()});
+  out.push_back('T');
+  two(clock.hours().count());
+  out.push_back(':');
+  two(clock.minutes().count());
+  out.push_back(':');
+  two(clock.seconds().count());
+  out.push_back('Z');
+}
+
+}  // namespace eventrelay::relay

@@ -1,0 +1,99 @@
+// Which subscriptions an event goes to: the registry's answer with a queue and a target each.
+//
+// Why:     a queue, a signer and an endpoint are made when the first event of an instance comes,
+//          not for 100 000 instances at start.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  as the registry; one route per instance that had an event.
+// Errors:  settings were checked before they came here; a target that can not be made all the
+//          same is logged and keeps the former one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/base/text_hash.hpp"
+#include "common/observe/metrics.hpp"
+#include "common/registry/settings.hpp"
+#include "relay/dispatch/scheduler.hpp"
+#include "relay/http/deliverer.hpp"
+#include "relay/http/http_pool.hpp"
+
+namespace eventrelay::relay {
+
+// A subscription that fails, for the status page.
+struct Failing {
+  std::string subscription;
+  metrics::Outcome last = metrics::Outcome::Ok;
+  std::uint64_t waiting = 0;   // events that failed and are to be tried again
+  std::uint64_t failures = 0;  // attempts that failed since the first of them
+  WallTime oldest_pending{};   // when the oldest of them was received
+};
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class Subscriptions {
+ public:
+  enum class Match : std::uint8_t { Some, None, UnknownInstance };
+
+  // `steps`: the delay topics there are.
+  Subscriptions(Scheduler& scheduler, HttpPool& pool, std::vector<milliseconds> steps)
+      : scheduler_(scheduler), pool_(pool), steps_(std::move(steps)) {}
+
+  // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
+  void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
+  // Appends the queues that want `event`.
+  [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
+  // The queue of one subscription by its id; null: it is gone.
+  [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
+  [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
+    return targets_[queue.index];
+  }
+
+  // An event that had failed before was taken at last, or is dead.
+  void note_recovery(const Job& job);
+  void note_failure(const Job& job, metrics::Outcome outcome);
+  // Partitions have left and with them events that had failed; those that stay will say so again.
+  void forget_failing() { failing_.clear(); }
+  // At most `max`, oldest first.
+  [[nodiscard]] std::vector<Failing> failing(std::size_t max) const;
+
+ private:
+  struct Arm {
+    const Subscription* subscription = nullptr;
+    SubscriptionQueue* queue = nullptr;
+  };
+  struct Route {
+    const Instance* instance = nullptr;
+    std::vector<Arm> arms;
+  };
+  struct Known {
+    SubscriptionQueue* queue = nullptr;
+    InstanceId instance;
+  };
+
+  [[nodiscard]] Route make_route(const Instance& instance);
+  [[nodiscard]] SubscriptionQueue& queue_of(const Instance& instance,
+                                            const Subscription& subscription);
+  [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
+  [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
+  void set_target(const SubscriptionQueue& queue, TargetPtr target);
+
+  Scheduler& scheduler_;
+  HttpPool& pool_;
+  std::vector<milliseconds> steps_;
+  std::shared_ptr<const Settings> settings_;
+  std::shared_ptr<const RetryPolicy> common_policy_;
+  std::unordered_map<InstanceId, Route> routes_;
+  TextMap<Known> queues_;           // by subscription id
+  std::vector<TargetPtr> targets_;  // by queue index
+  std::unordered_map<std::uint32_t, Failing> failing_;
+};
+
+// Tries to build what every subscription needs. Throws StartError naming the first that fails.
+void check_subscriptions(const Settings& settings);
+
+}  // namespace eventrelay::relay

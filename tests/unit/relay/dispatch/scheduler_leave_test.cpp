@@ -1,0 +1,159 @@
+// The ends of a job that is not delivered: it leaves, is written somewhere, and is settled.
+#include <algorithm>
+
+#include "tests/unit/relay/scheduler_fixture.hpp"
+
+namespace eventrelay::relay {
+namespace {
+
+TEST_F(SchedulerTest, FreesTheSlotOfAJobThatLeavesAndHoldsItsEventUntilItIsSettled) {
+  SubscriptionQueue& a = queue({.concurrency = 1});
+  HeldEvent& failing = event();
+  ASSERT_EQ(admit(failing, {&a}), Admitted::Yes);
+  fill(a, 1);
+  Job* job = scheduler.next(at(0));
+  ASSERT_EQ(scheduler.next(at(0)), nullptr);
+  EXPECT_FALSE(scheduler.leave(*job, Answer::Failed, at(0)).has_value());
+  EXPECT_EQ(job->attempts_made, 1U);
+  EXPECT_NE(scheduler.next(at(0)), nullptr);
+  EXPECT_EQ(scheduler.jobs(), 2U);
+  EXPECT_EQ(scheduler.held_bytes(), 200U);
+  const Finished end = scheduler.settle(*job, End::Done);
+  EXPECT_EQ(end.held, &failing);
+  EXPECT_TRUE(end.done);
+  EXPECT_EQ(scheduler.held_bytes(), 100U);
+}
+
+TEST_F(SchedulerTest, HoldsTheOffsetOfAnEventWhoseJobLeftAndWasNotTaken) {
+  SubscriptionQueue& a = queue();
+  SubscriptionQueue& b = queue();
+  HeldEvent& both = event();
+  ASSERT_EQ(admit(both, {&a, &b}), Admitted::Yes);
+  const std::vector<Job*> jobs = take();
+  ASSERT_FALSE(scheduler.leave(*jobs[0], Answer::Failed, at(0)).has_value());
+  EXPECT_EQ(scheduler.settle(*jobs[0], End::NotDone).held, nullptr);
+  const Finished end = scheduler.finish(*jobs[1], at(0));
+  EXPECT_EQ(end.held, &both);
+  EXPECT_FALSE(end.done);
+}
+
+TEST_F(SchedulerTest, AdmitsAgainWithWhatWasTriedBefore) {
+  SubscriptionQueue& a = queue({.concurrency = 1});
+  fill(a, 2);
+  HeldEvent& parked = event();
+  const std::vector<SubscriptionQueue*> queues{&a};
+  const WallTime failed{std::chrono::milliseconds{77}};
+  ASSERT_EQ(scheduler.admit(parked, queues, JobState{3, CursorId{9}, failed, true}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  EXPECT_EQ(job->held, &parked);
+  EXPECT_EQ(job->attempts_made, 3U);
+  EXPECT_EQ(job->cursor, CursorId{9});
+  EXPECT_EQ(job->first_failure, failed);
+}
+
+TEST_F(SchedulerTest, KeepsTheNextOfAnObjectUntilTheOneThatLeavesIsSettled) {
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object});
+  HeldEvent& first = event("x");
+  HeldEvent& later = event("x");
+  for (HeldEvent* held : {&first, &later}) ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  ASSERT_FALSE(scheduler.leave(*job, Answer::Failed, at(0)).has_value());
+  EXPECT_EQ(scheduler.next(at(0)), nullptr);
+  scheduler.settle(*job, End::Done);
+  EXPECT_EQ(scheduler.next(at(0))->held, &later);
+}
+
+TEST_F(SchedulerTest, TakesWhatWaitsBehindALeavingJobOfItsObject) {
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object});
+  HeldEvent& first = event("x");
+  HeldEvent& second = event("x");
+  HeldEvent& third = event("x");
+  HeldEvent& other = event("y");
+  for (HeldEvent* held : {&first, &second, &third, &other}) {
+    ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
+  }
+  Job* job = scheduler.next(at(0));
+  ASSERT_FALSE(scheduler.leave(*job, Answer::Failed, at(0)).has_value());
+  std::vector<Job*> taken;
+  scheduler.take_chain(*job, taken);
+  ASSERT_EQ(taken.size(), 2U);
+  EXPECT_EQ(taken[0]->held, &second);
+  EXPECT_EQ(taken[1]->held, &third);
+  EXPECT_EQ(scheduler.next(at(0))->held, &other);
+  EXPECT_EQ(scheduler.next(at(0)), nullptr);
+  // What comes later starts a chain of its own.
+  HeldEvent& fourth = event("x");
+  ASSERT_EQ(admit(fourth, {&a}), Admitted::Yes);
+  EXPECT_EQ(scheduler.next(at(0))->held, &fourth);
+  for (Job* one : taken) EXPECT_TRUE(scheduler.settle(*one, End::Done).done);
+  EXPECT_TRUE(scheduler.settle(*job, End::Done).done);
+}
+
+TEST_F(SchedulerTest, TakesWhatIsQueuedOfAQueueAndLeavesWhatIsInFlight) {
+  SubscriptionQueue& a = queue({.ordering = Ordering::Object, .concurrency = 1});
+  SubscriptionQueue& b = queue();
+  HeldEvent& flying = event("x", 1);
+  HeldEvent& chained = event("x", 1);
+  HeldEvent& queued = event("y", 1);
+  HeldEvent& behind = event("y", 1);
+  HeldEvent& elsewhere = event("z", 2);
+  for (HeldEvent* held : {&flying, &chained, &queued, &behind, &elsewhere}) {
+    ASSERT_EQ(admit(*held, {&a}), Admitted::Yes);
+  }
+  ASSERT_EQ(admit(event("x", 1), {&b}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  ASSERT_EQ(job->held, &flying);
+  std::vector<Job*> taken;
+  scheduler.take_queued(a, Partition{1}, taken);
+  ASSERT_EQ(taken.size(), 3U);
+  for (Job* one : taken) {
+    EXPECT_NE(one->held, &flying);
+    EXPECT_TRUE(scheduler.settle(*one, End::Done).done);
+  }
+  EXPECT_TRUE(scheduler.finish(*job, at(0)).done);
+  std::vector<const HeldEvent*> rest;
+  for (Job* one : take()) rest.push_back(one->held);
+  EXPECT_EQ(rest.size(), 2U);
+  EXPECT_EQ(std::count(rest.begin(), rest.end(), &elsewhere), 1);
+}
+
+TEST_F(SchedulerTest, LeavesWhatIsBeingWrittenAloneWhenItsPartitionLeaves) {
+  SubscriptionQueue& a = queue();
+  HeldEvent& held = event("x", 1);
+  ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  ASSERT_FALSE(scheduler.leave(*job, Answer::Failed, at(0)).has_value());
+  std::vector<Finished> finished;
+  scheduler.remove(Partition{1}, finished);
+  EXPECT_TRUE(finished.empty());
+  EXPECT_TRUE(scheduler.settle(*job, End::Done).done);
+}
+
+TEST_F(SchedulerTest, EndsAFailedAttemptOfARevokedPartitionWithoutWritingIt) {
+  SubscriptionQueue& a = queue();
+  HeldEvent& held = event("x", 1);
+  ASSERT_EQ(admit(held, {&a}), Admitted::Yes);
+  Job* job = scheduler.next(at(0));
+  std::vector<Finished> finished;
+  scheduler.remove(Partition{1}, finished);
+  const std::optional<Finished> end = scheduler.leave(*job, Answer::Failed, at(0));
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->held, &held);
+  EXPECT_FALSE(end->done);
+}
+
+TEST_F(SchedulerTest, FreesARetiredQueueWithTheLastJobThatLeaves) {
+  SubscriptionQueue& a = queue();
+  const std::uint32_t index = a.index;
+  fill(a, 1);
+  Job* job = scheduler.next(at(0));
+  ASSERT_FALSE(scheduler.leave(*job, Answer::Answered, at(0)).has_value());
+  std::vector<Finished> finished;
+  scheduler.retire(a, finished);
+  EXPECT_TRUE(scheduler.is_live(index));
+  EXPECT_TRUE(scheduler.settle(*job, End::Done).done);
+  EXPECT_FALSE(scheduler.is_live(index));
+}
+
+}  // namespace
+}  // namespace eventrelay::relay
