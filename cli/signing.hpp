@@ -12,15 +12,15 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/secret.hpp"
-#include "ingest/incoming_head.hpp"
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/incoming_head.hpp"
+#include "common/providers/scheme.hpp"
 
 namespace eventrelay::cli {
 
 using HeaderLines = std::vector<std::pair<std::string, std::string>>;
 
 // The scheme of that name; Failure lists all names otherwise.
-[[nodiscard]] const ingest::verify::Scheme& scheme_named(std::string_view name);
+[[nodiscard]] const providers::Scheme& scheme_named(std::string_view name);
 // Names of all schemes, for --help.
 [[nodiscard]] std::string scheme_names();
 // Keys as given: text, or @FILE for the first line of a file.
@@ -35,9 +35,8 @@ struct Signed {
 };
 
 // Empty if genuine, else the reason in words.
-[[nodiscard]] std::string judge(const ingest::verify::Scheme& scheme,
-                                const std::vector<Secret>& keys, const Signed& message,
-                                WallTime now);
+[[nodiscard]] std::string judge(const providers::Scheme& scheme, const std::vector<Secret>& keys,
+                                const Signed& message, WallTime now);
 
 // All of stdin.
 [[nodiscard]] std::string read_stdin();

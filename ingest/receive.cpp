@@ -7,12 +7,12 @@
 #include "common/base/assert.hpp"
 #include "common/base/crypto.hpp"
 #include "common/observe/trace_context.hpp"
-#include "ingest/box_v1.hpp"
+#include "common/providers/box_v1.hpp"
+#include "common/providers/normalizer.hpp"
+#include "common/providers/shared_token.hpp"
 #include "ingest/event_id.hpp"
-#include "ingest/normalizer.hpp"
 #include "ingest/routes.hpp"
 #include "ingest/sources.hpp"
-#include "ingest/verify/shared_token.hpp"
 
 namespace eventrelay::ingest {
 
@@ -105,19 +105,19 @@ class Receiver::Impl {
 
  private:
   Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
-  Expected<void, IngestError> find_users(const BoxV1Event& call);
+  Expected<void, IngestError> find_users(const providers::BoxV1Event& call);
   // The instance's own keys on its own URL, else the source's.
-  verify::Verifier& verifier_of(const Route& route);
+  providers::Verifier& verifier_of(const Route& route);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
-  Received make_events(const IncomingHead& head, const Normalised& fields, std::string_view body,
-                       WallTime now);
+  Received make_events(const IncomingHead& head, const providers::Normalised& fields,
+                       std::string_view body, WallTime now);
 
   Sources sources;
-  std::unordered_map<InstanceId, verify::Verifier> own_verifiers;  // made at the first event
-  Normalizer normalizer;
-  BoxV1Parser v1;
-  BoxV1Id v1_id{};
+  std::unordered_map<InstanceId, providers::Verifier> own_verifiers;  // made at the first event
+  providers::Normalizer normalizer;
+  providers::BoxV1Parser v1;
+  providers::BoxV1Id v1_id{};
   EventIds ids;
   Random chance;
   std::array<const Instance*, kEventsMax> targets{};
@@ -151,18 +151,18 @@ Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
   if (head.content_length > source->body_max) return refuse(IngestError::BodyTooLarge);
   // The type goes into a record header, so what could not stand there is not a type.
   const bool typed = box_v1 || is_json(head);
-  if (!typed || header_text(head.content_type).size() != head.content_type.size()) {
+  if (!typed || providers::header_text(head.content_type).size() != head.content_type.size()) {
     return refuse(IngestError::ContentType);
   }
   return route;
 }
 
-verify::Verifier& Receiver::Impl::verifier_of(const Route& route) {
-  verify::Verifier& shared = *route.source->verifier;
+providers::Verifier& Receiver::Impl::verifier_of(const Route& route) {
+  providers::Verifier& shared = *route.source->verifier;
   if (route.instance == nullptr || route.instance->vendor_keys.empty()) return shared;
   const auto known = own_verifiers.find(route.instance->id);
   if (known != own_verifiers.end()) return known->second;
-  verify::Verifier own = own_verifier(*route.source, *route.instance);
+  providers::Verifier own = own_verifier(*route.source, *route.instance);
   return own_verifiers.emplace(route.instance->id, std::move(own)).first->second;
 }
 
@@ -205,7 +205,7 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& hea
 }
 
 // Refuses a call for more instances than one request may serve: a part of them would be a loss.
-Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
+Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
     for (const Instance* instance : settings->registry.by_user("box", call.users[i])) {
@@ -215,7 +215,7 @@ Expected<void, IngestError> Receiver::Impl::find_users(const BoxV1Event& call) {
   return {};
 }
 
-Received Receiver::Impl::make_events(const IncomingHead& head, const Normalised& fields,
+Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
   TraceSeed seed;
@@ -256,17 +256,17 @@ Received Receiver::Impl::make_events(const IncomingHead& head, const Normalised&
 Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
-  verify::Verifier& verifier = verifier_of(route);
+  providers::Verifier& verifier = verifier_of(route);
   if (const auto genuine = verifier.verify(head, body, now); !genuine) {
-    return refuse(genuine.error());
+    return refuse(ingest_error(genuine.error()));
   }
   if (const auto found = find_targets(head, route); !found) return refuse(found.error());
-  const verify::Scheme& scheme = verifier.scheme();
+  const providers::Scheme& scheme = verifier.scheme();
   auto fields = route.source->box ? normalizer.box_v2(body)
                                   : normalizer.generic(body, scheme.stable_id_field);
-  if (!fields) return refuse(fields.error());
+  if (!fields) return refuse(ingest_error(fields.error()));
   if (scheme.stable_id_field.empty() && !scheme.id.empty()) {
-    fields->provider_id = header_text(head.find(scheme.id));
+    fields->provider_id = providers::header_text(head.find(scheme.id));
   }
   return make_events(head, *fields, body, now);
 }
@@ -276,10 +276,10 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
                                                            std::string_view body, WallTime now) {
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
   const auto call = v1.parse(form);
-  if (!call) return refuse(call.error());
+  if (!call) return refuse(ingest_error(call.error()));
   const bool own = route.instance != nullptr && !route.instance->vendor_token.empty();
   const Secret& token = own ? route.instance->vendor_token : route.source->v1_token;
-  if (!verify::token_matches(token, (*call)->token)) {
+  if (!providers::token_matches(token, (*call)->token)) {
     return refuse(IngestError::TokenWrong);
   }
   if (route.instance != nullptr) {
@@ -288,12 +288,12 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
   } else if (const auto found = find_users(**call); !found) {
     return refuse(found.error());
   }
-  v1_id = box_v1_provider_id(route.source->element, **call, now);
-  const Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
-                          .event_type = box_v1_event_type((*call)->event),
-                          .object_type = header_text((*call)->item_type),
-                          .object_id = header_text((*call)->item_id),
-                          .date = {}};
+  v1_id = providers::box_v1_provider_id(route.source->element, **call, now);
+  const providers::Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
+                                     .event_type = providers::box_v1_event_type((*call)->event),
+                                     .object_type = providers::header_text((*call)->item_type),
+                                     .object_id = providers::header_text((*call)->item_id),
+                                     .date = {}};
   Received received = make_events(head, fields, form, now);
   // A query is stored as the form that it is.
   for (std::size_t i = 0; i < received.events.size(); ++i) {

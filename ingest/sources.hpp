@@ -13,16 +13,16 @@
 #include <string>
 #include <string_view>
 
+#include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
-#include "ingest/verify/scheme.hpp"
 
 namespace eventrelay::ingest {
 
 // One element's verification, ready to run. Thread: one shard.  Bounds: kKeysMax contexts.
 struct CompiledSource {
   std::string element;
-  std::optional<verify::Verifier> verifier;
-  verify::Window window{};
+  std::optional<providers::Verifier> verifier;
+  providers::Window window{};
   bool box = false;         // events are normalised as Box's
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself
@@ -45,7 +45,8 @@ class Sources {
 
 // The verifier of an instance's own keys. One that the scheme can not read proves nothing, nor does
 // the source's in its place.
-[[nodiscard]] verify::Verifier own_verifier(const CompiledSource& source, const Instance& instance);
+[[nodiscard]] providers::Verifier own_verifier(const CompiledSource& source,
+                                               const Instance& instance);
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

@@ -71,6 +71,7 @@ class ServiceHost {
 
  private:
   void mount_routes();
+  [[nodiscard]] AccessPolicy access_policy() const;
   void start_service();
   void load_registry();
   void follow_registry();

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "common/config/elements.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay {
 namespace {
@@ -37,7 +37,7 @@ Instance make_instance(const InstanceConfig& config, AnyPort any_port) {
   out.id = InstanceId{config.id};
   out.name = config.name;
   out.element = config.element;
-  const Element* const element = find_element(config.element);
+  const providers::Provider* const element = providers::find_provider(config.element);
   out.hub = element == nullptr ? "general" : std::string(element->hub);
   out.tags = config.tags;
   out.events_enabled = config.events_enabled;
@@ -101,14 +101,15 @@ Registry::Registry(const Config& config) {
   }
   for (const auto& [element, source] : config.sources) {
     SourceConfig& made = sources_.emplace(element, source).first->second;
-    const Element* const built_in = find_element(element);
-    if (made.scheme.empty() && built_in != nullptr) made.scheme = built_in->scheme;
+    const providers::Provider* const built_in = providers::find_provider(element);
+    if (made.scheme.empty() && built_in != nullptr) made.scheme = built_in->schemes.front();
   }
   if (config.registry != "topic") return;
   // Each element is a source even where `sources` does not name it: the keys are the instance's.
-  for (const Element& element : kElements) {
-    SourceConfig& made = sources_[std::string(element.key)];
-    if (made.scheme.empty()) made.scheme = element.scheme;
+  for (const providers::Provider& each : providers::providers()) {
+    if (each.schemes.front().empty()) continue;
+    SourceConfig& made = sources_[std::string(each.key)];
+    if (made.scheme.empty()) made.scheme = each.schemes.front();
   }
 }
 

@@ -346,7 +346,7 @@ WAITING_ROW = Row(
         ),
         Panel(
             "Away",
-            "Detached: the log is their queue. Off: they wait to be switched on.",
+            "Detached: the log is their queue. Off: they are paused and wait to be resumed.",
             "short",
             (
                 (total("relay_detached_subscriptions"), "detached"),
@@ -362,7 +362,7 @@ WAITING_ROW = Row(
         ),
         Panel(
             "Retention",
-            "Partitions where retention comes near, events moved to safety, and lost.",
+            "Partitions where retention comes near, events moved to the dead letters, and lost.",
             "short",
             (
                 (total("relay_log_start_alerts"), "partitions near"),
@@ -374,8 +374,8 @@ WAITING_ROW = Row(
             ),
         ),
         Panel(
-            "Sweeps",
-            "Records read a second time for those who were away.",
+            "Catch-up reads",
+            "Records read a second time for backlogs.",
             "ops",
             ((rate("relay_swept_records_total"), "records"),),
         ),

@@ -338,9 +338,9 @@ CAUSES = (
         "ticket",
         away,
         15 * MINUTE,
-        "A subscription is away for long, or switched off",
+        "A subscription is away for long, or paused",
         "Its events wait in the log, for as long as the log keeps them.",
-        "a subscription is detached for an hour, or switched off",
+        "a subscription is detached for an hour, or paused",
         ("EventrelayEndpointsFailing", "EventrelayDeadLetters"),
     ),
     Alert(

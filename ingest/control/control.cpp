@@ -27,15 +27,6 @@ std::string process_id() {
   return crypto::hex({bytes.data(), bytes.size()});
 }
 
-Task<AdminResponse> openapi(bool good) {
-  AdminResponse response = admin_error(404, "no such path");
-  if (good) {
-    response.status = 200;
-    response.body = openapi_document();
-  }
-  co_return response;
-}
-
 // Thread: control.
 class Control final : public HostExtension {
  public:
@@ -59,11 +50,9 @@ class Control final : public HostExtension {
     box_.emplace(*documents_, slab);
     api_.emplace(settings, *documents_, *box_, slab);
     on_settings(std::move(settings));
-    admin.mount(std::string(kApiBase), AdminAccess::Own,
-                [this](const AdminRequest& request) { return api_->handle(request); });
-    admin.mount("/openapi.json", AdminAccess::Own, [](const AdminRequest& request) {
-      return openapi(request.method == "GET" && request.path == "/openapi.json");
-    });
+    api_->mount(admin);
+    admin.add({"GET", "/openapi.json", Access::Open,
+               at_once([](const HttpRequest&) { return json_response(200, openapi_document()); })});
     asio::co_spawn(control, box_->housekeeping(), asio::detached);
   }
 

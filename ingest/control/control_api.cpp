@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
@@ -23,80 +24,13 @@ namespace json = boost::json;
 
 constexpr std::size_t kPageDefault = 200;
 constexpr std::size_t kPageMax = 1000;
+// Several requests to a provider and several writes may be in one call.
+constexpr std::chrono::seconds kCallLimit{120};
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// Nothing for a broken escape.
-std::optional<std::string> decoded(std::string_view text, bool plus_is_blank) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus_is_blank) {
-      out.push_back(' ');
-    } else if (text[i] != '%') {
-      out.push_back(text[i]);
-    } else {
-      const int high = i + 2 < text.size() + 0 ? hex_value(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return std::nullopt;
-      out.push_back(static_cast<char>(high * 16 + low));
-      i += 2;
-    }
-  }
-  return out;
-}
-
-// Pairs of a query in their order; nothing for a broken escape.
-std::optional<std::vector<std::pair<std::string, std::string>>> query_of(std::string_view text) {
-  std::vector<std::pair<std::string, std::string>> out;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find('&'));
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-    if (part.empty()) continue;
-    const std::size_t equals = std::min(part.find('='), part.size());
-    const auto name = decoded(part.substr(0, equals), true);
-    const auto value = decoded(part.substr(std::min(equals + 1, part.size())), true);
-    if (!name || !value) return std::nullopt;
-    out.emplace_back(*name, *value);
-  }
-  return out;
-}
-
-// Does `path` fit `pattern`, whose parts in braces take any one part?
-bool fits(std::string_view pattern, std::string_view path,
-          std::map<std::string, std::string, std::less<>>& parameters) {
-  parameters.clear();
-  for (;;) {
-    const std::string_view want = pattern.substr(0, pattern.find('/'));
-    const std::string_view have = path.substr(0, path.find('/'));
-    if (want.starts_with('{')) {
-      std::optional<std::string> value = decoded(have, false);
-      if (!value || value->empty()) return false;
-      parameters[std::string(want.substr(1, want.size() - 2))] = *std::move(value);
-    } else if (want != have) {
-      return false;
-    }
-    const bool last = want.size() == pattern.size();
-    if (last || have.size() == path.size()) return last && have.size() == path.size();
-    pattern.remove_prefix(want.size() + 1);
-    path.remove_prefix(have.size() + 1);
-  }
-}
-
-std::string new_request_id() {
-  std::array<char, 12> bytes{};
-  crypto::random_bytes(bytes.data(), bytes.size());
-  return crypto::hex({bytes.data(), bytes.size()});
-}
-
-AdminResponse response_of(const Problem& problem, const std::string& request_id) {
+HttpResponse response_of(const Problem& problem, const std::string& request_id) {
   json::object body{{"message", problem.message}, {"requestId", request_id}};
   if (!problem.provider_message.empty()) body["providerMessage"] = problem.provider_message;
-  AdminResponse out;
+  HttpResponse out;
   out.status = problem.status;
   out.body = json::serialize(body);
   const unsigned wait =
@@ -106,8 +40,8 @@ AdminResponse response_of(const Problem& problem, const std::string& request_id)
 }
 
 Result<std::size_t> page_size(const Call& call) {
-  const std::string* const text = call.query_value("pageSize");
-  if (text == nullptr) return kPageDefault;
+  const std::optional<std::string> text = call.query_value("pageSize");
+  if (!text) return kPageDefault;
   std::size_t size = 0;
   const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), size);
   if (error != std::errc{} || stop != text->data() + text->size() || size < 1 || size > kPageMax) {
@@ -116,54 +50,23 @@ Result<std::size_t> page_size(const Call& call) {
   return size;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-// Does `Accept` take JSON? Weights of 0 exclude it.
-bool accepts_json(std::string_view accept) {
-  if (accept.empty()) return true;
-  std::string rest = lower(accept);
-  rest.erase(std::remove(rest.begin(), rest.end(), ' '), rest.end());
-  for (std::string_view list = rest;;) {
-    const std::string_view one = list.substr(0, list.find(','));
-    const std::string_view type = one.substr(0, one.find(';'));
-    const bool zero = one.find(";q=0") != std::string_view::npos &&
-                      one.find_first_of("123456789", one.find(";q=0")) == std::string_view::npos;
-    if (!zero && (type == "application/json" || type == "application/*" || type == "*/*")) {
-      return true;
-    }
-    if (one.size() == list.size()) return false;
-    list.remove_prefix(one.size() + 1);
-  }
-}
-
 void count_request(metrics::Slab& slab, unsigned status);
 
 }  // namespace
 
-std::string_view Call::parameter(std::string_view name) const {
-  const auto found = parameters.find(name);
-  return found == parameters.end() ? std::string_view() : std::string_view(found->second);
+std::optional<std::string> Call::query_value(std::string_view name) const {
+  const std::optional<std::string_view> value = request->query(name);
+  if (!value) return std::nullopt;
+  return std::string(*value);
 }
 
-const std::string* Call::query_value(std::string_view name) const {
-  const auto found = std::find_if(query.begin(), query.end(),
-                                  [&](const auto& pair) { return pair.first == name; });
-  return found == query.end() ? nullptr : &found->second;
-}
-
-const std::vector<ControlApi::Route>& ControlApi::routes() {
+const std::vector<ControlApi::Row>& ControlApi::rows() {
   using Api = ControlApi;
-  constexpr Access kP = Access::Platform;
-  constexpr Access kE = Access::Element;
-  constexpr Access kPE = Access::Either;
-  constexpr Access kAdmin = Access::PlatformAdmin;
-  static const std::vector<Route> kRoutes{
+  constexpr Kind kP = Kind::Platform;
+  constexpr Kind kE = Kind::Element;
+  constexpr Kind kPE = Kind::Either;
+  constexpr Kind kAdmin = Kind::PlatformAdmin;
+  static const std::vector<Row> kRows{
       {"GET", "elements", kP, &Api::list_elements},
       {"GET", "elements/{element}", kP, &Api::get_element},
       {"GET", "elements/{element}/metadata", kP, &Api::get_metadata},
@@ -201,7 +104,7 @@ const std::vector<ControlApi::Route>& ControlApi::routes() {
       {"PUT", "hubs/{hub}/webhooks/{hook}", kE, &Api::change_webhook},
       {"DELETE", "hubs/{hub}/webhooks/{hook}", kE, &Api::delete_webhook},
   };
-  return kRoutes;
+  return kRows;
 }
 
 ControlApi::ControlApi(std::shared_ptr<const Settings> settings, Documents& documents,
@@ -215,7 +118,22 @@ void ControlApi::use(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
 }
 
-Result<bool> ControlApi::authorize(std::string_view header, Access access, Call& call) {
+void ControlApi::mount(AdminServer& admin) {
+  for (const Row& row : rows()) {
+    Route route;
+    route.method = row.method;
+    route.pattern = std::string(kApiBase) + "/" + std::string(row.pattern);
+    route.access = Access::Own;
+    route.timeout = kCallLimit;
+    route.handler = [this, &row](HttpRequestPtr request, Responder respond) {
+      asio::co_spawn(documents_.executor(), serve(row, std::move(request), std::move(respond)),
+                     asio::detached);
+    };
+    admin.add(std::move(route));
+  }
+}
+
+Result<bool> ControlApi::authorize(std::string_view header, Kind kind, Call& call) {
   const auto unauthorized = [](std::string message) { return refuse(401, std::move(message)); };
   if (header.empty()) return unauthorized("Authorization: missing");
   const std::optional<Credentials> credentials = parse_authorization(header);
@@ -226,12 +144,12 @@ Result<bool> ControlApi::authorize(std::string_view header, Access access, Call&
   }
   const std::optional<Caller> caller = callers_->user(credentials->user);
   const bool by_element =
-      access == Access::Element || (access == Access::Either && !credentials->element.empty());
+      kind == Kind::Element || (kind == Kind::Either && !credentials->element.empty());
   const bool kind_fits = by_element
                              ? !credentials->element.empty()
                              : credentials->element.empty() && !credentials->organization.empty();
   if (!kind_fits) {
-    return unauthorized(access == Access::Element
+    return unauthorized(kind == Kind::Element
                             ? "Authorization: this path takes `User .., Element ..`"
                             : "Authorization: this path takes `User .., Organization ..`");
   }
@@ -248,77 +166,45 @@ Result<bool> ControlApi::authorize(std::string_view header, Access access, Call&
   return true;
 }
 
-Task<AdminResponse> ControlApi::handle(const AdminRequest& request) {
-  Call call;
-  call.request_id = new_request_id();
-  call.method = request.method;
-  call.body = request.body;
-  std::string_view path = request.path.substr(std::min(kApiBase.size(), request.path.size()));
-  while (path.starts_with('/')) path.remove_prefix(1);
-  std::string allowed;
-  const Route* chosen = nullptr;
-  for (const Route& route : routes()) {
-    std::map<std::string, std::string, std::less<>> parameters;
-    if (!fits(route.pattern, path, parameters)) continue;
-    // A literal part goes before a parameter, as the rows are ordered.
-    if (route.method == request.method && chosen == nullptr) {
-      chosen = &route;
-      call.parameters = std::move(parameters);
-    }
-    allowed.append(allowed.empty() ? "" : ", ").append(route.method);
-    if (route.method == "GET") allowed.append(", HEAD");
-  }
-  AdminResponse response;
-  if (chosen != nullptr) {
-    response = co_await answer(*chosen, request, std::move(call));
-  } else if (allowed.empty()) {
-    const Problem problem{404, "no such path", {}, 0};
-    response = response_of(problem, call.request_id);
-  } else {
-    const Problem problem{405, "method not allowed", {}, 0};
-    response = response_of(problem, call.request_id);
-    response.headers.emplace_back("Allow", allowed);
+Task<void> ControlApi::serve(const Row& row, HttpRequestPtr request, Responder respond) {
+  HttpResponse response;
+  try {
+    Call call;
+    call.request = request.get();
+    response = co_await answer(row, *request, std::move(call));
+  } catch (const std::exception& error) {
+    log::error(
+        "a call of the control API failed",
+        {{"path", request->path}, {"requestId", request->request_id}, {"what", error.what()}});
+    response = error_response(*request, 500, "internal error");
   }
   count_request(slab_, response.status);
-  co_return response;
+  respond(std::move(response));
 }
 
-Task<AdminResponse> ControlApi::answer(const Route& route, const AdminRequest& request, Call call) {
-  const std::string request_id = call.request_id;
+Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request, Call call) {
   const std::uint32_t limit = settings_->config.control.auth_failures_per_minute;
   if (const auto wait = failures_.wait(request.peer, limit, monotonic_now())) {
     const Problem problem{429, "too many failed authorizations from this address", {}, *wait};
-    co_return response_of(problem, request_id);
+    co_return response_of(problem, request.request_id);
   }
-  const Result<bool> known = authorize(request.authorization, route.access, call);
+  const bool once = request.header_count("Authorization") <= 1;
+  Result<bool> known = refuse(401, "Authorization: given twice");
+  if (once) known = authorize(request.header("Authorization"), row.kind, call);
   if (!known) {
     failures_.failed(request.peer, monotonic_now());
-    co_return response_of(known.error(), request_id);
+    co_return response_of(known.error(), request.request_id);
   }
-  if (!accepts_json(request.accept)) {
-    const Problem problem{406, "Accept: answers are application/json", {}, 0};
-    co_return response_of(problem, request_id);
-  }
-  const bool reads = route.method == "GET";
-  const bool admin_only = !reads || route.access == Access::PlatformAdmin;
+  const bool reads = row.method == "GET";
+  const bool admin_only = !reads || row.kind == Kind::PlatformAdmin;
   if (admin_only && !call.caller.admin()) {
     const Problem problem{403, "the role viewer may only read", {}, 0};
-    co_return response_of(problem, request_id);
+    co_return response_of(problem, request.request_id);
   }
-  if (!request.body.empty() && lower(request.content_type).find("json") == std::string::npos) {
-    const Problem problem{415, "Content-Type: must be application/json", {}, 0};
-    co_return response_of(problem, request_id);
-  }
-  auto query = query_of(request.query);
-  if (!query) {
-    const Problem problem{400, "the query holds a broken escape", {}, 0};
-    co_return response_of(problem, request_id);
-  }
-  call.query = *std::move(query);
-  const Handler handler = route.handler;
+  const Handler handler = row.handler;
   const Result<Reply> reply = co_await (this->*handler)(call);
-  if (!reply) co_return response_of(reply.error(), request_id);
-  AdminResponse response;
+  if (!reply) co_return response_of(reply.error(), request.request_id);
+  HttpResponse response;
   response.body = json::serialize(reply->body);
   response.headers = reply->headers;
   if (call.element_instance) {
@@ -328,10 +214,10 @@ Task<AdminResponse> ControlApi::answer(const Route& route, const AdminRequest& r
   if (!reads) {
     log::info("control change", {{"user", call.caller.user->id},
                                  {"account", call.caller.account->id},
-                                 {"method", route.method},
+                                 {"method", row.method},
                                  {"path", request.path},
                                  {"instance", std::to_string(call.element_instance.value_or(0))},
-                                 {"requestId", request_id}});
+                                 {"requestId", request.request_id}});
   }
   co_return response;
 }
@@ -362,20 +248,20 @@ Task<Result<Reply>> ControlApi::get_oauth_url(const Call& call) {
   if (!row->oauth) {
     co_return refuse(400, "element: " + std::string(row->key) + " is not authorized by OAuth");
   }
-  const std::string* const key = call.query_value("apiKey");
-  const std::string* const callback = call.query_value("callbackUrl");
-  if (key == nullptr || key->empty()) co_return refuse(400, "apiKey: required");
-  if (callback == nullptr || callback->empty()) co_return refuse(400, "callbackUrl: required");
+  const std::optional<std::string> key = call.query_value("apiKey");
+  const std::optional<std::string> callback = call.query_value("callbackUrl");
+  if (!key || key->empty()) co_return refuse(400, "apiKey: required");
+  if (!callback || callback->empty()) co_return refuse(400, "callbackUrl: required");
   try {
     (void)parse_callback_url(*callback, true);
   } catch (const std::invalid_argument& problem) {
     co_return refuse(400, std::string("callbackUrl: ") + problem.what());
   }
-  const std::string* const state = call.query_value("state");
-  const std::string* const scope = call.query_value("scope");
-  const std::string url = box::oauth_url(settings_->config.providers.box, *key, *callback,
-                                         state == nullptr ? std::string(row->key) : *state,
-                                         scope == nullptr ? std::string() : *scope);
+  const std::optional<std::string> state = call.query_value("state");
+  const std::optional<std::string> scope = call.query_value("scope");
+  const std::string url =
+      box::oauth_url(settings_->config.providers.box, *key, *callback,
+                     state.value_or(std::string(row->key)), scope.value_or(std::string()));
   json::object out{{"oauthUrl", url},
                    {"element", json::string_view(row->key.data(), row->key.size())}};
   co_return Reply{std::move(out)};
@@ -402,7 +288,7 @@ Reply ControlApi::shown(const Document& document, std::optional<std::string_view
 
 Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  Result<json::object> body = parse_body(call.body);
+  Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
   const CatalogRow* row = find_catalog_row(call.parameter("element"));
   if (!call.parameter("element").empty() && row == nullptr) {
@@ -459,17 +345,17 @@ Task<Result<Reply>> ControlApi::list_instances(const Call& call) {
   const Result<std::size_t> size = page_size(call);
   if (!size) co_return refuse(size.error());
   std::uint64_t after = 0;
-  if (const std::string* const next = call.query_value("nextPage")) {
+  if (const std::optional<std::string> next = call.query_value("nextPage")) {
     const std::optional<std::string> plain = crypto::from_base64(*next);
     const std::optional<std::uint64_t> id = plain ? eventrelay::instance_of(*plain) : std::nullopt;
     if (!id) co_return refuse(400, "nextPage: is not a token of an earlier answer");
     after = *id;
   }
   std::vector<std::string> tags;
-  for (const auto& [name, value] : call.query) {
-    if (name == "tags[]" || name == "tags") tags.push_back(value);
+  for (const char* name : {"tags[]", "tags"}) {
+    for (const std::string_view tag : call.request->query_all(name)) tags.emplace_back(tag);
   }
-  const std::string* const element = call.query_value("elementKey");
+  const std::optional<std::string> element = call.query_value("elementKey");
   json::array list;
   std::uint64_t last = 0;
   bool more = false;
@@ -477,7 +363,7 @@ Task<Result<Reply>> ControlApi::list_instances(const Call& call) {
        each != documents_.store().all().end(); ++each) {
     const StoredInstance& stored = each->second;
     if (stored.account != call.caller.account->id) continue;
-    if (element != nullptr && stored.element != *element) continue;
+    if (element && stored.element != *element) continue;
     const bool tagged = std::all_of(tags.begin(), tags.end(), [&](const std::string& tag) {
       return std::find(stored.tags.begin(), stored.tags.end(), tag) != stored.tags.end();
     });
@@ -510,7 +396,7 @@ Task<Result<Reply>> ControlApi::change_instance(const Call& call, bool merge) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<std::uint64_t> id = instance_of_call(call);
   if (!id) co_return refuse(id.error());
-  Result<json::object> body = parse_body(call.body);
+  Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
   const KeyedLock::Turn turn = co_await documents_.turn(*id);
   Result<Document> document = documents_.load(*id);
@@ -631,7 +517,7 @@ Task<Result<Reply>> ControlApi::set_configuration(const Call& call) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<std::uint64_t> id = instance_of_call(call);
   if (!id) co_return refuse(id.error());
-  const Result<json::object> body = parse_body(call.body);
+  const Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
   for (const auto& [key, value] : *body) {
     if (key != "propertyValue" && key != "id" && key != "key") {
@@ -722,7 +608,7 @@ Result<std::uint64_t> ControlApi::webhook_instance(const Call& call) const {
   if (document->instance.element != "box") {
     return refuse(404, "the element of this instance has no webhooks of this kind");
   }
-  const bool named = call.parameters.contains("hook");
+  const bool named = !call.parameter("hook").empty();
   if (named && !box::is_webhook_id(call.parameter("hook"))) {
     return refuse(404, "there is no such webhook");
   }
@@ -750,7 +636,7 @@ Task<Result<Reply>> ControlApi::create_webhook(const Call& call) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<std::uint64_t> id = webhook_instance(call);
   if (!id) co_return refuse(id.error());
-  const Result<json::object> body = parse_body(call.body);
+  const Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
   const std::string address = event_url(settings_->config, "box", *id);
   const Result<json::object> request = box::webhook_request(*body, box::Members::All, address);
@@ -796,8 +682,8 @@ Task<Result<Reply>> ControlApi::list_webhooks(const Call& call) {
   const Result<std::size_t> size = page_size(call);
   if (!size) co_return refuse(size.error());
   std::string path = "/webhooks?limit=" + std::to_string(*size);
-  const std::string* const next = call.query_value("nextPage");
-  if (next != nullptr) path += "&marker=" + box::percent_encoded(*next);
+  const std::optional<std::string> next = call.query_value("nextPage");
+  if (next) path += "&marker=" + box::percent_encoded(*next);
   const Result<json::value> answer = co_await box_.call(*id, "GET", path, std::string());
   if (!answer) co_return refuse(answer.error());
   const json::value* const entries =
@@ -811,7 +697,7 @@ Task<Result<Reply>> ControlApi::list_webhooks(const Call& call) {
   if (more) {
     reply.headers.emplace_back("Elements-Next-Page-Token", std::string(marker->get_string()));
   }
-  if (!more && next == nullptr && documents_.may_write()) {
+  if (!more && !next && documents_.may_write()) {
     // The whole list: what is not in it was deleted elsewhere.
     std::set<std::string> there;
     for (const json::value& each : entries->get_array()) {
@@ -859,7 +745,7 @@ Task<Result<Reply>> ControlApi::change_webhook(const Call& call) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<std::uint64_t> id = webhook_instance(call);
   if (!id) co_return refuse(id.error());
-  const Result<json::object> body = parse_body(call.body);
+  const Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
   const Result<json::object> request =
       box::webhook_request(*body, box::Members::Given, std::string_view());

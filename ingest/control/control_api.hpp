@@ -33,20 +33,20 @@ namespace eventrelay::control {
 inline constexpr std::string_view kApiBase = "/elements/api-v2";
 
 // Whose call a path takes: the platform's, an instance's own, or either.
-enum class Access : std::uint8_t { Platform, Element, Either, PlatformAdmin };
+enum class Kind : std::uint8_t { Platform, Element, Either, PlatformAdmin };
 
-// One call, taken apart. Thread: control.  Bounds: views live until the answer is complete.
+// One call, with who makes it. Thread: control.  Bounds: the request lives until it is answered.
 struct Call {
-  std::string_view method;
-  std::map<std::string, std::string, std::less<>> parameters;  // of the path, decoded
-  std::vector<std::pair<std::string, std::string>> query;      // decoded, in order
-  std::string_view body;
+  const HttpRequest* request = nullptr;
   Caller caller;
   std::optional<std::uint64_t> element_instance;  // of the Element part
-  std::string request_id;
 
-  [[nodiscard]] std::string_view parameter(std::string_view name) const;
-  [[nodiscard]] const std::string* query_value(std::string_view name) const;
+  [[nodiscard]] std::string_view body() const { return request->body; }
+  [[nodiscard]] std::string_view parameter(std::string_view name) const {
+    return request->parameter(name);
+  }
+  // Null where it is missing or there twice.
+  [[nodiscard]] std::optional<std::string> query_value(std::string_view name) const;
 };
 
 // What a call is answered with. Thread: value.
@@ -64,22 +64,23 @@ class ControlApi {
   ControlApi& operator=(const ControlApi&) = delete;
 
   void use(std::shared_ptr<const Settings> settings);
-  [[nodiscard]] Task<AdminResponse> handle(const AdminRequest& request);
+  // Adds all paths to the listener.
+  void mount(AdminServer& admin);
 
  private:
   using Handler = Task<Result<Reply>> (ControlApi::*)(const Call&);
-  struct Route {
+  struct Row {
     std::string_view method;
-    std::string_view pattern;
-    Access access;
+    std::string_view pattern;  // below kApiBase
+    Kind kind;
     Handler handler;
   };
-  static const std::vector<Route>& routes();
+  [[nodiscard]] static const std::vector<Row>& rows();
 
   // Who calls, by the header and the kind of the path.
-  [[nodiscard]] Result<bool> authorize(std::string_view header, Access access, Call& call);
-  [[nodiscard]] Task<AdminResponse> answer(const Route& route, const AdminRequest& request,
-                                           Call call);
+  [[nodiscard]] Result<bool> authorize(std::string_view header, Kind kind, Call& call);
+  [[nodiscard]] Task<void> serve(const Row& row, HttpRequestPtr request, Responder respond);
+  [[nodiscard]] Task<HttpResponse> answer(const Row& row, const HttpRequest& request, Call call);
 
   // -- what the paths do --
   Task<Result<Reply>> list_elements(const Call& call);

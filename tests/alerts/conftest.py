@@ -160,10 +160,16 @@ class Scene:
         self.relay = self.start_relay()
         self.port = self.ingest.port
         self.load = self.traffic()
+        # The first answers of all wait until Kafka's topics are known.
+        until(lambda: receiver.count("/good") > 5 * RATE, 60, "events are delivered")
         self.watch = Watch(folder, self.admins)
 
     def start_relay(self) -> Program:
-        return self.stack.relay("--set", f"admin.listen=127.0.0.1:{self.admins['relay']}")
+        """After a kill the group waits until the dead member's session is over."""
+        relay = self.stack.relay(
+            "--set", f"admin.listen=127.0.0.1:{self.admins['relay']}", ready=False
+        )
+        return relay.wait_ready(90).wait_live(90)
 
     def traffic(self) -> Load:
         """Events of two instances in turn; a signature is good for ten minutes."""

@@ -40,13 +40,12 @@ STAND_ALONE = ["bench/limits/*", "tests/*"]
 PURE = [
     "common/base/event*",
     "common/text/*",
+    "common/providers/*",
     "ingest/input_buffer*.[ch]pp",
     "ingest/gate*.[ch]pp",
     "ingest/admission*.[ch]pp",
     "ingest/routes*.[ch]pp",
     "ingest/receive*.[ch]pp",
-    "ingest/verify/*.[ch]pp",
-    "ingest/normalizer*.[ch]pp",
     "relay/record/job*.[ch]pp",
     "relay/backlog/cursor/*",
     "relay/dispatch/*",
@@ -71,7 +70,7 @@ IMPURE_WORDS = re.compile(
 )
 # Built from the configuration: what cannot be built stops the start or the reload.
 THROWS_AT_START = [
-    "ingest/verify/scheme*",
+    "common/providers/scheme*",
     "ingest/receive*",
     "relay/request/signer*",
     "relay/request/outgoing_head*",

@@ -128,7 +128,7 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"relay/dispatch/scheduler.hpp": "// now\n"},
         ),
         ({"ingest/gate.cpp": "std::random_device d;\n"}, {"ingest/gate.cpp": 'auto s = "rand";\n'}),
-        ({"ingest/verify/box.cpp": "throw 1;\n"}, {"ingest/shard.cpp": "throw 1;\n"}),
+        ({"common/providers/stamp.cpp": "throw 1;\n"}, {"ingest/shard.cpp": "throw 1;\n"}),
         (
             {"relay/request/signer.cpp": '#include "common/observe/metrics.hpp"\n'},
             {"relay/request/signer.cpp": '#include "common/observe/metrics_list.hpp"\n'},

@@ -90,6 +90,8 @@ class Program:
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.admin}{path}", method=method)
+        if method != "GET":
+            request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()

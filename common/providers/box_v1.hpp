@@ -15,9 +15,9 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/expected.hpp"
-#include "ingest/answer.hpp"
+#include "common/providers/provider_error.hpp"
 
-namespace eventrelay::ingest {
+namespace eventrelay::providers {
 
 inline constexpr std::size_t kUsersMax = 256;
 inline constexpr std::size_t kParametersMax = 64;
@@ -39,7 +39,7 @@ struct BoxV1Event {
 class BoxV1Parser {
  public:
   // `form` is a body of type application/x-www-form-urlencoded, or a query without '?'.
-  [[nodiscard]] Expected<const BoxV1Event*, IngestError> parse(std::string_view form);
+  [[nodiscard]] Expected<const BoxV1Event*, ProviderError> parse(std::string_view form);
 
  private:
   [[nodiscard]] bool decode(std::string_view text, std::string_view& decoded);
@@ -60,4 +60,4 @@ using BoxV1Id = std::array<char, 64>;
 [[nodiscard]] BoxV1Id box_v1_provider_id(std::string_view source, const BoxV1Event& event,
                                          WallTime received);
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay::providers

@@ -1,4 +1,4 @@
-#include "ingest/box_v1.hpp"
+#include "common/providers/box_v1.hpp"
 
 #include <chrono>
 #include <cstring>
@@ -6,7 +6,7 @@
 
 #include "common/base/crypto.hpp"
 
-namespace eventrelay::ingest {
+namespace eventrelay::providers {
 
 namespace {
 
@@ -49,8 +49,8 @@ std::string_view trim(std::string_view text) noexcept {
   return text;
 }
 
-Unexpected<IngestError> malformed() {
-  return Unexpected<IngestError>(IngestError::MalformedRequest);
+Unexpected<ProviderError> malformed() {
+  return Unexpected<ProviderError>(ProviderError::MalformedRequest);
 }
 
 }  // namespace
@@ -120,7 +120,7 @@ bool BoxV1Parser::assign(std::string_view name, std::string_view value) {
   return read_users(value);
 }
 
-Expected<const BoxV1Event*, IngestError> BoxV1Parser::parse(std::string_view form) {
+Expected<const BoxV1Event*, ProviderError> BoxV1Parser::parse(std::string_view form) {
   if (form.size() > kParameterBytesMax) return malformed();
   event_.event = event_.item_id = event_.item_type = event_.new_item_id = event_.token = {};
   event_.user_count = 0;
@@ -173,4 +173,4 @@ BoxV1Id box_v1_provider_id(std::string_view source, const BoxV1Event& event, Wal
   return id;
 }
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay::providers

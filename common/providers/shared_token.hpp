@@ -7,9 +7,9 @@
 
 #include "common/base/secret.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 // In a time that does not depend on where the two differ. An empty secret never matches.
 [[nodiscard]] bool token_matches(const Secret& expected, std::string_view given) noexcept;
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

@@ -1,7 +1,7 @@
 // One request head as the gate left it: views into the connection's buffer, judged and counted.
 //
 // Thread:  shard-local; valid until the buffer of its connection is consumed.
-// Bounds:  kFieldsMax fields; no allocation.
+// Bounds:  kHeadFieldsMax fields; no allocation.
 #pragma once
 
 #include <array>
@@ -9,9 +9,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace eventrelay::ingest {
+namespace eventrelay {
 
-inline constexpr std::size_t kFieldsMax = 64;
+inline constexpr std::size_t kHeadFieldsMax = 64;
 
 enum class Method : std::uint8_t { Get, Post, Options, Other };
 
@@ -30,7 +30,7 @@ struct IncomingHead {
   bool chunked = false;  // Transfer-Encoding: chunked, where allowed
   bool keep_alive = true;
   bool expect_continue = false;  // Expect: 100-continue
-  std::array<HeadField, kFieldsMax> fields;
+  std::array<HeadField, kHeadFieldsMax> fields;
   std::size_t field_count = 0;
 
   // First value of the field, names compared without case; empty view with null data if absent.
@@ -47,4 +47,4 @@ struct IncomingHead {
   return a.size() == b.size() && same_letters(a.data(), b.data(), a.size());
 }
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay

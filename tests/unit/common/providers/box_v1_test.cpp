@@ -1,11 +1,11 @@
-#include "ingest/box_v1.hpp"
+#include "common/providers/box_v1.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-namespace eventrelay::ingest {
+namespace eventrelay::providers {
 namespace {
 
 // A form and what is read of it; users joined by blanks. Thread: constant.
@@ -89,7 +89,7 @@ TEST(BoxV1Parser, RefusesWhatItCannotTakeOneWay) {
                            "userId={\"a\":1}]"}) {
     const auto call = parser.parse(form);
     ASSERT_FALSE(call) << form;
-    EXPECT_EQ(call.error(), IngestError::MalformedRequest) << form;
+    EXPECT_EQ(call.error(), ProviderError::MalformedRequest) << form;
   }
 }
 
@@ -148,4 +148,4 @@ TEST(BoxV1Id, IsTheSameForTheSameCallWithinABucketOfTenSeconds) {
 }
 
 }  // namespace
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay::providers

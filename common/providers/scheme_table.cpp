@@ -1,9 +1,9 @@
 // The rows. Each cites the provider's own page; its vectors are in tests/unit/ingest.
 #include <algorithm>
 
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 namespace {
 
@@ -130,4 +130,4 @@ const Scheme* find_scheme(std::string_view name) noexcept {
   return found == kSchemes.end() ? nullptr : found;
 }
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

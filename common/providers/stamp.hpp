@@ -13,7 +13,7 @@
 
 #include "common/base/clock.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 enum class Stamp : std::uint8_t { None, Seconds, Millis, Rfc3339 };
 
@@ -25,4 +25,4 @@ enum class Stamp : std::uint8_t { None, Seconds, Millis, Rfc3339 };
 inline constexpr std::size_t kUtcSize = 20;
 void write_utc(WallTime time, std::array<char, kUtcSize>& out) noexcept;
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

@@ -1,8 +1,8 @@
-#include "ingest/normalizer.hpp"
+#include "common/providers/normalizer.hpp"
 
 #include <algorithm>
 
-namespace eventrelay::ingest {
+namespace eventrelay::providers {
 
 namespace {
 
@@ -46,8 +46,8 @@ constexpr std::array<Wanted, kFields> kBoxFields{{{"", "id"},
                                                   {"source", "type"},
                                                   {"source", "id"}}};
 
-Unexpected<IngestError> malformed() {
-  return Unexpected<IngestError>(IngestError::MalformedJson);
+Unexpected<ProviderError> malformed() {
+  return Unexpected<ProviderError>(ProviderError::MalformedJson);
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ std::string_view box_event_type(std::string_view trigger) noexcept {
   return kUnknown;
 }
 
-Expected<Normalised, IngestError> Normalizer::box_v2(std::string_view body) {
+Expected<Normalised, ProviderError> Normalizer::box_v2(std::string_view body) {
   std::array<Found, kFields> found;
   const auto top = scanner_.scan(body, kBoxFields, found);
   if (!top || *top != Kind::Object) return malformed();
@@ -84,16 +84,16 @@ Expected<Normalised, IngestError> Normalizer::box_v2(std::string_view body) {
   event.object_type = header_text(found[kSourceType].text);
   event.object_id = header_text(found[kSourceId].text);
   // A date that cannot be read is left out: the body is genuine, and it carries the original.
-  const auto created = verify::parse_stamp(verify::Stamp::Rfc3339, found[kCreatedAt].text);
+  const auto created = parse_stamp(Stamp::Rfc3339, found[kCreatedAt].text);
   if (created) {
-    verify::write_utc(*created, date_);
+    write_utc(*created, date_);
     event.date = {date_.data(), date_.size()};
   }
   return event;
 }
 
-Expected<Normalised, IngestError> Normalizer::generic(std::string_view body,
-                                                      std::string_view id_key) {
+Expected<Normalised, ProviderError> Normalizer::generic(std::string_view body,
+                                                        std::string_view id_key) {
   const std::array<Wanted, 1> wanted{{{"", id_key}}};
   std::array<Found, 1> found;
   const std::size_t count = id_key.empty() ? 0 : 1;
@@ -106,4 +106,4 @@ Expected<Normalised, IngestError> Normalizer::generic(std::string_view body,
   return event;
 }
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay::providers

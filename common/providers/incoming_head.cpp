@@ -1,6 +1,6 @@
-#include "ingest/incoming_head.hpp"
+#include "common/providers/incoming_head.hpp"
 
-namespace eventrelay::ingest {
+namespace eventrelay {
 
 namespace {
 
@@ -37,9 +37,9 @@ std::size_t IncomingHead::count(std::string_view name) const noexcept {
 }
 
 bool IncomingHead::add(std::string_view name, std::string_view value) noexcept {
-  if (field_count == kFieldsMax) return false;
+  if (field_count == kHeadFieldsMax) return false;
   fields[field_count++] = HeadField{name, value};
   return true;
 }
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay

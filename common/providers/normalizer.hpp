@@ -12,11 +12,11 @@
 #include <string_view>
 
 #include "common/base/expected.hpp"
+#include "common/providers/provider_error.hpp"
+#include "common/providers/stamp.hpp"
 #include "common/text/json.hpp"
-#include "ingest/answer.hpp"
-#include "ingest/verify/stamp.hpp"
 
-namespace eventrelay::ingest {
+namespace eventrelay::providers {
 
 inline constexpr std::size_t kFieldMax = 256;
 
@@ -33,14 +33,14 @@ struct Normalised {
 class Normalizer {
  public:
   // Box V2, developer.box.com/guides/webhooks/v2. `body` is followed by json::kPadding bytes.
-  [[nodiscard]] Expected<Normalised, IngestError> box_v2(std::string_view body);
+  [[nodiscard]] Expected<Normalised, ProviderError> box_v2(std::string_view body);
   // Any other provider: a valid document, and the stable id under `id_key` unless that is empty.
-  [[nodiscard]] Expected<Normalised, IngestError> generic(std::string_view body,
-                                                          std::string_view id_key);
+  [[nodiscard]] Expected<Normalised, ProviderError> generic(std::string_view body,
+                                                            std::string_view id_key);
 
  private:
   json::Scanner scanner_;
-  std::array<char, verify::kUtcSize> date_{};
+  std::array<char, kUtcSize> date_{};
 };
 
 // Trigger of Box V2 -> event type; UNKNOWN for what is read-only or not known.
@@ -49,4 +49,4 @@ class Normalizer {
 // `text` if it may stand in a record header, else nothing.
 [[nodiscard]] std::string_view header_text(std::string_view text) noexcept;
 
-}  // namespace eventrelay::ingest
+}  // namespace eventrelay::providers

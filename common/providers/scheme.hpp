@@ -4,7 +4,7 @@
 //          provider's own vectors, where a class per provider would be eleven chances to be wrong.
 // Thread:  the table is constant; a Verifier belongs to one shard (it holds keyed contexts).
 // Bounds:  kKeysMax live keys, kCandidatesMax signatures in one request; no allocation per event.
-// Errors:  IngestError; all well-formed wrong signatures take one path through the code.
+// Errors:  ProviderError; all well-formed wrong signatures take one path through the code.
 #pragma once
 
 #include <array>
@@ -21,11 +21,11 @@
 #include "common/base/crypto.hpp"
 #include "common/base/expected.hpp"
 #include "common/base/secret.hpp"
-#include "ingest/answer.hpp"
-#include "ingest/incoming_head.hpp"
-#include "ingest/verify/stamp.hpp"
+#include "common/providers/incoming_head.hpp"
+#include "common/providers/provider_error.hpp"
+#include "common/providers/stamp.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 inline constexpr std::size_t kKeysMax = 3;
 inline constexpr std::size_t kCandidatesMax = 5;
@@ -83,8 +83,8 @@ class Verifier {
   // At most kKeysMax keys. std::runtime_error on a key that the scheme cannot read.
   Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window);
 
-  [[nodiscard]] Expected<void, IngestError> verify(const IncomingHead& head, std::string_view body,
-                                                   WallTime now) noexcept;
+  [[nodiscard]] Expected<void, ProviderError> verify(const IncomingHead& head,
+                                                     std::string_view body, WallTime now) noexcept;
   [[nodiscard]] const Scheme& scheme() const noexcept { return *scheme_; }
 
  private:
@@ -113,4 +113,4 @@ struct SignedField {
 [[nodiscard]] std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys,
                                             const SignInput& input);
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 namespace {
 
 constexpr std::string_view kStamp = "2020-01-01T00:00:00-07:00";
@@ -37,7 +37,7 @@ struct Call {
   Window window{};
 };
 
-Expected<void, IngestError> judge(const Call& call) {
+Expected<void, ProviderError> judge(const Call& call) {
   IncomingHead head;
   head.method = Method::Post;
   const auto add = [&head](std::string_view name, const std::string& value) {
@@ -54,10 +54,10 @@ Expected<void, IngestError> judge(const Call& call) {
   return verifier.verify(head, call.body, *parse_stamp(Stamp::Rfc3339, call.now));
 }
 
-IngestError refused(const Call& call) {
+ProviderError refused(const Call& call) {
   const auto verdict = judge(call);
   EXPECT_FALSE(verdict) << "was taken as genuine";
-  return verdict ? IngestError::Internal : verdict.error();
+  return verdict ? ProviderError::MalformedRequest : verdict.error();
 }
 
 TEST(BoxV2Scheme, VerifiesPublishedVectorsInThePrimarySlot) {
@@ -109,7 +109,7 @@ TEST(BoxV2Scheme, DoesNotVerifyTheUnescapedFormOfABody) {
   call.body = kNamed + "スクリーンショット 2020-08-05.txt\"}}";
   call.primary = "LV2uCu+5NJtIHrCXDYgZ0v/PP5THGRuegw3RtdnEyuE=";
   call.secondary = "absent";
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong);
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong);
   call.primary = "cc2mzyQ0LQLr+jIQ0A0aS3iKuSH5gaOzJoSVBlrj9k0=";
   EXPECT_TRUE(judge(call)) << "the bytes as they are";
 }
@@ -119,20 +119,20 @@ TEST(BoxV2Scheme, NeverCrossesSlots) {
   call.secondary_key = "";
   call.primary = "absent";
   call.secondary = kPrimaryA;
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong) << "primary code in the secondary header";
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << "primary code in the secondary header";
   call = Call{};
   call.primary_key = "";
   call.secondary = "absent";
   call.primary = kSecondaryA;
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong) << "secondary code in the primary header";
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << "secondary code in the primary header";
   call = Call{};
   call.primary = kSecondaryA;
   call.secondary = kPrimaryA;
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong) << "both swapped";
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << "both swapped";
   call = Call{};
   call.primary_key = kSecondary;
   call.secondary_key = kPrimary;
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong) << "keys swapped";
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << "keys swapped";
 }
 
 TEST(BoxV2Scheme, HoldsWithOneRightSlotOfTwoWhileKeysRotate) {
@@ -148,12 +148,12 @@ TEST(BoxV2Scheme, RefusesOtherVersionsAndAlgorithms) {
   for (const char* version : {"2", "-1", "", "01", "1 ", "1.0"}) {
     Call call;
     call.version = version;
-    EXPECT_EQ(refused(call), IngestError::SignatureWrong) << version;
+    EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << version;
   }
   for (const char* algorithm : {"XXX", "HmacSHA1", "none", "", "hmacsha256", "HmacSHA256,none"}) {
     Call call;
     call.algorithm = algorithm;
-    EXPECT_EQ(refused(call), IngestError::SignatureWrong) << algorithm;
+    EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << algorithm;
   }
 }
 
@@ -161,19 +161,19 @@ TEST(BoxV2Scheme, SaysThatHeadersAreMissing) {
   for (std::string Call::*part : {&Call::timestamp, &Call::version, &Call::algorithm}) {
     Call call;
     call.*part = "absent";
-    EXPECT_EQ(refused(call), IngestError::SignatureMissing);
+    EXPECT_EQ(refused(call), ProviderError::SignatureMissing);
   }
   Call call;
   call.primary = call.secondary = "absent";
-  EXPECT_EQ(refused(call), IngestError::SignatureMissing);
+  EXPECT_EQ(refused(call), ProviderError::SignatureMissing);
   call.primary = call.secondary = "";
-  EXPECT_EQ(refused(call), IngestError::SignatureMissing);
+  EXPECT_EQ(refused(call), ProviderError::SignatureMissing);
 }
 
 TEST(BoxV2Scheme, NeverVerifiesWithoutKeys) {
   Call call;
   call.primary_key = call.secondary_key = "";
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong);
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong);
 }
 
 TEST(BoxV2Scheme, RefusesSignaturesThatAreNotBase64) {
@@ -184,7 +184,7 @@ TEST(BoxV2Scheme, RefusesSignaturesThatAreNotBase64) {
                            "6TfeAW3A1PASkgboxxA5 qHNKOwFyMWuEXny/FPD5hI=", "=", "!", "AAAAA"}) {
     Call call;
     call.primary = text;
-    EXPECT_EQ(refused(call), IngestError::MalformedBase64) << text;
+    EXPECT_EQ(refused(call), ProviderError::MalformedBase64) << text;
   }
 }
 
@@ -193,7 +193,7 @@ TEST(BoxV2Scheme, RefusesCodesOfAnotherLength) {
     Call call;
     call.secondary = "absent";
     call.primary = text;
-    EXPECT_EQ(refused(call), IngestError::SignatureWrong) << text;
+    EXPECT_EQ(refused(call), ProviderError::SignatureWrong) << text;
   }
 }
 
@@ -205,7 +205,7 @@ TEST(BoxV2Scheme, RefusesEverySingleBitFlipOfACode) {
     Call call;
     call.secondary = "absent";
     call.primary = crypto::base64(flipped);
-    ASSERT_EQ(refused(call), IngestError::SignatureWrong) << "bit " << bit;
+    ASSERT_EQ(refused(call), ProviderError::SignatureWrong) << "bit " << bit;
   }
 }
 
@@ -213,14 +213,14 @@ TEST(BoxV2Scheme, RefusesEverySingleBitFlipOfTheBody) {
   for (std::size_t bit = 0; bit < kBodyA.size() * 8; ++bit) {
     Call call;
     call.body[bit / 8] = static_cast<char>(call.body[bit / 8] ^ static_cast<char>(1U << (bit % 8)));
-    ASSERT_EQ(refused(call), IngestError::SignatureWrong) << "bit " << bit;
+    ASSERT_EQ(refused(call), ProviderError::SignatureWrong) << "bit " << bit;
   }
 }
 
 TEST(BoxV2Scheme, RefusesAnotherSpellingOfTheSameTime) {
   Call call;
   call.timestamp = "2020-01-01T07:00:00+00:00";
-  EXPECT_EQ(refused(call), IngestError::SignatureWrong);
+  EXPECT_EQ(refused(call), ProviderError::SignatureWrong);
 }
 
 TEST(BoxV2Scheme, HoldsItsWindowToTheSecond) {
@@ -228,17 +228,17 @@ TEST(BoxV2Scheme, HoldsItsWindowToTheSecond) {
   call.now = "2020-01-01T07:10:00Z";
   EXPECT_TRUE(judge(call)) << "ten minutes old";
   call.now = "2020-01-01T07:10:01Z";
-  EXPECT_EQ(refused(call), IngestError::SignatureTooOld);
+  EXPECT_EQ(refused(call), ProviderError::SignatureTooOld);
   call.now = "2020-01-01T06:59:00Z";
   EXPECT_TRUE(judge(call)) << "a minute ahead";
   call.now = "2020-01-01T06:58:59Z";
-  EXPECT_EQ(refused(call), IngestError::SignatureTooNew);
+  EXPECT_EQ(refused(call), ProviderError::SignatureTooNew);
 }
 
 TEST(BoxV2Scheme, TakesAFifteenMinuteOldCallOnlyWithAWiderWindow) {
   Call call;
   call.now = "2020-01-01T07:15:00Z";
-  EXPECT_EQ(refused(call), IngestError::SignatureTooOld);
+  EXPECT_EQ(refused(call), ProviderError::SignatureTooOld);
   call.window.past = std::chrono::minutes{20};
   EXPECT_TRUE(judge(call));
 }
@@ -273,7 +273,7 @@ TEST(BoxV2Scheme, RefusesTimestampsThatAreNotRfc3339) {
                            "2020-1-1T0:0:0Z"}) {
     Call call;
     call.timestamp = text;
-    EXPECT_EQ(refused(call), IngestError::BadTimestamp) << text;
+    EXPECT_EQ(refused(call), ProviderError::BadTimestamp) << text;
   }
 }
 
@@ -328,4 +328,4 @@ TEST(Stamp, WritesWhatItReads) {
 }
 
 }  // namespace
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

@@ -1,5 +1,5 @@
 // Every scheme against vectors that its provider, or the provider's own SDK, publishes.
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 namespace {
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
@@ -29,7 +29,7 @@ std::vector<Secret> secrets(const std::vector<std::string>& keys) {
   return made;
 }
 
-Expected<void, IngestError> judge(const Case& c, Window window) {
+Expected<void, ProviderError> judge(const Case& c, Window window) {
   IncomingHead head;
   head.method = c.method;
   head.target = c.target;
@@ -40,14 +40,14 @@ Expected<void, IngestError> judge(const Case& c, Window window) {
   return verifier.verify(head, c.body, *parse_stamp(Stamp::Seconds, c.now));
 }
 
-Expected<void, IngestError> judge(const Case& c) {
+Expected<void, ProviderError> judge(const Case& c) {
   return judge(c, find_scheme(c.scheme)->window);
 }
 
 // The error of a verdict; a genuine one fails the test.
-IngestError error_of(const Expected<void, IngestError>& verdict) {
+ProviderError error_of(const Expected<void, ProviderError>& verdict) {
   EXPECT_FALSE(verdict) << "was taken as genuine";
-  return verdict ? IngestError::Internal : verdict.error();
+  return verdict ? ProviderError::MalformedRequest : verdict.error();
 }
 
 const std::string kSlackBody =
@@ -141,14 +141,14 @@ TEST(SchemeVectors, AreGenuine) {
 TEST(SchemeVectors, FailWithAnotherKey) {
   for (Case c : genuine()) {
     c.keys = {c.scheme == "standard" || c.scheme == "svix" ? "whsec_AAAA" : "another"};
-    EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong) << c.scheme;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << c.scheme;
   }
 }
 
 TEST(SchemeVectors, FailWithOneByteMoreInTheBody) {
   for (Case c : genuine()) {
     c.body += ' ';
-    EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong) << c.scheme;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << c.scheme;
   }
 }
 
@@ -169,7 +169,7 @@ TEST(SchemeVectors, MissASignatureWithoutEachHeader) {
       c.headers.erase(c.headers.begin() + static_cast<std::ptrdiff_t>(i));
       const bool host = whole.headers[i].first == "Host";
       EXPECT_EQ(error_of(judge(c)),
-                host ? IngestError::SignatureWrong : IngestError::SignatureMissing)
+                host ? ProviderError::SignatureWrong : ProviderError::SignatureMissing)
           << c.scheme << ' ' << whole.headers[i].first;
     }
   }
@@ -181,7 +181,8 @@ TEST(SchemeVectors, RefuseEachHeaderTwice) {
       if (line.first == "Host") continue;  // the gate's part
       Case c = whole;
       c.headers.push_back(line);
-      EXPECT_EQ(error_of(judge(c)), IngestError::DuplicateHeader) << c.scheme << ' ' << line.first;
+      EXPECT_EQ(error_of(judge(c)), ProviderError::DuplicateHeader)
+          << c.scheme << ' ' << line.first;
     }
   }
 }
@@ -189,9 +190,9 @@ TEST(SchemeVectors, RefuseEachHeaderTwice) {
 TEST(SchemeVectors, NeverVerifyWithoutAKey) {
   for (Case c : genuine()) {
     c.keys = {""};
-    EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong) << c.scheme;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << c.scheme;
     c.keys = {};
-    EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong) << c.scheme;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << c.scheme;
   }
 }
 
@@ -245,20 +246,20 @@ TEST(StripeScheme, TakesAnyV1AndPassesOverOtherVersions) {
 TEST(StripeScheme, RefusesWhatIsNotSigned) {
   const std::string code = stripe_code("1533204620");
   const std::string wrong(64, '0');
-  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v0=" + code))), IngestError::SignatureMissing);
-  EXPECT_EQ(error_of(judge(stripe("v1=" + code))), IngestError::SignatureMissing);
-  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=" + wrong))), IngestError::SignatureWrong);
-  EXPECT_EQ(error_of(judge(stripe("t=1533204621,v1=" + code))), IngestError::SignatureWrong);
-  EXPECT_EQ(error_of(judge(stripe("t=x,v1=" + code))), IngestError::BadTimestamp);
-  EXPECT_EQ(error_of(judge(stripe("t=,v1=" + code))), IngestError::BadTimestamp);
-  EXPECT_EQ(error_of(judge(stripe("t=1,t=1533204620,v1=" + code))), IngestError::DuplicateHeader);
-  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=xyz"))), IngestError::MalformedBase64);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v0=" + code))), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(judge(stripe("v1=" + code))), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=" + wrong))), ProviderError::SignatureWrong);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204621,v1=" + code))), ProviderError::SignatureWrong);
+  EXPECT_EQ(error_of(judge(stripe("t=x,v1=" + code))), ProviderError::BadTimestamp);
+  EXPECT_EQ(error_of(judge(stripe("t=,v1=" + code))), ProviderError::BadTimestamp);
+  EXPECT_EQ(error_of(judge(stripe("t=1,t=1533204620,v1=" + code))), ProviderError::DuplicateHeader);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=xyz"))), ProviderError::MalformedBase64);
   EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=" + code.substr(2)))),
-            IngestError::SignatureWrong);
-  EXPECT_EQ(error_of(judge(stripe("t=1533204620," + code))), IngestError::MalformedRequest);
+            ProviderError::SignatureWrong);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204620," + code))), ProviderError::MalformedRequest);
   std::string many = "t=1533204620";
   for (std::size_t i = 0; i <= kCandidatesMax; ++i) many += ",v1=" + wrong;
-  EXPECT_EQ(error_of(judge(stripe(many))), IngestError::MalformedRequest);
+  EXPECT_EQ(error_of(judge(stripe(many))), ProviderError::MalformedRequest);
 }
 
 // The suite of the Standard Webhooks libraries.
@@ -280,27 +281,27 @@ TEST(StandardWebhooks, KeepsItsWindowOnBothSides) {
   c.now = "1614265630";
   EXPECT_TRUE(judge(c));
   c.now = "1614265631";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureTooOld);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureTooOld);
   c.now = "1614265030";
   EXPECT_TRUE(judge(c));
   c.now = "1614265029";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureTooNew);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureTooNew);
 }
 
 TEST(StandardWebhooks, RefusesTheNegativesOfItsSuite) {
   Case c = standard();
   c.headers[1].second = "hello";
-  EXPECT_EQ(error_of(judge(c)), IngestError::BadTimestamp);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::BadTimestamp);
   c = standard();
   c.headers[0].second = "msg_other";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
   c = standard();
   c.headers[2].second = "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureMissing);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureMissing);
   c.headers[2].second = "v1,dawfeoifkpqwoekfpqoekf";
-  EXPECT_EQ(error_of(judge(c)), IngestError::MalformedBase64);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::MalformedBase64);
   c.headers[2].second = "";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureMissing);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureMissing);
 }
 
 TEST(StandardWebhooks, TakesAnEmptyBody) {
@@ -330,7 +331,7 @@ TEST(StandardWebhooks, SignsWithEveryLiveKey) {
 TEST(SlackScheme, RefusesAFiveMinuteOldRequest) {
   Case c = genuine()[5];
   c.now = "1531420919";
-  EXPECT_EQ(error_of(judge(c)), IngestError::SignatureTooOld);
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureTooOld);
 }
 
 TEST(GithubScheme, RefusesOtherFormsOfTheSignature) {
@@ -338,7 +339,7 @@ TEST(GithubScheme, RefusesOtherFormsOfTheSignature) {
                             "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"}) {
     Case c = genuine()[0];
     c.headers[0].second = value;
-    EXPECT_EQ(error_of(judge(c)), IngestError::SignatureWrong) << value;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << value;
   }
   for (const char* value :
        {"sha256=757107EA0EB2509FC211221CCE984B8A37570B6D7586C22C46F4379C8B043E17",
@@ -346,7 +347,7 @@ TEST(GithubScheme, RefusesOtherFormsOfTheSignature) {
         "sha256= 757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"}) {
     Case c = genuine()[0];
     c.headers[0].second = value;
-    EXPECT_EQ(error_of(judge(c)), IngestError::MalformedBase64) << value;
+    EXPECT_EQ(error_of(judge(c)), ProviderError::MalformedBase64) << value;
   }
 }
 
@@ -361,4 +362,4 @@ TEST(SchemeTable, HasEveryRowOnceAndWhole) {
 }
 
 }  // namespace
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

@@ -1,8 +1,8 @@
-#include "ingest/verify/stamp.hpp"
+#include "common/providers/stamp.hpp"
 
 #include <chrono>
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 namespace {
 
@@ -134,4 +134,4 @@ void write_utc(WallTime time, std::array<char, kUtcSize>& out) noexcept {
   put(&out[17], static_cast<unsigned>(second % 60), 2);
 }
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers

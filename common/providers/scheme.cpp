@@ -1,27 +1,27 @@
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
 #include "common/base/assert.hpp"
 
-namespace eventrelay::ingest::verify {
+namespace eventrelay::providers {
 
 namespace {
 
-using Verdict = Expected<void, IngestError>;
+using Verdict = Expected<void, ProviderError>;
 using crypto::Hmac;
 using crypto::Mac;
 
-Unexpected<IngestError> refuse(IngestError error) noexcept {
-  return Unexpected<IngestError>(error);
+Unexpected<ProviderError> refuse(ProviderError error) noexcept {
+  return Unexpected<ProviderError>(error);
 }
 
 // The one value of a header: absent = null data, twice = DuplicateHeader.
-Expected<std::string_view, IngestError> single(const IncomingHead& head,
-                                               std::string_view name) noexcept {
+Expected<std::string_view, ProviderError> single(const IncomingHead& head,
+                                                 std::string_view name) noexcept {
   std::string_view value;
   bool found = false;
   for (std::size_t i = 0; i < head.field_count; ++i) {
     if (!equal_without_case(head.fields[i].name, name)) continue;
-    if (found) return refuse(IngestError::DuplicateHeader);
+    if (found) return refuse(ProviderError::DuplicateHeader);
     found = true;
     value = head.fields[i].value;
   }
@@ -83,10 +83,10 @@ Mac compute(Hmac& hmac, const Scheme& scheme, const Parts& parts) noexcept {
 }
 
 Verdict add_code(const Scheme& scheme, std::string_view code, std::uint8_t slot, Claim& claim) {
-  if (claim.count == kCandidatesMax) return refuse(IngestError::MalformedRequest);
+  if (claim.count == kCandidatesMax) return refuse(ProviderError::MalformedRequest);
   const std::optional<Mac> mac =
       scheme.coding == Coding::Hex ? crypto::mac_from_hex(code) : crypto::mac_from_base64(code);
-  if (!mac) return refuse(IngestError::MalformedBase64);
+  if (!mac) return refuse(ProviderError::MalformedBase64);
   claim.slots[claim.count] = slot;
   claim.macs[claim.count++] = *mac;
   return {};
@@ -96,12 +96,12 @@ Verdict add_code(const Scheme& scheme, std::string_view code, std::uint8_t slot,
 Verdict read_item(const Scheme& scheme, std::string_view item, Claim& claim) {
   const char separator = scheme.form == Form::KeyValueList ? '=' : ',';
   const std::size_t at = item.find(separator);
-  if (at == std::string_view::npos) return refuse(IngestError::MalformedRequest);
+  if (at == std::string_view::npos) return refuse(ProviderError::MalformedRequest);
   const std::string_view word = item.substr(0, at);
   const std::string_view value = item.substr(at + 1);
   if (word == scheme.tag) return add_code(scheme, value, 0, claim);
   if (scheme.form == Form::KeyValueList && word == "t") {
-    if (claim.timestamp.data() != nullptr) return refuse(IngestError::DuplicateHeader);
+    if (claim.timestamp.data() != nullptr) return refuse(ProviderError::DuplicateHeader);
     claim.timestamp = value;
   }
   return {};
@@ -111,7 +111,7 @@ Verdict read_signature(const Scheme& scheme, std::string_view value, std::uint8_
                        Claim& claim) {
   if (scheme.form == Form::Plain) return add_code(scheme, value, slot, claim);
   if (scheme.form == Form::Prefix) {
-    if (!value.starts_with(scheme.tag)) return refuse(IngestError::SignatureWrong);
+    if (!value.starts_with(scheme.tag)) return refuse(ProviderError::SignatureWrong);
     return add_code(scheme, value.substr(scheme.tag.size()), slot, claim);
   }
   const char separator = scheme.form == Form::KeyValueList ? ',' : ' ';
@@ -136,7 +136,7 @@ Verdict read_signatures(const Scheme& scheme, const IncomingHead& head, Claim& c
     if (!read) return read;
     if (scheme.keys == Keys::AnyKey) break;
   }
-  return claim.count == 0 ? Verdict{refuse(IngestError::SignatureMissing)} : Verdict{};
+  return claim.count == 0 ? Verdict{refuse(ProviderError::SignatureMissing)} : Verdict{};
 }
 
 bool signs(const Scheme& scheme, Piece wanted) noexcept {
@@ -151,8 +151,8 @@ Verdict read_claim(const Scheme& scheme, const IncomingHead& head, Claim& claim)
     if (fixed.name.empty()) break;
     const auto value = single(head, fixed.name);
     if (!value) return refuse(value.error());
-    if (value->data() == nullptr) return refuse(IngestError::SignatureMissing);
-    if (*value != fixed.value) return refuse(IngestError::SignatureWrong);
+    if (value->data() == nullptr) return refuse(ProviderError::SignatureMissing);
+    if (*value != fixed.value) return refuse(ProviderError::SignatureWrong);
   }
   if (!scheme.timestamp.empty()) {
     const auto value = single(head, scheme.timestamp);
@@ -162,22 +162,22 @@ Verdict read_claim(const Scheme& scheme, const IncomingHead& head, Claim& claim)
   if (signs(scheme, Piece::Id)) {
     const auto value = single(head, scheme.id);
     if (!value) return refuse(value.error());
-    if (value->empty()) return refuse(IngestError::SignatureMissing);
+    if (value->empty()) return refuse(ProviderError::SignatureMissing);
     claim.id = *value;
   }
   const Verdict read = read_signatures(scheme, head, claim);
   if (!read) return read;
   const bool stamped = claim.timestamp.data() != nullptr;
-  return scheme.stamp != Stamp::None && !stamped ? Verdict{refuse(IngestError::SignatureMissing)}
+  return scheme.stamp != Stamp::None && !stamped ? Verdict{refuse(ProviderError::SignatureMissing)}
                                                  : Verdict{};
 }
 
 Verdict judge_time(const Scheme& scheme, const Window& window, std::string_view text,
                    WallTime now) noexcept {
   const std::optional<WallTime> signed_at = parse_stamp(scheme.stamp, text);
-  if (!signed_at) return refuse(IngestError::BadTimestamp);
-  if (now - *signed_at > window.past) return refuse(IngestError::SignatureTooOld);
-  if (*signed_at - now > window.future) return refuse(IngestError::SignatureTooNew);
+  if (!signed_at) return refuse(ProviderError::BadTimestamp);
+  if (now - *signed_at > window.past) return refuse(ProviderError::SignatureTooOld);
+  if (*signed_at - now > window.future) return refuse(ProviderError::SignatureTooNew);
   return {};
 }
 
@@ -253,7 +253,7 @@ Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTi
       genuine |= crypto::equal_constant_time(mac.view(), claim.macs[i].view());
     }
   }
-  return genuine ? Verdict{} : Verdict{refuse(IngestError::SignatureWrong)};
+  return genuine ? Verdict{} : Verdict{refuse(ProviderError::SignatureWrong)};
 }
 
 std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys,
@@ -291,4 +291,4 @@ std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys
   return fields;
 }
 
-}  // namespace eventrelay::ingest::verify
+}  // namespace eventrelay::providers
