@@ -239,7 +239,8 @@ def test_dev_stays_up_and_takes_what_send_sends(receiver, tmp_path) -> None:
         done = run("eventrelay", "send", *words)
         assert done.returncode == 0, done.stderr
         until(lambda: dev.out_path.read_text().count("signature verified") >= 11, 20, "deliveries")
-        curl = re.search(r"curl -i .*?--data-binary '.*?'\n", dev.out_path.read_text(), re.S).group(0)
+        said = dev.out_path.read_text()
+        curl = re.search(r"curl -i .*?--data-binary '.*?'\n", said, re.S).group(0)
         done = subprocess.run(["sh", "-c", curl], capture_output=True, timeout=20, check=False)
         assert b" 202 " in done.stdout.splitlines()[0], done
         assert dev.end(15)[0] == 0
