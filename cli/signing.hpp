@@ -1,4 +1,5 @@
-// What sign, verify, send and listen share: schemes by name, keys from flags, heads to judge.
+// What sign, verify, send and listen share: schemes by name, keys from flags, and the check of a
+// signature.
 //
 // Owner:   the command.  Thread: main.  Bounds: 3 keys, 64 header lines.
 // Errors:  Failure with exit code 2 naming the flag and what is allowed.
@@ -25,7 +26,7 @@ using HeaderLines = std::vector<std::pair<std::string, std::string>>;
 // Keys as given: text, or @FILE for the first line of a file.
 [[nodiscard]] std::vector<Secret> keys_from(const std::vector<std::string>& flags);
 
-// What came with a body. Thread: value; lines must outlive the call.
+// A request whose signature is to be checked.
 struct Signed {
   std::string method = "POST";
   std::string target = "/";

@@ -1,4 +1,5 @@
-// Cost of normalising one body, and of the whole policy at one request, answers checked first.
+// Cost of normalising one body, and of all that ingest decides for one request; answers are
+// checked first.
 #include <benchmark/benchmark.h>
 
 #include <array>

@@ -24,7 +24,7 @@ inline constexpr std::size_t kParametersMax = 64;
 inline constexpr std::size_t kParameterBytesMax = 64U << 10;
 
 // What we read of one V1 call; parameters of other names are stored with the rest, unread.
-// Thread: value.  Bounds: views, valid until the next parse.
+// Bounds: views, valid until the next parse.
 struct BoxV1Event {
   std::string_view event;  // uploaded, created, ...
   std::string_view item_id;

@@ -15,7 +15,7 @@ inline constexpr std::size_t kHeadFieldsMax = 64;
 
 enum class Method : std::uint8_t { Get, Post, Options, Other };
 
-// One header field, as received. Thread: value.  Bounds: views.
+// One header field, as received.
 struct HeadField {
   std::string_view name;   // case as received
   std::string_view value;  // without surrounding white space

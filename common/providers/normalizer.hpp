@@ -20,7 +20,7 @@ namespace eventrelay::providers {
 
 inline constexpr std::size_t kFieldMax = 256;
 
-// Empty = absent. Thread: value.  Bounds: views, see above.
+// Empty = absent. Bounds: views, see above.
 struct Normalised {
   std::string_view provider_id;
   std::string_view event_type;

@@ -46,7 +46,7 @@ struct FixedField {
   std::string_view value;
 };
 
-// How far a signed timestamp may be from now. Thread: value.  Bounds: none.
+// How far a signed timestamp may be from now.
 struct Window {
   std::chrono::milliseconds past{600'000};
   std::chrono::milliseconds future{60'000};
@@ -93,7 +93,7 @@ class Verifier {
   Window window_;
 };
 
-// What is signed. Thread: value.  Bounds: views.
+// What is signed.
 struct SignInput {
   std::string_view method = "POST";
   std::string_view uri{};
@@ -102,7 +102,7 @@ struct SignInput {
   std::string_view body{};
 };
 
-// One header line of a sender. Thread: value.  Bounds: its text.
+// One header line of a sender. Bounds: its text.
 struct SignedField {
   std::string name;
   std::string value;

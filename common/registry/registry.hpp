@@ -46,7 +46,7 @@ struct Instance {
   std::vector<Subscription> subscriptions;
 };
 
-// A user at a provider. Thread: value.  Bounds: views into an Instance or the caller's text.
+// A user at a provider. Bounds: views into an Instance or the caller's text.
 struct UserKey {
   std::string_view element;
   std::string_view user;
