@@ -145,11 +145,12 @@ std::string_view render_nothing_stored(std::string_view reason, After after, std
   return writer.view();
 }
 
-std::string_view render_reply(std::string_view reply, After after, std::span<char> out) {
+std::string_view render_reply(std::string_view reply, std::string_view fields, After after,
+                              std::span<char> out) {
   EVENTRELAY_ASSERT(reply.size() <= kReplyMax);
   Writer writer(out);
   writer.text("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n");
-  writer.text("Content-Length: ").number(reply.size()).text("\r\n");
+  writer.text("Content-Length: ").number(reply.size()).text("\r\n").text(fields);
   if (after == After::Close) writer.text(kClose);
   writer.text("\r\n").text(reply);
   return writer.view();

@@ -42,8 +42,10 @@ std::string_view render_accepted(std::span<const EventIdText> ids, After after,
 // 200: `{"eventIds":[],"reason":"..."}`; the reason is our own text, not the sender's.
 std::string_view render_nothing_stored(std::string_view reason, After after, std::span<char> out);
 // 200 for a handshake: text/plain that a browser must not take for anything else.
-// `out` holds kAnswerBytesMax + reply.size() bytes.
-std::string_view render_reply(std::string_view reply, After after, std::span<char> out);
+// `fields`: further header lines with their ends.
+// `out` holds kAnswerBytesMax + reply.size() + fields.size() bytes.
+std::string_view render_reply(std::string_view reply, std::string_view fields, After after,
+                              std::span<char> out);
 // `HTTP/1.1 100 Continue`.
 [[nodiscard]] std::string_view continue_bytes() noexcept;
 

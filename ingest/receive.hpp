@@ -9,12 +9,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
 #include "common/base/expected.hpp"
+#include "common/observe/metrics_list.hpp"
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
@@ -33,15 +35,19 @@ struct Route {
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
-  bool chunked = false;  // may this source use Transfer-Encoding: chunked?
+  bool chunked = false;    // may this source use Transfer-Encoding: chunked?
+  bool handshake = false;  // the provider asks whether this address is willing
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.
 // Bounds: valid until the next call of receive().
 struct Received {
-  std::span<const Event> events;  // empty: answer 200 with `reason`
+  std::span<const Event> events;  // empty: answer 200 with `reason`, or with `reply` without one
   std::string_view reason;
-  std::string_view reply;  // handshake: body of the 200 as text/plain; else empty
+  std::string_view reply;   // handshake: body of the 200 as text/plain
+  std::string_view fields;  // handshake: further header lines with their ends
+  std::optional<metrics::HandshakeKind> handshake{};
+  std::optional<metrics::NotStored> not_stored{};
 };
 
 // Thread: shard-local.  Bounds: as the settings.

@@ -166,12 +166,16 @@ Session::Next Session::on_body(std::size_t size) {
   if (!received) return reject(received.error());
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
-  if (received->reply.empty()) {
+  if (received->handshake) environment_.slab.ingest_handshakes_total.add(*received->handshake);
+  if (received->not_stored) environment_.slab.ingest_not_stored_total.add(*received->not_stored);
+  if (!received->reason.empty()) {
     const auto out = answer_space(answer_bytes_max(0));
     return answer(metrics::Code::k200, render_nothing_stored(received->reason, after, out), after);
   }
-  const auto out = answer_space(answer_bytes_max(0) + received->reply.size());
-  return answer(metrics::Code::k200, render_reply(received->reply, after, out), after);
+  const auto out =
+      answer_space(answer_bytes_max(0) + received->reply.size() + received->fields.size());
+  return answer(metrics::Code::k200, render_reply(received->reply, received->fields, after, out),
+                after);
 }
 
 Session::Next Session::store(std::span<const Event> events) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 namespace eventrelay::ingest {
 
@@ -21,13 +22,25 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   }
   CompiledSource source;
   source.element = element;
+  std::vector<Secret> keys = config.keys;
+  if (scheme->proof == providers::Proof::ClientState && config.token) keys.push_back(*config.token);
   try {
-    source.verifier.emplace(*scheme, config.keys, window_of(config, *scheme));
+    source.verifier.emplace(*scheme, keys, window_of(config, *scheme));
   } catch (const std::runtime_error& problem) {
     throw std::runtime_error("sources." + element + ".keys: " + problem.what());
   }
-  source.box = scheme->name == "box-v2";
-  source.v1_enabled = source.box && config.v1_enabled;
+  source.provider = providers::find_provider(element);
+  if (source.provider == nullptr) source.provider = providers::provider_of_scheme(scheme->name);
+  if (source.provider == nullptr) {
+    throw std::runtime_error("sources." + element + ".scheme: `" + config.scheme +
+                             "` belongs to no element");
+  }
+  source.handshake =
+      config.handshake.empty()
+          ? source.provider->handshake
+          : providers::handshake_named(config.handshake).value_or(providers::Handshake::None);
+  if (config.token) source.token = *config.token;
+  source.v1_enabled = source.provider->form == providers::NormalForm::Box && config.v1_enabled;
   if (config.v1_token) source.v1_token = *config.v1_token;
   source.body_max = config.body_max.value_or(ingest.body_max);
   source.chunked = config.chunked.value_or(ingest.chunked);
@@ -45,6 +58,7 @@ Sources::Sources(const Settings& settings) {
     CompiledSource* const source = find(instance->element);
     if (source == nullptr) continue;
     source->only_instance = ++counts[instance->element] == 1 ? instance.get() : nullptr;
+    source->users_known |= !instance->oauth_user_id.empty();
   }
 }
 

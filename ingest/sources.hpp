@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/providers/provider.hpp"
 #include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
 
@@ -22,9 +23,12 @@ namespace eventrelay::ingest {
 struct CompiledSource {
   std::string element;
   std::optional<providers::Verifier> verifier;
-  bool box = false;         // events are normalised as Box's
-  bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
-  Secret v1_token;          // empty: no V1 call can prove itself
+  const providers::Provider* provider = nullptr;  // of the element, else of the scheme; never null
+  providers::Handshake handshake = providers::Handshake::None;
+  Secret token;              // Meta's verify token
+  bool users_known = false;  // some instance of the element has an oauth.user.id
+  bool v1_enabled = false;   // Box V1 calls, proven by v1_token alone
+  Secret v1_token;           // empty: no V1 call can prove itself
   std::size_t body_max = 0;
   bool chunked = false;
   const Instance* only_instance = nullptr;  // of this element, if there is exactly one

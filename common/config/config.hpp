@@ -91,6 +91,8 @@ struct SourceConfig {
   std::optional<std::size_t> body_max;
   bool v1_enabled = false;
   std::optional<Secret> v1_token;
+  std::optional<Secret> token;  // Meta: verify token; Microsoft Graph: clientState
+  std::string handshake;        // a word of providers/handshake.hpp; empty = the element's
   // How old, and how far ahead, a signed time may be; absent = as the scheme's provider says.
   std::optional<milliseconds> window_past;
   std::optional<milliseconds> window_future;

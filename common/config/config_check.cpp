@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/base/crypto.hpp"
 #include "common/config/callback_url.hpp"
 #include "common/config/config_units.hpp"
 #include "common/providers/provider.hpp"
@@ -123,7 +124,19 @@ class Checker {
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
     }
-    if (source.keys.empty() && !source.v1_enabled) add(path + ".keys", "at least one is required");
+    const std::string_view scheme =
+        !source.scheme.empty() || built_in == nullptr ? source.scheme : built_in->schemes.front();
+    const auto* const row = providers::find_scheme(scheme);
+    const bool by_token = row != nullptr && row->proof == providers::Proof::ClientState;
+    if (by_token && source.keys.empty() && !source.token) {
+      add(path + ".token", "required because " + std::string(scheme) + " has no signature");
+    }
+    if (source.keys.empty() && !source.v1_enabled && !by_token) {
+      add(path + ".keys", "at least one is required");
+    }
+    if (source.keys.size() == providers::kKeysMax && by_token && source.token) {
+      add(path + ".token", "one too many beside three keys");
+    }
   }
 
   void registry() {
@@ -198,8 +211,23 @@ class Checker {
 
   void check_signature(const std::string& owner, const std::string& key_path,
                        const DeliveryConfig& delivery, const std::optional<Secret>& key) {
+    if (delivery.signature == Signature::Standard) {
+      if (key) check_standard_key(key_path, *key);
+      for (std::size_t i = 0; i < delivery.keys.size(); ++i) {
+        check_standard_key(owner + ".delivery.keys[" + std::to_string(i) + "]", delivery.keys[i]);
+      }
+    }
     if (delivery.signature == Signature::None || key || !delivery.keys.empty()) return;
     add(key_path, "required because " + owner + ".delivery.signature asks for one");
+  }
+
+  // The relay signs with the bytes that the receiver's library decodes from the same text.
+  void check_standard_key(const std::string& path, const Secret& key) {
+    try {
+      const Secret bytes(crypto::key_from_whsec(key.reveal()));  // wiped when this returns
+    } catch (const std::runtime_error& problem) {
+      add(path, std::string(problem.what()) + ", as signature: standard asks");
+    }
   }
 
   // A wait longer than every delay topic has none to wait in.

@@ -69,6 +69,14 @@ inline constexpr std::array<std::string_view, 13> kOutcomeWords{
     "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",  "tls",
     "dns", "blocked",  "reset",    "protocol", "gone",    "too_large"};
 
+// Kinds of handshakes, and why a call that was accepted is not stored.
+enum class HandshakeKind : std::uint8_t { Dropbox, Slack, Meta, Graph, CloudEvents, Github };
+inline constexpr std::array<std::string_view, 6> kHandshakeWords{
+    "dropbox", "slack", "meta", "graph", "cloudevents", "github"};
+enum class NotStored : std::uint8_t { Disabled, NoUser, NoUserParameter };
+inline constexpr std::array<std::string_view, 3> kNotStoredWords{"disabled", "no_user",
+                                                                 "no_user_parameter"};
+
 enum class ProduceFailure : std::uint8_t { QueueFull, Timeout, Broker, Fatal, TooLarge };
 inline constexpr std::array<std::string_view, 5> kProduceFailureWords{
     "queue_full", "timeout", "broker", "fatal", "too_large"};
@@ -89,6 +97,14 @@ struct Words<Reject> {
 template <>
 struct Words<Outcome> {
   static constexpr auto& kWords = kOutcomeWords;
+};
+template <>
+struct Words<HandshakeKind> {
+  static constexpr auto& kWords = kHandshakeWords;
+};
+template <>
+struct Words<NotStored> {
+  static constexpr auto& kWords = kNotStoredWords;
 };
 template <>
 struct Words<ProduceFailure> {
@@ -117,6 +133,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   HISTOGRAM(ingest_request_body_bytes, kBytes, "Size of request bodies.") \
   GAUGE(ingest_inflight_requests, "Requests between head and answer.") \
   COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests turned away, by reason.") \
+  COUNTER_BY(ingest_handshakes_total, kind, HandshakeKind, "Handshakes of providers answered.") \
+  COUNTER_BY(ingest_not_stored_total, reason, NotStored, "Genuine calls with nothing to store.") \
   GAUGE(ingest_connections, "Open client connections.") \
   COUNTER(ingest_connections_total, "Client connections accepted.") \
   GAUGE(ingest_produce_queue_messages, "Records handed to the producer and not acknowledged.") \

@@ -106,19 +106,36 @@ bool media_type_is(std::string_view content_type, std::string_view wanted) noexc
 
 enum class RawForm : std::uint8_t { Json, Form, Text };
 
+// JSON by its name, or by no name at all.
+bool is_json_type(std::string_view content_type) noexcept {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  const std::size_t last = type.find_last_not_of(" \t");
+  const std::string_view trimmed = last == std::string_view::npos ? "" : type.substr(0, last + 1);
+  constexpr std::string_view kEnd = "json";
+  return trimmed.empty() || (trimmed.size() > kEnd.size() &&
+                             media_type_is(trimmed.substr(trimmed.size() - kEnd.size()), kEnd));
+}
+
+// A byte order mark may stand before a JSON document (RFC 8259 8.1) and not within another one.
+std::string_view without_mark(std::string_view body) noexcept {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return body.starts_with(kMark) ? body.substr(kMark.size()) : body;
+}
+
 RawForm form_of(const Event& event) noexcept {
   if (media_type_is(event.content_type, "application/x-www-form-urlencoded")) return RawForm::Form;
-  const std::size_t start = event.body.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return RawForm::Text;
-  // Ingest stores a body that is no form only after it was read as a JSON document.
-  const char c = event.body[start];
+  const std::string_view body = without_mark(event.body);
+  const std::size_t start = body.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos || !is_json_type(event.content_type)) return RawForm::Text;
+  // Ingest stores a body with the name of JSON only after it was read as a JSON document.
+  const char c = body[start];
   return c == '{' || c == '[' ? RawForm::Json : RawForm::Text;
 }
 
 // Raw bytes that are JSON stay where they are; others are written to the buffer as JSON.
 std::string_view splice(const Event& event, std::string& buffer) {
   const RawForm form = form_of(event);
-  if (form == RawForm::Json) return event.body;
+  if (form == RawForm::Json) return without_mark(event.body);
   if (form == RawForm::Form && append_form_as_json(event.body, buffer)) return {};
   append_member("\"", event.body, buffer);
   return {};
@@ -201,6 +218,32 @@ void Formatter::append_fields(const Event& event, std::string& head) const {
   append_event_field("ce-subject", event.object_id, head);
 }
 
+void Formatter::append_object(std::string_view event_type, std::string_view object_type,
+                              std::string_view object_id, std::string_view date, const Event& event,
+                              std::string& buffer) const {
+  buffer.push_back('{');
+  // What ingest could not read off the payload is left out, as every unknown field is.
+  if (!object_id.empty()) append_member(R"("objectId":")", object_id, buffer);
+  const auto next = [&buffer] { return std::string_view{buffer.back() == '{' ? "" : ","}; };
+  if (!object_type.empty()) {
+    buffer.append(next());
+    append_member(R"("objectType":")", object_type, buffer);
+  }
+  if (!event_type.empty()) {
+    buffer.append(next());
+    append_member(R"("eventType":")", event_type, buffer);
+  }
+  buffer.append(next());
+  buffer.append(event_tail_);
+  buffer.append(R"(,"date":")");
+  if (date.empty()) {
+    append_date(event.received, buffer);
+  } else {
+    append_json_escaped(date, buffer);
+  }
+  buffer.append(R"("})");
+}
+
 Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(R"({"id":)");
   append_number(notification_id(event.id), buffer);
@@ -213,23 +256,18 @@ Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(element_part_);
   append_member(R"(,"eventId":")", event.id, buffer);
   buffer.append(instance_part_);
-  buffer.append(R"(,"events":[{)");
-  // What ingest could not read off the payload is left out, as every unknown field is.
-  if (!event.object_id.empty()) append_member(R"("objectId":")", event.object_id, buffer);
-  const auto next = [&buffer] { return std::string_view{buffer.back() == '{' ? "" : ","}; };
-  if (!event.object_type.empty()) {
-    buffer.append(next());
-    append_member(R"("objectType":")", event.object_type, buffer);
+  buffer.append(R"(,"events":[)");
+  const std::vector<EventObject> objects = objects_of(event);
+  for (const EventObject& object : objects) {
+    if (!lets_through(filter_, object)) continue;
+    if (buffer.back() != '[') buffer.push_back(',');
+    append_object(object.event_type, object.object_type, object.object_id, object.date, event,
+                  buffer);
   }
-  if (!event.event_type.empty()) {
-    buffer.append(next());
-    append_member(R"("eventType":")", event.event_type, buffer);
+  if (objects.empty()) {
+    append_object(event.event_type, event.object_type, event.object_id, event.date, event, buffer);
   }
-  buffer.append(next());
-  buffer.append(event_tail_);
-  buffer.append(R"(,"date":")");
-  append_event_date(event, buffer);
-  buffer.append(R"("}]}})");
+  buffer.append("]}}");
   return pieces(buffer, prefix_size, raw);
 }
 

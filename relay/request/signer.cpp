@@ -10,8 +10,6 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr std::string_view kDecodedKey = "whsec_";
-
 void append_base64(const crypto::Mac& mac, std::string& out) {
   std::array<char, 4 * ((crypto::kMacMax + 2) / 3)> text;
   out.append(text.data(), crypto::base64_into(mac.view(), text.data()));
@@ -25,16 +23,14 @@ void hash_body(crypto::Hmac& key, const Body& body) {
 
 crypto::Hmac keyed(Signature scheme, const Secret& key) {
   const std::string_view text = key.reveal();
-  if (scheme != Signature::Standard || !text.starts_with(kDecodedKey)) {
-    return crypto::Hmac(crypto::Digest::Sha256, text);
+  if (scheme != Signature::Standard) return crypto::Hmac(crypto::Digest::Sha256, text);
+  // The one reading of such a key, here and where it is verified: base64, whsec_ before it or not.
+  try {
+    const Secret bytes(crypto::key_from_whsec(text));  // wiped when this returns
+    return crypto::Hmac(crypto::Digest::Sha256, bytes.reveal());
+  } catch (const std::runtime_error& problem) {
+    throw std::invalid_argument(std::string("signature standard: ") + problem.what());
   }
-  std::optional<std::string> decoded =
-      crypto::from_base64(text.substr(kDecodedKey.size()), crypto::Padding::Optional);
-  if (!decoded || decoded->empty()) {
-    throw std::invalid_argument("a signature key that starts with whsec_ is not base64 behind it");
-  }
-  const Secret bytes(std::move(*decoded));  // wiped when this returns
-  return crypto::Hmac(crypto::Digest::Sha256, bytes.reveal());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "common/base/start_error.hpp"
 #include "common/observe/log.hpp"
 #include "relay/http/endpoint_guard.hpp"
+#include "relay/request/objects.hpp"
 
 namespace eventrelay::relay {
 
@@ -80,7 +81,7 @@ Subscriptions::Match Subscriptions::match(const Event& event,
     it = routes_.emplace(event.instance, make_route(*instance)).first;
   }
   for (const Arm& arm : it->second.arms) {
-    if (arm.subscription->wants(event.event_type, event.object_type)) queues.push_back(arm.queue);
+    if (lets_through(arm.subscription->filter, event)) queues.push_back(arm.queue);
   }
   return queues.empty() ? Match::None : Match::Some;
 }
