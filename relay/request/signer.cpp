@@ -24,13 +24,16 @@ void hash_body(crypto::Hmac& key, const Body& body) {
 crypto::Hmac keyed(Signature scheme, const Secret& key) {
   const std::string_view text = key.reveal();
   if (scheme != Signature::Standard) return crypto::Hmac(crypto::Digest::Sha256, text);
-  // The one reading of such a key, here and where it is verified: base64, whsec_ before it or not.
-  try {
-    const Secret bytes(crypto::key_from_whsec(text));  // wiped when this returns
-    return crypto::Hmac(crypto::Digest::Sha256, bytes.reveal());
-  } catch (const std::runtime_error& problem) {
-    throw std::invalid_argument(std::string("signature standard: ") + problem.what());
+  // As crypto::key_from_whsec() reads it where a signature is verified: base64, prefix or not.
+  constexpr std::string_view kPrefix = "whsec_";
+  const std::string_view coded = text.substr(text.starts_with(kPrefix) ? kPrefix.size() : 0);
+  std::optional<std::string> decoded = crypto::from_base64(coded, crypto::Padding::Optional);
+  if (!decoded || decoded->empty()) {
+    throw std::invalid_argument(
+        "a key of signature standard is base64, with or without whsec_ in front");
   }
+  const Secret bytes(std::move(*decoded));  // wiped when this returns
+  return crypto::Hmac(crypto::Digest::Sha256, bytes.reveal());
 }
 
 }  // namespace
