@@ -79,17 +79,21 @@ Shard::Shard(ShardLoop& loop, const ShardParts& parts)
                        parts.budget}),
       attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
                                    parts.budget, seed(), [this] { on_settled(); }}),
+      unknown_(UnknownParts{subscriptions_, outbox_, slab_, parts.budget,
+                            settings_->config.retry.delays.front(), [this] { on_settled(); }}),
       delays_(loop.executor(), settings_->config,
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget,
-                         [this] { pump_later(); },
+                         [this] { pump_later(); }, unknown_,
                          [this](std::string_view subscription, Partition partition) {
                            return backlog_.detacher().is_off(subscription, partition);
                          }}),
       deliverer_(pool_, *this, slab_, seed()),
       tick_timer_(loop.executor()),
       due_timer_(loop.executor()) {
-  subscriptions_.use(settings_, finished_);
+  subscriptions_.use(Update{settings_, {}, true}, finished_);
   attempt_end_.use(settings_->config.relay.attempts_log);
+  unknown_.use(settings_->config.relay.unknown_instance_wait);
+  consumer_.keep_unknown(unknown_);
   client_ = std::make_unique<kafka::ConsumerClient>(loop.executor(), settings_->config.kafka,
                                                     consumer_options(loop, parts), *this, slab_);
   consumer_.attach(*client_);
@@ -104,13 +108,17 @@ void Shard::start() {
   tick();
 }
 
-void Shard::use(const std::shared_ptr<const Settings>& settings) {
-  settings_ = settings;
-  attempt_end_.use(settings->config.relay.attempts_log);
-  backlog_.before_reload();
-  subscriptions_.use(settings, finished_);
+void Shard::use(const UpdatePtr& update) {
+  const std::vector<std::string> gone = subscriptions_gone(settings_->registry, update->changes);
+  settings_ = update->settings;
+  if (update->configuration) {
+    attempt_end_.use(settings_->config.relay.attempts_log);
+    unknown_.use(settings_->config.relay.unknown_instance_wait);
+  }
+  if (!gone.empty()) backlog_.before_forgetting(gone);
+  subscriptions_.use(*update, finished_);
   settle_all();
-  backlog_.after_reload();
+  if (!gone.empty()) backlog_.forget(gone);
   pump(monotonic_now());
 }
 
@@ -434,6 +442,7 @@ void Shard::publish() {
   status.resent = pool_.stats().stale;
   status.unmatched = consumer_.unmatched();
   status.already_done = consumer_.already_done();
+  status.missed = unknown_.missed(kMissedShown);
   status.failing = failing_;
   status.backlog = backlog_.status();
   delays_.append_stopped(status.stopped_delays);

@@ -27,6 +27,7 @@
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/log/offset_ledger.hpp"
 #include "relay/park/outbox.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/record/held_record.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -40,6 +41,7 @@ struct DelayParts {
   metrics::Slab& slab;
   VolatileBudget* budget = nullptr;  // may be null
   std::function<void()> admitted;    // something may be sent
+  UnknownInstances& unknown;
   // Is this subscription switched off in this partition?
   std::function<bool(std::string_view, Partition)> is_off;
 };
