@@ -28,6 +28,8 @@ ClientResponse ask_admin(const AdminFlags& flags, const std::string& base, std::
   ClientRequest request;
   request.method = method;
   request.path = path;
+  // What a form of a foreign page can not send: without a token a listener asks for it.
+  if (method != "GET") request.headers.emplace_back("Content-Type", "application/json");
   if (!flags.token_file.empty()) {
     request.headers.emplace_back("Authorization", bearer(flags.token_file));
   }

@@ -13,7 +13,7 @@
 
 namespace eventrelay::cli {
 
-// Which listeners to ask, and how. Thread: value.
+// Which listeners to ask, and how.
 struct AdminFlags {
   std::vector<std::string> admin;
   std::string token_file;

@@ -1,4 +1,4 @@
-// eventrelay bench: measures a scenario, the product beside its limit program.
+// eventrelay bench: measures a scenario, with the product and its limit program in turn.
 //
 // Thread:  main; load and receiver run their own.
 #include <fmt/format.h>

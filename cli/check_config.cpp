@@ -1,4 +1,4 @@
-// eventrelay check-config: reads a configuration as the services do and says what is wrong.
+// eventrelay check-config: reads a configuration as the services do and prints what is wrong.
 //
 // Thread:  main.
 #include <fmt/format.h>

@@ -14,14 +14,14 @@ namespace eventrelay::cli {
 class DeliveryPrinter {
  public:
   // No keys: the signature is not judged and every delivery passes.
-  DeliveryPrinter(const ingest::verify::Scheme& scheme, std::vector<Secret> keys, bool json)
+  DeliveryPrinter(const providers::Scheme& scheme, std::vector<Secret> keys, bool json)
       : scheme_(scheme), keys_(std::move(keys)), json_(json) {}
 
   // Prints to stdout; false if the signature is not genuine.
   bool show(const Delivery& delivery) const;
 
  private:
-  const ingest::verify::Scheme& scheme_;
+  const providers::Scheme& scheme_;
   std::vector<Secret> keys_;
   bool json_;
 };

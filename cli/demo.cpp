@@ -5,9 +5,9 @@
 #include <charconv>
 #include <cstdio>
 
-#include "bench/load/requests.hpp"
 #include "cli/signing.hpp"
 #include "common/base/crypto.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -63,16 +63,17 @@ ClientRequest demo_request(WallTime now) {
   ClientRequest request;
   request.method = "POST";
   request.path = demo_path();
-  request.body = bench::box_body(static_cast<std::uint64_t>(unix_ms(now)), 73'835'521'473U);
+  request.body = providers::sample_body(*providers::find_provider("box"),
+                                        static_cast<std::uint64_t>(unix_ms(now)), 73'835'521'473U);
   const auto& scheme = scheme_named("box-v2");
-  const std::string timestamp = ingest::verify::format_stamp(scheme.stamp, now);
-  ingest::verify::SignInput input;
+  const std::string timestamp = providers::format_stamp(scheme.stamp, now);
+  providers::SignInput input;
   input.timestamp = timestamp;
   input.body = request.body;
   request.headers.emplace_back("Content-Type", "application/json");
   request.headers.emplace_back("BOX-DELIVERY-ID", fmt::format("{:x}", unix_ms(now)));
   const auto keys = keys_from({std::string(kDemoSourceKey)});
-  for (auto& field : ingest::verify::sign(scheme, keys, input)) {
+  for (auto& field : providers::sign(scheme, keys, input)) {
     request.headers.emplace_back(std::move(field.name), std::move(field.value));
   }
   return request;

@@ -35,7 +35,7 @@ struct DevFlags {
 // One Box V2 event, signed now.
 [[nodiscard]] ClientRequest demo_request(WallTime now);
 
-// Where everything is. Thread: value.
+// The addresses of what `dev` has started.
 struct Guide {
   const DevFlags& flags;
   std::string listen;

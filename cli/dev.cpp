@@ -51,7 +51,7 @@ class Dev {
   }
 
  private:
-  // The given broker, or the embedded one with every topic made.
+  // Returns the given broker, or starts the embedded one and creates every topic.
   std::string bootstrap() {
     if (!flags_.kafka.empty()) return flags_.kafka;
     cluster_.emplace(1);
@@ -85,7 +85,7 @@ class Dev {
     ingest_host_->start(settings_);
   }
 
-  // The relay listens where the ingest's admin port leaves room.
+  // The relay's admin listener takes the port after that of ingest.
   HostOptions relay_options(HostOptions options) const {
     options.input.overrides.push_back("admin.listen=" + options.admin_default);
     return options;

@@ -23,7 +23,7 @@ class HttpFailure : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// An http or https URL, taken apart. Thread: value.
+// An http or https URL, taken apart.
 struct Target {
   bool tls = false;
   std::string host;

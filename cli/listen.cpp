@@ -1,4 +1,4 @@
-// eventrelay listen: takes callbacks, judges their signatures and prints each.
+// eventrelay listen: takes callbacks, checks their signatures and prints each one.
 //
 // Thread:  main.
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// A callback endpoint on loopback that takes deliveries, judges their signature and tells of each.
+// A callback endpoint on loopback: takes deliveries and reports each one to its owner.
 //
 // Owner:   `eventrelay listen` and `eventrelay dev`.
 // Thread:  one loop, given at construction.
@@ -19,7 +19,7 @@
 
 namespace eventrelay::cli {
 
-// One request that came in. Thread: value.
+// One request that came in.
 struct Delivery {
   std::string method;
   std::string target;

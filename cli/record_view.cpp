@@ -147,7 +147,7 @@ std::optional<InstanceId> leading_instance(std::string_view text) noexcept {
 bool RecordFilter::wants(const RecordView& record) const {
   const RecordKind kind = kind_of(record.topic);
   const bool of_event = kind != RecordKind::Json && kind != RecordKind::Sealed;
-  // A record that cannot be read is shown rather than hidden, unless its key speaks against it.
+  // A record that cannot be read is shown, unless its key already rules it out.
   if (instance && leading_instance(record.key) != instance) return false;
   if (of_event && !record.event) return true;
   if (!subscription.empty()) {

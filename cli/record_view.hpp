@@ -1,6 +1,6 @@
 // One record of any topic as `tail` and `replay` show it: which ones are wanted, and their line.
 //
-// Why:     what a topic holds is known here alone, so that all commands tell it the same way.
+// Why:     only this file knows what a topic holds, so all commands show a record the same way.
 // Owner:   the command.  Thread: any; pure but for append_*.
 // Bounds:  one line per record; a value is printed only on request.
 // Errors:  a record that cannot be read says so in its line.
@@ -24,7 +24,7 @@ enum class RecordKind : std::uint8_t { Event, Parked, Dead, Json, Sealed };
 // By the name without prefix: events, retry.5s, dead, state, attempts, instances.
 [[nodiscard]] RecordKind kind_of(std::string_view topic) noexcept;
 
-// One record. Thread: value.  Bounds: views into the message.
+// One record. Bounds: views into the message.
 struct RecordView {
   std::string_view topic;  // without prefix
   Partition partition;
@@ -35,7 +35,7 @@ struct RecordView {
   Expected<Event, RecordError> event;
 };
 
-// Which records are wanted; empty members ask for nothing. Thread: value.
+// Which records are wanted; empty members ask for nothing.
 struct RecordFilter {
   std::optional<InstanceId> instance;
   std::string subscription;      // id

@@ -25,11 +25,11 @@ using std::chrono::milliseconds;
 
 constexpr Duration kPoll = milliseconds{100};
 constexpr Duration kTellEvery = std::chrono::seconds{2};
-// One transaction at most.
+// Bounds of one transaction.
 constexpr std::uint64_t kBatchRecords = 500;
 constexpr std::size_t kBatchBytes = 8U << 20;
 constexpr Duration kBatchAge = std::chrono::seconds{1};
-constexpr Duration kScanAge = std::chrono::seconds{5};  // one that only says how far it has read
+constexpr Duration kScanAge = std::chrono::seconds{5};  // a batch that only moves the position
 volatile std::sig_atomic_t stop_asked = 0;
 
 // Flags of `replay`. Thread: main.
@@ -94,8 +94,8 @@ class Replay {
   std::string target_;
   kafka::ReplayCopy copy_;
   std::vector<std::string_view> subscriptions_;
-  Tally done_;   // in whole transactions
-  Tally batch_;  // since then
+  Tally done_;   // in transactions that were committed
+  Tally batch_;  // in the open one
   std::size_t batch_bytes_ = 0;
   TimePoint batch_since_{};
   TimePoint send_at_{};  // when the rate allows the next batch
@@ -175,7 +175,7 @@ void Replay::take(const kafka::Message& message) {
     if (flags_.dry_run) {
       show(message, *event, subscription);
     } else {
-      // History that never failed: the word of an attempt that found nothing wrong.
+      // An event of the history has not failed: its reason is the outcome `ok`.
       copy_.add(message, {.subscription = subscription,
                           .reason = event->parked ? event->parked->reason : "ok",
                           .now = wall_now()});
@@ -206,7 +206,7 @@ void Replay::end_batch() {
 void Replay::pace() {
   if (flags_.rate == 0 || flags_.dry_run) return;
   const TimePoint now = monotonic_now();
-  // Time in which nothing was found is not made up for.
+  // Time in which no record was found is not caught up by sending faster.
   send_at_ = std::max(send_at_, now - kBatchAge) + std::chrono::nanoseconds{1'000'000'000} *
                                                        static_cast<std::int64_t>(batch_.sent) /
                                                        static_cast<std::int64_t>(flags_.rate);
@@ -277,7 +277,7 @@ Exit Replay::run() {
       if (batch_full(now)) end_batch();
     }
     if (!copy_.finished()) break;
-    // The last records and the end itself, as one. Refused, those records are read again.
+    // The last records and the end are one transaction; if it is refused, they are read again.
     ended = copy_.commit_end(print_note(selection_, ReplayState::Done));
     if (ended) done_ += batch_;
     batch_ = {};

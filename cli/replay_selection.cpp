@@ -8,7 +8,7 @@
 #include "cli/record_view.hpp"
 #include "common/base/crypto.hpp"
 #include "common/config/config_units.hpp"
-#include "ingest/verify/stamp.hpp"
+#include "common/providers/stamp.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -114,8 +114,8 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }  // namespace
 
 WallTime parse_moment(std::string_view flag, std::string_view text, WallTime now) {
-  using ingest::verify::parse_stamp;
-  using ingest::verify::Stamp;
+  using providers::parse_stamp;
+  using providers::Stamp;
   if (const auto age = config::parse_duration(text); age && age->count() >= 0) return now - *age;
   const auto at = parse_stamp(
       Stamp::Rfc3339, text.size() == 10 ? std::string(text) + "T00:00:00Z" : std::string(text));

@@ -1,5 +1,5 @@
-// Which records a replay takes and for whom: its flags judged, its name, its note beside the
-// positions.
+// Which records a replay takes and for which subscriptions: checks its flags, makes its name, and
+// reads and prints the note that is kept with its positions.
 //
 // Why:     a replay that goes on after a kill must mean the same records as before: absolute times
 //          and a digest of the selection stand beside its positions.
@@ -21,7 +21,7 @@ namespace eventrelay::cli {
 
 enum class ReplayFrom : std::uint8_t { Dead, Events };
 
-// The flags as given. Thread: value.
+// The flags as given.
 struct ReplayAsk {
   std::string from = "dead";
   std::uint64_t instance = 0;  // 0 = not given
@@ -32,7 +32,6 @@ struct ReplayAsk {
   std::string name{};
 };
 
-// Thread: value.
 struct ReplaySelection {
   ReplayFrom from = ReplayFrom::Dead;
   std::optional<InstanceId> instance;
@@ -52,7 +51,7 @@ struct ReplaySelection {
 enum class ReplayState : std::uint8_t { Open, Done };
 
 [[nodiscard]] std::string print_note(const ReplaySelection& selection, ReplayState state);
-// Takes the times of an earlier run that did not come to its end. Throws Failure if the note is of
+// Takes over the times of an earlier run that did not finish. Throws Failure if the note belongs to
 // another selection.
 [[nodiscard]] ReplayState go_on(ReplaySelection& selection, std::string_view note);
 
@@ -60,7 +59,7 @@ enum class ReplayState : std::uint8_t { Open, Done };
 enum class Chosen : std::uint8_t {
   Taken,
   NotAsked,
-  NoSubscription,  // selected, but nobody is configured to get it
+  NoSubscription,  // selected, but no configured subscription takes it
 };
 
 // Fills `subscriptions` with the ids of those that get the record.

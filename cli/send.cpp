@@ -10,11 +10,11 @@
 #include <map>
 #include <memory>
 
-#include "bench/load/requests.hpp"
 #include "cli/command.hpp"
 #include "cli/http_client.hpp"
 #include "cli/signing.hpp"
 #include "common/base/crypto.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -40,7 +40,7 @@ struct SendFlags {
 struct SendRun {
   const SendFlags& flags;
   Target target;
-  const ingest::verify::Scheme* scheme;  // null: Box V1
+  const providers::Scheme* scheme;  // null: Box V1
   std::vector<Secret> keys;
   std::string body;  // of --body; empty = made per event
   std::uint64_t seed = 0;
@@ -61,7 +61,8 @@ std::string body_of(const SendRun& run, std::uint64_t i) {
     if (!run.flags.token.empty()) form += "&token=" + run.flags.token;
     return form;
   }
-  if (run.scheme->name == "box-v2") return bench::box_body(run.seed + i, object);
+  const providers::Provider* const provider = providers::provider_of_scheme(run.scheme->name);
+  if (provider != nullptr) return providers::sample_body(*provider, run.seed + i, object);
   return fmt::format(R"({{"id":"{:016x}","type":"test","object":{}}})", run.seed + i, object);
 }
 
@@ -74,8 +75,8 @@ ClientRequest request_of(const SendRun& run, std::uint64_t i) {
     return request;
   }
   const std::string id = fmt::format("msg_{:016x}", run.seed + i);
-  const std::string timestamp = ingest::verify::format_stamp(run.scheme->stamp, wall_now());
-  ingest::verify::SignInput input;
+  const std::string timestamp = providers::format_stamp(run.scheme->stamp, wall_now());
+  providers::SignInput input;
   input.uri = run.flags.url;
   input.id = id;
   input.timestamp = timestamp;
@@ -84,7 +85,7 @@ ClientRequest request_of(const SendRun& run, std::uint64_t i) {
   if (run.scheme->name == "box-v2") {
     request.headers.emplace_back("BOX-DELIVERY-ID", fmt::format("{:016x}", run.seed + i));
   }
-  for (auto& field : ingest::verify::sign(*run.scheme, run.keys, input)) {
+  for (auto& field : providers::sign(*run.scheme, run.keys, input)) {
     request.headers.emplace_back(std::move(field.name), std::move(field.value));
   }
   return request;

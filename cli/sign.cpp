@@ -25,16 +25,15 @@ Exit sign(const SignFlags& flags) {
   const auto& scheme = scheme_named(flags.scheme);
   const auto keys = keys_from(flags.keys);
   const std::string body = read_stdin();
-  const std::string timestamp = flags.timestamp.empty()
-                                    ? ingest::verify::format_stamp(scheme.stamp, wall_now())
-                                    : flags.timestamp;
-  ingest::verify::SignInput input;
+  const std::string timestamp =
+      flags.timestamp.empty() ? providers::format_stamp(scheme.stamp, wall_now()) : flags.timestamp;
+  providers::SignInput input;
   input.method = flags.method;
   input.uri = flags.uri;
   input.id = flags.id;
   input.timestamp = timestamp;
   input.body = body;
-  for (const auto& field : ingest::verify::sign(scheme, keys, input)) {
+  for (const auto& field : providers::sign(scheme, keys, input)) {
     fmt::print("{}: {}\n", field.name, field.value);
   }
   return Exit::Ok;

@@ -10,8 +10,6 @@
 namespace eventrelay::cli {
 namespace {
 
-namespace verify = ingest::verify;
-
 constexpr std::size_t kKeyMax = 64U << 10;
 
 Secret key_from(const std::string& flag) {
@@ -29,22 +27,23 @@ Secret key_from(const std::string& flag) {
 
 std::string scheme_names() {
   std::string names;
-  for (const auto& scheme : verify::schemes()) {
+  for (const auto& scheme : providers::schemes()) {
     names += (names.empty() ? "" : ", ") + std::string(scheme.name);
   }
   return names;
 }
 
-const verify::Scheme& scheme_named(std::string_view name) {
-  if (const verify::Scheme* scheme = verify::find_scheme(name)) return *scheme;
+const providers::Scheme& scheme_named(std::string_view name) {
+  if (const providers::Scheme* scheme = providers::find_scheme(name)) return *scheme;
   throw Failure(Exit::Usage,
                 "no signature scheme `" + std::string(name) + "`; there are " + scheme_names());
 }
 
 std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
-  if (flags.size() > verify::kKeysMax) {
+  if (flags.size() > providers::kKeysMax) {
     throw Failure(Exit::Usage, "--key is given " + std::to_string(flags.size()) +
-                                   " times (allowed: 1.." + std::to_string(verify::kKeysMax) + ")");
+                                   " times (allowed: 1.." + std::to_string(providers::kKeysMax) +
+                                   ")");
   }
   std::vector<Secret> keys;
   keys.reserve(flags.size());
@@ -52,10 +51,10 @@ std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
   return keys;
 }
 
-std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
+std::string judge(const providers::Scheme& scheme, const std::vector<Secret>& keys,
                   const Signed& message, WallTime now) {
-  ingest::IncomingHead head;
-  head.method = message.method == "GET" ? ingest::Method::Get : ingest::Method::Post;
+  IncomingHead head;
+  head.method = message.method == "GET" ? Method::Get : Method::Post;
   // A scheme that signs the URI reads it as https, Host and target.
   const std::string_view uri = message.target;
   const std::size_t host = uri.rfind("https://", 0) == 0 ? 8 : std::string_view::npos;
@@ -63,12 +62,12 @@ std::string judge(const verify::Scheme& scheme, const std::vector<Secret>& keys,
   head.target = uri.substr(path);
   if (host == 8) head.fields[head.field_count++] = {"Host", uri.substr(host, path - host)};
   for (const auto& [name, value] : message.headers) {
-    if (head.field_count == ingest::kFieldsMax) break;
+    if (head.field_count == kHeadFieldsMax) break;
     head.fields[head.field_count++] = {name, value};
   }
-  verify::Verifier verifier(scheme, keys, scheme.window);
+  providers::Verifier verifier(scheme, keys, scheme.window);
   const auto verdict = verifier.verify(head, message.body, now);
-  return verdict ? std::string() : std::string(ingest::answer_row(verdict.error()).message);
+  return verdict ? std::string() : std::string(providers::describe(verdict.error()));
 }
 
 std::string read_stdin() {

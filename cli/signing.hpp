@@ -1,4 +1,5 @@
-// What sign, verify, send and listen share: schemes by name, keys from flags, heads to judge.
+// What sign, verify, send and listen share: schemes by name, keys from flags, and the check of a
+// signature.
 //
 // Owner:   the command.  Thread: main.  Bounds: 3 keys, 64 header lines.
 // Errors:  Failure with exit code 2 naming the flag and what is allowed.
@@ -11,21 +12,21 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/secret.hpp"
-#include "ingest/incoming_head.hpp"
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/incoming_head.hpp"
+#include "common/providers/scheme.hpp"
 
 namespace eventrelay::cli {
 
 using HeaderLines = std::vector<std::pair<std::string, std::string>>;
 
 // The scheme of that name; Failure lists all names otherwise.
-[[nodiscard]] const ingest::verify::Scheme& scheme_named(std::string_view name);
+[[nodiscard]] const providers::Scheme& scheme_named(std::string_view name);
 // Names of all schemes, for --help.
 [[nodiscard]] std::string scheme_names();
 // Keys as given: text, or @FILE for the first line of a file.
 [[nodiscard]] std::vector<Secret> keys_from(const std::vector<std::string>& flags);
 
-// What came with a body. Thread: value; lines must outlive the call.
+// A request whose signature is to be checked.
 struct Signed {
   std::string method = "POST";
   std::string target = "/";
@@ -34,9 +35,8 @@ struct Signed {
 };
 
 // Empty if genuine, else the reason in words.
-[[nodiscard]] std::string judge(const ingest::verify::Scheme& scheme,
-                                const std::vector<Secret>& keys, const Signed& message,
-                                WallTime now);
+[[nodiscard]] std::string judge(const providers::Scheme& scheme, const std::vector<Secret>& keys,
+                                const Signed& message, WallTime now);
 
 // All of stdin.
 [[nodiscard]] std::string read_stdin();

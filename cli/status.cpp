@@ -1,4 +1,4 @@
-// eventrelay status: what running services say of themselves.
+// eventrelay status: prints the readiness and the status page of running services.
 //
 // Thread:  main.
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ void print_text(const AdminFlags& flags, const std::string& base, const ClientRe
   fmt::print("{} {}\n", base, ready.status == 200 ? "ready" : "not ready " + ready.body);
   boost::system::error_code error;
   const auto parsed = boost::json::parse(status.body, error);
-  if (error || !parsed.is_object()) throw HttpFailure(base + ": its status is no JSON object");
+  if (error || !parsed.is_object()) throw HttpFailure(base + ": its status is not a JSON object");
   fmt::print("{}", status_lines(parsed.get_object(), wall_now()));
   fmt::print("{}", given_up_line(ask_admin(flags, base, "GET", "/metrics").body));
 }

@@ -1,7 +1,8 @@
-// A service's status page as lines for people: figures, who is away, who fails, what is held.
+// Prints a service's status page as lines for people: figures, backlogs, failing subscriptions,
+// partitions that are held.
 //
-// Why:     one line an entry, the oldest first, is read faster than nested JSON; what this file
-//          does not know is printed as it comes.
+// Why:     one line for each backlog, the oldest first, is read faster than nested JSON; members
+//          that this file does not know are printed unchanged.
 // Owner:   `eventrelay status`.  Thread: any; pure.
 // Bounds:  as the page.  Errors: members of another type than expected are left out.
 #pragma once

@@ -1,4 +1,4 @@
-// eventrelay verify: judges the body on stdin by the headers given.
+// eventrelay verify: checks the signature of the body on stdin with the given headers.
 //
 // Thread:  main.
 #include <fmt/format.h>

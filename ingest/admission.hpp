@@ -60,7 +60,6 @@ class Units {
   std::size_t held_ = 0;
 };
 
-// Thread: value.  Bounds: stated per field.
 struct AdmissionLimits {
   std::size_t bytes = 64U << 20;         // buffers beyond each connection's first
   std::size_t requests = 16'384;         // between head and answer
@@ -74,7 +73,7 @@ struct AdmissionLimits {
 // Lanes are told apart: partitions, and beyond them one for what is not known yet.
 inline constexpr std::size_t kBucketsKnown = 64;
 
-// How the producer stands, seen by one request. Thread: value.  Bounds: fixed.
+// How the producer stands, seen by one request.
 struct KafkaState {
   std::size_t bucket = kBucketsKnown;    // where its record goes; kBucketsKnown: not known yet
   std::optional<TimePoint> still_since;  // nothing of the bucket was acknowledged; none: none waits

@@ -11,6 +11,7 @@ namespace {
 using metrics::Code;
 using metrics::Reject;
 using E = IngestError;
+using P = providers::ProviderError;
 
 // One sentence for every 404: nobody can learn which elements and instances exist.
 constexpr std::string_view kNotFound = "There is nothing under this address.";
@@ -26,26 +27,26 @@ constexpr auto kClose = After::Close;
 // In the order of the enum. A row keeps the connection only if the whole request has been read by
 // the time it can be answered; the session closes as well where it has not.
 constexpr std::array<AnswerRow, kIngestErrors> kRows{{
-    {E::MalformedRequest, 400, kBadRequest, "The request is malformed.", Code::k400,
+    {E::MalformedRequest, 400, kBadRequest, providers::describe(P::MalformedRequest), Code::k400,
      Reject::Malformed, false, kClose},
-    {E::MalformedJson, 400, kBadRequest, "The body is not a complete JSON document.", Code::k400,
+    {E::MalformedJson, 400, kBadRequest, providers::describe(P::MalformedJson), Code::k400,
      Reject::Malformed, false, kKeep},
-    {E::MalformedBase64, 400, kBadRequest, "The signature is not valid base64 or hex.", Code::k400,
+    {E::MalformedBase64, 400, kBadRequest, providers::describe(P::MalformedBase64), Code::k400,
      Reject::Malformed, false, kKeep},
-    {E::DuplicateHeader, 400, kBadRequest, "A header that may occur once occurs more often.",
-     Code::k400, Reject::Malformed, false, kClose},
-    {E::BadTimestamp, 400, kBadRequest, "The timestamp of the signature is malformed.", Code::k400,
+    {E::DuplicateHeader, 400, kBadRequest, providers::describe(P::DuplicateHeader), Code::k400,
+     Reject::Malformed, false, kClose},
+    {E::BadTimestamp, 400, kBadRequest, providers::describe(P::BadTimestamp), Code::k400,
      Reject::Malformed, false, kKeep},
-    {E::SignatureMissing, 401, kUnauthorized, "The request is not signed.", Code::k401,
+    {E::SignatureMissing, 401, kUnauthorized, providers::describe(P::SignatureMissing), Code::k401,
      Reject::Signature, false, kKeep},
-    {E::SignatureWrong, 401, kUnauthorized, "The signature does not match.", Code::k401,
+    {E::SignatureWrong, 401, kUnauthorized, providers::describe(P::SignatureWrong), Code::k401,
      Reject::Signature, false, kKeep},
-    {E::SignatureTooOld, 401, kUnauthorized, "The signature is too old.", Code::k401,
+    {E::SignatureTooOld, 401, kUnauthorized, providers::describe(P::SignatureTooOld), Code::k401,
      Reject::Signature, false, kKeep},
-    {E::SignatureTooNew, 401, kUnauthorized, "The signature is from the future.", Code::k401,
+    {E::SignatureTooNew, 401, kUnauthorized, providers::describe(P::SignatureTooNew), Code::k401,
      Reject::Signature, false, kKeep},
-    {E::TokenWrong, 401, kUnauthorized, "The token does not match.", Code::k401, Reject::Auth,
-     false, kKeep},
+    {E::TokenWrong, 401, kUnauthorized, providers::describe(P::TokenWrong), Code::k401,
+     Reject::Auth, false, kKeep},
     {E::UnknownPath, 404, "Not Found", kNotFound, Code::k404, Reject::UnknownSource, false, kKeep},
     {E::UnknownElement, 404, "Not Found", kNotFound, Code::k404, Reject::UnknownSource, false,
      kKeep},
@@ -92,6 +93,32 @@ constexpr bool in_order() {
 static_assert(in_order(), "one row per error, in the order of the enum");
 
 }  // namespace
+
+IngestError ingest_error(providers::ProviderError error) noexcept {
+  switch (error) {
+    case P::MalformedRequest:
+      return E::MalformedRequest;
+    case P::MalformedJson:
+      return E::MalformedJson;
+    case P::MalformedBase64:
+      return E::MalformedBase64;
+    case P::DuplicateHeader:
+      return E::DuplicateHeader;
+    case P::BadTimestamp:
+      return E::BadTimestamp;
+    case P::SignatureMissing:
+      return E::SignatureMissing;
+    case P::SignatureWrong:
+      return E::SignatureWrong;
+    case P::SignatureTooOld:
+      return E::SignatureTooOld;
+    case P::SignatureTooNew:
+      return E::SignatureTooNew;
+    case P::TokenWrong:
+      return E::TokenWrong;
+  }
+  return E::Internal;
+}
 
 const AnswerRow& answer_row(IngestError error) noexcept {
   const auto index = static_cast<std::size_t>(error);

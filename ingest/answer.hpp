@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/observe/metrics_list.hpp"
+#include "common/providers/provider_error.hpp"
 
 namespace eventrelay::ingest {
 
@@ -60,5 +61,8 @@ struct AnswerRow {
 };
 
 [[nodiscard]] const AnswerRow& answer_row(IngestError error) noexcept;
+
+// How ingest answers what is wrong with a provider's request.
+[[nodiscard]] IngestError ingest_error(providers::ProviderError error) noexcept;
 
 }  // namespace eventrelay::ingest

@@ -27,7 +27,7 @@ inline constexpr std::size_t kReplyMax = 2048;  // body of a handshake
 // Builds every prebuilt text; called by the first render otherwise.
 void prepare_answers();
 
-// What an error answer says beside its row. Thread: value.  Bounds: views.
+// What an error answer says beside its row.
 struct ErrorAnswer {
   std::uint64_t request_id = 0;
   After after = After::Keep;  // Close wins over a row that would keep the connection

@@ -113,7 +113,7 @@ bool Gate::folded(std::string_view name, std::string_view value) const noexcept 
 
 Verdict Gate::field(std::string_view name, std::string_view value) noexcept {
   bytes_ += name.size() + value.size() + 4;  // ": " and a line end
-  if (bytes_ > kHeadBytesMax || head_.field_count == kFieldsMax) {
+  if (bytes_ > kHeadBytesMax || head_.field_count == kHeadFieldsMax) {
     return refuse(IngestError::HeadTooLarge);
   }
   if (name.empty() || !all_of(name, kName)) return refuse(IngestError::MalformedRequest);

@@ -4,7 +4,7 @@
 //          could understand differently is refused here, and the connection ends.
 // Owner:   the shard or a session, see HeadWork; fed by its HTTP parser.
 // Thread:  shard-local.
-// Bounds:  kFieldsMax fields, kHeadBytesMax bytes, kTargetMax bytes of target; no allocation.
+// Bounds:  kHeadFieldsMax fields, kHeadBytesMax bytes, kTargetMax bytes of target; no allocation.
 // Errors:  IngestError; the first one stands and the connection must be closed behind its answer.
 #pragma once
 
@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "common/base/expected.hpp"
+#include "common/providers/incoming_head.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/incoming_head.hpp"
 
 namespace eventrelay::ingest {
 

@@ -4,9 +4,9 @@
 //   large:  [ body | padding ]            only for a body that does not fit behind its head
 //
 // Why:     no copy between socket, signature, JSON parser and producer; a head never moves while
-//          views into it live, because a large body gets a buffer of its own.
-//          A block is held from the moment a read may begin until its request is handed over: while
-//          a session waits for Kafka another one reads into it, and it is still in the cache.
+//          views into it live, because a large body gets a buffer of its own. A block is held from
+//          the moment a read may begin until its request is handed over: while a session waits for
+//          Kafka another one reads into it, and it is still in the cache.
 // Owner:   the session.  Thread: shard-local.
 // Bounds:  block 8 KiB, 20 KiB while a long head is read; a body as reserved. What exceeds the
 //          first block is held in the shard's byte budget.

@@ -39,13 +39,13 @@ class AckWaiter {
   ~AckWaiter() = default;
 };
 
-// Names one request under way; stale ones are harmless. Thread: value.  Bounds: 8 bytes.
+// Names one request under way; stale ones are harmless.
 struct Ticket {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
 };
 
-// How to open the way into Kafka. Thread: value.  Bounds: as KafkaConfig.
+// How to open the way into Kafka. Bounds: as KafkaConfig.
 struct ProducerOptions {
   const KafkaConfig& kafka;
   std::string topic;

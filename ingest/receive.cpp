@@ -6,12 +6,12 @@
 #include "common/base/assert.hpp"
 #include "common/base/crypto.hpp"
 #include "common/observe/trace_context.hpp"
-#include "ingest/box_v1.hpp"
+#include "common/providers/box_v1.hpp"
+#include "common/providers/normalizer.hpp"
+#include "common/providers/shared_token.hpp"
 #include "ingest/event_id.hpp"
-#include "ingest/normalizer.hpp"
 #include "ingest/routes.hpp"
 #include "ingest/sources.hpp"
-#include "ingest/verify/shared_token.hpp"
 
 namespace eventrelay::ingest {
 
@@ -102,16 +102,17 @@ class Receiver::Impl {
  private:
   Expected<void, IngestError> find_targets(const Registry& registry, const IncomingHead& head,
                                            const Route& route);
-  Expected<void, IngestError> find_users(const Registry& registry, const BoxV1Event& call);
+  Expected<void, IngestError> find_users(const Registry& registry,
+                                         const providers::BoxV1Event& call);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
-  Received make_events(const IncomingHead& head, const Normalised& fields, std::string_view body,
-                       WallTime now);
+  Received make_events(const IncomingHead& head, const providers::Normalised& fields,
+                       std::string_view body, WallTime now);
 
   Sources sources;
-  Normalizer normalizer;
-  BoxV1Parser v1;
-  BoxV1Id v1_id{};
+  providers::Normalizer normalizer;
+  providers::BoxV1Parser v1;
+  providers::BoxV1Id v1_id{};
   EventIds ids;
   Random chance;
   std::array<const Instance*, kEventsMax> targets{};
@@ -145,7 +146,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
   if (head.content_length > source->body_max) return refuse(IngestError::BodyTooLarge);
   // The type goes into a record header, so what could not stand there is not a type.
   const bool typed = box_v1 || is_json(head);
-  if (!typed || header_text(head.content_type).size() != head.content_type.size()) {
+  if (!typed || providers::header_text(head.content_type).size() != head.content_type.size()) {
     return refuse(IngestError::ContentType);
   }
   return route;
@@ -193,7 +194,7 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const Registry& registr
 
 // Refuses a call for more instances than one request may serve: a part of them would be a loss.
 Expected<void, IngestError> Receiver::Impl::find_users(const Registry& registry,
-                                                       const BoxV1Event& call) {
+                                                       const providers::BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
     for (const InstancePtr& instance : registry.by_user("box", call.users[i])) {
@@ -203,7 +204,7 @@ Expected<void, IngestError> Receiver::Impl::find_users(const Registry& registry,
   return {};
 }
 
-Received Receiver::Impl::make_events(const IncomingHead& head, const Normalised& fields,
+Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
   TraceSeed seed;
@@ -245,17 +246,17 @@ Expected<Received, IngestError> Receiver::Impl::receive_json(const Registry& reg
                                                              const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
-  verify::Verifier& verifier = *route.source->verifier;
+  providers::Verifier& verifier = *route.source->verifier;
   if (const auto genuine = verifier.verify(head, body, now); !genuine) {
-    return refuse(genuine.error());
+    return refuse(ingest_error(genuine.error()));
   }
   if (const auto found = find_targets(registry, head, route); !found) return refuse(found.error());
-  const verify::Scheme& scheme = verifier.scheme();
+  const providers::Scheme& scheme = verifier.scheme();
   auto fields = route.source->box ? normalizer.box_v2(body)
                                   : normalizer.generic(body, scheme.stable_id_field);
-  if (!fields) return refuse(fields.error());
+  if (!fields) return refuse(ingest_error(fields.error()));
   if (scheme.stable_id_field.empty() && !scheme.id.empty()) {
-    fields->provider_id = header_text(head.find(scheme.id));
+    fields->provider_id = providers::header_text(head.find(scheme.id));
   }
   return make_events(head, *fields, body, now);
 }
@@ -266,8 +267,8 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& regis
                                                            std::string_view body, WallTime now) {
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
   const auto call = v1.parse(form);
-  if (!call) return refuse(call.error());
-  if (!verify::token_matches(route.source->v1_token, (*call)->token)) {
+  if (!call) return refuse(ingest_error(call.error()));
+  if (!providers::token_matches(route.source->v1_token, (*call)->token)) {
     return refuse(IngestError::TokenWrong);
   }
   if (route.instance != nullptr) {
@@ -276,12 +277,12 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& regis
   } else if (const auto found = find_users(registry, **call); !found) {
     return refuse(found.error());
   }
-  v1_id = box_v1_provider_id(route.source->element, **call, now);
-  const Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
-                          .event_type = box_v1_event_type((*call)->event),
-                          .object_type = header_text((*call)->item_type),
-                          .object_id = header_text((*call)->item_id),
-                          .date = {}};
+  v1_id = providers::box_v1_provider_id(route.source->element, **call, now);
+  const providers::Normalised fields{.provider_id = {v1_id.data(), v1_id.size()},
+                                     .event_type = providers::box_v1_event_type((*call)->event),
+                                     .object_type = providers::header_text((*call)->item_type),
+                                     .object_id = providers::header_text((*call)->item_id),
+                                     .date = {}};
   Received received = make_events(head, fields, form, now);
   // A query is stored as the form that it is.
   for (std::size_t i = 0; i < received.events.size(); ++i) {

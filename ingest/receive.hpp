@@ -15,9 +15,9 @@
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
 #include "common/base/expected.hpp"
+#include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/incoming_head.hpp"
 
 namespace eventrelay::ingest {
 

@@ -21,7 +21,7 @@ namespace eventrelay::ingest {
 inline constexpr std::size_t kElementMax = 64;
 inline constexpr std::size_t kNamedInstancesMax = 32;
 
-// A target taken apart. Thread: value.  Bounds: views into the target.
+// A target taken apart. Bounds: views into the target.
 struct EventPath {
   std::string_view element;
   std::optional<InstanceId> instance;
@@ -35,8 +35,7 @@ struct EventPath {
 // Decimal, no sign, no leading zero, not 0.
 [[nodiscard]] std::optional<InstanceId> parse_decimal_id(std::string_view text) noexcept;
 
-// Instances that a caller names in `Element-Instances: id[,id...]`. Thread: value.
-// Bounds: kNamedInstancesMax.
+// Instances that a caller names in `Element-Instances: id[,id...]`. Bounds: kNamedInstancesMax.
 struct NamedInstances {
   std::array<InstanceId, kNamedInstancesMax> ids{};
   std::size_t count = 0;

@@ -25,7 +25,7 @@ namespace eventrelay::ingest {
 
 inline constexpr std::chrono::milliseconds kSweepInterval{250};
 
-// What a shard gets to work with. Thread: value.  Bounds: as the settings.
+// What a shard gets to work with. Bounds: as the settings.
 struct ShardOptions {
   std::shared_ptr<const Settings> settings;
   std::shared_ptr<TlsContext> tls;  // null: plain
@@ -35,7 +35,7 @@ struct ShardOptions {
   VolatileBudget* budget = nullptr;
 };
 
-// How a shard stands, as of its last sweep. Thread: value.  Bounds: fixed.
+// How a shard stands, as of its last sweep.
 struct ShardFigures {
   std::uint64_t connections = 0;
   std::uint64_t inflight = 0;

@@ -7,14 +7,14 @@ namespace eventrelay::ingest {
 
 namespace {
 
-verify::Window window_of(const SourceConfig& config, const verify::Scheme& scheme) {
+providers::Window window_of(const SourceConfig& config, const providers::Scheme& scheme) {
   return {.past = config.window_past.value_or(scheme.window.past),
           .future = config.window_future.value_or(scheme.window.future)};
 }
 
 CompiledSource compile(const std::string& element, const SourceConfig& config,
                        const IngestConfig& ingest) {
-  const verify::Scheme* const scheme = verify::find_scheme(config.scheme);
+  const providers::Scheme* const scheme = providers::find_scheme(config.scheme);
   if (scheme == nullptr) {
     throw std::runtime_error("sources." + element + ".scheme: `" + config.scheme +
                              "` is not a scheme; see eventrelay verify --help for the list");

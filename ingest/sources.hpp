@@ -13,15 +13,15 @@
 #include <string>
 #include <string_view>
 
+#include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
-#include "ingest/verify/scheme.hpp"
 
 namespace eventrelay::ingest {
 
 // One element's verification, ready to run. Thread: one shard.  Bounds: kKeysMax contexts.
 struct CompiledSource {
   std::string element;
-  std::optional<verify::Verifier> verifier;
+  std::optional<providers::Verifier> verifier;
   bool box = false;         // events are normalised as Box's
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself

@@ -25,7 +25,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct AttemptEndParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;

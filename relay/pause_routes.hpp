@@ -1,8 +1,9 @@
-// The admin routes that switch a subscription off and on by hand.
+// The admin routes that pause one subscription by hand and resume it.
 //
-//   POST /api/v1/subscriptions/off?id=427236   200
-//   {"subscription":...,"state":"off","changed":true} POST /api/v1/subscriptions/on?id=427236 404:
-//   another worker owns it, or nobody knows it
+//   POST /api/v1/subscriptions/off?id=427236
+//     200 {"subscription":"427236","state":"off","changed":true}
+//     404 another worker owns its partition, or nobody knows it
+//   POST /api/v1/subscriptions/on?id=427236
 //
 // Why:     an operator stops what goes to one endpoint, and lets it go on, without losing any.
 // Owner:   the service.  Thread: control thread.

@@ -8,8 +8,9 @@
 // Why:     one thread runs the whole way of an event, so nothing on it is locked.
 // Owner:   the service.
 // Thread:  shard thread, except the constructor (control thread, before the loop runs) and
-// status(). Bounds:  ShardLimits in shard.cpp, from the configuration. Errors:  StartError from the
-// constructor; later a fatal error of the group member is reported
+//          status().
+// Bounds:  ShardLimits in shard.cpp, from the configuration.
+// Errors:  StartError from the constructor; later a fatal error of the group member is reported
 //          once through `on_fatal`.
 #pragma once
 
@@ -39,7 +40,7 @@
 
 namespace eventrelay::relay {
 
-// What a shard is made of. Thread: value.
+// What a shard is made of.
 struct ShardParts {
   std::shared_ptr<const Settings> settings;
   Resolver* resolver = nullptr;

@@ -20,7 +20,7 @@ namespace eventrelay::relay {
 inline constexpr std::size_t kFailingMax = 20;
 inline constexpr std::size_t kMissedShown = 20;
 
-// Thread: value.  Bounds: strings of reasons.
+// Bounds: strings of reasons.
 struct PartitionStatus {
   std::int32_t partition = 0;
   std::int64_t committed = -1;  // -1: not known
@@ -31,7 +31,7 @@ struct PartitionStatus {
   std::string blocked;  // why it waits for a write
 };
 
-// Thread: value.  Bounds: see the head of this file.
+// Bounds: see the head of this file.
 struct ShardStatus {
   unsigned shard = 0;
   bool joined = false;

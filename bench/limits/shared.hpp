@@ -1,7 +1,7 @@
 // What the two Kafka limit programs share: aliases, one keyed MAC, and the queue that wakes the
 // loop.
 //
-// Why:     each program stays short enough to be read at a glance and judged as fair.
+// Why:     each program stays so short that a reader can see that the comparison is fair.
 // Thread:  one.  Bounds: none; these programs exist to be measured, not to be run.
 #pragma once
 
@@ -54,7 +54,7 @@ class KeyedMac {
   unsigned char text_[48];
 };
 
-// Calls `work` on the loop whenever `queue` was empty and is not any more.
+// Calls `work` on the loop whenever `queue` gets its first message.
 template <class Work>
 void on_queue(Wake& wake, Work work) {
   wake.async_wait(Wake::wait_read, [&wake, work](Error error) {

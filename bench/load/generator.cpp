@@ -128,7 +128,7 @@ class Run {
     while (!connection.unsent.empty()) {
       const ssize_t n =
           ::send(connection.fd, connection.unsent.data(), connection.unsent.size(), MSG_NOSIGNAL);
-      if (n < 0) return;  // full, or broken: the read side tells
+      if (n < 0) return;  // full, or broken: the next read says which
       connection.unsent.remove_prefix(static_cast<std::size_t>(n));
     }
   }
@@ -177,7 +177,7 @@ class Run {
       connection.in_size += static_cast<std::size_t>(n);
       const bool all = connection.in_size < connection.in.size();
       if (connection.busy && answered(connection)) return finish(index);
-      if (!all) return reopen(index);  // an answer that does not fit is not one of ours
+      if (!all) return reopen(index);  // an answer of that size comes from no program of ours
       return;                          // a short read: the socket is empty
     }
   }

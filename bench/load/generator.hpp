@@ -1,7 +1,7 @@
 // A bounded HTTP load on a loopback address: closed loop, or open loop at a fixed rate.
 //
-// Why:     a closed loop hides queueing: when the server is late, it asks less. The open loop sends
-//          by the clock and counts latency from the moment a request was due.
+// Why:     a closed loop hides queueing: it sends less while the server is late. The open loop
+//          sends by the clock and counts latency from the moment at which a request was due.
 // Thread:  run_load() blocks its caller; one epoll loop, no other thread.
 // Bounds:  ends at `duration` or `count`; refuses any address outside 127.0.0.0/8.
 // Errors:  std::runtime_error for an unusable target; answers other than 2xx are counted.
@@ -30,7 +30,6 @@ struct LoadOptions {
   std::vector<TimePoint>* due = nullptr;  // when request i was due, for latencies beyond the answer
 };
 
-// Thread: value.  Bounds: fixed.
 struct LoadResult {
   std::uint64_t sent = 0;
   std::uint64_t accepted = 0;  // 2xx

@@ -15,7 +15,7 @@
 
 namespace eventrelay::bench {
 
-// What /proc says of a process at one moment. Thread: value.
+// What /proc says of a process at one moment.
 struct Usage {
   double cpu_seconds = 0;    // user and system
   std::size_t resident = 0;  // bytes

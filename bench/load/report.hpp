@@ -12,7 +12,7 @@
 
 namespace eventrelay::bench {
 
-// One program in one round. Thread: value.
+// One program in one round.
 struct Row {
   std::string name;  // what ran: ingest, limit, relay, ...
   unsigned round = 0;
@@ -30,7 +30,7 @@ struct Row {
   }
 };
 
-// A bound the run was asked to keep. Thread: value.
+// A bound the run was asked to keep.
 struct Objective {
   std::string name;
   double figure = 0;
@@ -38,12 +38,11 @@ struct Objective {
   [[nodiscard]] bool met() const noexcept { return figure <= bound; }
 };
 
-// Thread: value.
 struct Report {
   std::string scenario;
   std::vector<Row> rows;
   std::vector<Objective> objectives;
-  std::string machine;  // cores and model, for whoever reads the figures later
+  std::string machine;  // cores and model, kept with the figures
 };
 
 // Median over rounds of CPU per event of `name` divided by that of `base` in the same round.

@@ -4,25 +4,12 @@
 #include <fmt/format.h>
 
 #include "common/base/crypto.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::bench {
 
 std::string box_body(std::uint64_t event, std::uint64_t object) {
-  return fmt::format(
-      R"({{"type":"webhook_event","id":"{0:016x}-bench","created_at":"2016-07-11T10:10:32-07:00",)"
-      R"("trigger":"FILE.UPLOADED","webhook":{{"id":"53","type":"webhook"}},)"
-      R"("created_by":{{"type":"user","id":"226067247","name":"Box Developer",)"
-      R"("login":"box@example.com"}},"source":{{"id":"{1}","type":"file",)"
-      R"("file_version":{{"type":"file_version","id":"74200283905",)"
-      R"("sha1":"0e16a0b1b4ed6a8a0bb3cd7a1a7ed3b5b8c0d1e2"}},"sequence_id":"0","etag":"0",)"
-      R"("name":"Contract.pdf","description":"","size":1234567,)"
-      R"("path_collection":{{"total_count":2,"entries":[{{"type":"folder","id":"0",)"
-      R"("sequence_id":null,"etag":null,"name":"All Files"}},{{"type":"folder","id":"2614853901",)"
-      R"("sequence_id":"1","etag":"1","name":"Contracts"}}]}},)"
-      R"("created_at":"2016-07-11T10:10:32-07:00","modified_at":"2016-07-11T10:10:32-07:00",)"
-      R"("trashed_at":null,"purged_at":null,"shared_link":null,"item_status":"active"}},)"
-      R"("additional_info":[]}})",
-      event, object);
+  return providers::sample_body(*providers::find_provider("box"), event, object);
 }
 
 Requests::Requests(const RequestOptions& options) {

@@ -1,6 +1,6 @@
-// A callback that takes everything at once: one thread, one epoll loop, 200 with no body.
+// A callback endpoint that answers every request at once with an empty 200, in one epoll loop.
 //
-// Why:     a relay can only be measured against an endpoint that is never the limit.
+// Why:     a relay is measured rightly only against an endpoint that is faster than it.
 // Thread:  owns its thread; counts may be read from any.
 // Bounds:  loopback only; 4096 connections; requests up to 64 KiB.
 // Errors:  std::runtime_error if it cannot listen.

@@ -1,4 +1,4 @@
-// The stage of a bench run: temporary folder, topics, configuration, and the programs beside us.
+// What a bench run needs around it: a temporary folder, topics, a configuration, the programs.
 //
 // Why:     every scenario measures the shipped programs as processes, against a real broker.
 // Thread:  one owner.  Bounds: loopback only; the folder goes with the stage.

@@ -1,4 +1,4 @@
-// What the record headers of an event cost: printed by ingest, read again by the relay.
+// Cost of the record headers of an event: printed by ingest, read again by the relay.
 #include <benchmark/benchmark.h>
 
 #include <string>

@@ -1,4 +1,4 @@
-// What the body of a notification costs around a 0.9 kB raw body, and a whole request.
+// Cost of building a notification around a 0.9 kB raw body, and of a whole request.
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"

@@ -1,4 +1,4 @@
-// What the offset ledger costs per event: begin, finish in a shuffled order, committable.
+// Cost of the offset ledger per event: begin, finish in a shuffled order, committable.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Cost of normalising one body, and of the whole policy at one request, answers checked first.
+// Cost of normalising one body, and of all that ingest decides for one request; answers are
+// checked first.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -8,17 +9,15 @@
 #include <vector>
 
 #include "bench/micro/box_body.hpp"
+#include "common/providers/normalizer.hpp"
+#include "common/providers/scheme.hpp"
 #include "ingest/answer_bytes.hpp"
 #include "ingest/event_id.hpp"
 #include "ingest/gate.hpp"
-#include "ingest/normalizer.hpp"
 #include "ingest/receive.hpp"
-#include "ingest/verify/scheme.hpp"
 
 namespace eventrelay::bench {
 namespace {
-
-namespace verify = ingest::verify;
 
 std::string padded_body() {
   return kBoxBody + std::string(json::kPadding, '\0');
@@ -27,7 +26,7 @@ std::string padded_body() {
 void normalize_box_v2(benchmark::State& state) {
   const std::string padded = padded_body();
   const std::string_view body{padded.data(), kBoxBody.size()};
-  ingest::Normalizer normalizer;
+  providers::Normalizer normalizer;
   const auto event = normalizer.box_v2(body);
   if (!event || event->object_id != "73835521473" || event->date != "2016-07-11T17:10:32Z") {
     state.SkipWithError("the event is wrong");
@@ -55,8 +54,8 @@ BENCHMARK(derived_event_id);
 class Request {
  public:
   explicit Request(const std::vector<Secret>& keys) {
-    const auto fields = verify::sign(
-        *verify::find_scheme("box-v2"), keys,
+    const auto fields = providers::sign(
+        *providers::find_scheme("box-v2"), keys,
         {.id = "f96bb54b-ee16-4fc5-aa65-8c2d9e5b546f", .timestamp = kBoxStamp, .body = kBoxBody});
     text_ = "/elements/api-v2/events/box/427236";
     target_ = text_.size();
@@ -120,7 +119,7 @@ void receive_box_v2(benchmark::State& state) {
   const Request request(keys);
   const std::string padded = padded_body();
   const std::string_view body{padded.data(), kBoxBody.size()};
-  const WallTime now = *verify::parse_stamp(verify::Stamp::Rfc3339, kBoxNow);
+  const WallTime now = *providers::parse_stamp(providers::Stamp::Rfc3339, kBoxNow);
   ingest::Gate gate(ingest::ChunkedBodies::Refused);
   ingest::Receiver receiver(settings(keys));
   std::array<char, ingest::kAnswerBytesMax> out;

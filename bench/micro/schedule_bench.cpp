@@ -1,4 +1,4 @@
-// What one event costs in the scheduler: admit, its turn, its end; by queues and by ordering.
+// Cost of one event in the scheduler: admit, dispatch, finish; by queues and by ordering.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -47,7 +47,7 @@ void schedule(benchmark::State& state, Ordering ordering) {
 BENCHMARK_CAPTURE(schedule, none, Ordering::None)->Arg(1)->Arg(100)->Arg(10'000);
 BENCHMARK_CAPTURE(schedule, object, Ordering::Object)->Arg(1)->Arg(100)->Arg(10'000);
 
-// A failed attempt: out of flight, its slot free, settled when its record is acknowledged.
+// A failed attempt leaves its slot at once and is settled when its record is acknowledged.
 void schedule_leave(benchmark::State& state) {
   Scheduler scheduler(SchedulerBounds{});
   QueueConfig config;

@@ -1,4 +1,4 @@
-// What the signature fields of a request cost, by scheme and number of live keys.
+// Cost of the signature fields of a request, by scheme and number of live keys.
 #include <benchmark/benchmark.h>
 
 #include "bench/micro/relay_event.hpp"

@@ -5,21 +5,19 @@
 #include <vector>
 
 #include "bench/micro/box_body.hpp"
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
 namespace eventrelay::bench {
 namespace {
-
-namespace verify = ingest::verify;
 
 // Signed heads of Box with as many keys and signatures as asked for. Thread: one.
 struct SignedCall {
   explicit SignedCall(std::size_t count) {
     keys.emplace_back("primary key of the benchmark");
     if (count > 1) keys.emplace_back("secondary key of the benchmark");
-    fields = verify::sign(*verify::find_scheme("box-v2"), keys,
-                          {.id = "delivery", .timestamp = kBoxStamp, .body = kBoxBody});
-    head.method = ingest::Method::Post;
+    fields = providers::sign(*providers::find_scheme("box-v2"), keys,
+                             {.id = "delivery", .timestamp = kBoxStamp, .body = kBoxBody});
+    head.method = Method::Post;
     // What stands before the fields of Box in a real head.
     for (const char* name : {"Host", "User-Agent", "Accept", "Content-Type", "Content-Length"}) {
       head.add(name, "x");
@@ -27,14 +25,14 @@ struct SignedCall {
     for (const auto& field : fields) head.add(field.name, field.value);
   }
   std::vector<Secret> keys;
-  std::vector<verify::SignedField> fields;
-  ingest::OutgoingHead head;
+  std::vector<providers::SignedField> fields;
+  IncomingHead head;
 };
 
 void verify_box_v2(benchmark::State& state) {
   const SignedCall call(static_cast<std::size_t>(state.range(0)));
-  verify::Verifier verifier(*verify::find_scheme("box-v2"), call.keys, {});
-  const WallTime now = *verify::parse_stamp(verify::Stamp::Rfc3339, kBoxNow);
+  providers::Verifier verifier(*providers::find_scheme("box-v2"), call.keys, {});
+  const WallTime now = *providers::parse_stamp(providers::Stamp::Rfc3339, kBoxNow);
   std::string other = kBoxBody;
   other[100] ^= 1;
   if (!verifier.verify(call.head, kBoxBody, now) || verifier.verify(call.head, other, now)) {

@@ -12,7 +12,7 @@ void deepen_malloc_caches(char** argv) noexcept {
   static constexpr const char* kName = "GLIBC_TUNABLES";
   if (std::getenv(kName) != nullptr) return;
   std::array<char, 4096> program{};
-  // By its path, so that the process keeps its name.
+  // Started by its path, so that the process keeps its name.
   const auto length = ::readlink("/proc/self/exe", program.data(), program.size() - 1);
   if (length <= 0) return;
   std::array<char, 64> value{};

@@ -1,8 +1,8 @@
-// Checks what must hold by construction; on in every build, because a wrong relay is worse than
-// none.
+// Checks what must hold by construction. It is on in every build, because a relay that goes on in a
+// wrong state is worse than one that has stopped.
 //
-// Thread: any.  Bounds: O(1).  Errors: prints one line and aborts; never used on input from
-// outside.
+// Thread:  any.  Bounds: O(1).
+// Errors:  prints one line and aborts; never used on input from outside.
 #pragma once
 
 namespace eventrelay {

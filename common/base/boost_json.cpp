@@ -1,2 +1,2 @@
-// Boost.JSON, compiled here once: the distribution's headers are enough, no further package.
+// Compiles Boost.JSON once, from its headers, so that no further package is needed.
 #include <boost/json/src.hpp>

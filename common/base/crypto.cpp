@@ -71,7 +71,7 @@ std::optional<std::size_t> base64_size(std::string_view& text, Padding padding) 
 
 // Decodes digits without padding; false on a foreign character or on bits that belong to no byte.
 bool base64_decode(std::string_view text, char* out) noexcept {
-  std::uint32_t seen = 0;  // collects kBad's high bits, one check at the end
+  std::uint32_t seen = 0;  // collects the high bits of kBad, so that one check at the end is enough
   std::size_t i = 0;
   for (; i + 4 <= text.size(); i += 4) {
     const std::uint32_t a = kBase64Values[byte_of(text[i])];
@@ -136,7 +136,7 @@ Hmac& Hmac::operator=(Hmac&&) noexcept = default;
 Hmac::~Hmac() = default;
 
 void Hmac::start() noexcept {
-  // No key: the context goes back to the state behind its key block, without a look-up.
+  // Without a key the context returns to its state after the key block, and nothing is looked up.
   EVENTRELAY_ASSERT(EVP_MAC_init(context_->mac.get(), nullptr, 0, nullptr) == 1);
 }
 
@@ -156,7 +156,7 @@ Mac Hmac::finish() noexcept {
 Mac sha256(std::string_view bytes) {
   Mac mac;
   unsigned int size = 0;
-  // Re-used by its thread: making a context costs more than hashing an id.
+  // Each thread keeps one context, because making it costs more than hashing an id.
   thread_local const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{
       EVP_MD_CTX_new(), &EVP_MD_CTX_free};
   EVENTRELAY_ASSERT(context != nullptr);

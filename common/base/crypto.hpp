@@ -21,7 +21,7 @@ inline constexpr std::size_t kMacMax = 64;
 
 enum class Digest : std::uint8_t { Sha1, Sha256 };
 
-// The bytes of one MAC or hash. Thread: value.  Bounds: kMacMax bytes.
+// The bytes of one MAC or hash.
 struct Mac {
   std::array<char, kMacMax> bytes{};
   std::size_t size = 0;

@@ -10,8 +10,8 @@ namespace eventrelay {
 
 namespace {
 
-// Known names in the order in which RecordHeaders writes them; a reader finds the next header
-// where it expects it.
+// Known names in the order in which RecordHeaders writes them, so that a reader finds the next
+// header at its first look.
 enum Known : std::size_t {
   kVersionField,
   kIdField,
@@ -52,7 +52,7 @@ constexpr std::uint32_t kEventNeeds =
 constexpr std::uint32_t kParkedNeeds =
     bit(kSubscriptionField) | bit(kAttemptField) | bit(kFirstFailureField) | bit(kReasonField);
 
-// Printable ASCII of a length that fits: what may go into a header, here and in a request later.
+// What may stand in a record header and later in a request: printable ASCII that is not too long.
 bool fits(std::string_view value) noexcept {
   return !value.empty() && value.size() <= kHeaderValueMax &&
          std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c <= 0x7E; });
@@ -208,7 +208,7 @@ void RecordReader::accept(std::string_view name, std::string_view value) noexcep
   }
   seen_ |= bit(field);
   if (field == kVersionField) {
-    // Whatever else is wrong, a record of another version may be right in its own terms.
+    // The version is judged first: a record of another version may be valid by its own rules.
     if (value != kRecordVersion) error_ = RecordError::UnknownVersion;
     return;
   }

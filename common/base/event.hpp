@@ -124,7 +124,7 @@ class RecordReader {
   Event event_;
   ParkedState parked_;
   std::uint32_t seen_ = 0;  // one bit per known name
-  std::size_t next_ = 0;    // where the next header is looked for first
+  std::size_t next_ = 0;    // index of the name that is compared first
   std::optional<RecordError> error_;
 };
 

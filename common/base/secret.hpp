@@ -1,6 +1,6 @@
 // A secret that cannot be printed: no stream operator, no formatter, no implicit conversion.
 //
-// Why:     a key that can reach a log line one day will.
+// Why:     a key that can be printed will one day stand in a log.
 // Thread:  immutable after construction; copies are independent.
 // Bounds:  as its text; the bytes are wiped before they are freed.
 #pragma once

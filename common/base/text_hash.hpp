@@ -1,6 +1,6 @@
 // Lets a map of strings be searched by a view.
 //
-// Why:     a search by a key that is only looked at would otherwise copy it.
+// Why:     without it every search by a view would copy the key.
 // Owner:   none.  Thread: any.  Bounds: O(length).  Errors: none.
 #pragma once
 

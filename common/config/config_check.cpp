@@ -10,7 +10,7 @@
 #include "common/config/callback_url.hpp"
 #include "common/config/config_rules.hpp"
 #include "common/config/config_units.hpp"
-#include "common/config/elements.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::config {
 namespace {
@@ -119,14 +119,14 @@ class Checker {
 
   void check_source(const std::string& element, const SourceConfig& source) {
     const std::string path = "sources." + element;
-    const Element* const built_in = find_element(element);
+    const providers::Provider* const built_in = providers::find_provider(element);
     if (source.scheme.empty() && built_in == nullptr) {
       add(path + ".scheme", "required because " + element + " is not a built-in element");
     }
-    if (!source.scheme.empty() && !is_scheme(source.scheme)) {
+    if (!source.scheme.empty() && providers::find_scheme(source.scheme) == nullptr) {
       std::string known;
-      for (const Element& each : kElements)
-        known.append(known.empty() ? "" : ", ").append(each.scheme);
+      for (const providers::Scheme& each : providers::schemes())
+        known.append(known.empty() ? "" : ", ").append(each.name);
       const std::string shown = may_be_secret(source.scheme) ? "what is given" : source.scheme;
       add(path + ".scheme", shown + " is not one of " + known);
     }
@@ -153,7 +153,7 @@ class Checker {
     }
     if (instance.element.empty()) {
       add(path + ".element", "required");
-    } else if (find_element(instance.element) == nullptr &&
+    } else if (providers::find_provider(instance.element) == nullptr &&
                config_.sources.find(instance.element) == config_.sources.end()) {
       add(path + ".element",
           instance.element + " is neither built in nor described in sources" + near(instance));
@@ -195,7 +195,7 @@ class Checker {
   }
 
   [[nodiscard]] static std::string near(const InstanceConfig& instance) {
-    for (const Element& element : kElements) {
+    for (const providers::Provider& element : providers::providers()) {
       if (edit_distance(element.key, instance.element) <= 2) {
         return std::string(", did you mean ").append(element.key).append("?");
       }

@@ -163,7 +163,7 @@ std::vector<Row> failing_rows() {
           {.key = "exhausted",
            .kind = Kind::Word,
            .sentence = "After the last attempt of an event: dead goes on without it; queue "
-                       "switches the subscription off, and its events wait.",
+                       "pauses the subscription, and its events wait.",
            .words = Words<Exhausted>::kWords}),
       field<&DeliveryConfig::slow_start>(
           {.key = "slow_start",

@@ -143,7 +143,7 @@ const Schema& detach_schema() {
            .high = 1'000'000}),
       field<&DetachConfig::sweep_interval>({.key = "sweep_interval",
                                             .kind = Kind::Duration,
-                                            .sentence = "Least time between two sweeps.",
+                                            .sentence = "Least time between two catch-up reads.",
                                             .low = 100,
                                             .high = kHour}),
   }};

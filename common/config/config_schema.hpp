@@ -77,7 +77,7 @@ struct Row {
   std::shared_ptr<void> (*fresh)() = nullptr;  // a struct with its defaults; null if inlined
 };
 
-// One key nobody could list before. Thread: value.  Bounds: as its text.
+// One key nobody could list before.
 struct OpenValue {
   std::string text;
   bool secret = false;

@@ -34,7 +34,7 @@ namespace eventrelay::config {
 
 [[nodiscard]] std::string ascii_lower(std::string_view text);
 
-// `host:port` or `[v6]:port`. Thread: value.  Bounds: as its text.
+// `host:port` or `[v6]:port`.
 struct ListenAddress {
   std::string host;  // without brackets
   std::uint16_t port = 0;

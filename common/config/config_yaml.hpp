@@ -21,7 +21,7 @@ namespace eventrelay::config {
 
 inline constexpr std::size_t kNodesMax = 8'000'000;
 
-// Line and column, both from 1; 0 = nowhere. Thread: value.  Bounds: 8 bytes.
+// Line and column, both from 1; 0 = nowhere.
 struct Mark {
   std::uint32_t line = 0;
   std::uint32_t column = 0;

@@ -4,7 +4,7 @@
 // Owner:   the shard; one context per distinct pair of files.
 // Thread:  build anywhere; use a context and its streams on one shard.
 // Errors:  StartError naming the file; prepare_client() returns false, the attempt then ends as
-// tls.
+//          tls.
 #pragma once
 
 #include <memory>

@@ -26,7 +26,7 @@ void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
 [[nodiscard]] EventPtr commit_and_wait(rd_kafka_t* client,
                                        const rd_kafka_topic_partition_list_t* list, Duration limit);
 
-// A commit that asks whether the group takes the member for one. Thread: value.
+// A commit that asks whether the group takes the member for one.
 struct Ask {
   const Commit& commit;
   std::uint64_t token = 0;  // not 0; comes back with the answer

@@ -60,14 +60,14 @@ class Message {
   rd_kafka_message_s* raw_ = nullptr;
 };
 
-// One partition taken over. Thread: value.  Bounds: metadata at most 4096 bytes.
+// One partition taken over. Bounds: metadata at most 4096 bytes.
 struct Assigned {
   Partition partition;
   std::optional<Offset> committed;  // nothing: never committed
   std::string metadata;             // as committed, ASCII
 };
 
-// One position to commit. Thread: value.  Bounds: as Assigned.
+// One position to commit. Bounds: as Assigned.
 struct Commit {
   Partition partition;
   Offset next;           // the first offset that is not done
@@ -97,7 +97,7 @@ class ConsumerHandler {
   ~ConsumerHandler() = default;
 };
 
-// One group member. Thread: value.  Bounds: stated per field.
+// One group member.
 struct ConsumerOptions {
   std::string group;
   std::string topic;

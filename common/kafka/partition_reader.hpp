@@ -31,7 +31,7 @@ namespace eventrelay::kafka {
 inline constexpr Offset kLogStart{-2};
 inline constexpr Offset kLogEnd{-1};
 
-// One partition of one topic of the reader. Thread: value.  Bounds: fixed size.
+// One partition of one topic of the reader.
 struct TopicPartition {
   std::uint16_t topic = 0;  // index in ReaderOptions::topics
   Partition partition;
@@ -56,7 +56,7 @@ enum class Found : std::uint8_t {
   Failed,      // `reason`; the library tries again by itself
 };
 
-// What next() found. Thread: value.  Bounds: one message.
+// What next() found.
 struct Read {
   Found found = Found::Nothing;
   Offset at;
@@ -64,28 +64,28 @@ struct Read {
   std::string reason;
 };
 
-// A committed position of the reader's group. Thread: value.  Bounds: metadata up to 4096 bytes.
+// A committed position of the reader's group. Bounds: metadata up to 4096 bytes.
 struct ReadPosition {
   TopicPartition place;
   std::optional<Offset> committed;  // nothing: never committed
   std::string metadata;             // as committed, ASCII
 };
 
-// A position to commit. Thread: value.  Bounds: as ReadPosition.
+// A position to commit. Bounds: as ReadPosition.
 struct ReadCommit {
   TopicPartition place;
   Offset next;           // the first offset that is not done
   std::string metadata;  // ASCII
 };
 
-// First offset that is still there, and the one after the last. Thread: value.
+// First offset that is still there, and the one after the last.
 struct Watermarks {
   TopicPartition place;
   Offset start;
   Offset end;
 };
 
-// One reader. Thread: value.  Bounds: stated per field.
+// One reader.
 struct ReaderOptions {
   std::string group;                       // for positions only; nobody ever joins it
   std::vector<std::string> topics;         // at most 64

@@ -21,7 +21,7 @@ namespace eventrelay::kafka {
 // Partition number modulo this.
 inline constexpr std::size_t kBuckets = 64;
 
-// How records of one bucket, or of all, come through. Thread: value.  Bounds: fixed.
+// How records of one bucket, or of all, come through.
 struct BucketState {
   std::optional<TimePoint> oldest;  // when the oldest without a report was handed over
   TimePoint acknowledged{};         // when one was acknowledged last

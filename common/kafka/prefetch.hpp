@@ -17,7 +17,7 @@
 
 namespace eventrelay::kafka {
 
-// Thread: value.  Bounds: those of the library.
+// Bounds: those of the library.
 struct Prefetch {
   std::size_t queue_kbytes = 0;    // queued.max.messages.kbytes
   std::size_t queue_messages = 0;  // queued.min.messages

@@ -181,7 +181,8 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
   return refused(rd_kafka_error_code(error.get()));
 }
 
-std::size_t ProducerClient::Impl::bucket_of(std::size_t topic, std::string_view key) const noexcept {
+std::size_t ProducerClient::Impl::bucket_of(std::size_t topic,
+                                            std::string_view key) const noexcept {
   const std::int32_t partitions = handle_ ? handle_->partitions(topic) : 0;
   if (partitions <= 0) return 0;
   return static_cast<std::size_t>(partition_of(key, partitions)) % kBuckets;

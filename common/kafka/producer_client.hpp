@@ -42,7 +42,7 @@ class ReportSink {
   ~ReportSink() = default;
 };
 
-// What the producer may hold. Thread: value.  Bounds: a larger value costs that much memory.
+// What the producer may hold. Bounds: a larger value costs that much memory.
 struct ProducerLimits {
   std::size_t queue_bytes = 64U << 20;
   std::size_t queue_messages = 100'000;
@@ -51,7 +51,7 @@ struct ProducerLimits {
   PaceLimits pace{};
 };
 
-// One record to write. Thread: value.  Bounds: copied by produce().
+// One record to write. Bounds: copied by produce().
 struct ProduceRecord {
   std::string_view key;
   std::string_view value;

@@ -21,7 +21,6 @@
 
 namespace eventrelay::kafka {
 
-// Thread: value.  Bounds: stated per field.
 struct PaceLimits {
   std::size_t few_records = 128;                        // that many may always wait
   Duration wait{std::chrono::milliseconds{250}};        // allowed anyway

@@ -14,7 +14,7 @@
 
 namespace eventrelay::kafka {
 
-// Sums or worst values over the brokers of one handle. Thread: value.  Bounds: fixed size.
+// Sums or worst values over the brokers of one handle.
 struct ClientStats {
   std::uint64_t tx_retries = 0;
   std::uint64_t request_timeouts = 0;

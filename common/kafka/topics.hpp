@@ -20,7 +20,7 @@ namespace eventrelay::kafka {
 
 inline constexpr std::chrono::seconds kTopicsTimeout{30};
 
-// One topic as it should be. Thread: value.  Bounds: none of its own.
+// One topic as it should be.
 struct TopicSpec {
   std::string name;
   int partitions = 0;

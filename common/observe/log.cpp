@@ -17,7 +17,7 @@
 namespace eventrelay::log {
 namespace {
 
-// The line is made whole before it gets here. Thread: as its sink.  Bounds: one line.
+// Writes lines that are already formatted. Thread: as its sink.  Bounds: one line.
 class AsIs : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
@@ -29,7 +29,7 @@ class AsIs : public spdlog::formatter {
   }
 };
 
-// What configure() decides. Thread: immutable.  Bounds: none.
+// The settings that configure() makes. Thread: immutable.  Bounds: none.
 struct Setup {
   bool json = true;
   std::string component = "eventrelay";

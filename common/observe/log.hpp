@@ -1,9 +1,9 @@
 // Structured log lines on stderr: JSON when it is not a terminal, readable text when it is.
 //
-// Why:     one line per change of decision, never one per event; bodies and secrets never.
+// Why:     a line tells a change of decision, never a single event, a body or a secret.
 // Thread:  any; a line is written whole. Blocks for the write.
-// Bounds:  value 1 KiB, longer ones are cut; at most 10 lines a second and message, the rest is
-//          counted and told with the next line that passes (`suppressed`).
+// Bounds:  a value longer than 1 KiB is cut; at most 10 lines a second of one message are written,
+//          the others are counted and told with the next line that is (`suppressed`).
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,7 @@ class Field {
       return std::to_string(value);
     }
   }
-  static std::string real_text(double value);  // null unless finite, as JSON knows no other
+  static std::string real_text(double value);  // null for NaN and infinity: not in JSON
 };
 
 using Fields = std::initializer_list<Field>;

@@ -1,6 +1,6 @@
 // One log line as JSON or as text, whatever bytes its message and fields hold.
 //
-// Why:     a provider's bytes in a log must neither break a line nor reach a terminal as commands.
+// Why:     a provider's bytes must neither break a log line nor act as commands on a terminal.
 // Thread:  any.
 // Bounds:  a value is cut after kValueMax bytes; output at most 6 x that and the names.
 #pragma once

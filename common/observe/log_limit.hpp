@@ -1,9 +1,9 @@
-// Lets at most so many lines of one message pass in a second and counts the others.
+// Lets at most a given number of lines of one message pass in a second and counts the others.
 //
 // Why:     a thousand dead endpoints must not fill a disk, and one message must not hide another.
 // Owner:   the log.
 // Thread:  one at a time.
-// Bounds:  kMessagesMax messages by name, all further ones share one allowance.
+// Bounds:  kMessagesMax messages are counted apart; all others share one allowance.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ class LineLimit {
   static constexpr std::uint32_t kLinesPerSecond = 10;
   static constexpr std::size_t kMessagesMax = 512;
 
-  // May a line pass, and how many did not before it? Thread: value.  Bounds: none.
+  // Whether a line may be written, and how many lines before it were not.
   struct Verdict {
     bool pass = false;
     std::uint64_t suppressed = 0;

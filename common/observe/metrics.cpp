@@ -39,7 +39,7 @@ ClientMetric labelled(std::string_view label, std::string_view value) {
   return metric;
 }
 
-// How the levels of several shards become one.
+// How the gauges of several shards become one value.
 enum class Merge { Sum, Largest, EarliestSet };
 
 Merge merge_of(std::string_view name) noexcept {
@@ -188,7 +188,7 @@ std::vector<MetricInfo> describe() {
 }
 
 struct Exporter::State {
-  mutable std::mutex mutex;  // a scrape may come while the service still starts
+  mutable std::mutex mutex;  // a scrape may come while the service is starting
   Slabs slabs;               // a deque: references stay valid
   std::vector<std::string> shown;
   std::vector<std::function<std::vector<ScrapedGauge>()>> collectors;

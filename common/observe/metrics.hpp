@@ -1,4 +1,4 @@
-// One slab of plain integers per shard, summed only when somebody scrapes.
+// One slab of plain integers per shard, summed only at a scrape.
 //
 // Why:     a shared atomic double costs 5-20 ns an update, a shard's own integer under 1 ns.
 // Thread:  a slab is written by its shard alone and read by any thread (relaxed atomics).
@@ -20,7 +20,7 @@
 
 namespace eventrelay::metrics {
 
-// A number one thread writes and any thread reads. Thread: single writer.  Bounds: 8 bytes.
+// A number that one thread writes and any thread reads. Thread: single writer.  Bounds: 8 bytes.
 class Cell {
  public:
   void add(std::uint64_t n = 1) noexcept {
@@ -105,8 +105,8 @@ struct alignas(64) Slab {
 };
 
 // Owns the slabs of a service and prints them. Counters, histograms and amounts are summed over
-// shards; gauges in seconds are no amounts: the worst shard counts (the earliest `oldest` time
-// stamp, else the largest value; 0 = none).
+// shards. Gauges in seconds are not summed: the worst shard's value counts (the earliest `oldest`
+// time stamp, else the largest value; 0 = none).
 // Thread: any; locked, as nothing here is on the data plane.
 // Bounds: one slab per shard.
 class Exporter {

@@ -1,7 +1,7 @@
-// What can be said of a metric beside its cells: rows for the docs, and gauges made at the scrape.
+// What there is to a metric besides its cells: rows for the docs, and gauges made at the scrape.
 //
-// Thread: values.  Bounds: one row per metric of the list; scraped gauges are bounded by their
-// owner.
+// Thread:  values.
+// Bounds:  one row per metric of the list; scraped gauges are bounded by their owner.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace eventrelay::metrics {
 
-// A gauge that is no cell: made at each scrape, with at most one label whose values its owner
-// bounds. Thread: value.  Bounds: up to its owner.
+// A gauge without a cell: it is made at each scrape and has at most one label, whose values its
+// owner bounds.
 struct ScrapedGauge {
   struct Sample {
     std::string label_value;  // unused when the gauge has no label

@@ -148,23 +148,23 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
   GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
   COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
-  COUNTER(relay_sweeps_total, "Second readings of a partition for those who were away.") \
-  COUNTER(relay_swept_records_total, "Records read by sweeps.") \
-  COUNTER(relay_rescued_total, "Events moved to the dead letters before retention took them.") \
-  COUNTER(relay_expired_offsets_total, "Offsets retention took before they were delivered.") \
+  COUNTER(relay_sweeps_total, "Catch-up reads of a partition begun.") \
+  COUNTER(relay_swept_records_total, "Records read by catch-up reads.") \
+  COUNTER(relay_rescued_total, "Events moved to the dead letters before retention deleted them.") \
+  COUNTER(relay_expired_offsets_total, "Offsets that retention deleted undelivered.") \
   GAUGE(relay_detached_subscriptions, "Subscriptions whose queue is the log.") \
-  GAUGE(relay_switched_off_subscriptions, "Subscriptions that wait to be switched on.") \
+  GAUGE(relay_switched_off_subscriptions, "Subscriptions that are paused and wait to be resumed.") \
   GAUGE(relay_blocked_objects, "Ordered objects that wait for a failed event of theirs.") \
-  GAUGE(relay_sweeps_active, "Partitions being read a second time.") \
-  GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is away.") \
-  GAUGE(relay_log_start_alerts, "Partitions where retention comes near the undelivered.") \
+  GAUGE(relay_sweeps_active, "Partitions with a catch-up read under way.") \
+  GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is detached.") \
+  GAUGE(relay_log_start_alerts, "Partitions where retention nears undelivered events.") \
   GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
   GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \
   GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \
   GAUGE(relay_assigned_partitions, "Partitions this process owns.") \
   GAUGE(relay_queued_bytes, "Bytes of events read and not finished.") \
-  GAUGE(relay_oldest_pending_timestamp_seconds, "Received-at of the oldest unfinished event.") \
-  GAUGE(relay_last_delivery_timestamp_seconds, "When a callback last took an event.") \
+  GAUGE(relay_oldest_pending_timestamp_seconds, "When the oldest unfinished event was received.") \
+  GAUGE(relay_last_delivery_timestamp_seconds, "When a subscriber last took an event.") \
   GAUGE(kafka_consumer_lag_messages, "Messages behind the end of the log, owned partitions.") \
   COUNTER(kafka_rebalances_total, "Assignments taken or given up.") \
   COUNTER(kafka_consumer_errors_total, "Errors and offset gaps met while reading.") \

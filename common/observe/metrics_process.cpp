@@ -36,8 +36,8 @@ std::string read_line(const char* path) {
   return line;
 }
 
-// The fields of /proc/self/stat behind the program's name, the only one that may hold spaces.
-// Field 3 (state) is number 0. See proc(5).
+// The fields of /proc/self/stat that follow the program's name, the only field that may hold
+// spaces. Field 3 (state) is number 0. See proc(5).
 std::vector<double> stat_fields() {
   const std::string line = read_line("/proc/self/stat");
   std::vector<double> fields;
@@ -64,7 +64,7 @@ std::optional<double> boot_time() {
   return std::nullopt;
 }
 
-// Descriptors in use; the one that reads the folder is not counted.
+// Descriptors in use, without the one that reads the folder.
 std::optional<double> open_descriptors() {
   std::error_code error;
   double count = 0;

@@ -1,4 +1,4 @@
-// process_* as Prometheus' own clients name them, read from /proc/self at each scrape.
+// Metrics process_*, named as Prometheus' own clients name them, read from /proc/self at a scrape.
 //
 // Thread: any.  Bounds: seven gauges.  Errors: what cannot be read is left out.
 #pragma once

@@ -47,7 +47,7 @@ bool all_zero(const std::array<std::uint8_t, N>& bytes) noexcept {
   return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
-// An id of zeros is no id.
+// An id of zeros is invalid.
 template <std::size_t N>
 std::array<std::uint8_t, N> valid(std::array<std::uint8_t, N> id) noexcept {
   if (all_zero(id)) id.back() = 1;

@@ -1,9 +1,10 @@
 // W3C trace context: reads and prints `traceparent`, checks `tracestate`.
 //
 // Why:     an event keeps its trace from the provider's call to the callback
-// (w3.org/TR/trace-context). Thread:  pure; random bytes come from the caller. Bounds:  no
-// allocation; a traceparent is 55 characters. Errors:  nothing for what is malformed; the caller
-// then starts a new trace.
+//          (w3.org/TR/trace-context).
+// Thread:  pure; random bytes come from the caller.
+// Bounds:  no allocation; a traceparent is 55 characters.
+// Errors:  nothing for what is malformed; the caller then starts a new trace.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@ namespace eventrelay {
 using TraceId = std::array<std::uint8_t, 16>;
 using SpanId = std::array<std::uint8_t, 8>;
 
-// Where in which trace an event stands. Neither id is all zero. Thread: value.  Bounds: 25 bytes.
+// The trace of an event and the span it is in. Neither id is all zero.
 struct TraceContext {
   TraceId trace{};
   SpanId span{};
@@ -26,7 +27,7 @@ struct TraceContext {
   friend bool operator==(const TraceContext&, const TraceContext&) = default;
 };
 
-// Random bytes for one trace and one span. Thread: value.  Bounds: 24 bytes.
+// Random bytes for one trace and one span.
 struct TraceSeed {
   TraceId trace{};
   SpanId span{};
@@ -39,10 +40,10 @@ struct TraceSeed {
 // A tracestate worth passing on: at most 512 characters and 32 members, each key=value.
 [[nodiscard]] bool is_tracestate(std::string_view text) noexcept;
 
-// A new trace, not sampled: nothing of the caller's is taken over.
+// A new trace, not sampled, that takes nothing from the caller.
 [[nodiscard]] TraceContext start_trace(const TraceSeed& seed) noexcept;
 
-// The same trace with a span of our own, for the next hop.
+// The same trace with a new span, for the next hop.
 [[nodiscard]] TraceContext child_of(const TraceContext& parent, const SpanId& span) noexcept;
 
 // The printed form. Thread: value.  Bounds: 55 characters inside the object.

@@ -31,40 +31,8 @@ std::string joined(const std::vector<std::string>& parts) {
   return text;
 }
 
-// A coroutine that is done at once: most admin answers need no waiting.
-Task<AdminResponse> at_once(AdminResponse response) {
-  co_return response;
-}
-
-AdminResponse text_response(unsigned status, std::string body,
-                            std::string_view type = "application/json") {
-  AdminResponse response;
-  response.status = status;
-  response.content_type = type;
-  response.body = std::move(body);
-  return response;
-}
-
-AdminResponse not_allowed(std::string allowed) {
-  AdminResponse response = admin_error(405, "method not allowed");
-  response.headers.emplace_back("Allow", std::move(allowed));
-  return response;
-}
-
-using Answer = std::function<AdminResponse()>;
-
-// A handler for one path and one method; GET stands for HEAD as well.
-AdminHandler exactly(std::string path, std::string method, Answer answer) {
-  return [path, method, answer](const AdminRequest& request) {
-    if (request.path != path) return at_once(admin_error(404, "no such path"));
-    if (request.method != method)
-      return at_once(not_allowed(method == "GET" ? "GET, HEAD" : method));
-    return at_once(answer());
-  };
-}
-
 // {"message": ..., "errors": [line, ...]}
-AdminResponse reload_refused(const std::string& lines) {
+HttpResponse reload_refused(const HttpRequest& request, const std::string& lines) {
   std::vector<std::string> errors;
   for (std::size_t at = 0; at < lines.size();) {
     const std::size_t end = std::min(lines.find('\n', at), lines.size());
@@ -73,7 +41,8 @@ AdminResponse reload_refused(const std::string& lines) {
   }
   JsonObject body;
   body.text("message", "configuration not loaded, the old one stays").texts("errors", errors);
-  return text_response(400, std::move(body).finish());
+  body.text("requestId", request.request_id);
+  return json_response(400, std::move(body).finish());
 }
 
 }  // namespace
@@ -97,7 +66,7 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   if (options_.on_settings) options_.on_settings(*settings_);
   const AdminConfig admin = admin_of(settings_->config, service_.name());
-  admin_.set_token(admin.token);
+  admin_.set_policy(access_policy());
   mount_routes();
   for (const std::string& each : settings_->config.warnings) log::warn(each);
   service_.mount(admin_);
@@ -137,26 +106,46 @@ void ServiceHost::start_service() {
 }
 
 void ServiceHost::mount_routes() {
-  const auto add = [this](const char* path, AdminAccess access, Answer answer) {
-    admin_.mount(path, access, exactly(path, "GET", std::move(answer)));
+  const auto get = [this](const char* path, Access access, RouteHandler handler) {
+    admin_.add({"GET", path, access, std::move(handler)});
   };
-  add("/healthz", AdminAccess::Own, [] { return text_response(200, R"({"healthy":true})"); });
-  add("/readyz", AdminAccess::Own, [this] {
-    const std::vector<std::string> why = reasons();
-    JsonObject body;
-    body.flag("ready", why.empty()).texts("reasons", why);
-    return text_response(why.empty() ? 200 : 503, std::move(body).finish());
-  });
-  add("/metrics", AdminAccess::Token,
-      [this] { return text_response(200, metrics(), kMetricsType); });
-  add("/version", AdminAccess::Token, [] { return text_response(200, version_json()); });
-  add("/api/v1/status", AdminAccess::Token, [this] {
-    return started_ ? text_response(200, service_.status()) : admin_error(503, "starting");
-  });
-  admin_.mount("/-/reload", AdminAccess::Token, exactly("/-/reload", "POST", [this] {
-                 const std::optional<std::string> error = reload();
-                 return error ? reload_refused(*error) : text_response(200, R"({"reloaded":true})");
-               }));
+  const auto probe = [this](const char* path, RouteHandler handler) {
+    Route route{"GET", path, Access::Open, std::move(handler)};
+    route.produces.clear();  // a probe is told whatever it accepts
+    admin_.add(std::move(route));
+  };
+  probe("/healthz",
+        at_once([](const HttpRequest&) { return json_response(200, R"({"healthy":true})"); }));
+  probe("/readyz", at_once([this](const HttpRequest&) {
+          const std::vector<std::string> why = reasons();
+          JsonObject body;
+          body.flag("ready", why.empty()).texts("reasons", why);
+          return json_response(why.empty() ? 200 : 503, std::move(body).finish());
+        }));
+  Route scrape{"GET", "/metrics", Access::Scrape, at_once([this](const HttpRequest&) {
+                 HttpResponse response = json_response(200, metrics());
+                 response.content_type = kMetricsType;
+                 return response;
+               })};
+  scrape.produces.clear();  // a scraper that asks for another form takes this one
+  admin_.add(std::move(scrape));
+  get("/version", Access::Token,
+      at_once([](const HttpRequest&) { return json_response(200, version_json()); }));
+  get("/api/v1/status", Access::Token, at_once([this](const HttpRequest& request) {
+        return started_ ? json_response(200, service_.status())
+                        : error_response(request, 503, "starting");
+      }));
+  admin_.add({"POST", "/-/reload", Access::Token, at_once([this](const HttpRequest& request) {
+                const std::optional<std::string> error = reload();
+                return error ? reload_refused(request, *error)
+                             : json_response(200, R"({"reloaded":true})");
+              })});
+}
+
+AccessPolicy ServiceHost::access_policy() const {
+  AccessPolicy policy;
+  policy.token = admin_of(settings_->config, service_.name()).token;
+  return policy;
 }
 
 std::vector<std::string> ServiceHost::reasons() const {
@@ -234,7 +223,7 @@ std::optional<std::string> ServiceHost::reload() {
   const std::vector<std::string> later =
       restart_only_changes(settings_->config, update->settings->config);
   settings_ = update->settings;
-  admin_.set_token(admin_of(settings_->config, service_.name()).token);
+  admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   mark_reload(true);
   log::info("configuration reloaded",

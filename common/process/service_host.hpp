@@ -67,6 +67,7 @@ class ServiceHost {
 
  private:
   void mount_routes();
+  [[nodiscard]] AccessPolicy access_policy() const;
   void start_service();
   void poll_readiness();
   void on_first_ready();

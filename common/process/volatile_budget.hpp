@@ -1,8 +1,8 @@
 // How many bytes may be in a broker that forgets: accepted and not yet finished, in one process.
 //
 // Why:     the embedded broker drops the head of a partition past 5 MiB without a word. One sum
-// over
-//          all partitions is stricter than a sum per partition, and needs no look into the broker.
+//          over all partitions is stricter than a sum per partition, and needs no look into the
+//          broker.
 // Owner:   `eventrelay dev`; outlives both services.
 // Thread:  any; one relaxed atomic.
 // Bounds:  O(1).

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "common/config/elements.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay {
 namespace {
@@ -56,7 +56,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
   out.id = InstanceId{config.id};
   out.name = std::move(config.name);
   out.element = std::move(config.element);
-  const Element* const element = find_element(out.element);
+  const providers::Provider* const element = providers::find_provider(out.element);
   out.hub = element == nullptr ? "general" : std::string(element->hub);
   out.tags = std::move(config.tags);
   out.events_enabled = config.events_enabled;

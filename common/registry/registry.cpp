@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
-#include "common/config/elements.hpp"
+#include "common/providers/provider.hpp"
 #include "common/registry/instance_maker.hpp"
 
 namespace eventrelay {
@@ -26,8 +26,8 @@ bool by_id(const InstancePtr& a, const InstancePtr& b) noexcept {
 std::shared_ptr<const Registry::Sources> sources_of(const Config& config) {
   Registry::Sources sources(config.sources.begin(), config.sources.end());
   for (auto& [element, source] : sources) {
-    const Element* const built_in = find_element(element);
-    if (source.scheme.empty() && built_in != nullptr) source.scheme = built_in->scheme;
+    const providers::Provider* const built_in = providers::find_provider(element);
+    if (source.scheme.empty() && built_in != nullptr) source.scheme = built_in->schemes.front();
   }
   return std::make_shared<const Registry::Sources>(std::move(sources));
 }

@@ -29,7 +29,7 @@ namespace eventrelay {
 
 inline constexpr std::size_t kDeletedMax = 100'000;
 
-// A user at a provider. Thread: value.  Bounds: views into an Instance or the caller's text.
+// A user at a provider. Bounds: views into an Instance or the caller's text.
 struct UserKey {
   std::string_view element;
   std::string_view user;

@@ -19,7 +19,7 @@ namespace dom = simdjson::dom;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// A document longer than this does not leave its memory behind.
+// The memory of a document longer than this is given back.
 constexpr std::size_t kKeepBytes = 256U << 10;
 
 Unexpected<ScanError> refuse(ScanError error) {
@@ -55,7 +55,7 @@ struct Search {
   }
 };
 
-// Later versions tell wide integers apart, by an error that 3.0 does not have.
+// Later versions report integers that are too wide by an error of its own, which 3.0 does not have.
 bool of_a_number(simdjson::error_code error) {
   if (error == simdjson::NUMBER_ERROR) return true;
   const std::string_view message = simdjson::error_message(error);
@@ -93,7 +93,7 @@ void take(dom::element value, Found& found, Digits& digits) {
   }
 }
 
-// The members of one object; false on a wanted member that comes again.
+// Reads the members of one object; false if a wanted member occurs twice.
 bool search_tape(dom::object object, std::string_view name, const Search& search) {
   for (const auto [key, value] : object) {
     const std::size_t i = search.index(name, key);
@@ -110,7 +110,7 @@ bool search_tape(dom::object object, std::string_view name, const Search& search
   return true;
 }
 
-// The grammar of RFC 8259 section 6; what the tape refuses may still be one.
+// A number by the grammar of RFC 8259 section 6, which allows more than the parser takes.
 bool is_number(std::string_view text) {
   const auto digits = [&text] {
     std::size_t n = 0;
@@ -134,8 +134,8 @@ bool is_number(std::string_view text) {
   return text.empty();
 }
 
-// Blanks out numbers that 64 bits or a double cannot hold: valid JSON, but no tape takes it. They
-// become null, so that nobody reads a wrong value; whether the rest is JSON is for the tape to say.
+// Replaces numbers that neither 64 bits nor a double can hold by null: they are valid JSON, but the
+// parser refuses them. Null, so that nobody reads a wrong value; the parser still checks the rest.
 void blank_wide_numbers(std::string& text) {
   constexpr std::string_view kNumberChars = "0123456789+-.eE";
   constexpr std::string_view kNull = "null";
@@ -176,7 +176,7 @@ Expected<Kind, ScanError> Scanner::scan(std::string_view text, std::span<const W
   state_->large = text.size() > kKeepBytes;
   std::fill(found.begin(), found.end(), Found{});
   const Search search{wanted, found, state_->digits};
-  // Not JSON (RFC 8259, section 8.1); later versions of the parser skip it, 3.0 refuses it.
+  // A byte order mark is not JSON (RFC 8259, section 8.1): 3.0 refuses it, later versions skip it.
   if (text.starts_with(kByteOrderMark)) return refuse(ScanError::Malformed);
 
   dom::element root;

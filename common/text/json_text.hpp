@@ -23,7 +23,7 @@ class JsonObject {
   JsonObject& number(std::string_view name, std::uint64_t value);
   JsonObject& number(std::string_view name, double value);  // null unless finite
   JsonObject& flag(std::string_view name, bool value);
-  // `json` is spliced in as it is.
+  // `json` is inserted unchanged.
   JsonObject& raw(std::string_view name, std::string_view json);
   template <class Strings>
   JsonObject& texts(std::string_view name, const Strings& values) {

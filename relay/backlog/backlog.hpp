@@ -1,8 +1,8 @@
 // Everything of a shard about those who are away: their state, who leaves the live path, and who
 // is fed from the log.
 //
-//   StateLog --ready--> Consumer reads, Sweeper catch-up reads
-//   Detacher <--> Cursors <--> Sweeper,  all of them --> StateLog --> state topic
+//   StateLog --ready--> Consumer reads, CatchUpReader reads again
+//   Detacher <--> Cursors <--> CatchUpReader,  all of them --> StateLog --> state topic
 //
 // Why:     the shard has one part to tell of partitions, time and the end; the wiring is here.
 // Owner:   the shard.  Thread: shard thread.
@@ -28,7 +28,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct BacklogParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;
@@ -79,7 +79,7 @@ class Backlog {
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
 
  private:
-  // A partition's commit on its way to the broker. Thread: value.
+  // A partition's commit on its way to the broker.
   struct Owned {
     Partition id;
     std::optional<Offset> committing;

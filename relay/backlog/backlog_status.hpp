@@ -17,14 +17,14 @@ namespace eventrelay::relay {
 
 inline constexpr std::size_t kBacklogMax = 20;
 
-// One cursor. Thread: value.
+// One cursor.
 struct BacklogLine {
   std::int32_t partition = 0;
   std::int64_t distance = 0;  // offsets from its position to the live position, or to its end
   CursorStatus cursor;
 };
 
-// Thread: value.  Bounds: see the head of this file.
+// Bounds: see the head of this file.
 struct BacklogStatus {
   CursorCounts counts;
   std::size_t catch_ups = 0;

@@ -2,7 +2,7 @@
 //
 // Why:     one pass serves everybody who catches up; how often, how far and how patiently is one
 //          pure rule, apart from the reading.
-// Owner:   Sweeper; one per partition.  Thread: shard-local; time is an argument.
+// Owner:   CatchUpReader; one per partition.  Thread: shard-local; time is an argument.
 // Bounds:  O(1) per call, never allocates.
 // Errors:  none; misuse is asserted.
 //

@@ -1,15 +1,16 @@
 // Reads a partition a second time for those who were away, and feeds them at the pace they take.
 //
-//   ready cursor --> PartitionReader from the lowest position --match, offer--> own copy per cursor
-//   --> queue
-//                        | nobody wants what follows: jump      | full: stays behind, or wait
-//                        +--> live position: attached
+//   ready cursors --> PartitionReader, from the lowest position on
+//                       | --match, offer--> a copy for each cursor --> its queue
+//                       |                                      full: deferred, or the read waits
+//                       | nobody wants what follows: jump
+//                       +--> live position: attached
 //
 // Why:     the log is the queue of whoever is away; one pass serves all of them.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  one catch-up read and one waiting record per partition; half of the scheduler's jobs and
-// bytes. Errors:  what can not be read, and what the log has lost already, is told through
-// `trouble`.
+//          bytes.
+// Errors:  what can not be read, and what the log has lost already, is told through `trouble`.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct CatchUpParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;

@@ -32,7 +32,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct DetachParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;
@@ -43,7 +43,7 @@ struct DetachParts {
   VolatileBudget* budget = nullptr;      // counts what the log keeps for a cursor; may be null
 };
 
-// What a failed attempt of a job led to. Thread: value.
+// What a failed attempt of a job led to.
 struct Failure {
   Job& job;  // leaving
   RetryClass retry;
@@ -109,7 +109,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_live(const Job& job) const noexcept;
   [[nodiscard]] bool waits(const SubscriptionQueue& queue, Partition partition) const;
   void note_kept(const HeldEvent& held) const;
-  // A whole subscription leaves. Thread: value.
+  // A whole subscription leaves.
   struct Leave {
     SubscriptionQueue& queue;
     CursorState state;

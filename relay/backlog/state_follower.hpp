@@ -27,7 +27,7 @@ namespace eventrelay::relay {
 class StateFollower {
  public:
   // What a record means. Write: next_write() may have something. Durable: that, and cover() is to
-  // be asked again. MarkCounts, Beaten: as TakeOver has them.
+  // be asked again. MarkCounts, Beaten: as Ownership has them.
   enum class Verdict : std::uint8_t { Fine, Write, Durable, MarkCounts, Beaten };
 
   // `name` is unique to one reader.

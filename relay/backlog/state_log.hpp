@@ -1,7 +1,7 @@
 // Reads and writes the `state` topic of the partitions a shard owns.
 //
-//   PartitionReader --records--> StateFollower --what they mean--> TakeOver --> Outbox, group,
-//   ready StateFollower --next_write--> Outbox --stored, and read back--> durable
+//   PartitionReader --records--> StateFollower --what they mean--> Ownership --> Outbox, group
+//   StateFollower --next_write--> Outbox --stored, and read back--> durable
 //
 // Why:     who is away outlives the process; two owners of one partition never both count.
 // Owner:   the shard.  Thread: shard thread.
@@ -22,7 +22,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct StateLogParts {
   Outbox& outbox;
   metrics::Slab& slab;

@@ -6,16 +6,16 @@
 // Bounds:  O(1) per call, no allocation; a queue that answers is looked at every kSilence / 2.
 // Errors:  none.
 //
-//   the queue                                    may begin one more attempt while
+//   the queue                                   may begin one more attempt while
 //   answers, has fewer than kFew in flight      a slot is free
-//   answers, has more                           7/8 of all are not taken
-//   answers, but is fed by a catch-up read              6/8 of all are not taken
-//   was never called, has none in flight        ... and the quiet ones have less than 6/8
-//   is quiet, has none in flight                ... and the quiet ones have less than 5/8
-//   is quiet, has some                          ... and the quiet ones have less than 4/8
+//   answers, has more                           fewer than 7/8 of all slots are taken
+//   answers, but is fed by a catch-up read      fewer than 6/8 of all slots are taken
+//   was never called, has none in flight        ... and the unresponsive ones hold less than 6/8
+//   is unresponsive, has none in flight         ... and the unresponsive ones hold less than 5/8
+//   is unresponsive, has some                   ... and the unresponsive ones hold less than 4/8
 //
-// A queue is quiet until its first answer, from an attempt that fails, and once it has had no
-// answer for kSilence with something in flight; an answer ends it. A shard of fewer than eight
+// A queue is unresponsive until its first answer, from an attempt that fails, and once it has had
+// no answer for kSilence with something in flight; an answer ends it. A shard of fewer than eight
 // slots keeps none.
 #pragma once
 
@@ -111,11 +111,11 @@ class ConcurrencyLimiter {
   std::uint32_t eighth_;
   std::uint32_t plenty_;  // fewer in flight: whoever wants one has one
   std::uint32_t in_flight_ = 0;
-  std::uint32_t unresponsive_ = 0;  // in flight of queues that are quiet
+  std::uint32_t unresponsive_ = 0;  // in flight of queues that are unresponsive
   std::uint32_t waiting_ = 0;
   std::size_t turn_ = 0;
   std::array<QueueList, kClaims> waits_;
-  WatchList watched_;  // queues that are not quiet and were busy a moment ago, by when to look
+  WatchList watched_;  // queues that are responsive and were busy a moment ago, by when to look
 };
 
 }  // namespace eventrelay::relay

@@ -1,10 +1,12 @@
 // What happens after an attempt: done, parked until a time, or given up.
 //
 // Why:     schedules, jitter and Retry-After are one pure function, the same for every
-// subscription. Owner:   the subscription's target; one policy is shared by all that have no
-// schedule of their own. Thread:  shard-local; time is an argument. Bounds:  O(steps), at most 12
-// waits and 12 steps; no allocation per call. Errors:  none; an invalid plan throws
-// std::invalid_argument at start.
+//          subscription.
+// Owner:   the subscription's target; one policy is shared by all that have no schedule of their
+//          own.
+// Thread:  shard-local; time is an argument.
+// Bounds:  O(steps), at most 12 waits and 12 steps; no allocation per call.
+// Errors:  none; an invalid plan throws std::invalid_argument at start.
 #pragma once
 
 #include <chrono>
@@ -19,7 +21,7 @@
 
 namespace eventrelay::relay {
 
-// The step after an attempt. Thread: value.
+// The step after an attempt.
 struct Step {
   enum class Kind : std::uint8_t { Done, Park, Dead };
   Kind kind = Kind::Done;
@@ -57,7 +59,7 @@ struct RetryPlan {
 [[nodiscard]] RetryPlan plan_of(const RetryConfig& common, const DeliveryConfig& own,
                                 std::vector<milliseconds> steps);
 
-// One failed or successful attempt, as the policy needs to know it. Thread: value.
+// One failed or successful attempt, as the policy needs to know it.
 struct Attempt {
   RetryClass retry = RetryClass::Delivered;
   std::uint32_t attempts_made = 1;  // this one included

@@ -73,7 +73,7 @@ class Scheduler {
   // Makes what waits behind `job`, which is leaving, in its chain leave likewise. Later events of
   // the same key start a chain of their own.
   void take_chain(Job& job, std::vector<Job*>& taken);
-  // Who has most jobs waiting. Thread: value.
+  // Who has most jobs waiting.
   struct Crowd {
     SubscriptionQueue* queue = nullptr;
     std::uint32_t waiting = 0;

@@ -2,7 +2,7 @@
 //
 // Why:     every limit belongs to one subscription, so no other one ever waits for it.
 // Owner:   the scheduler.  Thread: shard-local; all links belong to the scheduler.
-// Bounds:  LaneConfig.  Errors: none.
+// Bounds:  QueueConfig.  Errors: none.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct QueueConfig {
   BreakerConfig breaker{};
 };
 
-// A stretch of time and the attempts begun in it. Thread: value.
+// A stretch of time and the attempts begun in it.
 struct Pace {
   TimePoint since{};
   std::uint32_t attempts = 0;

@@ -48,7 +48,7 @@ enum class TransportError : std::uint8_t {
 [[nodiscard]] std::optional<std::chrono::seconds> parse_retry_after(
     std::string_view value, WallTime now, std::chrono::seconds max = kRetryAfterMax) noexcept;
 
-// What the shell saw of a response head. Thread: value.  Bounds: views.
+// What the shell saw of a response head.
 struct ResponseHead {
   int status = 0;
   bool keep_alive = false;       // by version, Connection and framing

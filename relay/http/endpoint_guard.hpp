@@ -16,7 +16,7 @@
 
 namespace eventrelay::relay {
 
-// An IP address in network order. Thread: value.  Bounds: 17 bytes.
+// An IP address in network order.
 struct Address {
   enum class Family : std::uint8_t { V4, V6 };
   Family family = Family::V4;
@@ -30,7 +30,7 @@ struct Address {
 // space, unique local). Never: no delivery ever (metadata services, multicast, translations, ...).
 enum class Zone : std::uint8_t { Public, Private, Never };
 
-// Thread: value.  Bounds: `rule` is a constant, e.g. "10.0.0.0/8".
+// Bounds: `rule` is a constant, e.g. "10.0.0.0/8".
 struct Judgement {
   Zone zone = Zone::Never;
   std::string_view rule;  // empty when public

@@ -26,8 +26,7 @@
 
 namespace eventrelay::relay {
 
-// Two requests may share a connection only if all of this is equal. Thread: value.
-// Bounds: as a callback URL.
+// Two requests may share a connection only if all of this is equal. Bounds: as a callback URL.
 struct EndpointKey {
   bool tls = true;
   bool allow_private = false;  // addresses that are not public may be dialled
@@ -50,7 +49,6 @@ struct Endpoint {
   [[nodiscard]] bool allows(const Addresses& addresses) const;
 };
 
-// Thread: value.  Bounds: stated per field.
 struct PoolOptions {
   Duration connect_timeout = std::chrono::seconds(5);  // lookup and TCP, all addresses
   Duration tls_timeout = std::chrono::seconds(5);

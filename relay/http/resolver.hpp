@@ -24,7 +24,7 @@ using Addresses = std::vector<asio::ip::address>;
 // Shared and immutable; empty = the name has no address.
 using Resolved = std::shared_ptr<const Addresses>;
 
-// What one lookup found. Thread: value.  Bounds: kAddressesMax addresses are kept.
+// What one lookup found. Bounds: kAddressesMax addresses are kept.
 struct LookupAnswer {
   Addresses addresses;
   std::optional<Duration> ttl;  // nothing: the resolver library does not tell
@@ -32,7 +32,6 @@ struct LookupAnswer {
 
 using Lookup = std::function<LookupAnswer(const std::string& host)>;
 
-// Thread: value.  Bounds: stated per field.
 struct ResolverOptions {
   unsigned threads = 4;              // lookups that may block at once
   std::size_t entries_max = 10'000;  // names kept; about 200 bytes each

@@ -17,7 +17,7 @@
 
 namespace eventrelay::relay {
 
-// The 128 bits of an event id. Thread: value.
+// The 128 bits of an event id.
 struct EventBits {
   std::uint64_t high = 0;
   std::uint64_t low = 0;

@@ -1,8 +1,10 @@
 // One line of the attempts log: when an attempt ended, how, and what follows.
 //
 // Why:     an operator asks of one event what was tried and answered; the log has it without a
-// store. Owner:   whoever writes it.  Thread: any, pure. Bounds:  one line of about 250 bytes; ids
-// as they are in the event. Errors:  none.
+//          store.
+// Owner:   whoever writes it.  Thread: any, pure.
+// Bounds:  one line of about 250 bytes; ids as they are in the event.
+// Errors:  none.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +18,6 @@
 
 namespace eventrelay::relay {
 
-// Thread: value.  Bounds: views for the call.
 struct AttemptLine {
   const Event& event;
   std::string_view subscription;

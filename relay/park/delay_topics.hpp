@@ -33,7 +33,7 @@
 
 namespace eventrelay::relay {
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct DelayParts {
   Scheduler& scheduler;
   Subscriptions& subscriptions;

@@ -1,15 +1,14 @@
 // Writes what must outlive the process before an offset may be let go: parked events, dead
 // letters, state records; and the attempts log, which is best effort.
 //
-//   park, bury, put_state --> producer --stored--> OutboxClient::on_written
+//   park, dead_letter, put_state --> producer --stored--> OutboxClient::on_written
 //                                 | refused, failed: again after a pause, its partition blocked
 //
 // Why:     an event leaves memory only after Kafka has acknowledged where it went. What can not be
 //          written stops its partition and is never skipped.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  one cursor per job that leaves plus one per state key; bytes stay in the held events.
-// The
-//          attempts log drops lines once the producer is half full.
+//          The attempts log drops lines once the producer is half full.
 // Errors:  none comes back but TooLarge; everything else is tried until it is written or forgotten.
 #pragma once
 
@@ -33,7 +32,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: value.  Bounds: the configuration is read, not kept.
+// Bounds: the configuration is read, not kept.
 struct OutboxOptions {
   const Config& config;
   unsigned shards = 1;  // of the process: they share its memory bounds

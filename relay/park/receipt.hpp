@@ -21,7 +21,7 @@ class OutboxClient {
   ~OutboxClient() = default;
 };
 
-// Whom to tell, and by which name of its own. Thread: value.
+// Whom to tell, and by which name of its own.
 struct Sender {
   OutboxClient* client = nullptr;
   std::uint64_t token = 0;

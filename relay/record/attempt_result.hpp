@@ -19,7 +19,7 @@ enum class RetryClass : std::uint8_t {
   Fatal,  // a status the subscription lists as final
 };
 
-// The end of one attempt. Thread: value.
+// The end of one attempt.
 struct Result {
   metrics::Outcome outcome = metrics::Outcome::Ok;
   RetryClass retry = RetryClass::Delivered;

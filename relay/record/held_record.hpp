@@ -1,10 +1,9 @@
 // An event in memory with the Kafka message its bytes lie in, and the pool such records come from.
 //
-// Why:     the body is signed and sent where the client library has put it; a record that waits
-//          is copied out, because one message holds its whole fetch answer in memory.
+// Why:     the body is signed and sent where the client library has put it; a record that waits is
+//          copied out, because one message holds its whole fetch answer in memory.
 // Owner:   its origin (the live path, a delay topic, a catch-up read); the scheduler and the
-// deliverer
-//          borrow it.
+//          deliverer borrow it.
 // Thread:  shard thread.
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
 #pragma once

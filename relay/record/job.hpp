@@ -34,7 +34,7 @@ struct HeldEvent {
 // Done: delivered, dead, or written where it waits; the ledger may pass it.
 enum class End : std::uint8_t { Done, NotDone };
 
-// What became of a job's event. Thread: value.
+// What became of a job's event.
 struct Finished {
   HeldEvent* held = nullptr;  // set when its last job ended: free it
   bool done = false;          // every job of it was delivered or dead: the ledger may pass it
@@ -64,7 +64,7 @@ struct LinkedList {
   }
 };
 
-// What an event that was tried before brings along. Thread: value.
+// What an event that was tried before brings along.
 struct JobState {
   std::uint32_t attempts_made = 0;
   CursorId cursor = kLivePath;  // see Job

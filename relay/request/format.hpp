@@ -20,7 +20,6 @@
 namespace eventrelay::relay {
 
 // Three pieces that are one body. Views into the buffer and the event's message.
-// Thread: value.  Bounds: views.
 struct Body {
   std::string_view prefix;
   std::string_view raw;

@@ -45,7 +45,7 @@ void append_field(std::string_view name, std::string_view value, std::string& he
 // becomes %XX, and it is cut at kEventValueMax bytes, never inside a %XX. Empty: no field.
 void append_event_field(std::string_view name, std::string_view value, std::string& head);
 
-// Random numbers for one span, from the shell's generator. Thread: value.
+// Random numbers for one span, from the shell's generator.
 struct TraceSeed {
   std::uint64_t trace_high = 0;
   std::uint64_t trace_low = 0;
@@ -67,7 +67,7 @@ class OutgoingHead {
   std::string text_;
 };
 
-// One attempt to be written. Thread: value.
+// One attempt to be written.
 struct AttemptInfo {
   std::uint32_t number = 1;  // the first attempt is 1
   WallTime now{};
@@ -81,7 +81,6 @@ struct RequestBuffers {
 };
 
 // A whole request in pieces, to be written in this order. Views into buffers and message.
-// Thread: value.  Bounds: views.
 struct Request {
   std::string_view head;
   Body body;

@@ -25,7 +25,7 @@
 
 namespace eventrelay::relay {
 
-// A subscription that fails, for the status page. Thread: value.
+// A subscription that fails, for the status page.
 struct Failing {
   std::string subscription;
   metrics::Outcome last = metrics::Outcome::Ok;

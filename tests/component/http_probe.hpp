@@ -16,7 +16,7 @@
 
 namespace eventrelay::testing {
 
-// Status line, headers and body as received. Thread: value.  Bounds: none.
+// Status line, headers and body as received.
 struct RawResponse {
   int status = 0;
   std::string head;
@@ -77,11 +77,12 @@ class HttpProbe {
   }
 
   RawResponse get(const std::string& path, const std::string& headers = {}) {
-    send("GET " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n");
+    send("GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + "\r\n");
     return read();
   }
   RawResponse post(const std::string& path, const std::string& headers = {}) {
-    send("POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" + headers + "\r\n");
+    send("POST " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n" +
+         "Content-Length: 0\r\n" + headers + "\r\n");
     return read();
   }
 

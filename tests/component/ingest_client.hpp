@@ -15,7 +15,7 @@ namespace eventrelay::ingest::test {
 
 inline constexpr std::chrono::seconds kClientPatience{15};
 
-// One answer as it came. Thread: value.
+// One answer as it came.
 struct Answer {
   int status = 0;
   std::map<std::string, std::string> fields;  // names in lower case
@@ -49,7 +49,7 @@ class Client {
   std::unique_ptr<State> state_;
 };
 
-// A signed Box event. Thread: value.
+// A signed Box event.
 struct BoxEvent {
   std::string id = "f96bb54b-ee16-4fc5-aa65-8c2d9e5b546f";
   std::size_t filler = 500;  // bytes of description

@@ -21,7 +21,7 @@ namespace eventrelay::ingest::test {
 using eventrelay::test::eventually;
 using eventrelay::test::kPatience;
 
-// One record as it lies in Kafka. Thread: value.
+// One record as it lies in Kafka.
 struct StoredRecord {
   std::string key;
   std::string value;
@@ -31,7 +31,6 @@ struct StoredRecord {
   std::string content_type;
 };
 
-// Thread: value.
 struct RigOptions {
   std::string ingest{};  // further YAML lines of the section `ingest`, e.g. "body_max: 2KiB\n"
   std::string kafka{};   // of the section `kafka`

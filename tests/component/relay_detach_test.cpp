@@ -104,7 +104,9 @@ class Admin {
 
   eventrelay::testing::RawResponse ask(const std::string& method, const std::string& target) {
     eventrelay::testing::HttpProbe probe(server_.address());
-    probe.send(method + " " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    probe.send(method + " " + target +
+               " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+               "Content-Type: application/json\r\nContent-Length: 0\r\n\r\n");
     return probe.read();
   }
 

@@ -1,4 +1,4 @@
-"""Words, coroutine forms and comments that the compiler does not judge."""
+"""Words, coroutine forms, comments and columns that the compiler does not judge."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ BANNED = {
     r"\b(strand|make_strand)\b": "one loop per shard needs no strand",
     r"\busing namespace (?!std::\w*literals|eventrelay)": "name what is used",
     r"\bstd::format\b": "GCC 12 has none; use fmt",
-    r"\bstd::expected\b": "use Expected (common/expected.hpp)",
+    r"\bstd::expected\b": "use Expected (common/base/expected.hpp)",
     r"\bstd::source_location\b": "clang-tidy 14 cannot parse it",
 }
 
-TYPE = re.compile(r"(class|struct)\s+(?:alignas\(\w+\)\s+)?(?:\[\[\w+\]\]\s+)?(\w+)")
+COLUMN_MAX = 100
+
+CLASS = re.compile(r"class\s+(?:alignas\(\w+\)\s+)?(?:\[\[\w+\]\]\s+)?(\w+)")
 
 # Waiting and reading a clock: where it may happen.
 CLOCK = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock)::now\b|\bclock_gettime\b")
-CLOCK_ALLOWED = ["common/clock.cpp", "bench/*", "tests/component/*", "tests/support/*"]
+CLOCK_ALLOWED = ["common/base/clock.cpp", "bench/*", "tests/component/*", "tests/support/*"]
 SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b")
 SLEEP_ALLOWED = ["bench/*", "tests/support/*"]
 
@@ -63,7 +65,7 @@ def nobody_sleeps_or_reads_a_clock(tree: Tree) -> Iterator[str]:
     for file in tree.sources():
         for line, text in enumerate(file.code, 1):
             if CLOCK.search(text) and not _allowed(file, CLOCK_ALLOWED):
-                yield f"{file.name}:{line}: clocks are read in common/clock.cpp alone"
+                yield f"{file.name}:{line}: clocks are read in common/base/clock.cpp alone"
             if SLEEP.search(text) and not _allowed(file, SLEEP_ALLOWED):
                 yield f"{file.name}:{line}: wait for a condition, do not sleep"
     for file in tree.sources("tests", ends=(".py",)):
@@ -93,18 +95,23 @@ def headers_say_what_they_are(tree: Tree) -> Iterator[str]:
 
 
 @check
-def types_say_their_thread(tree: Tree) -> Iterator[str]:
-    """A class has its own `Thread:`; a struct of plain data may lean on its header's."""
+def classes_say_their_thread(tree: Tree) -> Iterator[str]:
+    """What has behaviour says who may call it; plain data leans on whoever holds it."""
     for file in tree.sources("common", "ingest", "relay", "cli", "bench", ends=(".hpp",)):
         for number, line in enumerate(file.code):
-            match = TYPE.match(line)
-            if not match or not _is_definition(file.code, number):
-                continue
-            kind, name = match.groups()
-            comment = _comment_above(file.lines, number)
-            plain = kind == "struct" and "Thread:" in " ".join(file.first_comment)
-            if "Thread:" not in comment and not plain:
-                yield f"{file.name}:{number + 1}: {name} needs a comment with `Thread:`"
+            match = CLASS.match(line)
+            if match and _is_definition(file.code, number):
+                if "Thread:" not in _comment_above(file.lines, number):
+                    name = match.group(1)
+                    yield f"{file.name}:{number + 1}: {name} needs a comment with `Thread:`"
+
+
+@check
+def lines_fit_the_page(tree: Tree) -> Iterator[str]:
+    for file in tree.sources(ends=(".cpp", ".hpp", ".py", "CMakeLists.txt")):
+        for number, line in enumerate(file.lines, 1):
+            if len(line) > COLUMN_MAX and "http" not in line:
+                yield f"{file.name}:{number}: {len(line)} columns, at most {COLUMN_MAX}"
 
 
 def _is_definition(code: list[str], number: int) -> bool:

@@ -18,6 +18,8 @@ MAY_INCLUDE = {
     "tests": {"common", "ingest", "relay", "cli", "bench", "tests"},
 }
 
+PLACE = ("common", "ingest", "relay", "bench", "cli")
+
 # third party -> folders that may include it (besides the limit programs and tests, see below)
 THIRD_PARTY = {
     "librdkafka/": ["common/kafka/*", "common/observe/kafka_version.cpp"],
@@ -38,13 +40,12 @@ STAND_ALONE = ["bench/limits/*", "tests/*"]
 PURE = [
     "common/base/event*",
     "common/text/*",
+    "common/providers/*",
     "ingest/input_buffer*.[ch]pp",
     "ingest/gate*.[ch]pp",
     "ingest/admission*.[ch]pp",
     "ingest/routes*.[ch]pp",
     "ingest/receive*.[ch]pp",
-    "ingest/verify/*.[ch]pp",
-    "ingest/normalizer*.[ch]pp",
     "relay/record/job*.[ch]pp",
     "relay/backlog/cursor/*",
     "relay/dispatch/*",
@@ -69,7 +70,7 @@ IMPURE_WORDS = re.compile(
 )
 # Built from the configuration: what cannot be built stops the start or the reload.
 THROWS_AT_START = [
-    "ingest/verify/scheme*",
+    "common/providers/scheme*",
     "ingest/receive*",
     "relay/request/signer*",
     "relay/request/outgoing_head*",
@@ -91,10 +92,10 @@ def libraries(tree: Tree) -> dict[str, tuple[str, list[str]]]:
         for name, body in re.findall(r"eventrelay_library\((\w+)(.*?)\)", text, flags=re.S):
             links = re.findall(r"eventrelay::(\w+)", body.split("LINK")[-1])
             found[name] = (file.folder, links)
-        for name, body in re.findall(
-            r"add_library\(eventrelay_(\w+) INTERFACE\)(.*)", text, flags=re.S
-        ):
-            found.setdefault(name, (file.folder, re.findall(r"eventrelay::(\w+)\s", body)))
+        for name in re.findall(r"add_library\(eventrelay_(\w+) INTERFACE\)", text):
+            body = re.search(rf"target_link_libraries\(eventrelay_{name}\b(.*?)\)", text, re.S)
+            links = re.findall(r"eventrelay::(\w+)", body.group(1)) if body else []
+            found.setdefault(name, (file.folder, links))
     return found
 
 
@@ -109,6 +110,74 @@ def reach(known: dict[str, tuple[str, list[str]]], name: str) -> set[str]:
         seen.add(each)
         todo.extend(known[each][1])
     return {known[each][0] for each in seen}
+
+
+def owner(tree: Tree, folder: str) -> str:
+    """The folder itself, or the nearest one above it that has a CMake list."""
+    while folder and tree.find(f"{folder}/CMakeLists.txt") is None:
+        folder = folder.rsplit("/", 1)[0] if "/" in folder else ""
+    return folder
+
+
+def arrows(tree: Tree) -> dict[str, set[str]]:
+    """Folder -> the folders whose headers its files include; programs' main files apart."""
+    found: dict[str, set[str]] = {}
+    for file in tree.sources(*PRODUCT, "bench"):
+        here = owner(tree, file.folder)
+        if not here or file.name.endswith("/main.cpp"):
+            continue
+        found.setdefault(here, set())
+        for _, name in file.includes:
+            if name.split("/")[0] in MAY_INCLUDE and "/" in name and tree.find(name):
+                there = owner(tree, name.rsplit("/", 1)[0])
+                if there and there != here:
+                    found[here].add(there)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Each way that comes back to where it began, told once."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> Iterator[list[str]]:
+        if name in path:
+            yield [*path[path.index(name) :], name]
+            return
+        if name in done:
+            return
+        for other in sorted(graph.get(name, ())):
+            yield from visit(other, [*path, name])
+        done.add(name)
+
+    for name in sorted(graph):
+        yield from visit(name, [])
+
+
+def drawing(tree: Tree) -> str:
+    """One line a folder, below all that it includes; arrows that others imply are left out."""
+    graph = arrows(tree)
+    if any(circles(graph)):
+        return "there is a circle\n"
+    order: list[str] = []
+    deep: dict[str, set[str]] = {}
+
+    def visit(name: str) -> None:
+        if name in deep:
+            return
+        for other in sorted(graph.get(name, ())):
+            visit(other)
+        deep[name] = set().union(*(deep[o] | {o} for o in graph.get(name, ())))
+        order.append(name)
+
+    for name in sorted(graph, key=lambda folder: (PLACE.index(folder.split("/")[0]), folder)):
+        visit(name)
+    width = max((len(name) for name in order), default=0)
+    lines = []
+    for name in order:
+        implied = set().union(*(deep[other] for other in graph[name]))
+        direct = sorted(graph[name] - implied, key=order.index)
+        lines.append(f"{name:{width}} -> {', '.join(direct)}" if direct else name)
+    return "\n".join(lines) + "\n"
 
 
 @check
@@ -141,21 +210,14 @@ def folders_include_what_they_link(tree: Tree) -> Iterator[str]:
 @check
 def links_have_no_circle(tree: Tree) -> Iterator[str]:
     known = libraries(tree)
-    done: set[str] = set()
+    for circle in circles({name: set(links) for name, (_, links) in known.items()}):
+        yield f"{known[circle[0]][0]}/CMakeLists.txt: links go round: {' > '.join(circle)}"
 
-    def visit(name: str, path: list[str]) -> Iterator[str]:
-        if name in path:
-            circle = [*path[path.index(name) :], name]
-            yield f"{known[name][0]}/CMakeLists.txt: links go round: {' > '.join(circle)}"
-            return
-        if name in done or name not in known:
-            return
-        for link in known[name][1]:
-            yield from visit(link, [*path, name])
-        done.add(name)
 
-    for name in known:
-        yield from visit(name, [])
+@check
+def includes_have_no_circle(tree: Tree) -> Iterator[str]:
+    for circle in circles(arrows(tree)):
+        yield f"{circle[0]}: includes go round: {' > '.join(circle)}"
 
 
 @check
@@ -181,3 +243,17 @@ def policy_files_are_pure(tree: Tree) -> Iterator[str]:
             match = IMPURE_WORDS.search(text)
             if match and not (match.group(0) == "throw" and _matches(file.name, THROWS_AT_START)):
                 yield f"{file.name}:{line}: a policy may not use {match.group(0).strip()}"
+
+
+@check
+def rules_name_what_is_there(tree: Tree) -> Iterator[str]:
+    """A rule for a file that was renamed would hold for nothing, in silence."""
+    if not (tree.root / ".git").exists() and tree.find("rules") is None:
+        return
+    names = [file.name for file in tree.files]
+    lists = {"PURE": PURE, "THROWS_AT_START": THROWS_AT_START, "STAND_ALONE": STAND_ALONE}
+    lists |= {f"THIRD_PARTY[{party}]": allowed for party, allowed in THIRD_PARTY.items()}
+    for rule, patterns in lists.items():
+        for pattern in patterns:
+            if not any(fnmatch(name, pattern) for name in names):
+                yield f"check_includes.py: {rule} names {pattern}, which matches no file"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 from typing import Iterator
 
-from tree import Tree, check
+from tree import CODE, File, Tree, check
+
+WORD = re.compile(r"\w+")
 
 # Hosts of package registries (put together here so that this file passes too).
 HOSTS = ["repo1.maven." + "org", "repo.maven.apache." + "org", "registry.npmjs." + "org",
@@ -56,6 +59,79 @@ def named_pages_exist(tree: Tree) -> Iterator[str]:
         for number, line in enumerate(file.lines, 1):
             for name in re.findall(r"(?<![\w/.:-])[\w/-]*?([\w-]+\.md)\b", line):
                 if name not in there and "github.com" not in line and "://" not in line:
+                    yield f"{file.name}:{number}: names {name}, which is not in the tree"
+
+
+def links(file: File) -> Iterator[tuple[int, str]]:
+    """Targets of the links of a page that lead into the tree, outside of blocks."""
+    block = False
+    for number, line in enumerate(file.lines, 1):
+        block ^= line.startswith("```")
+        if not block:
+            for target in re.findall(r"\]\(([^()\s#]+)[^()]*\)", line):
+                if "://" not in target:
+                    yield number, normpath(f"{file.folder}/{target}" if file.folder else target)
+
+
+@check
+def links_lead_somewhere(tree: Tree) -> Iterator[str]:
+    names = {file.name for file in tree.files}
+    for file in tree.files:
+        if file.name.endswith(".md"):
+            for number, target in links(file):
+                if target not in names and not any(n.startswith(target + "/") for n in names):
+                    yield f"{file.name}:{number}: leads to {target}, which is not in the tree"
+
+
+@check
+def pages_are_linked_from_the_readme(tree: Tree) -> Iterator[str]:
+    readme = tree.find("README.md")
+    linked = {target for _, target in links(readme)} if readme else set()
+    for file in tree.files:
+        if re.fullmatch(r"docs/[^/]+\.md", file.name) and file.name not in linked:
+            yield f"README.md: does not link {file.name}"
+
+
+@check
+def glossary_names_what_there_is(tree: Tree) -> Iterator[str]:
+    """A name in the code's own spelling is a type or function that the code has."""
+    glossary = tree.find("docs/glossary.md")
+    if glossary is None:
+        return
+    known = {word for file in tree.sources() for line in file.code for word in WORD.findall(line)}
+    for number, line in enumerate(glossary.lines, 1):
+        if match := re.match(r"\| ([^|]+) \|", line):
+            for word in re.findall(r"\b(?:[A-Z][a-z]+(?:[A-Z][a-z]+)+|[a-z]+_[a-z_]+)\b", match[1]):
+                if word not in known:
+                    yield f"{glossary.name}:{number}: no code has the name {word}"
+
+
+@check
+def named_tests_exist(tree: Tree) -> Iterator[str]:
+    """A test that a page names in backquotes is there: `Suite.Case`, `test_of_a_thing`."""
+    known = set()
+    for file in tree.sources("tests", ends=(".cpp", ".hpp", ".py")):
+        known |= {f"{s}.{c}" for s, c in re.findall(r"TEST\w*\(\s*(\w+),\s*(\w+)\)", file.text)}
+        known |= set(re.findall(r"def (test_\w+)", file.text))
+    for file in tree.files:
+        if file.name.endswith(".md"):
+            for number, line in enumerate(file.lines, 1):
+                for name in re.findall(r"`([A-Z]\w+\.[A-Z]\w+|test_\w+)`", line):
+                    if name not in known and name != "Suite.Case":
+                        yield f"{file.name}:{number}: names the test {name}, which is not there"
+
+
+@check
+def named_files_exist(tree: Tree) -> Iterator[str]:
+    """A source that a page or a comment names by its path is there."""
+    names = {file.name for file in tree.files}
+    pattern = re.compile(rf"(?<![\w./-])((?:{'|'.join(CODE)})/[\w/.-]+\.(?:[ch]pp|py))\b")
+    for file in tree.files:
+        if not file.name.endswith(TEXT) or file.name.startswith("tests/repo/"):
+            continue
+        for number, line in enumerate(file.lines, 1):
+            for name in pattern.findall(line):
+                if name not in names and "#include" not in line:
                     yield f"{file.name}:{number}: names {name}, which is not in the tree"
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 import check_code
 import check_includes
 import check_lists
-import check_sizes
 import check_words
 import pytest
 from tree import CHECKS, Tree
 
-assert all((check_code, check_includes, check_lists, check_sizes, check_words))
+assert all((check_code, check_includes, check_lists, check_words))
 TREE = Tree(Path(__file__).resolve().parents[2])
 
 

@@ -3,7 +3,7 @@
 //
 //   log --read--> cursors --> scheduler --> endpoint --end--> ledger --> commit
 //                   ^ cursor <-- detach, block      | retry --> delay topic --due--> scheduler
-//                   +-- catch-up read --> scheduler        | given up --> dead letters
+//                   +-- catch-up read --> scheduler | given up --> dead letters
 //
 // Why:     what the policies do together, over kills and hand-overs, without a loop or a clock.
 // Owner:   the test.  Thread: one.  Bounds: those of the policies; checked on every tick.

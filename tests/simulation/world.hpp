@@ -94,7 +94,7 @@ struct SimEvent {
   TimePoint produced{};
 };
 
-// A parked event in a delay topic. Thread: value.
+// A parked event in a delay topic.
 struct ParkRecord {
   std::int64_t at = 0;  // in `events`
   int subscriber = 0;
@@ -108,13 +108,13 @@ struct StateRow {
   std::string value;
 };
 
-// What a group holds about one partition of a topic. Thread: value.
+// What a group holds about one partition of a topic.
 struct Committed {
   std::optional<Offset> offset;
   std::string metadata;
 };
 
-// An endpoint's answer. Thread: value.
+// An endpoint's answer.
 struct Reply {
   Duration after{};
   RetryClass retry = RetryClass::Delivered;
@@ -122,7 +122,7 @@ struct Reply {
   std::optional<seconds> retry_after;
 };
 
-// What may happen in a run. Thread: value.
+// What may happen in a run.
 struct Weather {
   bool kills = true;
   bool stops = true;

@@ -55,7 +55,7 @@ num.io.threads=2
 
 
 class BrokerError(RuntimeError):
-    """A node did not start, answer or end in time; the message holds the end of its log."""
+    """A node did not start, answer or end in time. The message has the last lines of its log."""
 
 
 def free_port() -> int:
@@ -219,7 +219,7 @@ class Node:
             self.paused = False
 
     def pause(self) -> None:
-        """The process stands still, its sockets stay open: a broker that hangs."""
+        """SIGSTOP: the sockets stay open, as those of a broker that hangs."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True

@@ -22,7 +22,7 @@ class Child:
         self.hello = self._control.recv()
 
     def give_way(self) -> None:
-        """Lets every other process of the machine go first."""
+        """Gives the process the lowest priority on the machine."""
         os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
 
     def ask(self, *command: object):

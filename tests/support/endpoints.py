@@ -48,7 +48,7 @@ class Behaviour:
     drip: float = 0.0  # seconds between two bytes of the answer
     endless: str = ""  # "body": never ends; "headers": header lines without end
     reset: bool = False  # RST instead of an answer
-    close: bool = False  # ends the connection after each answer without having said so
+    close: bool = False  # ends the connection after each answer, unannounced
 
 
 class Row(NamedTuple):
@@ -109,7 +109,7 @@ class _Server:
         self.silent = self._listen(1024)
         self.full = self._listen(0)
         self.filler = []
-        for _ in range(3):  # the queue of `full` is taken, nobody accepts
+        for _ in range(3):  # fills the accept queue of `full`, which nobody empties
             one = socket.socket()
             one.setblocking(False)
             one.connect_ex(self.full.getsockname())
@@ -121,13 +121,13 @@ class _Server:
         self.kept: list[socket.socket] = []
         self.behaviours: dict[str, tuple[Behaviour, float]] = {}
         self.tries: dict[tuple[str, str], int] = {}
-        self.busy: dict[str, float] = {}  # path -> when the next answer may be said
+        self.busy: dict[str, float] = {}  # path -> when the next answer may be sent
         self.keys: list[bytes] = []
         self.rows: list[Row] = []
         self.counts: dict[str, list[int]] = {}
-        self.open: dict[str, set[_Peer]] = {}  # by path: who waits for (the rest of) an answer
+        self.open: dict[str, set[_Peer]] = {}  # by path: those that wait for an answer
         self.open_most: dict[str, int] = {}
-        self.longest: dict[str, float] = {}  # from reading a request to being rid of it
+        self.longest: dict[str, float] = {}  # from reading a request to its end
         self.later: list[tuple[float, int, int, _Peer, str]] = []
         self.number = 0
         self.connections = 0
@@ -227,7 +227,7 @@ class _Server:
             self.drop(peer)
             return
         peer.buffer += data
-        if peer.buffer[0] == 0x16:  # a TLS handshake, which is not spoken here
+        if peer.buffer[0] == 0x16:  # a TLS handshake; this endpoint speaks plain HTTP
             peer.out = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
             self.flush(peer)
             self.drop(peer)
@@ -317,7 +317,7 @@ class _Server:
             return  # the row is written when the peer gives up
         head = f"HTTP/1.1 {status} X\r\n{behaviour.headers}".encode()
         if behaviour.hang == "body" or behaviour.endless == "body":
-            # The status is said, so it counts, whatever becomes of the rest.
+            # The status has been sent, so it counts, whatever becomes of the rest of the answer.
             peer.since = (path, peer.row[4])
             self.note(peer, status)
         if behaviour.hang == "body":
@@ -335,7 +335,7 @@ class _Server:
             peer.rest = head + b"Content-Length: 2000\r\n\r\n" + b"x" * 2000
             self.feed(peer)
             return
-        # Written down before it is said: a commit that follows the answer is later than the row.
+        # The row is written before the answer is sent, so a commit that follows is later than it.
         self.note(peer, status)
         self.answered(peer)
         empty = status in (204, 304) or status < 200
@@ -414,7 +414,8 @@ class Endpoints:
         self.port, self.hanging, self.full = self._child.hello
 
     def give_way(self) -> None:
-        """In earnest endpoints are elsewhere: these take only what the programs leave."""
+        """Lowest priority. Real endpoints have machines of their own, so these take only what the
+        programs leave."""
         self._child.give_way()
 
     def url(self, path: str = "/", port: int | None = None, scheme: str = "http") -> str:

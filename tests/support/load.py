@@ -86,7 +86,7 @@ class Load(threading.Thread):
         return {answer.index: answer for answer in self.answers}
 
     def stop(self) -> None:
-        """No further request; those in flight are finished by join()."""
+        """Begins no further request; join() waits for those in flight."""
         self._ended.set()
 
     def finish(self, seconds: float) -> Load:
@@ -114,7 +114,7 @@ class Load(threading.Thread):
         self._poll.close()
 
     def _start_due(self, now: float) -> float | None:
-        """Starts what is due on idle connections; seconds until more is due, None = no more."""
+        """Starts what is due on idle connections; seconds until more is due, None: no more."""
         for connection in self._connections:
             if connection.index is not None:
                 continue
@@ -208,7 +208,7 @@ class Load(threading.Thread):
             self._close(connection)
 
     def _broken(self, connection: _Connection) -> None:
-        """The peer closed: an idle connection is just dropped, a busy one is a lost answer."""
+        """The peer has closed: an idle connection is dropped, a busy one lost its answer."""
         self._close(connection)
         if connection.index is not None:
             self._note(connection, RESET, b"")

@@ -90,6 +90,8 @@ class Program:
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.admin}{path}", method=method)
+        if method != "GET":
+            request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -109,7 +111,7 @@ class Program:
         return total
 
     def wait_live(self, seconds: float = 20.0) -> Program:
-        """Until /readyz says 200."""
+        """Waits until /readyz answers 200."""
         until(lambda: self.get("/readyz")[0] == 200, seconds, f"{self.name} /readyz")
         return self
 
@@ -125,7 +127,7 @@ class Program:
         self.signal(signal.SIGHUP)
 
     def end(self, seconds: float = 30.0) -> tuple[int, float]:
-        """SIGTERM; exit code and seconds it took."""
+        """Sends SIGTERM; returns the exit code and the seconds until then."""
         begin = time.monotonic()
         self.process.terminate()
         try:

@@ -1,4 +1,4 @@
-"""A TCP proxy that does harm on request: between clients and Kafka, or relay and receiver.
+"""A TCP proxy that injects faults: between clients and Kafka, or relay and receiver.
 
 Faults (per direction `up`, towards the server, or `down`): latency with jitter, bandwidth, hang
 (nothing passes, optionally the end after a time), slow_close, slicer, limit (bytes, then the end),
@@ -126,8 +126,8 @@ class _Link:
                 return
 
     async def pump(self, way: str, source, writer: asyncio.StreamWriter) -> None:
-        """What comes is stamped when it is read, so that latency delays each piece and does not
-        hold up the next."""
+        """Notes when each piece was read, so that latency delays every piece by itself and no piece
+        waits for the one before it."""
         line: asyncio.Queue = asyncio.Queue(256)
 
         async def read() -> None:
@@ -318,7 +318,7 @@ class Proxy:
         self._each("cut", front, reset)
 
     def refuse(self, front: int | None = None) -> None:
-        """Ends every connection and listens no more."""
+        """Ends every connection and stops listening."""
         self._each("refuse", front)
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""The environment that makes a program tell whom it calls, and lets a test move its wall clock."""
+"""The environment that makes a program report whom it calls and lets a test set its wall clock."""
 
 from __future__ import annotations
 

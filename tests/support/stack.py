@@ -1,5 +1,5 @@
-"""Ingest and relay around one topic prefix: configuration, programs, and the judging of what came
-out against what went in."""
+"""Ingest and relay around one topic prefix: configuration, programs, and the comparison of what
+came out with what went in."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from support.wait import until
 KEY = "subscriber-signature-key"
 V1_TOKEN = "shared-v1-token"
 INSTANCE = 427236
-# Planted everywhere a secret may stand; no log, metric, status or print may show one.
+# Planted wherever a secret may stand; no log, metric, status or print may show one of them.
 SECRETS = [box.PRIMARY, box.SECONDARY, KEY, V1_TOKEN]
 
 
 class Stack:
-    """Programs of one test, on topics of their own. close() ends them and judges their logs."""
+    """Programs of one test, on topics of their own. close() ends them and checks their logs."""
 
     def __init__(self, broker: Broker, directory: Path, prefix: str):
         self.broker = broker
@@ -103,7 +103,7 @@ class Stack:
         }
 
     def write(self) -> Path:
-        """JSON is YAML too."""
+        """Writes the configuration as JSON, which is YAML too."""
         path = self.directory / "eventrelay.yaml"
         path.write_text(json.dumps(self.config, indent=2))
         return path
@@ -156,7 +156,7 @@ class Stack:
 
 @dataclass
 class Verdict:
-    """Events in against events out."""
+    """Compares the events that came out with those that went in."""
 
     lost: list[str]
     doubles: int

@@ -73,7 +73,7 @@ class TlsReceiver:
             context.load_verify_locations(client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.handle_error = lambda *_: None  # a refused handshake is what some tests want
+        self.server.handle_error = lambda *_: None  # some tests want a refused handshake
         self.server.socket = context.wrap_socket(
             self.server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -49,7 +49,7 @@ TOKEN_FORM = box.v1_form(["226067247"], "5", V1_TOKEN)
 V1 = f"{box.BASE}/events/box"
 
 
-# Sent byte by byte, a line that ends without its CR is a head that never ends.
+# Sent byte by byte, a line that ends without CR leaves the head unfinished.
 NEVER_ENDS = {("bare LF", "byte by byte"): 408}
 
 
@@ -210,7 +210,7 @@ def test_only_accepted_requests_are_in_kafka(served: tuple[Stack, Program]) -> N
 
 
 def test_nothing_behind_a_refused_request_is_served(served: tuple[Stack, Program]) -> None:
-    """What follows an ambiguous request on its connection is never looked at."""
+    """Whatever follows an ambiguous request on its connection is never read as a request."""
     _, ingest = served
     for row in rows():
         if row.closes and row.status != 202:

@@ -23,7 +23,7 @@ def away(relay) -> dict:
 
 
 def counts(relay, **wanted: int) -> None:
-    """Waits until the status page counts so many entries."""
+    """Waits until the status page counts so many backlogs."""
 
     def so() -> bool:
         found = away(relay)
@@ -40,7 +40,7 @@ def taken(deliveries: list[Delivery]) -> list[Delivery]:
 
 
 def order_breaks(deliveries: list[Delivery], bodies: list[bytes]) -> list[str]:
-    """Objects of which an event was first taken before one that is older."""
+    """Objects of which a newer event was taken before an older one."""
     number = {box.provider_id(raw): n for n, raw in enumerate(bodies)}
     last: dict[str, int] = {}
     seen: set[str] = set()
@@ -73,12 +73,12 @@ def test_dead_endpoint_waits_as_one_record_while_others_flow(
     live_load.finish(60)
     receiver.wait_for(500, 60, "/live")
     counts(relay, detached=1)
-    # Nothing of the dead one holds an offset back.
+    # No event of the dead subscriber holds an offset back.
     stack.wait_committed(60)
     records = read_topic(stack.broker.bootstrap, stack.prefix + "state")
-    entries = [r for r in records if r.key != b"owner"]
+    cursors = [r for r in records if r.key != b"owner"]
     parked = relay.metric("eventrelay_relay_parked_total")
-    assert len(entries) <= 20, [r.value for r in entries]
+    assert len(cursors) <= 20, [r.value for r in cursors]
     assert parked <= 150
     receiver.answer("/dead", None)
     until(lambda: len(taken(receiver.deliveries("/dead"))) >= 2000, 120, "the backlog arrives")
@@ -87,7 +87,7 @@ def test_dead_endpoint_waits_as_one_record_while_others_flow(
     for path, bodies in (("/dead", waiting), ("/live", flowing)):
         verdict = judge(taken(receiver.deliveries(path)), bodies)
         assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, []), path
-    report(f"{len(entries)} state records, {parked:.0f} parked for 2000 events of a dead endpoint")
+    report(f"{len(cursors)} state records, {parked:.0f} parked for 2000 events of a dead endpoint")
 
 
 def test_slow_endpoint_is_served_from_the_log_over_restarts(stack: Stack, receiver) -> None:
@@ -119,7 +119,7 @@ def test_objects_keep_their_order_over_failures_restart_and_kill(
     objects = [str(9000 + n) for n in range(40)]
     bodies = [box.body(n, object_id=objects[n % len(objects)]) for n in range(1200)]
     requests = [box.v2_request(INSTANCE, raw) for raw in bodies]
-    # One connection: accepted in this order.
+    # One connection, so the events are accepted in this order.
     load = Load(ingest.port, requests, connections=1)
     load.start()
     load.finish(90)
@@ -199,10 +199,10 @@ def test_what_the_log_will_soon_forget_goes_to_the_dead_letters(stack: Stack, re
     counts(relay, off=1)
     until(lambda: relay.metric("eventrelay_relay_log_start_alerts") == 1, 60, "an alert")
 
-    def rescued() -> bool:
+    def expired() -> bool:
         return len(read_topic(stack.broker.bootstrap, stack.prefix + "dead")) >= 30
 
-    until(rescued, 60, "the rest is in the dead letters", pause=0.5)
+    until(expired, 60, "the rest is in the dead letters", pause=0.5)
     dead = read_topic(stack.broker.bootstrap, stack.prefix + "dead")
     assert {r.value for r in dead} == set(bodies) and len(dead) == 30
     classes = [r.headers["er-class"] for r in dead]

@@ -185,9 +185,9 @@ def test_send_tail_listen_and_status_around_the_services(stack: Stack, receiver,
 
 
 def test_subscription_names_every_worker_that_did_not_take_it(tmp_path) -> None:
-    done = run("eventrelay", "subscription", "off", "7/a b", "--admin", "http://127.0.0.1:1")
+    done = run("eventrelay", "subscription", "pause", "7/a b", "--admin", "http://127.0.0.1:1")
     assert done.returncode == 1
-    assert b"7/a b is not switched off" in done.stderr and b"127.0.0.1:1" in done.stderr
+    assert b"7/a b is not paused" in done.stderr and b"127.0.0.1:1" in done.stderr
     assert run("eventrelay", "subscription").returncode == 2
     assert run("eventrelay", "subscription", "on").returncode == 2
 

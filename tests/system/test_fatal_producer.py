@@ -1,4 +1,4 @@
-"""The producer of a real shard fails before a real broker: everybody is told, and it goes on."""
+"""The producer of a shard fails on a real broker: waiting clients get 503, the shard goes on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_failed_producer_is_replaced(own_kafka, tmp_path, report) -> None:
     assert told["busy_answered"] <= 1.0 and told["stuck_answered"] <= 1.0
     assert told["busy_again"] <= 5.0 and told["stuck_again"] <= 5.0
     assert told["rebuilds"] == 2
-    # Every 202 is in the log, once. A 503 may be there too: its sender comes again.
+    # Every 202 is in the log, once. What got a 503 may be there too: its sender sends it again.
     records = read_topic(own_kafka.bootstrap, prefix + "events")
     found = Counter(box.provider_id(record.value) for record in records)
     assert all(found[name] == 1 for name in taken), [n for n in taken if found[n] != 1]

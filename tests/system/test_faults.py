@@ -13,7 +13,7 @@ AWAY = 15.0
 
 
 def test_broker_stands_still(own_stack: Stack, receiver, report) -> None:
-    """The scoreboard kills it (K1); here its sockets stay open."""
+    """The broker stands still with its sockets open; killing it is row K1 of the scoreboard."""
     stack, broker = own_stack, own_stack.broker
     stack.add_instance(receiver, concurrency=32)
     ingest, relay = stack.ingest(), stack.relay()

@@ -21,7 +21,7 @@ def test_reload_under_load_fails_no_request(stack: Stack, receiver, report) -> N
     turns = 0
     while load.is_alive() and turns < 60:
         turns += 1
-        # Each turn another instance and another limit, so that every reload changes something.
+        # Each turn changes another instance and another limit, so every reload changes something.
         stack.config["instances"] = stack.config["instances"][:1]
         stack.add_instance(receiver, 1000 + turns, f"/cb/{turns}")
         stack.config["instances"][0]["delivery"]["concurrency"] = 16 + turns % 16

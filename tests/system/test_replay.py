@@ -87,8 +87,8 @@ def ids(records: list[Record]) -> Counter[str]:
 
 
 def assert_once_each(stack: Stack, numbers: range) -> None:
-    """A commit is answered before its marks are in every partition: the last records may come to
-    be seen a moment later."""
+    """A transaction is answered before its end is written to every partition, so the last records
+    may become visible a moment later."""
     until(lambda: len(parked(stack)) >= len(numbers), 15, f"{len(numbers)} are there", pause=0.2)
     assert ids(parked(stack)) == Counter({f"event-{n}": 1 for n in numbers})
 
@@ -133,7 +133,7 @@ def test_dead_letters_go_out_byte_for_byte(stack: Stack, receiver, report) -> No
         assert state["er-first-failure"] == state["er-due"]
         assert len(copy.header_names) == len(set(copy.header_names))
 
-    # The same command takes what came since, and only that; another name begins anew.
+    # The same command takes only what came since; another name begins anew.
     again = replay(path, *select)
     assert again.returncode == 0 and b"0 sent to" in again.stdout, again
     dead_letters(stack, range(400, 403), str(INSTANCE))
@@ -311,16 +311,18 @@ def test_a_replayed_event_is_delivered(stack: Stack, receiver, report) -> None:
     assert relay.end(20)[0] == 0
 
 
-def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
+@pytest.mark.parametrize("words", [("pause", "paused", "resume"), ("off", "off", "on")])
+def test_a_subscription_is_paused_and_resumed(stack: Stack, receiver, words) -> None:
+    pause, paused, resume = words
     stack.add_instance(receiver)
     ingest, relay = stack.ingest(), stack.relay()
     admin = ["--admin", "http://127.0.0.1:1", "--admin", f"http://127.0.0.1:{relay.admin}"]
-    off = ["subscription", "off", str(INSTANCE), *admin]
-    # A worker that is ready may still read who is away.
-    until(lambda: run("eventrelay", *off).returncode == 0, 20, "it is switched off", pause=0.2)
-    done = run("eventrelay", *off)
-    assert done.returncode == 0 and b"is off" in done.stdout, done
-    unknown = run("eventrelay", "subscription", "off", "5", *admin)
+    command = ["subscription", pause, str(INSTANCE), *admin]
+    # A worker that is ready may still be reading the `state` topic.
+    until(lambda: run("eventrelay", *command).returncode == 0, 20, "it is paused", pause=0.2)
+    done = run("eventrelay", *command)
+    assert done.returncode == 0 and f"is {paused}".encode() in done.stdout, done
+    unknown = run("eventrelay", "subscription", pause, "5", *admin)
     assert unknown.returncode == 1 and b"404" in unknown.stderr, unknown
     _, load = feed(ingest.port, 5, connections=1)
     load.finish(20)
@@ -329,6 +331,6 @@ def test_a_subscription_is_switched_off_and_on(stack: Stack, receiver) -> None:
     shown = run("eventrelay", "status", "--admin", f"http://127.0.0.1:{relay.admin}")
     assert shown.returncode == 0, shown
     assert f"{INSTANCE} off for" in shown.stdout.decode(), shown.stdout.decode()
-    done = run("eventrelay", "subscription", "on", str(INSTANCE), *admin)
-    assert done.returncode == 0 and b"is on" in done.stdout, done
+    done = run("eventrelay", "subscription", resume, str(INSTANCE), *admin)
+    assert done.returncode == 0 and f"is {resume}".encode() in done.stdout, done
     receiver.wait_for(5, 20)

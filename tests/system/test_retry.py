@@ -21,7 +21,7 @@ DELAYED = ["er-sub", "er-attempt", "er-due", "er-first-failure", "er-reason"]
 
 
 def records(stack: Stack, topic: str, count: int, seconds: float = 30.0) -> list[Record]:
-    """Those of one topic, once there are `count`."""
+    """The records of one topic, once there are `count`."""
 
     def enough() -> list[Record] | None:
         found = read_topic(stack.broker.bootstrap, stack.prefix + topic)
@@ -31,7 +31,7 @@ def records(stack: Stack, topic: str, count: int, seconds: float = 30.0) -> list
 
 
 def send(stack: Stack, count: int, first: int = 0) -> list[bytes]:
-    """Accepted events, their bodies."""
+    """Sends events; returns the bodies, all of which were accepted."""
     ingest = next(p for p in stack.programs if p.name == "eventrelay-ingest")
     bodies, load = feed(ingest.port, count, first=first, connections=1)
     load.finish(20)
@@ -153,7 +153,7 @@ def test_unwritable_topic_holds_its_partition_and_loses_nothing(
     stack.add_instance(receiver, fatal_statuses=[422])
     stack.ingest()
     relay = stack.relay()
-    # The broker takes no record that is older than nothing.
+    # With this setting the broker refuses every record: each is older than 0 ms.
     set_topic(stack, topic, **{"message.timestamp.before.max.ms": "0"})
     receiver.answer("/cb", Rule(status=status, times=1))
     bodies = send(stack, 1)

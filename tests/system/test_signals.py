@@ -16,7 +16,7 @@ from support.wait import hold, until
 @pytest.mark.parametrize("membership", ["dynamic", "static"])
 def test_one_of_two_workers_leaves(stack: Stack, receiver, report, membership: str) -> None:
     stack.add_instance(receiver, concurrency=32)
-    # Many instances, so that both workers own keys.
+    # Many instances, so that each worker owns some.
     for number in range(1, 24):
         stack.add_instance(receiver, number, concurrency=8)
     stack.config["kafka"]["session.timeout.ms"] = 6000

@@ -44,7 +44,7 @@ def test_slow_connections_beside_normal_load(stack: Stack, receiver, report) -> 
         until(lambda: ingest.metric("eventrelay_ingest_connections") >= SLOW * 0.9, 10, "slow ones")
         during = _in_time(_load(ingest.port, count, count, rate))
         grown = ingest.rss() - rss
-        # Each of them is ended at the deadline of its head.
+        # Ingest ends each of them at the deadline for a head.
         until(lambda: ingest.metric("eventrelay_ingest_connections") < 100, 20, "slow ones gone")
     finally:
         for peer in slow:

@@ -20,7 +20,7 @@ def state(stack: Stack) -> dict[str, Record]:
     return {(record.key or b"").decode(): record for record in records}
 
 
-def entries(stack: Stack) -> dict[str, dict]:
+def cursors(stack: Stack) -> dict[str, dict]:
     return {
         key: json.loads(record.value)
         for key, record in state(stack).items()
@@ -37,7 +37,8 @@ def write_as_zombie(stack: Stack, partition: int, records: dict[str, dict | None
 
 
 def detach(stack: Stack, receiver) -> tuple[list[bytes], str, int]:
-    """A relay whose subscriber hangs: what was sent, the key of the entry and its partition."""
+    """Starts a relay whose subscriber hangs; returns what was sent, the key of the backlog's cursor
+    and its partition."""
     stack.config["detach"] = {"after": 16, "sweep_interval": "200ms"}
     stack.config["kafka"] |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
     stack.add_instance(receiver, concurrency=2)
@@ -46,13 +47,13 @@ def detach(stack: Stack, receiver) -> tuple[list[bytes], str, int]:
     stack.relay()
     bodies, load = feed(ingest.port, EVENTS, connections=1)
     load.finish(20)
-    until(lambda: entries(stack), 30, "an entry in the state topic", pause=0.2)
-    ((key, _),) = entries(stack).items()
+    until(lambda: cursors(stack), 30, "a cursor in the state topic", pause=0.2)
+    ((key, _),) = cursors(stack).items()
     return bodies, key, state(stack)[key].partition
 
 
 def recover(stack: Stack, receiver, bodies: list[bytes]) -> None:
-    """The next owner delivers everything."""
+    """Starts the next owner and waits until everything is delivered."""
     receiver.answer("/cb", Rule(status=200))
     stack.relay()
 
@@ -71,30 +72,30 @@ def kill(stack: Stack) -> None:
 
 def test_what_an_older_owner_writes_late_is_written_again(stack: Stack, receiver) -> None:
     bodies, key, partition = detach(stack, receiver)
-    entry = entries(stack)[key]
-    assert entry["subscription"] == str(INSTANCE) and entry["epoch"] >= 1
-    late = {**entry, "cursor": entry["cursor"] + 250, "epoch": entry["epoch"] - 1}
+    cursor = cursors(stack)[key]
+    assert cursor["subscription"] == str(INSTANCE) and cursor["epoch"] >= 1
+    late = {**cursor, "cursor": cursor["cursor"] + 250, "epoch": cursor["epoch"] - 1}
     late.pop("ranges", None)
-    stray = {**late, "from": entry["cursor"] + 250, "cursor": entry["cursor"] + 250}
+    stray = {**late, "from": cursor["cursor"] + 250, "cursor": cursor["cursor"] + 250}
     stray_key = f"{INSTANCE}@{stray['from']}"
     write_as_zombie(stack, partition, {key: late, stray_key: stray})
 
     def repaired() -> bool:
         now = state(stack)
         mine = now[key].value and json.loads(now[key].value)
-        return bool(mine) and mine["epoch"] == entry["epoch"] and not now[stray_key].value
+        return bool(mine) and mine["epoch"] == cursor["epoch"] and not now[stray_key].value
 
     until(repaired, 20, "both are written again", pause=0.2)
     write_as_zombie(stack, partition, {key: None})
-    until(lambda: state(stack)[key].value, 20, "the entry is written again", pause=0.2)
+    until(lambda: state(stack)[key].value, 20, "the cursor is written again", pause=0.2)
     kill(stack)
     recover(stack, receiver, bodies)
 
 
 def test_a_late_mark_of_a_former_owner_does_not_stop_the_true_one(stack: Stack, receiver) -> None:
-    """It takes over again, with the next epoch, and delivers everything itself."""
+    """The owner marks again, with the next epoch, and delivers everything itself."""
     bodies, key, partition = detach(stack, receiver)
-    epoch = entries(stack)[key]["epoch"]
+    epoch = cursors(stack)[key]["epoch"]
     write_as_zombie(stack, partition, {"owner": {"v": 1, "owner": "late", "epoch": epoch + 1}})
 
     def mark() -> dict:
@@ -103,32 +104,32 @@ def test_a_late_mark_of_a_former_owner_does_not_stop_the_true_one(stack: Stack, 
         return json.loads(marks[-1].value)
 
     until(lambda: mark()["epoch"] == epoch + 2, 20, "a new mark", pause=0.2)
-    # One of its own epoch comes too late to count, and is not left as the last word.
+    # A mark of the same epoch comes too late to count; the owner writes its own behind it again.
     owner = mark()["owner"]
     write_as_zombie(stack, partition, {"owner": {"v": 1, "owner": "late", "epoch": epoch + 2}})
     until(lambda: mark()["owner"] == owner, 20, "its mark again", pause=0.2)
     receiver.answer("/cb", Rule(status=200))
     relay = next(p for p in stack.programs if p.name == "eventrelay-relay")
-    # What hangs, hangs for its timeout.
+    # An attempt that hangs ends only with its timeout.
     until(lambda: not judge(receiver.deliveries(), bodies).lost, 90, "all delivered", pause=0.2)
     assert relay.process.poll() is None
 
     def said() -> bool:
-        now = entries(stack)
+        now = cursors(stack)
         return key not in now or now[key]["epoch"] == epoch + 2
 
     until(said, 20, "records of the new epoch", pause=0.2)
 
 
 def test_what_an_older_owner_writes_after_a_kill_never_counts(stack: Stack, receiver) -> None:
-    """Nobody is left to write it again, so the next owner finds it behind the mark."""
+    """No owner is left to write over it, so the next owner finds it behind the mark."""
     bodies, key, partition = detach(stack, receiver)
-    entry = entries(stack)[key]
+    cursor = cursors(stack)[key]
     kill(stack)
-    late = {**entry, "cursor": entry["cursor"] + 250, "epoch": entry["epoch"] - 1}
+    late = {**cursor, "cursor": cursor["cursor"] + 250, "epoch": cursor["epoch"] - 1}
     late.pop("ranges", None)
     write_as_zombie(stack, partition, {key: late})
     write_as_zombie(stack, partition, {key: None})
     recover(stack, receiver, bodies)
     epochs = [json.loads(r.value)["epoch"] for k, r in state(stack).items() if k == "owner"]
-    assert max(epochs) > entry["epoch"]
+    assert max(epochs) > cursor["epoch"]

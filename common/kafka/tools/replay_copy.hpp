@@ -26,7 +26,7 @@ inline constexpr std::chrono::seconds kReplayStepLimit{30};
 
 enum class ReplayMode : std::uint8_t { Copy, Look };  // Look: nothing is written, not even begun
 
-// Between which topics, and whose positions. Thread: value.  Bounds: names of topics and groups.
+// Between which topics, and whose positions. Bounds: names of topics and groups.
 struct ReplayRoute {
   std::string source;
   std::string target;  // has the source's partitions
@@ -34,7 +34,7 @@ struct ReplayRoute {
   ReplayMode mode = ReplayMode::Copy;
 };
 
-// Which part of the source. Thread: value.
+// Which part of the source.
 struct ReplayWindow {
   std::optional<WallTime> since;  // by the time stamps of the records
   std::optional<WallTime> until;
@@ -42,14 +42,13 @@ struct ReplayWindow {
   bool same_ends = false;  // up to where the earlier run meant to go, not to the present end
 };
 
-// What a copied record carries beyond what it had. Thread: value.  Bounds: views.
+// What a copied record carries beyond what it had.
 struct ReplayTag {
   std::string_view subscription;
   std::string_view reason;  // one word of the outcome list
   WallTime now;             // due, and the first failure of a schedule that begins anew
 };
 
-// Thread: value.
 struct ReplayProgress {
   std::uint64_t offsets = 0;  // between the first positions and the ends
   std::uint64_t passed = 0;   // of them

@@ -1,13 +1,11 @@
 // The cursors of one partition in memory: what is under way of each, and how they are found.
 //
-//   done          | position ...                           | read again ...          | end
-//   nothing is    | out: handed out and not finished     | read by the next   | the live path's, or
-//   left to do    | returned: to be read again           | catch-up read              | a later
-//   cursor's
+//   done          | position ...                        | read up to ...       | end
+//   nothing is    | out: dispatched and not finished    | read by the next     | the live path's,
+//   left to do    | returned: to be read again          | catch-up read        | or of a later one
 //
 // Why:     below `read again` everything that is neither out nor returned is done, so a cursor is a
-// few
-//          numbers and what is under way.
+//          few numbers and what is under way.
 // Owner:   Cursors.  Thread: shard-local.
 // Bounds:  about 220 B per cursor and 8 B per event under way; O(1) to find by id or object.
 // Errors:  none.

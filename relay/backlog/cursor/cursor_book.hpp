@@ -2,7 +2,9 @@
 // and the few moves that change a cursor.
 //
 // Why:     live path, catch-up read and records look at the same numbers; each rule about them is
-// here once. Owner:   Cursors.  Thread: shard-local. Bounds:  as CursorTable.  Errors:  none.
+//          here once.
+// Owner:   Cursors.  Thread: shard-local.
+// Bounds:  as CursorTable.  Errors: none.
 #pragma once
 
 #include <cstddef>

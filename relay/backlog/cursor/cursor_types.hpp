@@ -30,7 +30,7 @@ struct CursorBounds {
   std::uint32_t commit_records = 250;
 };
 
-// One event for one subscription. Thread: value.  Bounds: views.
+// One event for one subscription.
 struct EventKey {
   std::string_view subscription;
   std::string_view object;  // of the event; empty: none, or several
@@ -43,7 +43,6 @@ enum class Cover : std::uint8_t { None, NotYet, Durable };
 
 // A whole subscription leaves the live path. Every unfinished live job of it in this partition is
 // named: what is not named and lies above the lowest that is named would count as done.
-// Thread: value.  Bounds: views.
 struct Detach {
   std::string_view subscription;
   Ordering ordering = Ordering::None;
@@ -56,13 +55,13 @@ struct Detach {
   std::string_view reason;
 };
 
-// A job behind a failed one in its chain. Thread: value.
+// A job behind a failed one in its chain.
 struct ChainJob {
   Offset at;
   CursorId owner;  // whose catch-up read handed it out, or kLivePath
 };
 
-// An ordered event failed and waits for its time. Thread: value.  Bounds: views.
+// An ordered event failed and waits for its time.
 struct Block {
   EventKey key;
   Offset at;
@@ -74,12 +73,11 @@ struct Block {
   std::string_view reason;
 };
 
-// When what is given back may be handed out again. Thread: value.
+// When what is given back may be handed out again.
 struct Pause {
   std::optional<TimePoint> not_before;
 };
 
-// Thread: value.  Bounds: views.
 struct Replay {
   std::string_view subscription;
   Offset from;
@@ -87,7 +85,7 @@ struct Replay {
   std::string_view reason;
 };
 
-// What a job of a cursor starts with. Thread: value.
+// What a job of a cursor starts with.
 struct Handout {
   CursorState state = CursorState::Detached;
   std::uint32_t attempts_made = 0;        // of Blocked
@@ -111,7 +109,7 @@ class ReadinessGate {
 
 enum class CommitMode : std::uint8_t { WhenDue, Exactly };
 
-// A record for the state topic, in the partition that the cursors are of. Thread: value.
+// A record for the state topic, in the partition that the cursors are of.
 struct StateWrite {
   std::uint64_t token = 0;  // for acknowledge()
   std::string key;
@@ -122,13 +120,12 @@ struct StateWrite {
 // next_write() has the answer. Fenced: there is a newer owner; stop the partition.
 enum class Followed : std::uint8_t { Fine, Repaired, Fenced };
 
-// One cursor for the status page. Thread: value.
+// One cursor for the status page.
 struct CursorStatus {
   StateRecord record;
   std::uint64_t under_way = 0;  // handed out and not finished
 };
 
-// Thread: value.
 struct CursorCounts {
   std::size_t detached = 0;  // whole subscriptions, switched off ones not included
   std::size_t off = 0;

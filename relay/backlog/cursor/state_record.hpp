@@ -40,7 +40,7 @@ enum class CursorState : std::uint8_t {
   Replay,    // a range that is sent once more, beside everything else
 };
 
-// One cursor as it is stored. Thread: value.  Bounds: kStateValueMax.
+// One cursor as it is stored. Bounds: kStateValueMax.
 struct StateRecord {
   std::string subscription;
   std::optional<std::string> object;  // nothing: the whole subscription; may be empty text
@@ -59,7 +59,7 @@ struct StateRecord {
   [[nodiscard]] bool complete() const noexcept { return end && position >= *end; }
 };
 
-// The mark that a new owner sets before it reads live events. Thread: value.
+// The mark that a new owner sets before it reads live events.
 struct OwnerRecord {
   StateEpoch epoch = 0;
   std::string owner;  // unique to one take-over

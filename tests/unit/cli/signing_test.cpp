@@ -14,20 +14,20 @@ Signed signed_by(const std::string& scheme, const std::vector<std::string>& keys
   message.body = R"({"a":1})";
   message.target = "https://a.example/x";
   const auto& row = scheme_named(scheme);
-  const std::string timestamp = ingest::verify::format_stamp(row.stamp, kNow);
-  ingest::verify::SignInput input;
+  const std::string timestamp = providers::format_stamp(row.stamp, kNow);
+  providers::SignInput input;
   input.uri = message.target;
   input.id = "msg_1";
   input.timestamp = timestamp;
   input.body = message.body;
-  for (auto& field : ingest::verify::sign(row, keys_from(keys), input)) {
+  for (auto& field : providers::sign(row, keys_from(keys), input)) {
     message.headers.emplace_back(field.name, field.value);
   }
   return message;
 }
 
 TEST(Signing, EverySchemeJudgesItsOwnSignatureGenuine) {
-  for (const auto& scheme : ingest::verify::schemes()) {
+  for (const auto& scheme : providers::schemes()) {
     const std::string name(scheme.name);
     const std::string key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const Signed message = signed_by(name, {key});
@@ -36,7 +36,7 @@ TEST(Signing, EverySchemeJudgesItsOwnSignatureGenuine) {
 }
 
 TEST(Signing, EverySchemeRefusesAnotherKeyAndAChangedBody) {
-  for (const auto& scheme : ingest::verify::schemes()) {
+  for (const auto& scheme : providers::schemes()) {
     const std::string name(scheme.name);
     const std::string key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     Signed message = signed_by(name, {key});

@@ -252,7 +252,7 @@ TEST(Gate, RefusesTargetsOverTheirLengthAtLimit) {
 
 TEST(Gate, CountsFieldsAtLimit) {
   std::string lines;
-  for (std::size_t i = 1; i < kFieldsMax; ++i) lines += "X: 1\r\n";
+  for (std::size_t i = 1; i < kHeadFieldsMax; ++i) lines += "X: 1\r\n";
   expect_rows({{post(lines), 0}, {post(lines + "X: 1\r\n"), 431}}, ChunkedBodies::Refused);
 }
 
@@ -315,7 +315,7 @@ TEST(IncomingHead, FindsFieldsWithoutCase) {
 
 TEST(IncomingHead, HoldsFieldsAtLimit) {
   IncomingHead head;
-  for (std::size_t i = 0; i < kFieldsMax; ++i) EXPECT_TRUE(head.add("a", "b"));
+  for (std::size_t i = 0; i < kHeadFieldsMax; ++i) EXPECT_TRUE(head.add("a", "b"));
   EXPECT_FALSE(head.add("a", "b"));
 }
 

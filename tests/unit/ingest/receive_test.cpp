@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "ingest/verify/scheme.hpp"
+#include "common/providers/scheme.hpp"
 
 namespace eventrelay::ingest {
 namespace {
 
 constexpr std::string_view kStamp = "2020-01-01T00:00:00-07:00";
-const WallTime kNow = *verify::parse_stamp(verify::Stamp::Rfc3339, "2020-01-01T07:00:30Z");
+const WallTime kNow = *providers::parse_stamp(providers::Stamp::Rfc3339, "2020-01-01T07:00:30Z");
 constexpr std::string_view kJson = "application/json; charset=utf-8";
 constexpr std::string_view kForm = "application/x-www-form-urlencoded";
 const std::string kBody = R"({"type":"webhook_event","id":"evt_1","created_at":)"
@@ -71,8 +71,8 @@ class Ingest {
     return *this;
   }
   Ingest& sign(std::string_view scheme, const std::vector<Secret>& keys, std::string_view stamp) {
-    for (auto& field : verify::sign(*verify::find_scheme(scheme), keys,
-                                    {.id = "delivery-1", .timestamp = stamp, .body = body()})) {
+    for (auto& field : providers::sign(*providers::find_scheme(scheme), keys,
+                                       {.id = "delivery-1", .timestamp = stamp, .body = body()})) {
       with(field.name, field.value);
     }
     return *this;

@@ -22,8 +22,8 @@ inline constexpr std::string_view kSub = "7";
 // Queues that a test opens and closes. Thread: one.
 class Gate final : public ReadinessGate {
  public:
-  SubscriptionQueue look(std::string_view) override { return queue; }
-  SubscriptionQueue queue{true, true, Ordering::None};
+  Readiness look(std::string_view) override { return queue; }
+  Readiness queue{true, true, Ordering::None};
 };
 
 // One subscription. Thread: one.  Bounds: as the test.

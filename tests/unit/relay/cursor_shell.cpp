@@ -1,4 +1,4 @@
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 #include <algorithm>
 
@@ -59,11 +59,11 @@ Shell::Shell(World& world)
 ReadinessGate::Readiness Shell::look(std::string_view subscription) {
   for (std::size_t sub = 0; sub < world_.subs.size(); ++sub) {
     if (world_.subs[sub].id != subscription) continue;
-    SubscriptionQueue queue;
-    queue.open = has_room(sub) && (!world_.down[sub] || world_.chance(0.3));
-    queue.replay_open = queue.open;
-    queue.ordering = world_.subs[sub].ordering;
-    return queue;
+    Readiness readiness;
+    readiness.open = has_room(sub) && (!world_.down[sub] || world_.chance(0.3));
+    readiness.replay_open = readiness.open;
+    readiness.ordering = world_.subs[sub].ordering;
+    return readiness;
   }
   return {};
 }

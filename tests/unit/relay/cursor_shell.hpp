@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "cursor_world.hpp"
+#include "tests/unit/relay/cursor_world.hpp"
 #include "relay/log/offset_ledger.hpp"
 
 namespace eventrelay::relay::sim {
@@ -24,7 +24,7 @@ struct Job {
   bool flown = false;  // an attempt was begun
 };
 
-// A record on its way into Kafka. Thread: value.
+// A record on its way into Kafka.
 struct Pending {
   std::string key;  // of the state topic; empty: a delay or dead-letter record of `job`
   std::string value;
@@ -54,7 +54,7 @@ class Shell final : public ReadinessGate {
   // What a crash now may repeat.
   [[nodiscard]] std::uint64_t at_risk() const;
 
-  [[nodiscard]] SubscriptionQueue look(std::string_view subscription) override;
+  [[nodiscard]] Readiness look(std::string_view subscription) override;
 
  private:
   static constexpr std::size_t kQueueMax = 3;

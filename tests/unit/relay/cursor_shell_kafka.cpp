@@ -1,7 +1,7 @@
 // The shell's catch-up read, records, commits and ends.
 #include <algorithm>
 
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 namespace eventrelay::relay::sim {
 

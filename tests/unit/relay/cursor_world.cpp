@@ -1,4 +1,4 @@
-#include "cursor_world.hpp"
+#include "tests/unit/relay/cursor_world.hpp"
 
 #include <algorithm>
 #include <cstdio>

@@ -52,7 +52,7 @@ struct StateRow {
   std::string value;
 };
 
-// What may happen in a run. Thread: value.
+// What may happen in a run.
 struct Weather {
   bool crashes = true;
   bool zombies = true;

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "common/config/elements.hpp"
 #include "common/registry/instance_maker.hpp"
 
 namespace eventrelay {
@@ -423,14 +422,6 @@ TEST(CallbackUrl, PortsAreAllowedByName) {
   EXPECT_THROW(check_callback_port(tls_on_80, {}, AnyPort::No), std::invalid_argument);
   const CallbackUrl http = parse_callback_url("http://a.example/", true);
   EXPECT_NO_THROW(check_callback_port(http, {}, AnyPort::No));
-}
-
-TEST(Elements, HaveAKnownScheme) {
-  for (const Element& element : kElements) {
-    EXPECT_TRUE(is_scheme(element.scheme)) << element.key;
-    EXPECT_EQ(find_element(element.key), &element);
-  }
-  EXPECT_FALSE(is_scheme("box-v9"));
 }
 
 }  // namespace

@@ -256,7 +256,7 @@ TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
     }
     return list;
   };
-  Random random(9);
+  Random jitter(9);
   for (int round = 0; round < 200'000; ++round) {
     RetryConfig common{ascending(), 0.005 * static_cast<double>(up_to(101))};
     DeliveryConfig own;
@@ -269,7 +269,7 @@ TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
     Attempt attempt{kRetry, static_cast<std::uint32_t>(up_to(14)),
                     kNow - milliseconds{up_to(1'000'000)}, kNow, std::nullopt};
     if (up_to(2) == 0) attempt.retry_after = seconds{up_to(40'000)};
-    const Step step = policy.next(attempt, random);
+    const Step step = policy.next(attempt, jitter);
     if (step.kind != Kind::Park) {
       ASSERT_GT(attempt.attempts_made, policy.plan().waits.size()) << round;
       continue;

@@ -1,7 +1,7 @@
 // What a catch-up read hands out, and in which order.
 #include <gtest/gtest.h>
 
-#include "cursor_bench.hpp"
+#include "tests/unit/relay/cursor_bench.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
 
 namespace eventrelay::relay {

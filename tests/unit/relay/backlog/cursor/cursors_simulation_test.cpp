@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "cursor_shell.hpp"
+#include "tests/unit/relay/cursor_shell.hpp"
 
 namespace eventrelay::relay::sim {
 namespace {

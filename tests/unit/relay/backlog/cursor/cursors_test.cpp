@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cursor_bench.hpp"
+#include "tests/unit/relay/cursor_bench.hpp"
 
 namespace eventrelay::relay {
 namespace {

@@ -1,0 +1,133 @@
+// The rows. Each cites the provider's own page; its vectors are in tests/unit/ingest.
+#include <algorithm>
+
+#include "common/providers/scheme.hpp"
+
+namespace eventrelay::providers {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Window kFiveMinutes{milliseconds{300'000}, milliseconds{300'000}};
+constexpr std::array<Piece, 8> kBodyAlone{Piece::Body};
+constexpr std::array<Piece, 8> kIdStampBody{Piece::Id, Piece::Dot, Piece::Timestamp, Piece::Dot,
+                                            Piece::Body};
+
+// Rows differ in few fields; the rest keeps its default.
+constexpr std::array<Scheme, 12> kSchemes{{
+    // developer.box.com/guides/webhooks/v2/signatures-v2
+    {.name = "box-v2",
+     .text = {Piece::Body, Piece::Timestamp},
+     .coding = Coding::Base64,
+     .keys = Keys::Slots,
+     .signature = {"BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"},
+     .timestamp = "BOX-DELIVERY-TIMESTAMP",
+     .stamp = Stamp::Rfc3339,
+     .id = "BOX-DELIVERY-ID",
+     .fixed = {FixedField{"BOX-SIGNATURE-VERSION", "1"},
+               FixedField{"BOX-SIGNATURE-ALGORITHM", "HmacSHA256"}},
+     .stable_id_field = "id"},
+    // docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+    {.name = "github",
+     .text = kBodyAlone,
+     .form = Form::Prefix,
+     .tag = "sha256=",
+     .signature = {"X-Hub-Signature-256"},
+     .id = "X-GitHub-Delivery"},
+    // developers.facebook.com/docs/graph-api/webhooks/getting-started
+    {.name = "meta",
+     .text = kBodyAlone,
+     .form = Form::Prefix,
+     .tag = "sha256=",
+     .signature = {"X-Hub-Signature-256"}},
+    // docs.stripe.com/webhooks/signature; the secret is used as it is, whsec_ included
+    {.name = "stripe",
+     .text = {Piece::Timestamp, Piece::Dot, Piece::Body},
+     .form = Form::KeyValueList,
+     .tag = "v1",
+     .signature = {"Stripe-Signature"},
+     .stamp = Stamp::Seconds,
+     .window = kFiveMinutes,
+     .stable_id_field = "id"},
+    // shopify.dev/docs/apps/build/webhooks/verify-deliveries
+    {.name = "shopify",
+     .text = kBodyAlone,
+     .coding = Coding::Base64,
+     .signature = {"X-Shopify-Hmac-SHA256", "Shopify-Hmac-SHA256"},
+     .id = "X-Shopify-Webhook-Id"},
+    // docs.slack.dev/authentication/verifying-requests-from-slack
+    {.name = "slack",
+     .text = {Piece::V0, Piece::Colon, Piece::Timestamp, Piece::Colon, Piece::Body},
+     .form = Form::Prefix,
+     .tag = "v0=",
+     .signature = {"X-Slack-Signature"},
+     .timestamp = "X-Slack-Request-Timestamp",
+     .stamp = Stamp::Seconds,
+     .window = kFiveMinutes,
+     .stable_id_field = "event_id"},
+    // github.com/standard-webhooks/standard-webhooks, spec 1.0.0
+    {.name = "standard",
+     .key = KeyCoding::Whsec,
+     .text = kIdStampBody,
+     .coding = Coding::Base64,
+     .form = Form::SpaceList,
+     .tag = "v1",
+     .signature = {"webhook-signature"},
+     .timestamp = "webhook-timestamp",
+     .stamp = Stamp::Seconds,
+     .window = kFiveMinutes,
+     .id = "webhook-id"},
+    // docs.svix.com/receiving/verifying-payloads/how-manual
+    {.name = "svix",
+     .key = KeyCoding::Whsec,
+     .text = kIdStampBody,
+     .coding = Coding::Base64,
+     .form = Form::SpaceList,
+     .tag = "v1",
+     .signature = {"svix-signature"},
+     .timestamp = "svix-timestamp",
+     .stamp = Stamp::Seconds,
+     .window = kFiveMinutes,
+     .id = "svix-id"},
+    // developer.zendesk.com/documentation/webhooks/verifying; no limit stated, ours is Box's
+    {.name = "zendesk",
+     .text = {Piece::Timestamp, Piece::Body},
+     .coding = Coding::Base64,
+     .signature = {"X-Zendesk-Webhook-Signature"},
+     .timestamp = "X-Zendesk-Webhook-Signature-Timestamp",
+     .stamp = Stamp::Rfc3339},
+    // developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication
+    {.name = "hubspot-v3",
+     .text = {Piece::Method, Piece::Uri, Piece::Body, Piece::Timestamp},
+     .coding = Coding::Base64,
+     .signature = {"X-HubSpot-Signature-v3"},
+     .timestamp = "X-HubSpot-Request-Timestamp",
+     .stamp = Stamp::Millis,
+     .window = {milliseconds{300'000}, milliseconds{60'000}},
+     .stable_id_field = "eventId"},
+    // www.dropbox.com/developers/reference/webhooks
+    {.name = "dropbox", .text = kBodyAlone, .signature = {"X-Dropbox-Signature"}},
+    // docs.cloud-elements.com/home/hash-verification: base64 behind a prefix usual with hex
+    {.name = "elements",
+     .text = kBodyAlone,
+     .coding = Coding::Base64,
+     .form = Form::Prefix,
+     .tag = "sha256=",
+     .signature = {"Elements-Webhook-Signature"},
+     .id = "Elements-Webhook-Id"},
+}};
+
+}  // namespace
+
+std::span<const Scheme> schemes() noexcept {
+  return kSchemes;
+}
+
+const Scheme* find_scheme(std::string_view name) noexcept {
+  const auto* const found = std::find_if(kSchemes.begin(), kSchemes.end(),
+                                         [name](const Scheme& row) { return row.name == name; });
+  return found == kSchemes.end() ? nullptr : found;
+}
+
+}  // namespace eventrelay::providers
