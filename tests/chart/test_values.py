@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from conftest import CHART, MAJORS, render
+from conftest import CHART, MAJORS, ROOT, render
 
 DIGEST = "sha256:" + "ab" * 32
 BOX = {"sources": {"box": {"keys": [{"file": "/run/secrets/eventrelay/box"}]}}}
@@ -413,6 +415,19 @@ def test_dashboards_and_rules_are_the_shipped_files() -> None:
             "labels": {"source": "box"},
         }
     ]
+
+
+def test_rendered_rules_pass_promtool(tmp_path: Path) -> None:
+    rule = render(CHART / "ci/production-values.yaml").one("PrometheusRule")
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(rule["spec"]))
+    answer = subprocess.run(
+        [ROOT / ".ci/promtool", "check", "rules", "--lint=all", "--lint-fatal", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_runbooks_can_be_elsewhere() -> None:

@@ -132,7 +132,7 @@ TEST_F(ResolverTest, AnswersNoWhenTooManyWaitAtLimit) {
 }
 
 TEST_F(ResolverTest, KeepsNoMoreNamesThanItsBoundAtLimit) {
-  Resolver resolver({.threads = 1, .cursors_max = 2, .lookup = [&](const std::string&) {
+  Resolver resolver({.threads = 1, .entries_max = 2, .lookup = [&](const std::string&) {
                        return gate.answer(kOne);
                      }});
   for (const char* host : {"a", "b", "c", "d"}) static_cast<void>(ask(resolver, host));

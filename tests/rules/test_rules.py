@@ -206,6 +206,8 @@ def played(case: Case, path: Path) -> Path:
     test = {
         "rule_files": [str(SHIPPED)],
         "evaluation_interval": f"{case.step}m",
+        # Else by chance; what is recorded at a step must be there for the alerts of that step.
+        "group_eval_order": ["eventrelay-objectives", "eventrelay-alerts"],
         "tests": [
             {
                 "interval": f"{case.step}m",

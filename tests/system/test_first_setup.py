@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from support.broker import Broker, _die_with_parent
 from support.programs import BIN, ROOT
+from support.receiver import Receiver
+from support.stack import Stack, feed
 from support.wait import until
 
 PAGE = ROOT / "docs/first-setup.md"
@@ -163,6 +165,29 @@ def test_a_line_that_is_not_printed_is_found(own_kafka: Broker, tmp_path: Path) 
         walk.take(2, Block("1", "sh run", "false\n"))
     with pytest.raises(AssertionError):
         walk.take(3, Block("1", "sh", "true\n"))
+
+
+def test_a_callback_is_what_the_receivers_page_says(stack: Stack, receiver: Receiver) -> None:
+    page = (ROOT / "docs/receivers.md").read_text("utf-8")
+    (text,) = re.findall(r"^```json\n(.*?)^```$", page, re.M | re.S)
+    stack.add_instance(receiver)
+    ingest = stack.ingest()
+    stack.relay()
+    _, load = feed(ingest.port, 1)
+    load.finish(20)
+    receiver.wait_for(1, 20)
+    (delivery,) = receiver.deliveries()
+
+    def shape(value: object) -> object:
+        """Members in their order and the kinds of values; what the provider sent is its own."""
+        if isinstance(value, dict):
+            return [(n, "raw" if n == "raw" else shape(v)) for n, v in value.items()]
+        return [shape(each) for each in value] if isinstance(value, list) else type(value)
+
+    assert shape(json.loads(delivery.body)) == shape(json.loads(text))
+    for header in ("Content-Type", "User-Agent", "Elements-Webhook-Id", "traceparent"):
+        assert header.lower() in delivery.headers and f"`{header}`" in page
+    assert json.loads(delivery.body)["message"]["eventId"] == delivery.headers["elements-webhook-id"]
 
 
 def test_every_scheme_is_on_the_page_of_providers(tmp_path: Path) -> None:
