@@ -34,7 +34,7 @@ class RelayService final : public Service {
 
   void start(std::shared_ptr<const Settings> settings) override;
   [[nodiscard]] std::vector<std::string> not_ready() const override;
-  void reload(std::shared_ptr<const Settings> settings) override;
+  void use(const UpdatePtr& update) override;
   void drain(std::function<void()> done) override;
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
@@ -68,11 +68,22 @@ void warn_of_private_addresses(const Config& config) {
       "networks; for development only");
 }
 
+// As check-config tells it; the first ones only, a log is not the place for all.
+void log_warnings(const Settings& settings) {
+  constexpr std::size_t kLoggedMax = 10;
+  std::size_t logged = 0;
+  for (const std::string& each : subscription_warnings(settings)) {
+    if (++logged > kLoggedMax) break;
+    log::warn(each);
+  }
+}
+
 void RelayService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   const Config& config = settings_->config;
   check_subscriptions(*settings_);
   warn_of_private_addresses(config);
+  log_warnings(*settings_);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
   // The embedded broker has no such question, and would be asked for seconds.
@@ -149,12 +160,12 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
   return done;
 }
 
-void RelayService::reload(std::shared_ptr<const Settings> settings) {
-  check_subscriptions(*settings);
-  settings_ = std::move(settings);
-  warn_of_private_addresses(settings_->config);
+void RelayService::use(const UpdatePtr& update) {
+  check_changes(*update);
+  settings_ = update->settings;
+  if (update->configuration) warn_of_private_addresses(settings_->config);
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    loops_[i]->post([shard = shards_[i].get(), fresh = settings_] { shard->use(fresh); });
+    loops_[i]->post([shard = shards_[i].get(), update] { shard->use(update); });
   }
 }
 
@@ -189,6 +200,14 @@ void RelayService::stop() {
 }
 
 }  // namespace
+
+std::vector<std::string> settings_problems(const Settings& settings) {
+  return subscription_problems(settings);
+}
+
+std::vector<std::string> settings_warnings(const Settings& settings) {
+  return subscription_warnings(settings);
+}
 
 std::unique_ptr<Service> make_service(VolatileBudget* budget) {
   return std::make_unique<RelayService>(budget);

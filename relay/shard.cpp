@@ -71,16 +71,20 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
                        parts.budget}),
       attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
                                    clock_, parts.budget, io.make_seed(), [this] { on_settled(); }}),
+      unknown_(UnknownParts{subscriptions_, outbox_, slab_, clock_, parts.budget,
+                            settings_->config.retry.delays.front(), [this] { on_settled(); }}),
       delays_(io, settings_->config,
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.limits.delay_window,
-                         parts.budget, [this] { pump_later(); },
+                         parts.budget, [this] { pump_later(); }, unknown_,
                          [this](std::string_view subscription, Partition partition) {
                            return backlog_.detacher().is_off(subscription, partition);
                          }}),
       tick_timer_(loop_.make_timer()),
       due_timer_(loop_.make_timer()) {
-  subscriptions_.use(settings_, finished_);
+  subscriptions_.use(Update{settings_, {}, true}, finished_);
   attempt_end_.use(settings_->config.relay.attempts_log);
+  unknown_.use(settings_->config.relay.unknown_instance_wait);
+  consumer_.keep_unknown(unknown_);
   member_ = io.make_member(consumer_options(index, parts), *this);
   consumer_.attach(*member_);
   committer_.attach(*member_);
@@ -94,13 +98,17 @@ void Shard::start() {
   tick();
 }
 
-void Shard::use(const std::shared_ptr<const Settings>& settings) {
-  settings_ = settings;
-  attempt_end_.use(settings->config.relay.attempts_log);
-  backlog_.before_reload();
-  subscriptions_.use(settings, finished_);
+void Shard::use(const UpdatePtr& update) {
+  const std::vector<std::string> gone = subscriptions_gone(settings_->registry, update->changes);
+  settings_ = update->settings;
+  if (update->configuration) {
+    attempt_end_.use(settings_->config.relay.attempts_log);
+    unknown_.use(settings_->config.relay.unknown_instance_wait);
+  }
+  if (!gone.empty()) backlog_.before_forgetting(gone);
+  subscriptions_.use(*update, finished_);
   settle_all();
-  backlog_.after_reload();
+  if (!gone.empty()) backlog_.forget(gone);
   pump(clock_.now());
 }
 
@@ -426,6 +434,7 @@ void Shard::publish() {
   status.resent = calls.stale;
   status.unmatched = consumer_.unmatched();
   status.already_done = consumer_.already_done();
+  status.missed = unknown_.missed(kMissedShown);
   status.failing = failing_;
   status.backlog = backlog_.status();
   delays_.append_stopped(status.stopped_delays);

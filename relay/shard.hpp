@@ -32,6 +32,7 @@
 #include "relay/log/consumer.hpp"
 #include "relay/park/delay_topics.hpp"
 #include "relay/park/outbox.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/shard_status.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -69,8 +70,9 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   ~Shard();
 
   void start();
-  // Jobs in flight end under the old settings, all others go on under the new ones.
-  void use(const std::shared_ptr<const Settings>& settings);
+  // Of the instances that changed, jobs in flight end under the old settings and all others go on
+  // under the new ones. Queues, breakers and requests of other instances are not touched.
+  void use(const UpdatePtr& update);
   // Takes nothing new, lets attempts in flight end until `deadline`, commits, leaves the group.
   void drain(TimePoint deadline, std::function<void()> done);
   // Closes what is open; the loop ends next.
@@ -126,6 +128,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Outbox outbox_;
   Backlog backlog_;
   AttemptEnd attempt_end_;
+  UnknownInstances unknown_;
   DelayTopics delays_;
   std::unique_ptr<GroupMember> member_;
   std::vector<Finished> finished_;  // scratch

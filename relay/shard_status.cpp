@@ -51,6 +51,14 @@ std::string print_failing(const Failing& failing) {
       .finish();
 }
 
+std::string print_missed(const Missed& missed) {
+  return std::move(JsonObject{}
+                       .number("instance", missed.instance.value)
+                       .number("events", missed.events)
+                       .number("since_ms", unix_ms(missed.since)))
+      .finish();
+}
+
 void append_item(std::string& list, const std::string& item) {
   if (list.size() > 1) list += ',';
   list += item;
@@ -76,6 +84,19 @@ std::string print_failing_of(const std::vector<ShardStatus>& shards) {
   if (all.size() > kFailingMax) all.resize(kFailingMax);
   std::string list = "[";
   for (const Failing& failing : all) append_item(list, print_failing(failing));
+  return list += ']';
+}
+
+std::string print_missed_of(const std::vector<ShardStatus>& shards) {
+  std::vector<Missed> all;
+  for (const ShardStatus& shard : shards) {
+    all.insert(all.end(), shard.missed.begin(), shard.missed.end());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Missed& a, const Missed& b) { return a.since < b.since; });
+  if (all.size() > kMissedShown) all.resize(kMissedShown);
+  std::string list = "[";
+  for (const Missed& missed : all) append_item(list, print_missed(missed));
   return list += ']';
 }
 
@@ -173,6 +194,7 @@ std::string print_status(const std::vector<ShardStatus>& shards) {
       .number("dials", sum.dials)
       .number("resent", sum.resent)
       .number("unmatched", sum.unmatched)
+      .raw("unknown_instances", print_missed_of(shards))
       .number("already_done", sum.already_done)
       .raw("partitions", print_partitions(shards))
       .raw("failing", print_failing_of(shards))

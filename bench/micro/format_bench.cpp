@@ -51,8 +51,8 @@ void compose_request(benchmark::State& state) {
   const std::string raw = box_body();
   const Event event = box_event(raw);
   Subscription subscription;
-  subscription.url.host = "hooks.example.com";
-  subscription.url.target = "/events";
+  subscription.url = std::make_shared<const CallbackUrl>(
+      parse_callback_url("https://hooks.example.com/events", false));
   subscription.keys.emplace_back("abcd1234efgh5678");
   RequestTemplate compiled(box_instance(), subscription);
   RequestBuffers buffers;

@@ -97,15 +97,12 @@ void Backlog::drop(Partition partition) {
   std::erase(near_start_, partition);
 }
 
-void Backlog::before_reload() {
-  catch_up_reader_.halt();
+void Backlog::before_forgetting(std::span<const std::string> subscriptions) {
+  catch_up_reader_.halt(subscriptions);
 }
 
-void Backlog::after_reload() {
-  detacher_.forget_unless([this](std::string_view subscription) {
-    const auto instance = instance_of(subscription);
-    return instance && parts_.subscriptions.find(*instance, subscription) != nullptr;
-  });
+void Backlog::forget(std::span<const std::string> subscriptions) {
+  detacher_.forget(subscriptions);
 }
 
 PauseChange Backlog::resume(std::string_view subscription, Partition partition) {

@@ -69,9 +69,10 @@ class Backlog {
   void drop(Partition partition);
   // The answer to BacklogParts::confirm.
   void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
-  // Queues are about to go.
-  void before_reload();
-  void after_reload();
+  // The queues of these subscriptions are about to go: what reads for them ends.
+  void before_forgetting(std::span<const std::string> subscriptions);
+  // They are gone, and with them their cursors.
+  void forget(std::span<const std::string> subscriptions);
 
   [[nodiscard]] std::size_t read(std::size_t max) { return catch_up_reader_.read(max); }
   // A few times a second.

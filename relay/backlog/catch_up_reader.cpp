@@ -61,8 +61,14 @@ void CatchUpReader::stop(Partition partition) {
   if (it->second->plan.catching_up()) end(*it->second);
 }
 
-void CatchUpReader::halt() {
-  while (!active_.empty()) end(*active_.back());
+void CatchUpReader::halt(std::span<const std::string> subscriptions) {
+  const std::vector<CatchUp*> active = active_;
+  for (CatchUp* const catch_up : active) {
+    const bool reads_for_one =
+        std::any_of(subscriptions.begin(), subscriptions.end(),
+                    [catch_up](const auto& each) { return catch_up->cursors->has_cursors(each); });
+    if (reads_for_one) end(*catch_up);
+  }
 }
 
 void CatchUpReader::drop(Partition partition) {

@@ -64,8 +64,9 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   // Reads nothing more of it; its records that wait are dropped by the scheduler.
   void stop(Partition partition);
   void drop(Partition partition);
-  // Ends every catch-up read; the next one goes on. Before queues may go.
-  void halt();
+  // Ends the catch-up reads that have a cursor of one of these; the next one goes on for the rest.
+  // Before their queues go.
+  void halt(std::span<const std::string> subscriptions);
   // What lies below `below` goes to the dead letters: retention will soon take it.
   void expire(Partition partition, Offset below);
 

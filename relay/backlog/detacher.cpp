@@ -437,9 +437,16 @@ bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const 
   return any;
 }
 
-void Detacher::forget_unless(const std::function<bool(std::string_view)>& is_known) {
+void Detacher::forget(std::span<const std::string> subscriptions) {
+  const auto stays = [subscriptions](std::string_view id) {
+    return std::find(subscriptions.begin(), subscriptions.end(), id) == subscriptions.end();
+  };
   for (const auto& [number, guarded] : guarded_) {
-    guarded->cursors->forget_unless(is_known);
+    const bool any = std::any_of(
+        subscriptions.begin(), subscriptions.end(),
+        [cursors = guarded->cursors](const auto& id) { return cursors->has_cursors(id); });
+    if (!any) continue;
+    guarded->cursors->forget_unless(stays);
     settle_covered(*guarded);
     parts_.write(guarded->id);
   }

@@ -90,8 +90,8 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
-  // Ends the cursors of subscriptions that are gone.
-  void forget_unless(const std::function<bool(std::string_view)>& is_known);
+  // Ends the cursors of these subscriptions, which are gone.
+  void forget(std::span<const std::string> subscriptions);
 
  private:
   // One partition. Thread: shard thread.  Bounds: see the head of this file.

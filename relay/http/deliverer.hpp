@@ -33,9 +33,9 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
          std::shared_ptr<const RetryPolicy> policy)
       : id(subscription.id),
         request(instance, subscription),
-        timeout(subscription.delivery.timeout),
-        fatal_statuses(subscription.delivery.fatal_statuses),
-        exhausted(subscription.delivery.exhausted),
+        timeout(subscription.delivery->timeout),
+        fatal_statuses(subscription.delivery->fatal_statuses),
+        exhausted(subscription.delivery->exhausted),
         retry(std::move(policy)) {}
 
   std::string id;

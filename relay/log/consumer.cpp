@@ -174,9 +174,9 @@ Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) 
     if (!record.begun) return Verdict::Yes;  // finished before the restart, or folded
   }
   queues_.clear();
-  if (subscriptions_.match(record.event, queues_) != Subscriptions::Match::Some) {
-    ++unmatched_;
-    free(partition, record, End::Done);
+  const Subscriptions::Match match = subscriptions_.match(record.event, queues_);
+  if (match != Subscriptions::Match::Some) {
+    unmatched(partition, record, match);
     return Verdict::Yes;
   }
   if (partition.cursors != nullptr && !partition.cursors->empty()) {
@@ -192,6 +192,20 @@ Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) 
     return Verdict::Held;
   }
   return Verdict::Yes;
+}
+
+// Done, unless its instance may yet come.
+void Consumer::unmatched(PartitionState& partition, HeldRecord& record,
+                         Subscriptions::Match match) {
+  ++unmatched_;
+  if (match == Subscriptions::Match::UnknownInstance) {
+    EVENTRELAY_ASSERT(unknown_ != nullptr);
+    return unknown_->keep(record);
+  }
+  slab_.relay_unmatched_total.add(match == Subscriptions::Match::DeletedInstance
+                                      ? metrics::Unmatched::DeletedInstance
+                                      : metrics::Unmatched::NoSubscription);
+  free(partition, record, End::Done);
 }
 
 Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record) {

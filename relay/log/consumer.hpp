@@ -27,6 +27,7 @@
 #include "relay/log/live_gate.hpp"
 #include "relay/log/offset_ledger.hpp"
 #include "relay/record/held_record.hpp"
+#include "relay/record/unknown_sink.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
@@ -86,6 +87,8 @@ class Consumer final : public RecordOwner {
   // on an assigned partition is read from open() on.
   void guard(LiveGate& gate) { gate_ = &gate; }
   void open(Partition partition, Cursors& cursors);
+  // Who gets the events of instances that are not known; before the first call of any other member.
+  void keep_unknown(UnknownSink& unknown) { unknown_ = &unknown; }
   // A state record of it was acknowledged, or might have been: what waits for one is looked at.
   void state_written(Partition partition);
   // The first offset that the live path has not taken; nothing: not known yet.
@@ -119,6 +122,7 @@ class Consumer final : public RecordOwner {
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
+  void unmatched(PartitionState& partition, HeldRecord& record, Subscriptions::Match match);
   [[nodiscard]] Verdict begin(PartitionState& partition, HeldRecord& record);
   [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
   void free(PartitionState& partition, HeldRecord& record, End end);
@@ -135,6 +139,7 @@ class Consumer final : public RecordOwner {
   LedgerBounds window_;
   VolatileBudget* budget_;
   LiveGate* gate_ = nullptr;
+  UnknownSink* unknown_ = nullptr;
   GroupMember* member_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
   std::vector<PartitionState*> owned_;

@@ -255,6 +255,10 @@ DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
     if (begin(delayed, record) == Progress::Waits) return Progress::Waits;
     if (delayed.head == nullptr) return Progress::On;  // done before a restart
   }
+  if (parts_.unknown.take_due(record)) {
+    delayed.head = nullptr;
+    return Progress::On;
+  }
   SubscriptionQueue* const queue =
       parts_.subscriptions.find(record.event.instance, state.subscription);
   if (queue == nullptr) {

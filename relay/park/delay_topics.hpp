@@ -27,6 +27,7 @@
 #include "relay/io/shard_io.hpp"
 #include "relay/log/offset_ledger.hpp"
 #include "relay/park/outbox.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/record/held_record.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -41,6 +42,7 @@ struct DelayParts {
   LedgerBounds window;               // what is due and unfinished of one step and partition
   VolatileBudget* budget = nullptr;  // may be null
   std::function<void()> admitted;    // something may be sent
+  UnknownInstances& unknown;
   // Is this subscription paused in this partition?
   std::function<bool(std::string_view, Partition)> is_off;
 };

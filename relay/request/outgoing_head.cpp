@@ -169,9 +169,9 @@ OutgoingHead::OutgoingHead(const CallbackUrl& url,
 }
 
 RequestTemplate::RequestTemplate(const Instance& instance, const Subscription& subscription)
-    : head_(subscription.url, subscription.delivery.headers),
-      formatter_(subscription.delivery.format, instance),
-      signer_(subscription.delivery.signature, subscription.keys) {}
+    : head_(*subscription.url, subscription.delivery->headers),
+      formatter_(subscription.delivery->format, instance),
+      signer_(subscription.delivery->signature, subscription.keys) {}
 
 Request RequestTemplate::compose(const Event& event, const AttemptInfo& attempt,
                                  RequestBuffers& buffers) {

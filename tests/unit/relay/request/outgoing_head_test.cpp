@@ -226,7 +226,7 @@ class RequestTemplateTest : public ::testing::Test {
     instance_.name = "docs";
     instance_.element = "box";
     instance_.hub = "documents";
-    subscription_.url = url_of();
+    subscription_.url = std::make_shared<const CallbackUrl>(url_of());
     subscription_.keys.emplace_back("abcd1234efgh5678");
     event_.id = "e1";
     event_.content_type = "application/json";
@@ -281,7 +281,9 @@ TEST_F(RequestTemplateTest, StaysWholeWhateverTheEventBrings) {
   event_.traceparent = "00-\r\nX-Evil: 1";
   for (const Format format :
        {Format::Elements, Format::Raw, Format::CloudEvents, Format::CloudEventsBinary}) {
-    subscription_.delivery.format = format;
+    DeliveryConfig delivery;
+    delivery.format = format;
+    subscription_.delivery = std::make_shared<const DeliveryConfig>(delivery);
     RequestTemplate compiled(instance_, subscription_);
     const Request request = compiled.compose(event_, {2, kNow, {}}, buffers_);
     for (const std::string& line : lines_of(request.head)) {
