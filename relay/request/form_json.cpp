@@ -50,15 +50,16 @@ void append_string(std::string_view encoded, std::string& scratch, std::string& 
 bool split(std::string_view form, std::array<Parameter, kParametersMax>& found,
            std::size_t& count) {
   while (!form.empty()) {
-    const std::size_t end = std::min(form.find('&'), form.size());
+    const std::size_t end = form.find('&');
     const std::string_view piece = form.substr(0, end);
-    form.remove_prefix(std::min(end + 1, form.size()));
+    form = end == std::string_view::npos ? std::string_view{} : form.substr(end + 1);
     if (piece.empty()) continue;
-    const std::size_t equals = std::min(piece.find('='), piece.size());
-    if (same_decoded(piece.substr(0, equals), kSecretParameter)) continue;
+    const std::size_t equals = piece.find('=');
+    const std::string_view name = piece.substr(0, equals);
+    if (same_decoded(name, kSecretParameter)) continue;
     if (count == kParametersMax) return false;
-    const std::string_view value = piece.substr(std::min(equals + 1, piece.size()));
-    found[count++] = Parameter{piece.substr(0, equals), value};
+    const bool has_value = equals != std::string_view::npos;
+    found[count++] = Parameter{name, has_value ? piece.substr(equals + 1) : std::string_view{}};
   }
   return true;
 }
