@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "common/base/assert.hpp"
-#include "common/base/crypto.hpp"
+#include "common/base/random.hpp"
 #include "common/observe/trace_context.hpp"
 #include "common/providers/box_v1.hpp"
 #include "common/providers/normalizer.hpp"
@@ -27,32 +27,6 @@ static_assert(kBodyPadding >= json::kPadding);
 Unexpected<IngestError> refuse(IngestError error) noexcept {
   return Unexpected<IngestError>(error);
 }
-
-// Bits for trace ids and for what is random in UUIDv7: unguessable once, cheap for ever after
-// (xoshiro256**, prng.di.unimi.it). Nothing that must stay secret is made of them.
-// Thread: one owner.  Bounds: 32 bytes.
-class Random {
- public:
-  Random() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
-
-  std::uint64_t next() noexcept {
-    const std::uint64_t result = rotate(state_[1] * 5, 7) * 9;
-    const std::uint64_t shifted = state_[1] << 17U;
-    state_[2] ^= state_[0];
-    state_[3] ^= state_[1];
-    state_[1] ^= state_[2];
-    state_[0] ^= state_[3];
-    state_[2] ^= shifted;
-    state_[3] = rotate(state_[3], 45);
-    return result;
-  }
-
- private:
-  static std::uint64_t rotate(std::uint64_t x, unsigned n) noexcept {
-    return x << n | x >> (64U - n);
-  }
-  std::array<std::uint64_t, 4> state_{};
-};
 
 // The media type without parameters.
 std::string_view media_type(std::string_view content_type) noexcept {
@@ -113,7 +87,7 @@ class Receiver::Impl {
   providers::BoxV1Parser v1;
   providers::BoxV1Id v1_id{};
   EventIds ids;
-  Random chance;
+  Random chance{random_seed()};  // for trace ids and UUIDv7: nothing that must stay secret
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Event, kEventsMax> events;
@@ -202,11 +176,8 @@ Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Eve
 Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
-  TraceSeed seed;
-  const std::array<std::uint64_t, 3> bits{chance.next(), chance.next(), chance.next()};
-  std::memcpy(seed.trace.data(), bits.data(), seed.trace.size());
-  std::memcpy(seed.span.data(), &bits[2], seed.span.size());
-  const TraceparentText trace(start_trace(seed));
+  const TraceparentText trace(
+      start_trace(trace_seed({chance.next(), chance.next(), chance.next()})));
   std::memcpy(traceparent.data(), trace.view().data(), traceparent.size());
 
   std::size_t count = 0;

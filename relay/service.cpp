@@ -11,6 +11,7 @@
 #include "common/process/shard_loop.hpp"
 #include "relay/http/resolver.hpp"
 #include "relay/pause_routes.hpp"
+#include "relay/real_io.hpp"
 #include "relay/shard.hpp"
 #include "relay/subscriptions/queue_room.hpp"
 
@@ -51,6 +52,7 @@ class RelayService final : public Service {
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Resolver> resolver_;
   std::vector<std::unique_ptr<ShardLoop>> loops_;
+  std::vector<std::unique_ptr<RealIo>> ios_;
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
   std::vector<std::unique_ptr<Shard>> shards_;
   int partitions_ = 1;
@@ -85,18 +87,21 @@ void RelayService::make_shards() {
   const unsigned count = shard_count(settings_->config.relay.shards);
   ShardParts parts;
   parts.settings = settings_;
-  parts.resolver = resolver_.get();
   parts.budget = budget_;
   parts.shards = count;
   parts.partitions = partitions_;
   parts.retention = retention_;
+  parts.limits = limits_of(settings_->config, count);
   parts.on_fatal = [this](std::string reason) {
     if (failed_) failed_(std::move(reason));
   };
   std::vector<std::unique_ptr<Shard>> shards;
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(count)));
-    shards.push_back(std::make_unique<Shard>(*loops_.back(), parts));
+    ShardLoop& loop = *loops_.back();
+    ios_.push_back(
+        std::make_unique<RealIo>(loop.executor(), settings_, loop.slab(), resolver_.get()));
+    shards.push_back(std::make_unique<Shard>(*ios_.back(), i, loop.slab(), parts));
   }
   {
     const std::lock_guard lock(shards_mutex_);

@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "common/text/json_text.hpp"
-#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -94,7 +93,7 @@ std::string print_cursor(const BacklogLine& backlog) {
   object.number("distance", backlog.distance)
       .number("under_way", backlog.cursor.under_way)
       .number("since_ms", unix_ms(record.since))
-      .number("age_seconds", std::chrono::duration<double>(due_now() - record.since).count());
+      .number("age_seconds", std::chrono::duration<double>(backlog.age).count());
   if (record.due) object.number("due_ms", unix_ms(*record.due));
   if (record.attempt > 0) object.number("attempt", std::uint64_t{record.attempt});
   return std::move(object).finish();

@@ -61,7 +61,7 @@ void compose_request(benchmark::State& state) {
   EVENTRELAY_ASSERT(first.head.starts_with("POST /events HTTP/1.1\r\nHost: hooks.example.com\r\n"));
   EVENTRELAY_ASSERT(first.head.find("Elements-Webhook-Signature: sha256=") != std::string::npos);
   for ([[maybe_unused]] const auto step : state) {
-    ++info.trace.span;
+    ++info.trace.span.back();
     benchmark::DoNotOptimize(compiled.compose(event, info, buffers));
   }
 }

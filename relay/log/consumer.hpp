@@ -19,10 +19,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/kafka/consumer_client.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "relay/io/kafka.hpp"
 #include "relay/log/duplicate_window.hpp"
 #include "relay/log/live_gate.hpp"
 #include "relay/log/offset_ledger.hpp"
@@ -34,6 +34,8 @@ namespace eventrelay::relay {
 // One partition of this shard, kept over assignments. Thread: shard thread.
 // Bounds: one ledger, one window of ids and one waiting record.
 struct PartitionState {
+  explicit PartitionState(const LedgerBounds& window) : ledger(window) {}
+
   enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
 
   Partition id;
@@ -59,13 +61,17 @@ struct PartitionState {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Consumer final : public RecordOwner {
  public:
-  // `budget` gets the bytes of each finished record back; may be null.
+  // `window`: of each partition. `budget` gets the bytes of each finished record back; may be null.
   Consumer(Scheduler& scheduler, Subscriptions& subscriptions, metrics::Slab& slab,
-           VolatileBudget* budget)
-      : scheduler_(scheduler), subscriptions_(subscriptions), slab_(slab), budget_(budget) {}
+           const LedgerBounds& window, VolatileBudget* budget)
+      : scheduler_(scheduler),
+        subscriptions_(subscriptions),
+        slab_(slab),
+        window_(window),
+        budget_(budget) {}
 
   // Where records come from; before the first call of any other member.
-  void attach(kafka::ConsumerClient& client) { client_ = &client; }
+  void attach(GroupMember& member) { member_ = &member; }
 
   void assign(std::span<const kafka::Assigned> partitions);
   void on_readable(Partition partition);
@@ -126,9 +132,10 @@ class Consumer final : public RecordOwner {
   Scheduler& scheduler_;
   Subscriptions& subscriptions_;
   metrics::Slab& slab_;
+  LedgerBounds window_;
   VolatileBudget* budget_;
   LiveGate* gate_ = nullptr;
-  kafka::ConsumerClient* client_ = nullptr;
+  GroupMember* member_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
   std::vector<PartitionState*> owned_;
   std::vector<PartitionState*> turn_;  // may be read now

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/text/percent.hpp"
 #include "relay/request/format.hpp"
 
 namespace eventrelay::relay {
@@ -18,24 +19,13 @@ struct Parameter {
   std::string_view value;
 };
 
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // Takes one decoded byte off the front. A '%' without two hex digits stands for itself, as
 // browsers' decoders have it. Pre: not empty.
 char take_decoded(std::string_view& text) noexcept {
   const char c = text.front();
-  if (c == '%' && text.size() >= 3) {
-    const int high = hex_value(text[1]);
-    const int low = hex_value(text[2]);
-    if (high >= 0 && low >= 0) {
-      text.remove_prefix(3);
-      return static_cast<char>(high * 16 + low);
-    }
+  if (const auto decoded = percent_decoded(text)) {
+    text.remove_prefix(3);
+    return *decoded;
   }
   text.remove_prefix(1);
   return c == '+' ? ' ' : c;

@@ -111,7 +111,7 @@ SubscriptionQueue& Subscriptions::queue_of(const Instance& instance,
 TargetPtr Subscriptions::make_target(const Instance& instance, const Subscription& subscription) {
   try {
     TargetPtr target(new Target(instance, subscription, policy_of(subscription.delivery)));
-    target->endpoint = pool_.endpoint(endpoint_key(subscription, settings_->config.relay));
+    target->endpoint = caller_.endpoint(endpoint_key(subscription, settings_->config.relay));
     return target;
   } catch (const std::exception& error) {
     log::error("subscription can not be used",

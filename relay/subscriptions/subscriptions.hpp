@@ -21,7 +21,7 @@
 #include "common/registry/settings.hpp"
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/http/deliverer.hpp"
-#include "relay/http/http_pool.hpp"
+#include "relay/io/endpoint_caller.hpp"
 
 namespace eventrelay::relay {
 
@@ -40,8 +40,8 @@ class Subscriptions {
   enum class Match : std::uint8_t { Some, None, UnknownInstance };
 
   // `steps`: the delay topics there are.
-  Subscriptions(Scheduler& scheduler, HttpPool& pool, std::vector<milliseconds> steps)
-      : scheduler_(scheduler), pool_(pool), steps_(std::move(steps)) {}
+  Subscriptions(Scheduler& scheduler, EndpointCaller& caller, std::vector<milliseconds> steps)
+      : scheduler_(scheduler), caller_(caller), steps_(std::move(steps)) {}
 
   // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
   void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
@@ -83,7 +83,7 @@ class Subscriptions {
   void set_target(const SubscriptionQueue& queue, TargetPtr target);
 
   Scheduler& scheduler_;
-  HttpPool& pool_;
+  EndpointCaller& caller_;
   std::vector<milliseconds> steps_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;

@@ -186,7 +186,7 @@ TEST(OutgoingHead, ContinuesTheTraceOfTheEvent) {
   event.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   event.tracestate = "vendor=1";
   std::string head;
-  append_trace(event, {1, 2, 0xABCDEF0123456789U}, head);
+  append_trace(event, trace_seed({1, 2, 0xABCDEF0123456789U}), head);
   EXPECT_EQ(head,
             "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-abcdef0123456789-01\r\n"
             "tracestate: vendor=1\r\n");
@@ -204,7 +204,7 @@ TEST(OutgoingHead, StartsATraceWhenTheEventHasNoValidOne) {
     event.traceparent = bad;
     event.tracestate = "vendor=1";
     std::string head;
-    append_trace(event, {0, 0, 0}, head);
+    append_trace(event, {}, head);
     EXPECT_EQ(head, "traceparent: 00-00000000000000000000000000000001-0000000000000001-00\r\n")
         << bad;
   }
