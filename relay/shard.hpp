@@ -38,7 +38,7 @@
 
 namespace eventrelay::relay {
 
-// How much of everything a shard takes on. Thread: value.  Bounds: stated by each.
+// How much of everything a shard takes on. Bounds: stated by each.
 struct ShardLimits {
   SchedulerBounds scheduler;
   LedgerBounds window;        // of a partition of `events`

@@ -34,7 +34,7 @@ struct rd_kafka_message_s;
 namespace eventrelay::kafka {
 
 // A record that did not come from the client library: of whoever stands in for the brokers.
-// Thread: value.  Bounds: as a record.
+// Bounds: as a record.
 struct MadeRecord {
   Partition partition;
   Offset offset;

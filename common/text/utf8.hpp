@@ -13,7 +13,6 @@ namespace eventrelay {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
 
-// Thread: value.
 struct Character {
   std::uint32_t code = 0;
   std::size_t size = 0;  // bytes

@@ -1,9 +1,10 @@
 // Who performs attempts: sends the request of a job to its endpoint and tells how that ended.
 //
 // Why:     dispatch decides what is sent and when; sockets, TLS and names are one exchangeable
-// part. Owner:   the shard.  Thread: shard thread. Bounds:  one attempt per job in flight. Two
-// virtual calls per attempt: its start and its end. Errors:  every attempt ends with one
-// on_attempt_end().
+//          part.
+// Owner:   the shard.  Thread: shard thread.
+// Bounds:  one attempt per job in flight. Two virtual calls per attempt: its start and its end.
+// Errors:  every attempt ends with one on_attempt_end().
 #pragma once
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -31,7 +32,7 @@ class AttemptSink {
   ~AttemptSink() = default;
 };
 
-// What a caller has open, and what it has done since start. Thread: value.
+// What a caller has open, and what it has done since start.
 struct CallerStats {
   std::size_t connections = 0;
   std::size_t idle = 0;

@@ -118,7 +118,7 @@ struct ParkRecord {
   kafka::MadeRecord record;
 };
 
-// One partition of one topic. Thread: value.
+// One partition of one topic.
 struct Log {
   enum class Kind : std::uint8_t { Events, Retry, State, Dead, Attempts };
   Kind kind = Kind::Events;

@@ -26,7 +26,7 @@ namespace eventrelay::relay {
 
 struct CursorGroup;
 
-// What a record said of a cursor. Thread: value.
+// What a record said of a cursor.
 struct CursorSnapshot {
   Offset position;
   bool ended = false;  // it said where the cursor ends

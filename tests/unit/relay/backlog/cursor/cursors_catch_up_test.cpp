@@ -1,8 +1,8 @@
 // What a catch-up read hands out, and in which order.
 #include <gtest/gtest.h>
 
-#include "tests/unit/relay/cursor_bench.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "tests/unit/relay/cursor_bench.hpp"
 
 namespace eventrelay::relay {
 namespace {
