@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
-#include "common/base/crypto.hpp"
+#include "common/base/random.hpp"
 #include "common/observe/trace_context.hpp"
 #include "common/providers/box_v1.hpp"
 #include "common/providers/handshake.hpp"
@@ -31,32 +31,6 @@ static_assert(kBodyPadding >= json::kPadding);
 Unexpected<IngestError> refuse(IngestError error) noexcept {
   return Unexpected<IngestError>(error);
 }
-
-// Bits for trace ids and for what is random in UUIDv7: unguessable once, cheap for ever after
-// (xoshiro256**, prng.di.unimi.it). Nothing that must stay secret is made of them.
-// Thread: one owner.  Bounds: 32 bytes.
-class Random {
- public:
-  Random() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
-
-  std::uint64_t next() noexcept {
-    const std::uint64_t result = rotate(state_[1] * 5, 7) * 9;
-    const std::uint64_t shifted = state_[1] << 17U;
-    state_[2] ^= state_[0];
-    state_[3] ^= state_[1];
-    state_[1] ^= state_[2];
-    state_[0] ^= state_[3];
-    state_[2] ^= shifted;
-    state_[3] = rotate(state_[3], 45);
-    return result;
-  }
-
- private:
-  static std::uint64_t rotate(std::uint64_t x, unsigned n) noexcept {
-    return x << n | x >> (64U - n);
-  }
-  std::array<std::uint64_t, 4> state_{};
-};
 
 // The media type without parameters.
 std::string_view media_type(std::string_view content_type) noexcept {
@@ -124,19 +98,18 @@ bool is_box_v1(const IncomingHead& head, const CompiledSource& source, std::stri
 // Thread: one shard.  Bounds: kEventsMax events with their texts, made once.
 class Receiver::Impl {
  public:
-  explicit Impl(std::shared_ptr<const Settings> given)
-      : settings(std::move(given)), sources(*settings) {}
+  explicit Impl(const Settings& settings) : sources(settings) {}
 
-  Expected<Route, IngestError> route(const IncomingHead& head);
+  Expected<Route, IngestError> route(const Settings& settings, const IncomingHead& head);
   Expected<Received, IngestError> receive_handshake(const IncomingHead& head, const Route& route);
-  Expected<Received, IngestError> receive_signed(const IncomingHead& head, const Route& route,
-                                                 std::string_view body, WallTime now);
-  Expected<Received, IngestError> receive_v1(const IncomingHead& head, const Route& route,
-                                             std::string_view body, WallTime now);
+  Expected<Received, IngestError> receive_signed(const Registry& registry, const IncomingHead& head,
+                                                 const Route& route, std::string_view body,
+                                                 WallTime now);
+  Expected<Received, IngestError> receive_v1(const Registry& registry, const IncomingHead& head,
+                                             const Route& route, std::string_view body,
+                                             WallTime now);
 
   CompiledSource* source(std::string_view element) { return sources.find(element); }
-
-  std::shared_ptr<const Settings> settings;
 
  private:
   // One event to write: whose it is, and which part of the body it is about.
@@ -146,16 +119,21 @@ class Receiver::Impl {
   };
 
   Received answered(providers::Handshake kind, providers::HandshakeAnswer made);
-  Expected<Received, IngestError> receive_box(const IncomingHead& head, const Route& route,
-                                              std::string_view body, WallTime now);
-  Expected<Received, IngestError> receive_objects(const IncomingHead& head, const Route& route,
+  Expected<Received, IngestError> receive_box(const Registry& registry, const IncomingHead& head,
+                                              const Route& route, std::string_view body,
+                                              WallTime now);
+  Expected<Received, IngestError> receive_objects(const Registry& registry,
+                                                  const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now);
-  Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
-  // The instances that a route value names; false: the body names none, or they have no users.
-  Expected<bool, IngestError> share_by_route(const Route& route, std::size_t objects);
+  Expected<void, IngestError> find_targets(const Registry& registry, const IncomingHead& head,
+                                           const Route& route);
+  // The instances that a route value names; true: their users alone say whose the body is.
+  Expected<bool, IngestError> share_by_route(const Registry& registry, const Route& route,
+                                             std::size_t objects);
   Expected<void, IngestError> share_by_target(std::size_t objects);
   bool add_share(const Instance* instance, std::size_t part);
-  Expected<void, IngestError> find_users(const providers::BoxV1Event& call);
+  Expected<void, IngestError> find_users(const Registry& registry,
+                                         const providers::BoxV1Event& call);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
   Received make_events(const IncomingHead& head, const providers::Normalised& fields,
@@ -166,7 +144,7 @@ class Receiver::Impl {
   providers::BoxV1Parser v1;
   providers::BoxV1Id v1_id{};
   EventIds ids;
-  Random chance;
+  Random chance{random_seed()};  // for trace ids and UUIDv7: nothing that must stay secret
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Share, kEventsMax> shares{};
@@ -182,8 +160,9 @@ class Receiver::Impl {
   std::array<char, TraceparentText::kSize> traceparent{};
 };
 
-Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
-  const auto path = parse_event_path(head.target, settings->config.ingest.base_path);
+Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
+                                                   const IncomingHead& head) {
+  const auto path = parse_event_path(head.target, settings.config.ingest.base_path);
   if (!path) return refuse(path.error());
   CompiledSource* const source = sources.find(path->element);
   if (source == nullptr) return refuse(IngestError::UnknownElement);
@@ -194,7 +173,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
   route.body_max = source->body_max;
   route.chunked = source->chunked;
   if (path->instance) {
-    route.instance = settings->registry.find(*path->instance);
+    route.instance = settings.registry.find(*path->instance);
     if (route.instance == nullptr || route.instance->element != path->element) {
       return refuse(IngestError::UnknownInstance);
     }
@@ -227,7 +206,8 @@ bool Receiver::Impl::add_target(const Instance* instance) {
 // The instances of a JSON call: the one of its URL, those of its header, or the only one there is.
 // Box names no instance in its bodies, so two instances behind one application-wide URL without
 // that header cannot be told apart: they need a URL each.
-Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& head,
+Expected<void, IngestError> Receiver::Impl::find_targets(const Registry& registry,
+                                                         const IncomingHead& head,
                                                          const Route& route) {
   target_count = 0;
   if (route.instance != nullptr) {
@@ -237,14 +217,15 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& hea
   const std::size_t named = head.count(kElementInstances);
   if (named > 1) return refuse(IngestError::DuplicateHeader);
   if (named == 0) {
-    if (route.source->only_instance == nullptr) return refuse(IngestError::UnknownInstance);
-    add_target(route.source->only_instance);
+    const Instance* const only = registry.only(route.source->element);
+    if (only == nullptr) return refuse(IngestError::UnknownInstance);
+    add_target(only);
     return {};
   }
   const auto list = parse_named_instances(head.find(kElementInstances));
   if (!list) return refuse(list.error());
   for (std::size_t i = 0; i < list->count; ++i) {
-    const Instance* const instance = settings->registry.find(list->ids[i]);
+    const Instance* const instance = registry.find(list->ids[i]);
     if (instance == nullptr || instance->element != route.source->element) {
       return refuse(IngestError::UnknownInstance);
     }
@@ -254,11 +235,12 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& hea
 }
 
 // Refuses a call for more instances than one request may serve: a part of them would be a loss.
-Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Event& call) {
+Expected<void, IngestError> Receiver::Impl::find_users(const Registry& registry,
+                                                       const providers::BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
-    for (const Instance* instance : settings->registry.by_user("box", call.users[i])) {
-      if (!add_target(instance)) return refuse(IngestError::MemoryBudget);
+    for (const InstancePtr& instance : registry.by_user("box", call.users[i])) {
+      if (!add_target(instance.get())) return refuse(IngestError::MemoryBudget);
     }
   }
   return {};
@@ -286,36 +268,37 @@ Expected<void, IngestError> Receiver::Impl::share_by_target(std::size_t objects)
   return {};
 }
 
-// An instance gets the parts in which an object is its own. The app-wide URL with nobody named:
-// what the provider says of its user decides where there are users at all.
-Expected<bool, IngestError> Receiver::Impl::share_by_route(const Route& route,
+// An instance gets the parts in which an object is its own. Whoever is the only one of the element
+// and names no user gets what nobody else does.
+Expected<bool, IngestError> Receiver::Impl::share_by_route(const Registry& registry,
+                                                           const Route& route,
                                                            std::size_t objects) {
+  const std::string_view element = route.source->element;
   parts = (objects + providers::kObjectsPerPart - 1) / providers::kObjectsPerPart;
   share_count = 0;
   bool routed = false;
   for (std::size_t i = 0; i < objects; ++i) {
     const auto object = normalizer.object(i);
     if (!object) return refuse(ingest_error(object.error()));
-    routed |= !object->route.empty();
-    const auto mine = settings->registry.by_user(route.source->element, object->route);
-    for (const Instance* instance : mine) {
-      if (!add_share(instance, i / providers::kObjectsPerPart)) {
+    if (object->route.empty()) continue;
+    routed = true;
+    for (const InstancePtr& instance : registry.by_user(element, object->route)) {
+      if (!add_share(instance.get(), i / providers::kObjectsPerPart)) {
         return refuse(IngestError::TooManyObjects);
       }
     }
   }
-  return routed && route.source->users_known;
+  const Instance* const only = registry.only(element);
+  const bool open = only != nullptr && only->oauth_user_id.empty();
+  return share_count > 0 || (routed && !open);
 }
 
 // `shares` says who gets what; `fields` are those of the only object, or of none.
 Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
-  TraceSeed seed;
-  const std::array<std::uint64_t, 3> bits{chance.next(), chance.next(), chance.next()};
-  std::memcpy(seed.trace.data(), bits.data(), seed.trace.size());
-  std::memcpy(seed.span.data(), &bits[2], seed.span.size());
-  const TraceparentText trace(start_trace(seed));
+  const TraceparentText trace(
+      start_trace(trace_seed({chance.next(), chance.next(), chance.next()})));
   std::memcpy(traceparent.data(), trace.view().data(), traceparent.size());
 
   std::size_t count = 0;
@@ -376,7 +359,8 @@ Expected<Received, IngestError> Receiver::Impl::receive_handshake(const Incoming
   return answered(source.handshake, std::move(*made));
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_signed(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_signed(const Registry& registry,
+                                                               const IncomingHead& head,
                                                                const Route& route,
                                                                std::string_view body,
                                                                WallTime now) {
@@ -385,25 +369,27 @@ Expected<Received, IngestError> Receiver::Impl::receive_signed(const IncomingHea
     return refuse(ingest_error(genuine.error()));
   }
   if (source.provider->form == providers::NormalForm::Box) {
-    return receive_box(head, route, body, now);
+    return receive_box(registry, head, route, body, now);
   }
   auto asked = providers::answer_signed_handshake(source.handshake, head, body, handshake_scanner);
   if (!asked) return refuse(ingest_error(asked.error()));
   if (*asked) return answered(source.handshake, std::move(**asked));
-  return receive_objects(head, route, body, now);
+  return receive_objects(registry, head, route, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_box(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_box(const Registry& registry,
+                                                            const IncomingHead& head,
                                                             const Route& route,
                                                             std::string_view body, WallTime now) {
-  if (const auto found = find_targets(head, route); !found) return refuse(found.error());
+  if (const auto found = find_targets(registry, head, route); !found) return refuse(found.error());
   const auto fields = normalizer.box_v2(body);
   if (!fields) return refuse(ingest_error(fields.error()));
   if (const auto shared = share_by_target(1); !shared) return refuse(shared.error());
   return make_events(head, *fields, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_objects(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_objects(const Registry& registry,
+                                                                const IncomingHead& head,
                                                                 const Route& route,
                                                                 std::string_view body,
                                                                 WallTime now) {
@@ -414,12 +400,13 @@ Expected<Received, IngestError> Receiver::Impl::receive_objects(const IncomingHe
   if (!objects) return refuse(ingest_error(objects.error()));
   bool routed = false;
   if (route.instance == nullptr && head.count(kElementInstances) == 0) {
-    const auto shared = share_by_route(route, *objects);
+    const auto shared = share_by_route(registry, route, *objects);
     if (!shared) return refuse(shared.error());
-    routed = share_count > 0 || *shared;
+    routed = *shared;
   }
   if (!routed) {
-    if (const auto found = find_targets(head, route); !found) return refuse(found.error());
+    if (const auto found = find_targets(registry, head, route); !found)
+      return refuse(found.error());
     if (const auto shared = share_by_target(*objects); !shared) return refuse(shared.error());
   }
   providers::Normalised fields;
@@ -432,7 +419,8 @@ Expected<Received, IngestError> Receiver::Impl::receive_objects(const IncomingHe
   return make_events(head, fields, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& registry,
+                                                           const IncomingHead& head,
                                                            const Route& route,
                                                            std::string_view body, WallTime now) {
   const std::string_view sent = is_form(head) && head.method == Method::Post ? body : route.query;
@@ -444,7 +432,7 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
   if (route.instance != nullptr) {
     target_count = 0;
     add_target(route.instance);
-  } else if (const auto found = find_users(**call); !found) {
+  } else if (const auto found = find_users(registry, **call); !found) {
     return refuse(found.error());
   }
   if (const auto shared = share_by_target(1); !shared) return refuse(shared.error());
@@ -471,20 +459,23 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
 }
 
 Receiver::Receiver(std::shared_ptr<const Settings> settings)
-    : impl_(std::make_unique<Impl>(std::move(settings))) {}
+    : impl_(std::make_shared<Impl>(*settings)), settings_(std::move(settings)) {}
+Receiver::Receiver(const Receiver& before, std::shared_ptr<const Settings> settings)
+    : impl_(before.impl_), settings_(std::move(settings)) {}
 Receiver::~Receiver() = default;
 
 Expected<Route, IngestError> Receiver::route(const IncomingHead& head) {
-  return impl_->route(head);
+  return impl_->route(*settings_, head);
 }
 
 Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
   if (route.handshake) return impl_->receive_handshake(head, route);
+  const Registry& registry = settings_->registry;
   return is_box_v1(head, *route.source, route.query)
-             ? impl_->receive_v1(head, route, body, now)
-             : impl_->receive_signed(head, route, body, now);
+             ? impl_->receive_v1(registry, head, route, body, now)
+             : impl_->receive_signed(registry, head, route, body, now);
 }
 
 std::string_view Receiver::allowed_methods(const IncomingHead& head) {
@@ -497,7 +488,7 @@ std::string_view Receiver::allowed_methods(const IncomingHead& head) {
 }
 
 const Settings& Receiver::settings() const noexcept {
-  return *impl_->settings;
+  return *settings_;
 }
 
 }  // namespace eventrelay::ingest

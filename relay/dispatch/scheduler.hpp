@@ -15,12 +15,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "common/base/pool.hpp"
 #include "relay/dispatch/concurrency_limiter.hpp"
 #include "relay/dispatch/subscription_queue.hpp"
 
@@ -100,7 +100,7 @@ class Scheduler {
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
   void fall_behind(SubscriptionQueue& queue, TimePoint now);
   static void caught_up(SubscriptionQueue& queue) { queue.slow.hold(false); }
-  // Appends the queues whose breaker is not closed; see its open_since() and oldest_queued().
+  // Appends the queues whose breaker is not closed; see their oldest_queued().
   void open_queues(std::vector<SubscriptionQueue*>& queues) const;
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
@@ -144,10 +144,8 @@ class Scheduler {
   void grow_buckets(SubscriptionQueue& queue);
 
   SchedulerBounds bounds_;
-  std::deque<Job> jobs_pool_;
-  std::vector<Job*> jobs_free_;
-  std::deque<Chain> chains_pool_;
-  Chain* chains_free_ = nullptr;
+  Pool<Job> jobs_pool_;
+  Pool<Chain> chains_pool_;
   std::vector<std::unique_ptr<SubscriptionQueue>> queues_;  // by index; null = free
   std::vector<std::uint32_t> queues_free_;
   ConcurrencyLimiter limiter_;
