@@ -7,6 +7,7 @@
 
 #include "cli/command.hpp"
 #include "cli/config_flags.hpp"
+#include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topics.hpp"
 
 namespace eventrelay::cli {
@@ -23,9 +24,11 @@ Exit check(const ConfigInput& input, bool connect) {
              settings->registry.instances().size(), subscriptions,
              settings->registry.sources().size());
   if (connect) {
-    const auto plan = kafka::topic_plan(config);
-    const int partitions = kafka::ensure_topics(config.kafka, plan, kafka::Create::No);
-    fmt::print("kafka: reached; {} topics agree, {} partitions\n", plan.size(), partitions);
+    const auto differences = kafka::check_topics(config);
+    for (const std::string& difference : differences) fmt::print(stderr, "{}\n", difference);
+    if (!differences.empty()) return Exit::Failed;
+    fmt::print("kafka: reached; {} topics agree, {} partitions\n", kafka::topic_plan(config).size(),
+               config.topics.partitions);
   }
   return Exit::Ok;
 }
