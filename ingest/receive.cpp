@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "common/base/assert.hpp"
-#include "common/base/crypto.hpp"
+#include "common/base/random.hpp"
 #include "common/observe/trace_context.hpp"
 #include "common/providers/box_v1.hpp"
 #include "common/providers/normalizer.hpp"
@@ -27,32 +27,6 @@ static_assert(kBodyPadding >= json::kPadding);
 Unexpected<IngestError> refuse(IngestError error) noexcept {
   return Unexpected<IngestError>(error);
 }
-
-// Bits for trace ids and for what is random in UUIDv7: unguessable once, cheap for ever after
-// (xoshiro256**, prng.di.unimi.it). Nothing that must stay secret is made of them.
-// Thread: one owner.  Bounds: 32 bytes.
-class Random {
- public:
-  Random() { crypto::random_bytes(reinterpret_cast<char*>(state_.data()), sizeof(state_)); }
-
-  std::uint64_t next() noexcept {
-    const std::uint64_t result = rotate(state_[1] * 5, 7) * 9;
-    const std::uint64_t shifted = state_[1] << 17U;
-    state_[2] ^= state_[0];
-    state_[3] ^= state_[1];
-    state_[1] ^= state_[2];
-    state_[0] ^= state_[3];
-    state_[2] ^= shifted;
-    state_[3] = rotate(state_[3], 45);
-    return result;
-  }
-
- private:
-  static std::uint64_t rotate(std::uint64_t x, unsigned n) noexcept {
-    return x << n | x >> (64U - n);
-  }
-  std::array<std::uint64_t, 4> state_{};
-};
 
 // The media type without parameters.
 std::string_view media_type(std::string_view content_type) noexcept {
@@ -87,22 +61,23 @@ bool is_box_v1(const IncomingHead& head, const CompiledSource& source, std::stri
 // Thread: one shard.  Bounds: kEventsMax events with their texts, made once.
 class Receiver::Impl {
  public:
-  explicit Impl(std::shared_ptr<const Settings> given)
-      : settings(std::move(given)), sources(*settings) {}
+  explicit Impl(const Settings& settings) : sources(settings) {}
 
-  Expected<Route, IngestError> route(const IncomingHead& head);
-  Expected<Received, IngestError> receive_json(const IncomingHead& head, const Route& route,
-                                               std::string_view body, WallTime now);
-  Expected<Received, IngestError> receive_v1(const IncomingHead& head, const Route& route,
-                                             std::string_view body, WallTime now);
+  Expected<Route, IngestError> route(const Settings& settings, const IncomingHead& head);
+  Expected<Received, IngestError> receive_json(const Registry& registry, const IncomingHead& head,
+                                               const Route& route, std::string_view body,
+                                               WallTime now);
+  Expected<Received, IngestError> receive_v1(const Registry& registry, const IncomingHead& head,
+                                             const Route& route, std::string_view body,
+                                             WallTime now);
 
   CompiledSource* source(std::string_view element) { return sources.find(element); }
 
-  std::shared_ptr<const Settings> settings;
-
  private:
-  Expected<void, IngestError> find_targets(const IncomingHead& head, const Route& route);
-  Expected<void, IngestError> find_users(const providers::BoxV1Event& call);
+  Expected<void, IngestError> find_targets(const Registry& registry, const IncomingHead& head,
+                                           const Route& route);
+  Expected<void, IngestError> find_users(const Registry& registry,
+                                         const providers::BoxV1Event& call);
   // Once each; false when there is no room for another.
   bool add_target(const Instance* instance);
   Received make_events(const IncomingHead& head, const providers::Normalised& fields,
@@ -113,7 +88,7 @@ class Receiver::Impl {
   providers::BoxV1Parser v1;
   providers::BoxV1Id v1_id{};
   EventIds ids;
-  Random chance;
+  Random chance{random_seed()};  // for trace ids and UUIDv7: nothing that must stay secret
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Event, kEventsMax> events;
@@ -121,8 +96,9 @@ class Receiver::Impl {
   std::array<char, TraceparentText::kSize> traceparent{};
 };
 
-Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
-  const auto path = parse_event_path(head.target, settings->config.ingest.base_path);
+Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
+                                                   const IncomingHead& head) {
+  const auto path = parse_event_path(head.target, settings.config.ingest.base_path);
   if (!path) return refuse(path.error());
   CompiledSource* const source = sources.find(path->element);
   if (source == nullptr) return refuse(IngestError::UnknownElement);
@@ -133,7 +109,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const IncomingHead& head) {
   route.body_max = source->body_max;
   route.chunked = source->chunked;
   if (path->instance) {
-    route.instance = settings->registry.find(*path->instance);
+    route.instance = settings.registry.find(*path->instance);
     if (route.instance == nullptr || route.instance->element != path->element) {
       return refuse(IngestError::UnknownInstance);
     }
@@ -162,7 +138,8 @@ bool Receiver::Impl::add_target(const Instance* instance) {
 // The instances of a JSON call: the one of its URL, those of its header, or the only one there is.
 // Box names no instance in its bodies, so two instances behind one application-wide URL without
 // that header cannot be told apart: they need a URL each.
-Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& head,
+Expected<void, IngestError> Receiver::Impl::find_targets(const Registry& registry,
+                                                         const IncomingHead& head,
                                                          const Route& route) {
   target_count = 0;
   if (route.instance != nullptr) {
@@ -172,14 +149,15 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& hea
   const std::size_t named = head.count(kElementInstances);
   if (named > 1) return refuse(IngestError::DuplicateHeader);
   if (named == 0) {
-    if (route.source->only_instance == nullptr) return refuse(IngestError::UnknownInstance);
-    add_target(route.source->only_instance);
+    const Instance* const only = registry.only(route.source->element);
+    if (only == nullptr) return refuse(IngestError::UnknownInstance);
+    add_target(only);
     return {};
   }
   const auto list = parse_named_instances(head.find(kElementInstances));
   if (!list) return refuse(list.error());
   for (std::size_t i = 0; i < list->count; ++i) {
-    const Instance* const instance = settings->registry.find(list->ids[i]);
+    const Instance* const instance = registry.find(list->ids[i]);
     if (instance == nullptr || instance->element != route.source->element) {
       return refuse(IngestError::UnknownInstance);
     }
@@ -189,11 +167,12 @@ Expected<void, IngestError> Receiver::Impl::find_targets(const IncomingHead& hea
 }
 
 // Refuses a call for more instances than one request may serve: a part of them would be a loss.
-Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Event& call) {
+Expected<void, IngestError> Receiver::Impl::find_users(const Registry& registry,
+                                                       const providers::BoxV1Event& call) {
   target_count = 0;
   for (std::size_t i = 0; i < call.user_count; ++i) {
-    for (const Instance* instance : settings->registry.by_user("box", call.users[i])) {
-      if (!add_target(instance)) return refuse(IngestError::MemoryBudget);
+    for (const InstancePtr& instance : registry.by_user("box", call.users[i])) {
+      if (!add_target(instance.get())) return refuse(IngestError::MemoryBudget);
     }
   }
   return {};
@@ -202,11 +181,8 @@ Expected<void, IngestError> Receiver::Impl::find_users(const providers::BoxV1Eve
 Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here: what a sender on the open network claims to be part of is not believed.
-  TraceSeed seed;
-  const std::array<std::uint64_t, 3> bits{chance.next(), chance.next(), chance.next()};
-  std::memcpy(seed.trace.data(), bits.data(), seed.trace.size());
-  std::memcpy(seed.span.data(), &bits[2], seed.span.size());
-  const TraceparentText trace(start_trace(seed));
+  const TraceparentText trace(
+      start_trace(trace_seed({chance.next(), chance.next(), chance.next()})));
   std::memcpy(traceparent.data(), trace.view().data(), traceparent.size());
 
   std::size_t count = 0;
@@ -237,14 +213,15 @@ Received Receiver::Impl::make_events(const IncomingHead& head, const providers::
   return received;
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_json(const Registry& registry,
+                                                             const IncomingHead& head,
                                                              const Route& route,
                                                              std::string_view body, WallTime now) {
   providers::Verifier& verifier = *route.source->verifier;
   if (const auto genuine = verifier.verify(head, body, now); !genuine) {
     return refuse(ingest_error(genuine.error()));
   }
-  if (const auto found = find_targets(head, route); !found) return refuse(found.error());
+  if (const auto found = find_targets(registry, head, route); !found) return refuse(found.error());
   const providers::Scheme& scheme = verifier.scheme();
   auto fields = route.source->box ? normalizer.box_v2(body)
                                   : normalizer.generic(body, scheme.stable_id_field);
@@ -255,7 +232,8 @@ Expected<Received, IngestError> Receiver::Impl::receive_json(const IncomingHead&
   return make_events(head, *fields, body, now);
 }
 
-Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& head,
+Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& registry,
+                                                           const IncomingHead& head,
                                                            const Route& route,
                                                            std::string_view body, WallTime now) {
   const std::string_view form = is_form(head) && head.method == Method::Post ? body : route.query;
@@ -267,7 +245,7 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
   if (route.instance != nullptr) {
     target_count = 0;
     add_target(route.instance);
-  } else if (const auto found = find_users(**call); !found) {
+  } else if (const auto found = find_users(registry, **call); !found) {
     return refuse(found.error());
   }
   v1_id = providers::box_v1_provider_id(route.source->element, **call, now);
@@ -285,18 +263,22 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const IncomingHead& h
 }
 
 Receiver::Receiver(std::shared_ptr<const Settings> settings)
-    : impl_(std::make_unique<Impl>(std::move(settings))) {}
+    : impl_(std::make_shared<Impl>(*settings)), settings_(std::move(settings)) {}
+Receiver::Receiver(const Receiver& before, std::shared_ptr<const Settings> settings)
+    : impl_(before.impl_), settings_(std::move(settings)) {}
 Receiver::~Receiver() = default;
 
 Expected<Route, IngestError> Receiver::route(const IncomingHead& head) {
-  return impl_->route(head);
+  return impl_->route(*settings_, head);
 }
 
 Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, const Route& route,
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
-  return is_box_v1(head, *route.source, route.query) ? impl_->receive_v1(head, route, body, now)
-                                                     : impl_->receive_json(head, route, body, now);
+  const Registry& registry = settings_->registry;
+  return is_box_v1(head, *route.source, route.query)
+             ? impl_->receive_v1(registry, head, route, body, now)
+             : impl_->receive_json(registry, head, route, body, now);
 }
 
 std::string_view Receiver::allowed_methods(const IncomingHead& head) {
@@ -306,7 +288,7 @@ std::string_view Receiver::allowed_methods(const IncomingHead& head) {
 }
 
 const Settings& Receiver::settings() const noexcept {
-  return *impl_->settings;
+  return *settings_;
 }
 
 }  // namespace eventrelay::ingest

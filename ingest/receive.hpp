@@ -49,6 +49,9 @@ class Receiver {
  public:
   // Throws std::runtime_error naming the source that cannot be used; start and reload only.
   explicit Receiver(std::shared_ptr<const Settings> settings);
+  // With the compiled sources and the buffers of `before`, which both go on to use by turns:
+  // the sources of both settings are the same, see same_sources(). Never fails.
+  Receiver(const Receiver& before, std::shared_ptr<const Settings> settings);
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
   ~Receiver();
@@ -64,7 +67,8 @@ class Receiver {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<const Settings> settings_;
 };
 
 }  // namespace eventrelay::ingest

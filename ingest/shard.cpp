@@ -114,6 +114,15 @@ void Shard::start() {
   sweep();
 }
 
+void Shard::use(std::shared_ptr<const Settings> settings) {
+  environment_.ack_timeout = settings->config.ingest.ack_timeout;
+  environment_.receiver = std::make_shared<Receiver>(*environment_.receiver, std::move(settings));
+}
+
+void Shard::use_tls(std::shared_ptr<TlsContext> tls) {
+  environment_.tls = std::move(tls);
+}
+
 void Shard::reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls) {
   environment_.ack_timeout = receiver->settings().config.ingest.ack_timeout;
   environment_.head.gate = gate_for(receiver->settings());

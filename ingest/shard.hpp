@@ -63,7 +63,11 @@ class Shard {
   [[nodiscard]] std::vector<Tcp::endpoint> endpoints() const;
 
   void start();
-  // Requests from now on are judged by these settings; those under way keep theirs.
+  // Requests from now on are judged by these settings; those under way keep theirs. The sources
+  // are the former ones, compiled as they are.
+  void use(std::shared_ptr<const Settings> settings);
+  void use_tls(std::shared_ptr<TlsContext> tls);
+  // Likewise with other sources, limits and keys.
   void reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls);
   // After `delay` takes no clients any more, answers those that are here, flushes; then `done`.
   void drain(Duration delay, std::function<void()> done);

@@ -40,17 +40,17 @@ Sources::Sources(const Settings& settings) {
   for (const auto& [element, config] : settings.registry.sources()) {
     by_element_.emplace(element, compile(element, config, settings.config.ingest));
   }
-  std::map<std::string_view, std::size_t> counts;
-  for (const auto& instance : settings.registry.instances()) {
-    CompiledSource* const source = find(instance->element);
-    if (source == nullptr) continue;
-    source->only_instance = ++counts[instance->element] == 1 ? instance.get() : nullptr;
-  }
 }
 
 CompiledSource* Sources::find(std::string_view element) noexcept {
   const auto found = by_element_.find(element);
   return found == by_element_.end() ? nullptr : &found->second;
+}
+
+bool same_sources(const Settings& a, const Settings& b) {
+  return a.registry.sources() == b.registry.sources() &&
+         a.config.ingest.body_max == b.config.ingest.body_max &&
+         a.config.ingest.chunked == b.config.ingest.chunked;
 }
 
 bool any_source_chunked(const Settings& settings) noexcept {

@@ -27,7 +27,6 @@ struct CompiledSource {
   Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
   bool chunked = false;
-  const Instance* only_instance = nullptr;  // of this element, if there is exactly one
 };
 
 // Thread: one shard.  Bounds: as the configuration.
@@ -41,6 +40,9 @@ class Sources {
  private:
   std::map<std::string, CompiledSource, std::less<>> by_element_;
 };
+
+// Would Sources of both be the same?
+[[nodiscard]] bool same_sources(const Settings& a, const Settings& b);
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

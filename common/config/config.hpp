@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/secret.hpp"
@@ -45,12 +46,16 @@ struct RetryConfig {
                                    milliseconds{36'000'000}};
   double jitter = 0.1;  // 0..0.5 of the delay, either way
   RetryProfile profile = RetryProfile::List;
+
+  friend bool operator==(const RetryConfig&, const RetryConfig&) = default;
 };
 
 struct DetachConfig {
   std::uint32_t after = 1000;
   std::uint32_t blocked_max = 10000;
   milliseconds sweep_interval{1000};
+
+  friend bool operator==(const DetachConfig&, const DetachConfig&) = default;
 };
 
 enum class LogLevel : std::uint8_t { Debug, Info, Warn, Error };
@@ -81,6 +86,7 @@ struct IngestConfig {
   std::size_t memory_max = 256U << 20;  // bytes for bodies and the producer queue
   milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
   bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
+  AdminConfig admin;                    // of ingest alone; each of its keys wins over `admin`
 };
 
 // How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
@@ -94,6 +100,8 @@ struct SourceConfig {
   // How old, and how far ahead, a signed time may be; absent = as the scheme's provider says.
   std::optional<milliseconds> window_past;
   std::optional<milliseconds> window_future;
+
+  friend bool operator==(const SourceConfig&, const SourceConfig&) = default;
 };
 
 enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
@@ -124,11 +132,15 @@ struct DeliveryConfig {
   std::vector<milliseconds> retry_delays;  // empty = as retry.delays; else 1..12, ascending
   Exhausted exhausted = Exhausted::Dead;
   std::uint32_t slow_start = 100;  // requests/s once it answers again, doubling; 0 = at once
+
+  friend bool operator==(const DeliveryConfig&, const DeliveryConfig&) = default;
 };
 
 struct FilterConfig {
   std::vector<std::string> event_types;  // empty = all
   std::vector<std::string> object_types;
+
+  friend bool operator==(const FilterConfig&, const FilterConfig&) = default;
 };
 
 struct SubscriptionConfig {
@@ -166,6 +178,9 @@ struct RelayConfig {
   bool allow_private_addresses = false;
   milliseconds drain_timeout{25'000};
   AttemptsLog attempts_log = AttemptsLog::Failures;
+  // An event of an instance that is not known waits that long for it, then it is dead.
+  milliseconds unknown_instance_wait{600'000};
+  AdminConfig admin;  // of the relay alone; each of its keys wins over `admin`
 };
 
 struct ControlConfig {
@@ -187,6 +202,12 @@ struct Config {
   std::vector<InstanceConfig> instances;
   RelayConfig relay;
   ControlConfig control;
+  // What is accepted and yet looks like a mistake, one sentence each with its place; found while
+  // reading, no key of its own.
+  std::vector<std::string> warnings;
 };
+
+// The admin listener of the service `name`, ingest or relay: its own keys, else those of `admin`.
+[[nodiscard]] AdminConfig admin_of(const Config& config, std::string_view name);
 
 }  // namespace eventrelay

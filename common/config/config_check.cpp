@@ -1,5 +1,6 @@
 #include "common/config/config_check.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "common/config/callback_url.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/config/config_units.hpp"
 #include "common/providers/provider.hpp"
 
@@ -86,11 +88,18 @@ class Checker {
   }
 
   void admin() {
-    if (config_.admin.listen.empty() || config_.admin.token) return;
-    const std::optional<ListenAddress> address = parse_listen(config_.admin.listen);
+    check_admin("", config_.admin, config_.admin);
+    check_admin("ingest.", config_.ingest.admin, admin_of(config_, "ingest"));
+    check_admin("relay.", config_.relay.admin, admin_of(config_, "relay"));
+  }
+
+  // `own` stands at `prefix`, `all` is what counts for the service.
+  void check_admin(const std::string& prefix, const AdminConfig& own, const AdminConfig& all) {
+    if (own.listen.empty() || all.token) return;
+    const std::optional<ListenAddress> address = parse_listen(own.listen);
     if (!address || address->loopback()) return;
-    add("admin.token_file",
-        "required because admin.listen " + config_.admin.listen + " is not loopback");
+    add(prefix + "admin.token_file",
+        "required because " + prefix + "admin.listen " + own.listen + " is not loopback");
   }
 
   void ingest() {
@@ -118,7 +127,8 @@ class Checker {
       std::string known;
       for (const providers::Scheme& each : providers::schemes())
         known.append(known.empty() ? "" : ", ").append(each.name);
-      add(path + ".scheme", source.scheme + " is not one of " + known);
+      const std::string shown = may_be_secret(source.scheme) ? "what is given" : source.scheme;
+      add(path + ".scheme", shown + " is not one of " + known);
     }
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
@@ -149,13 +159,39 @@ class Checker {
           instance.element + " is neither built in nor described in sources" + near(instance));
     }
     const std::string key = path + ".configuration.event.notification.";
+    const std::string misspelt = check_further_keys(path + ".configuration.", instance);
     if (instance.events_enabled && instance.callback_url.empty()) {
-      add(key + "callback.url", "required because event.notification.enabled is true");
+      add(key + "callback.url",
+          "required because event.notification.enabled is true" +
+              (misspelt.empty() ? "" : "; " + misspelt + " looks like it but is another key"));
     }
     check_url(key + "callback.url", instance.callback_url, instance.delivery);
     check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
     check_delays(path, instance.delivery);
     check_subscriptions(path, instance);
+  }
+
+  // Further keys are kept as they are; one that looks like a known one is a typing error, most of
+  // the time, and what it was meant for does not happen. Returns the one that looks like the
+  // callback's URL.
+  std::string check_further_keys(const std::string& prefix, const InstanceConfig& instance) {
+    constexpr std::array<std::string_view, 4> kKnown{
+        "event.notification.enabled", "event.notification.callback.url",
+        "event.notification.signature.key", "oauth.user.id"};
+    constexpr std::size_t kNear = 3;
+    std::string callback;
+    for (const auto& [key, value] : instance.configuration) {
+      const std::string lower = ascii_lower(key);
+      for (const std::string_view known : kKnown) {
+        const bool tail = lower.find('.') != std::string::npos && known.ends_with("." + lower);
+        if (!tail && edit_distance(lower, known) > kNear) continue;
+        if (known == kKnown[1]) callback = key;
+        findings_.warn(places_.find(prefix + key), prefix + key,
+                       "is kept but means nothing here, did you mean " + std::string(known) + "?");
+        break;
+      }
+    }
+    return callback;
   }
 
   [[nodiscard]] static std::string near(const InstanceConfig& instance) {
@@ -235,7 +271,8 @@ std::string Places::find(std::string_view path) const {
     const std::size_t cut = part.find_last_of(".[");
     part = cut == std::string_view::npos ? std::string_view{} : part.substr(0, cut);
   }
-  const Mark mark = locate(root_, path);
+  if (!root_) root_ = tree_();
+  const Mark mark = locate(*root_, path);
   return file_ + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
 }
 

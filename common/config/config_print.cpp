@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "common/config/config_load.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/config/config_schema.hpp"
 #include "common/config/config_units.hpp"
 
@@ -76,7 +77,9 @@ std::string print_value(const Row& row, const Value& value) {
                  },
                  [](double n) { return config::print_real(n); },
                  [](std::chrono::milliseconds d) { return config::print_duration(d); },
-                 [](const std::string& text) { return plain(text); },
+                 [&](const std::string& text) {
+                   return plain(row.key.ends_with("url") ? config::masked_url(text) : text);
+                 },
                  [](const Secret&) { return masked(); },
                  [](const std::vector<std::string>& list) { return flow(list, plain); },
                  [](const std::vector<std::int64_t>& list) {

@@ -280,6 +280,10 @@ const Schema& ingest_schema() {
           {.key = "chunked",
            .kind = Kind::Boolean,
            .sentence = "Take Transfer-Encoding: chunked; otherwise it is answered 411."}),
+      object<&IngestConfig::admin>(
+          {.key = "admin",
+           .sentence = "The admin listener of ingest alone, where one file serves both services."},
+          admin_schema),
   }};
   return schema;
 }
@@ -330,6 +334,18 @@ const Schema& relay_schema() {
            .sentence = "Which attempts get a line in the attempts topic: failures (and the success "
                        "after them), all or none.",
            .words = Words<AttemptsLog>::kWords}),
+      field<&RelayConfig::unknown_instance_wait>(
+          {.key = "unknown_instance_wait",
+           .kind = Kind::Duration,
+           .sentence = "An event of an instance that the relay does not know waits that long for "
+                       "it to come, then it goes to the dead letters.",
+           .low = 0,
+           .high = 24 * 60 * kMinute}),
+      object<&RelayConfig::admin>(
+          {.key = "admin",
+           .sentence =
+               "The admin listener of the relay alone, where one file serves both services."},
+          admin_schema),
   }};
   return schema;
 }

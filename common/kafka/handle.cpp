@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "common/base/start_error.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
@@ -124,11 +125,11 @@ void on_log(const rd_kafka_t*, int level, const char* facility, const char* text
 void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value,
          bool secret = false) {
   std::array<char, kErrorTextMax> why{};
-  if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size()) ==
-      RD_KAFKA_CONF_OK) {
-    return;
-  }
+  const auto done = rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size());
+  if (done == RD_KAFKA_CONF_OK) return;
   std::string text = why.data();
+  // A misspelt name may be that of a secret, and a secret may stand at the wrong name.
+  secret = secret || done == RD_KAFKA_CONF_UNKNOWN || config::may_be_secret(value);
   if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";
   throw StartError("kafka." + key + ": " + text + (secret ? "" : " (value \"" + value + "\")"));
 }
@@ -137,7 +138,9 @@ void check_fixed(const std::string& key, const std::string& value) {
   for (const Fixed& fixed : kFixed) {
     if (key != fixed.key || value == fixed.allowed[0] || value == fixed.allowed[1]) continue;
     std::string text = "kafka.";
-    text.append(key).append(": value \"").append(value).append("\" is not possible here: ");
+    text.append(key).append(": ");
+    if (!config::may_be_secret(value)) text.append("value \"").append(value).append("\" ");
+    text.append("is not possible here: ");
     text.append(fixed.reason).append("; remove the key");
     if (!fixed.allowed[0].empty()) {
       text.append(" or set it to \"").append(fixed.allowed[0]).append("\"");

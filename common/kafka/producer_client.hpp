@@ -32,6 +32,10 @@ enum class Queued : std::uint8_t { Queued, QueueFull, TooLarge, Unavailable };
 // What a report says. Only Persisted is safe to answer 2xx.
 enum class Stored : std::uint8_t { Persisted, TimedOut, TooLarge, Rejected, Fatal };
 
+// The word by which a refused or failed write is counted.
+[[nodiscard]] metrics::ProduceFailure failure_of(Queued queued) noexcept;
+[[nodiscard]] metrics::ProduceFailure failure_of(Stored stored) noexcept;
+
 // Receives the reports. Thread: shard thread.
 class ReportSink {
  public:

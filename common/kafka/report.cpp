@@ -40,4 +40,32 @@ std::optional<WallTime> appended_at(const rd_kafka_message_t& message) noexcept 
   return WallTime{std::chrono::milliseconds{ms}};
 }
 
+metrics::ProduceFailure failure_of(Queued queued) noexcept {
+  switch (queued) {
+    case Queued::QueueFull:
+      return metrics::ProduceFailure::QueueFull;
+    case Queued::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case Queued::Queued:
+    case Queued::Unavailable:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
+metrics::ProduceFailure failure_of(Stored stored) noexcept {
+  switch (stored) {
+    case Stored::TimedOut:
+      return metrics::ProduceFailure::Timeout;
+    case Stored::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case Stored::Fatal:
+      return metrics::ProduceFailure::Fatal;
+    case Stored::Persisted:
+    case Stored::Rejected:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
 }  // namespace eventrelay::kafka

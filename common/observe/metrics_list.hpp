@@ -63,11 +63,17 @@ enum class Outcome : std::uint8_t {
   Reset,
   Protocol,
   Gone,
-  TooLarge
+  TooLarge,
+  UnknownInstance  // of a dead letter only
 };
-inline constexpr std::array<std::string_view, 13> kOutcomeWords{
-    "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",  "tls",
-    "dns", "blocked",  "reset",    "protocol", "gone",    "too_large"};
+inline constexpr std::array<std::string_view, 14> kOutcomeWords{
+    "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",   "tls",
+    "dns", "blocked",  "reset",    "protocol", "gone",    "too_large", "unknown_instance"};
+
+// Why an event went to no subscription.
+enum class Unmatched : std::uint8_t { NoSubscription, UnknownInstance, DeletedInstance };
+inline constexpr std::array<std::string_view, 3> kUnmatchedWords{
+    "no_subscription", "unknown_instance", "deleted_instance"};
 
 enum class ProduceFailure : std::uint8_t { QueueFull, Timeout, Broker, Fatal, TooLarge };
 inline constexpr std::array<std::string_view, 5> kProduceFailureWords{
@@ -85,6 +91,10 @@ struct Words<Code> {
 template <>
 struct Words<Reject> {
   static constexpr auto& kWords = kRejectWords;
+};
+template <>
+struct Words<Unmatched> {
+  static constexpr auto& kWords = kUnmatchedWords;
 };
 template <>
 struct Words<Outcome> {
@@ -131,6 +141,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_retries_total, "Attempts after the first.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
   COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
+  COUNTER_BY(relay_unmatched_total, reason, Unmatched, \
+             "Events read that no subscription got, by reason; of an unknown instance they wait.") \
   COUNTER(relay_parked_total, "Events written to a delay topic.") \
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
   COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \

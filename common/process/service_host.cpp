@@ -65,9 +65,10 @@ ServiceHost::~ServiceHost() = default;
 void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   if (options_.on_settings) options_.on_settings(*settings_);
-  const AdminConfig& admin = settings_->config.admin;
+  const AdminConfig admin = admin_of(settings_->config, service_.name());
   admin_.set_policy(access_policy());
   mount_routes();
+  for (const std::string& each : settings_->config.warnings) log::warn(each);
   service_.mount(admin_);
   admin_.open(admin.listen.empty() ? options_.admin_default : admin.listen);
   reported_ = monotonic_now();
@@ -143,7 +144,7 @@ void ServiceHost::mount_routes() {
 
 AccessPolicy ServiceHost::access_policy() const {
   AccessPolicy policy;
-  policy.token = settings_->config.admin.token;
+  policy.token = admin_of(settings_->config, service_.name()).token;
   return policy;
 }
 
@@ -209,25 +210,42 @@ void ServiceHost::mark_reload(bool took_effect) {
 
 std::optional<std::string> ServiceHost::reload() {
   if (!started_ || draining_) return "the service is starting or draining";
-  std::shared_ptr<const Settings> next;
+  UpdatePtr update;
   try {
-    next = load_settings(options_.input);
-    service_.reload(next);
+    update = reload_settings(options_.input, *settings_);
+    service_.use(update);
   } catch (const std::exception& error) {
     mark_reload(false);
     log::error("reload refused, the old configuration stays",
                {{"service", service_.name()}, {"error", error.what()}});
     return error.what();
   }
-  const std::vector<std::string> later = restart_only_changes(settings_->config, next->config);
-  settings_ = std::move(next);
+  const std::vector<std::string> later =
+      restart_only_changes(settings_->config, update->settings->config);
+  settings_ = update->settings;
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   mark_reload(true);
-  log::info("configuration reloaded", {{"service", service_.name()}});
+  log::info("configuration reloaded",
+            {{"service", service_.name()}, {"changed_instances", update->changes.size()}});
+  for (const std::string& each : settings_->config.warnings) log::warn(each);
   if (!later.empty()) {
     log::warn("changed keys take effect at the next start",
               {{"service", service_.name()}, {"keys", joined(later)}});
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> ServiceHost::apply(Changes changes) {
+  if (!started_ || draining_) return "the service is starting or draining";
+  try {
+    const UpdatePtr update = update_settings(*settings_, std::move(changes));
+    service_.use(update);
+    settings_ = update->settings;
+  } catch (const std::exception& error) {
+    log::error("changed instances refused, the former ones stay",
+               {{"service", service_.name()}, {"error", error.what()}});
+    return error.what();
   }
   return std::nullopt;
 }

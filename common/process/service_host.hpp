@@ -49,6 +49,8 @@ class ServiceHost {
   void start(std::shared_ptr<const Settings> settings);
   // Loads the configuration anew. Nothing: it took effect; else why not, and nothing has changed.
   [[nodiscard]] std::optional<std::string> reload();
+  // Instances that came, changed or went, under the same configuration. As reload().
+  [[nodiscard]] std::optional<std::string> apply(Changes changes);
   // Not ready from here on. `done` runs once on the control loop, at the latest at drain_limit().
   void drain(std::function<void(Drained)> done);
   // Ends the service's shards and the admin listener.

@@ -234,9 +234,7 @@ Admitted Scheduler::admit(HeldEvent& held, std::span<SubscriptionQueue* const> q
 }
 
 void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobState& state) {
-  if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
-  Job& job = *jobs_free_.back();
-  jobs_free_.pop_back();
+  Job& job = jobs_pool_.take();
   job = Job{};
   job.held = &held;
   job.queue = &queue;
@@ -453,7 +451,7 @@ Finished Scheduler::drop(Job& job, bool done) {
   job.held = nullptr;
   job.queue = nullptr;
   job.state = Job::State::Free;
-  jobs_free_.push_back(&job);
+  jobs_pool_.give_back(job);
   make_ready(queue);
   note_room(queue);
   free_if_gone(queue);
@@ -513,12 +511,7 @@ void Scheduler::link_chain(SubscriptionQueue& queue, Job& job) {
     job.state = Job::State::Chained;
     return;
   }
-  Chain* chain = chains_free_;
-  if (chain != nullptr) {
-    chains_free_ = chain->next;
-  } else {
-    chain = &chains_pool_.emplace_back();
-  }
+  Chain* const chain = &chains_pool_.take();
   *chain = Chain{};
   chain->hash = hash;
   chain->whole_queue = whole_queue;
@@ -547,8 +540,7 @@ void Scheduler::unlink_chain(Job& job) {
   }
   *link = chain.next;
   --queue.chains;
-  chain.next = chains_free_;
-  chains_free_ = &chain;
+  chains_pool_.give_back(chain);
 }
 
 void Scheduler::take_chain(Job& job, std::vector<Job*>& taken) {

@@ -15,12 +15,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "common/base/pool.hpp"
 #include "relay/dispatch/concurrency_limiter.hpp"
 #include "relay/dispatch/subscription_queue.hpp"
 
@@ -148,10 +148,8 @@ class Scheduler {
   void grow_buckets(SubscriptionQueue& queue);
 
   SchedulerBounds bounds_;
-  std::deque<Job> jobs_pool_;
-  std::vector<Job*> jobs_free_;
-  std::deque<Chain> chains_pool_;
-  Chain* chains_free_ = nullptr;
+  Pool<Job> jobs_pool_;
+  Pool<Chain> chains_pool_;
   std::vector<std::unique_ptr<SubscriptionQueue>> queues_;  // by index; null = free
   std::vector<std::uint32_t> queues_free_;
   ConcurrencyLimiter limiter_;

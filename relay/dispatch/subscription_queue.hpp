@@ -49,7 +49,7 @@ enum class SlotClaim : std::uint8_t {
 };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
-// signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
+// signer, connections) under `index`. Thread: shard-local.  Bounds: QueueConfig.
 struct SubscriptionQueue {
   explicit SubscriptionQueue(const QueueConfig& queue_config)
       : config(queue_config), breaker(queue_config.breaker) {}

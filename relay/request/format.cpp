@@ -4,13 +4,14 @@
 #include <array>
 #include <charconv>
 
+#include "common/text/utc.hpp"
+#include "common/text/utf8.hpp"
 #include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 constexpr std::string_view kSpecVersion = "1.0";
 
 template <class Number>
@@ -18,32 +19,6 @@ void append_number(Number number, std::string& out) {
   std::array<char, 24> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
   out.append(digits.data(), end);
-}
-
-// Bytes of the UTF-8 character at the front of `text`, 0 if there is none (RFC 3629 section 4).
-std::size_t utf8_length(std::string_view text) noexcept {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  std::size_t length = 0;
-  unsigned low = 0x80;
-  unsigned high = 0xBF;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3;
-    if (lead == 0xE0) low = 0xA0;   // shorter forms exist
-    if (lead == 0xED) high = 0x9F;  // surrogates
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;  // over U+10FFFF
-  }
-  if (length == 0 || text.size() < length) return 0;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
-  }
-  return length;
 }
 
 void append_escape(char c, std::string& out) {
@@ -132,7 +107,7 @@ Body pieces(const std::string& buffer, std::size_t prefix_size, std::string_view
 
 void append_event_date(const Event& event, std::string& out) {
   if (event.date.empty()) {
-    append_date(event.received, out);
+    append_utc(event.received, out);
   } else {
     append_json_escaped(event.date, out);
   }
@@ -205,7 +180,7 @@ Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(R"({"id":)");
   append_number(notification_id(event.id), buffer);
   buffer.append(topic_and_severity_);
-  append_date(event.received, buffer);
+  append_utc(event.received, buffer);
   buffer.append(R"(","message":{"raw":)");
   const std::string_view raw = splice(event, buffer);
   const std::size_t prefix_size = buffer.size();
@@ -273,38 +248,14 @@ void append_json_escaped(std::string_view text, std::string& out) {
     std::size_t length = 1;
     if (static_cast<unsigned char>(c) < 0x80) {
       append_escape(c, out);
-    } else if (const std::size_t character = utf8_length(text); character != 0) {
+    } else if (const std::size_t character = first_character(text).size; character != 0) {
       out.append(text.substr(0, character));
       length = character;
     } else {
-      out.append(kReplacement);
+      out.append(kReplacementCharacter);
     }
     text.remove_prefix(length);
   }
-}
-
-void append_date(WallTime time, std::string& out) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::seconds>(time - day)};
-  const auto two = [&out](std::int64_t number) {
-    out.push_back(static_cast<char>('0' + number / 10 % 10));
-    out.push_back(static_cast<char>('0' + number % 10));
-  };
-  const int year = int{date.year()};
-  two(year / 100);
-  two(year % 100);
-  out.push_back('-');
-  two(unsigned{date.month()});
-  out.push_back('-');
-  two(unsigned{date.day()});
-  out.push_back('T');
-  two(clock.hours().count());
-  out.push_back(':');
-  two(clock.minutes().count());
-  out.push_back(':');
-  two(clock.seconds().count());
-  out.push_back('Z');
 }
 
 }  // namespace eventrelay::relay

@@ -64,7 +64,5 @@ void append_json_escaped(std::string_view text, std::string& out);
 // Appends a form body (application/x-www-form-urlencoded) as a JSON object of strings; a name that
 // occurs again has an array. False, and nothing appended: over 256 parameters.
 [[nodiscard]] bool append_form_as_json(std::string_view form, std::string& out);
-// yyyy-MM-ddTHH:mm:ssZ.
-void append_date(WallTime time, std::string& out);
 
 }  // namespace eventrelay::relay

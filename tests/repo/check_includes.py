@@ -29,7 +29,7 @@ THIRD_PARTY = {
     "simdjson": ["common/text/*"],
     "boost/beast": ["common/http/*", "common/process/*", "ingest/*", "relay/http/*", "cli/*",
                     "bench/load/*"],
-    "yaml-cpp/": ["common/config/*"],
+    "yaml.h": ["common/config/*"],
     "spdlog/": ["common/observe/*"],
     "prometheus/": ["common/observe/*"],
     "CLI/": ["common/process/*", "cli/*", "bench/*"],

@@ -187,7 +187,8 @@ def test_a_callback_is_what_the_receivers_page_says(stack: Stack, receiver: Rece
     assert shape(json.loads(delivery.body)) == shape(json.loads(text))
     for header in ("Content-Type", "User-Agent", "Elements-Webhook-Id", "traceparent"):
         assert header.lower() in delivery.headers and f"`{header}`" in page
-    assert json.loads(delivery.body)["message"]["eventId"] == delivery.headers["elements-webhook-id"]
+    told = json.loads(delivery.body)["message"]["eventId"]
+    assert told == delivery.headers["elements-webhook-id"]
 
 
 def test_every_scheme_is_on_the_page_of_providers(tmp_path: Path) -> None:

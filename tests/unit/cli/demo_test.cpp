@@ -12,8 +12,8 @@ TEST(Demo, ItsConfigurationLoadsAndKnowsItsInstance) {
   const Instance* instance = settings->registry.find(InstanceId{427'236});
   ASSERT_NE(instance, nullptr);
   ASSERT_EQ(instance->subscriptions.size(), 1U);
-  EXPECT_EQ(instance->subscriptions[0].url.port, 9000);
-  EXPECT_TRUE(instance->subscriptions[0].delivery.allow_http);
+  EXPECT_EQ(instance->subscriptions[0].url->port, 9000);
+  EXPECT_TRUE(instance->subscriptions[0].delivery->allow_http);
 }
 
 TEST(Demo, LeavesTheTopicsOfTheEmbeddedBrokerAlone) {

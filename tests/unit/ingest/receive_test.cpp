@@ -136,6 +136,37 @@ TEST(Receive, TurnsASignedBoxCallIntoOneEvent) {
   EXPECT_FALSE(event.parked);
 }
 
+TEST(Receive, AChangeOfInstancesCountsFromTheNextRequestOn) {
+  Config config = config_of({instance(1, "box")});
+  Registry registry(config);
+  const auto settings = std::make_shared<const Settings>(Settings{config, std::move(registry)});
+  const Registry other(config_of({instance(2, "box")}));
+  const UpdatePtr update = update_settings(
+      *settings, Changes{{InstanceId{1}, nullptr}, {InstanceId{2}, other.share(InstanceId{2})}});
+  Ingest ingest(config);
+  Receiver former(settings);
+  ingest.box("/box/1");
+  const auto under_way = former.route(ingest.head());
+  ASSERT_TRUE(under_way);
+  Receiver next(former, update->settings);
+  EXPECT_FALSE(next.route(ingest.head()));
+  const auto received = former.receive(ingest.head(), *under_way, ingest.body(), kNow);
+  ASSERT_TRUE(received);
+  ASSERT_EQ(received->events.size(), 1U);
+  EXPECT_EQ(received->events[0].instance.value, 1U);
+  ingest.box("/box/2");
+  EXPECT_FALSE(former.route(ingest.head()));
+  const auto route = next.route(ingest.head());
+  ASSERT_TRUE(route);
+  EXPECT_EQ(route->source, under_way->source);  // compiled once
+  ingest.box("/box");                           // the only one of its element
+  const auto only = next.route(ingest.head());
+  ASSERT_TRUE(only);
+  const auto event = next.receive(ingest.head(), *only, ingest.body(), kNow);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->events[0].instance.value, 2U);
+}
+
 TEST(Receive, GivesAProvidersRetryTheSameEventIdAndANewTrace) {
   Ingest ingest(config_of({instance(427236, "box"), instance(2, "box")}));
   ASSERT_EQ(ingest.box("/box/427236").answer(), 202);

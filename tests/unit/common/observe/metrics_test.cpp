@@ -193,7 +193,7 @@ TEST(MetricsList, NamesEachMetricOnceAndInForm) {
 TEST(MetricsList, HasAWordForEveryEnumerator) {
   EXPECT_EQ(static_cast<std::size_t>(Code::k503) + 1, kCodeWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Reject::Timeout) + 1, kRejectWords.size());
-  EXPECT_EQ(static_cast<std::size_t>(Outcome::TooLarge) + 1, kOutcomeWords.size());
+  EXPECT_EQ(static_cast<std::size_t>(Outcome::UnknownInstance) + 1, kOutcomeWords.size());
   EXPECT_EQ(static_cast<std::size_t>(ProduceFailure::TooLarge) + 1, kProduceFailureWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Level::Error) + 1, kLevelWords.size());
 }

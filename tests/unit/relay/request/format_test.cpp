@@ -272,14 +272,5 @@ TEST(NotificationId, IsTheSameForTheSameEventAndFitsADouble) {
   EXPECT_EQ(seen.size(), 100'000U);
 }
 
-TEST(AppendDate, PrintsSecondsInUtc) {
-  std::string out;
-  append_date(WallTime{std::chrono::milliseconds{951'827'696'999}}, out);
-  EXPECT_EQ(out, "2000-02-29T12:34:56Z");
-  out.clear();
-  append_date(WallTime{}, out);
-  EXPECT_EQ(out, "1970-01-01T00:00:00Z");
-}
-
 }  // namespace
 }  // namespace eventrelay::relay
