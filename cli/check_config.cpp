@@ -10,6 +10,7 @@
 
 #include "cli/command.hpp"
 #include "cli/config_flags.hpp"
+#include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topics.hpp"
 #include "ingest/service.hpp"
 #include "relay/service.hpp"
@@ -89,9 +90,11 @@ Exit check(const ConfigInput& input, bool connect) {
   print_unsigned(instances);
   print_event_urls(config.ingest, instances);
   if (connect) {
-    const auto plan = kafka::topic_plan(config);
-    const int partitions = kafka::ensure_topics(config.kafka, plan, kafka::Create::No);
-    fmt::print("kafka: reached; {} topics agree, {} partitions\n", plan.size(), partitions);
+    const auto differences = kafka::check_topics(config);
+    for (const std::string& difference : differences) fmt::print(stderr, "{}\n", difference);
+    if (!differences.empty()) return Exit::Failed;
+    fmt::print("kafka: reached; {} topics agree, {} partitions\n", kafka::topic_plan(config).size(),
+               config.topics.partitions);
   }
   return Exit::Ok;
 }

@@ -100,6 +100,11 @@ void prepare_answers() {
   static_cast<void>(prebuilt());
 }
 
+std::string request_id_text(std::uint64_t request_id) {
+  std::array<char, kRequestIdDigits> digits;
+  return std::string(Writer(digits).hex(request_id).view());
+}
+
 std::string_view render_error(IngestError error, const ErrorAnswer& answer, std::span<char> out) {
   const AnswerRow& row = answer_row(error);
   const Prebuilt::Error& parts = prebuilt().errors[static_cast<std::size_t>(error)];

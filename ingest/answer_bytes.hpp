@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "ingest/answer.hpp"
@@ -33,6 +34,9 @@ struct ErrorAnswer {
   After after = After::Keep;  // Close wins over a row that would keep the connection
   std::string_view allow;     // 405 only: the methods of the resource
 };
+
+// As it stands in the answer: 16 hexadecimal digits.
+[[nodiscard]] std::string request_id_text(std::uint64_t request_id);
 
 // Each returns the bytes of `out` that hold the whole answer, head and body.
 std::string_view render_error(IngestError error, const ErrorAnswer& answer, std::span<char> out);

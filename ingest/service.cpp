@@ -10,6 +10,8 @@
 
 #include "common/http/listen_address.hpp"
 #include "common/http/server_tls.hpp"
+#include "common/kafka/topic_limits.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
@@ -74,6 +76,7 @@ class IngestService final : public Service {
   VolatileBudget* budget_;
   metrics::Exporter exporter_;
   std::shared_ptr<const Settings> settings_;
+  std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker; outlives the shards
   std::vector<ShardThread> threads_;
   std::string listen_;
   int partitions_ = 0;  // of the event topics
@@ -87,7 +90,17 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
   const Config& config = settings_->config;
   std::vector<Tcp::endpoint> endpoints = addresses(config.ingest);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
-  partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
+  const auto plan = kafka::topic_plan(config);
+  partitions_ = kafka::ensure_topics(config.kafka, plan, create);
+  std::optional<std::size_t> record_bytes_max;
+  // The embedded broker has no such question, and would be asked for seconds.
+  if (budget_ == nullptr) {
+    record_bytes_max =
+        kafka::accepted_by_topics(kafka::message_bytes_of(config.kafka, plan), config);
+    kafka::WatchOptions watched;
+    watched.grow = config.topics.create;
+    watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, plan, watched, nullptr);
+  }
 
   const unsigned shards = shard_count(config.ingest.shards);
   const std::size_t connections_max = std::max<std::size_t>(connection_limit() / shards, 1);
@@ -99,6 +112,8 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
                                                            .tls = tls_of(*settings_),
                                                            .shards = shards,
                                                            .connections_max = connections_max,
+                                                           .record_bytes_max = record_bytes_max,
+                                                           .topics = watch_.get(),
                                                            .limits = {},
                                                            .budget = budget_});
     thread.shard->listen(endpoints);
@@ -129,6 +144,9 @@ std::vector<std::string> IngestService::not_ready() const {
   }
   if (any([](const ShardThread& thread) { return thread.shard->figures().stalled; })) {
     reasons.emplace_back("kafka: records are not acknowledged");
+  }
+  if (watch_ != nullptr) {
+    for (std::string& reason : watch_->reasons()) reasons.push_back(std::move(reason));
   }
   return reasons;
 }

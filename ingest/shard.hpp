@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/process/shard_loop.hpp"
@@ -31,6 +32,9 @@ struct ShardOptions {
   std::shared_ptr<TlsContext> tls;  // null: plain
   unsigned shards = 1;              // of the process; the memory is divided by it
   std::size_t connections_max = 65'536;
+  // Of an event with its headers; nothing: as the configuration says.
+  std::optional<std::size_t> record_bytes_max{};
+  const kafka::TopicWatch* topics = nullptr;  // nothing is taken while they do not agree
   SessionLimits limits{};
   VolatileBudget* budget = nullptr;
 };

@@ -30,6 +30,10 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const WallTime wall = parts_.clock.due();
   parts_.subscriptions.note_failure(job, result.outcome);
   if (!job.first_failure) job.first_failure = wall;
+  // An endpoint that says when to come again means everybody, not this event alone.
+  if (result.retry_after) {
+    parts_.scheduler.hold_off(*job.queue, now + *result.retry_after, now);
+  }
   const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;
   if (const auto gone = parts_.scheduler.leave(job, answer, now)) return settle(*gone);
   job.outcome = result.outcome;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/kafka/topic_retention.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/shard_loop.hpp"
@@ -43,6 +44,7 @@ class RelayService final : public Service {
 
  private:
   void make_shards();
+  void watch_topics();
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
@@ -51,6 +53,7 @@ class RelayService final : public Service {
   std::function<void(std::string)> failed_;
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker
   std::vector<std::unique_ptr<ShardLoop>> loops_;
   std::vector<std::unique_ptr<RealIo>> ios_;
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
@@ -92,6 +95,23 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
+  if (budget_ == nullptr) watch_topics();
+}
+
+void RelayService::watch_topics() {
+  const Config& config = settings_->config;
+  kafka::WatchOptions options;
+  options.grow = config.topics.create;
+  watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, kafka::topic_plan(config), options,
+                                               nullptr);
+  exporter_.add_gauges([this] {
+    const bool troubled = watch_ != nullptr && watch_->troubled();
+    return std::vector<metrics::ScrapedGauge>{
+        {"relay_kafka_available",
+         "1 while Kafka answers and every topic is as it must be, else 0.",
+         "",
+         {{"", troubled ? 0.0 : 1.0}}}};
+  });
 }
 
 void RelayService::make_shards() {
@@ -136,6 +156,9 @@ std::vector<std::string> RelayService::not_ready() const {
   const std::vector<ShardStatus> all = shard_status();
   if (all.empty()) reasons.emplace_back("shards are not running");
   for (const ShardStatus& shard : all) append_reasons(shard, reasons);
+  if (watch_ != nullptr) {
+    for (std::string& reason : watch_->reasons()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 

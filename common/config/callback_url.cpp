@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 #include <stdexcept>
 
 namespace eventrelay {
@@ -140,6 +141,14 @@ void check_authority(std::string_view text, const urls::url_view& url) {
 
 }  // namespace
 
+std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc{} || rest != end || port == 0) return std::nullopt;
+  return port;
+}
+
 CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (text.empty()) refuse("is empty");
   if (text.size() > kUrlMax) refuse("is over " + std::to_string(kUrlMax) + " bytes");
@@ -167,8 +176,10 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   out.host = read_host(url);
   out.port = out.tls ? 443 : 80;
   if (url.has_port()) {
-    out.port = url.port_number();
-    if (out.port == 0) refuse("the port must be 1..65535");
+    // Boost's own number wraps at 65536.
+    const auto port = parse_port(std::string_view(url.port().data(), url.port().size()));
+    if (!port) refuse("the port must be 1..65535");
+    out.port = *port;
   }
   out.target = std::string(url.encoded_path());
   if (out.target.empty()) out.target = "/";

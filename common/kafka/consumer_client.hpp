@@ -65,6 +65,8 @@ class Message {
   [[nodiscard]] std::string_view topic() const noexcept;
   // As its producer or its broker stamped it; the epoch if neither did.
   [[nodiscard]] WallTime stamped() const noexcept;
+  // When its broker appended it; nothing: the topic keeps the time of who wrote it.
+  [[nodiscard]] std::optional<WallTime> appended() const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;
   [[nodiscard]] explicit operator bool() const noexcept {
@@ -149,6 +151,8 @@ class ConsumerClient {
   // Commits a position of another topic, to learn whether the group still takes this member for
   // one: it refuses who has lost his partitions. `token` is not 0. False: not sent.
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token);
+  // Its log has begun anew: reads from the start of it, whatever was read before.
+  void read_anew(Partition partition);
   // Ends a revocation that on_revoking() began.
   void release();
   // Leaves the group and closes, in a thread of its own; `done` runs on the shard's thread.

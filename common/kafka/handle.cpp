@@ -32,6 +32,8 @@ const Defaults& own_common() {
       {"reconnect.backoff.max.ms", "1000"},  // default 10 s: too long to answer 503
       {"statistics.interval.ms", "5000"},    // off by default; costs 2 ms per 100 partitions
       {"log.connection.close", "false"},     // idle disconnects are not news
+      // Default 5 min: so long nobody would read the partitions that a topic has been given.
+      {"topic.metadata.refresh.interval.ms", "10000"},
   };
   return kSettings;
 }
@@ -256,8 +258,34 @@ ClientPtr make_client(ConfPtr conf, Role role) {
   return client;
 }
 
-bool logged_by_library(rd_kafka_resp_err_t error) noexcept {
-  return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE;
+bool is_no_news(rd_kafka_resp_err_t error) noexcept {
+  return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE ||
+         error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+}
+
+bool is_lasting(rd_kafka_resp_err_t error) noexcept {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+    case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string way_out(rd_kafka_resp_err_t error) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__SSL:
+      return "check kafka.security.protocol and the kafka.ssl.* keys";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return "check what the brokers allow this user";
+    default:
+      return "check kafka.security.protocol and the kafka.sasl.* keys";
+  }
 }
 
 void retire(std::shared_ptr<void> last) {

@@ -208,8 +208,8 @@ void PartitionReader::Impl::on_event(rd_kafka_event_t* event) {
   }
   if (type != RD_KAFKA_EVENT_ERROR) return;
   const auto code = rd_kafka_event_error(event);
+  if (is_no_news(code)) return;
   slab_.kafka_consumer_errors_total.add();
-  if (logged_by_library(code)) return;
   log::warn("kafka reader",
             {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }

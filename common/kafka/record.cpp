@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/kafka/consumer_client.hpp"
+#include "common/kafka/report.hpp"
 
 namespace eventrelay::kafka {
 
@@ -78,6 +79,10 @@ WallTime Message::stamped() const noexcept {
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   const auto ms = rd_kafka_message_timestamp(raw_, &type);
   return WallTime{std::chrono::milliseconds{type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms}};
+}
+
+std::optional<WallTime> Message::appended() const noexcept {
+  return appended_at(*raw_);
 }
 
 Expected<Event, RecordError> Message::event() const {

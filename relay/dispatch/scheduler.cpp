@@ -48,9 +48,24 @@ std::optional<TimePoint> SubscriptionQueue::oldest_queued() const noexcept {
   return oldest;
 }
 
-void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) const {
+void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) {
   for (SubscriptionQueue* queue = open_.first; queue != nullptr; queue = queue->open_next)
     queues.push_back(queue);
+  std::erase_if(held_off_, [this](std::uint32_t index) {
+    return !is_live(index) || queues_[index]->not_before <= now_;
+  });
+  for (const std::uint32_t index : held_off_) {
+    const bool open = queues_[index]->breaker.state() != CircuitBreaker::State::Closed;
+    if (!open) queues.push_back(queues_[index].get());
+  }
+}
+
+void Scheduler::hold_off(SubscriptionQueue& queue, TimePoint until, TimePoint now) {
+  if (until <= now || until <= queue.not_before) return;
+  queue.not_before = until;
+  if (std::find(held_off_.begin(), held_off_.end(), queue.index) == held_off_.end()) {
+    held_off_.push_back(queue.index);
+  }
 }
 
 // Takes a job that is not in flight out of wherever it waits.
@@ -325,6 +340,10 @@ bool Scheduler::may_spend(SubscriptionQueue& queue, const Job& job) {
 }
 
 bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
+  if (now < queue.not_before) {
+    rest(queue, queue.not_before);
+    return true;
+  }
   if (queue.slow.active() && !queue.slow.allows(now)) {
     rest(queue, queue.slow.at());
     return true;

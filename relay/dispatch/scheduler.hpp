@@ -100,8 +100,12 @@ class Scheduler {
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
   void fall_behind(SubscriptionQueue& queue, TimePoint now);
   static void caught_up(SubscriptionQueue& queue) { queue.slow.hold(false); }
-  // Appends the queues whose breaker is not closed; see their oldest_queued().
-  void open_queues(std::vector<SubscriptionQueue*>& queues) const;
+  // Its endpoint asked for a wait (Retry-After): nothing of the queue is sent before `until`. What
+  // is in flight ends as it ends. An earlier end than one asked for before changes nothing.
+  void hold_off(SubscriptionQueue& queue, TimePoint until, TimePoint now);
+  // Appends the queues that may not be called freely: whose breaker is not closed, or whose
+  // endpoint asked for a wait; see oldest_queued().
+  void open_queues(std::vector<SubscriptionQueue*>& queues);
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
@@ -151,7 +155,8 @@ class Scheduler {
   ConcurrencyLimiter limiter_;
   QueueList ready_;
   OpenList open_;
-  DueHeap<SubscriptionQueue> resting_;  // queues that wait for their breaker or their rate
+  std::vector<std::uint32_t> held_off_;  // indices of queues whose endpoint asked for a wait
+  DueHeap<SubscriptionQueue> resting_;   // queues that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
   std::uint32_t circuits_open_ = 0;
   std::size_t bytes_ = 0;

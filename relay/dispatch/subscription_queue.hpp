@@ -79,6 +79,7 @@ struct SubscriptionQueue {
   Pace pace;
   std::size_t deficit = 0;  // bytes saved up for a large event
   TimePoint paced_until{};  // the rate's theoretical next slot
+  TimePoint not_before{};   // its endpoint asked for it
   QueueConfig config;
   CircuitBreaker breaker;
   std::uint32_t index = 0;

@@ -46,6 +46,7 @@ void Deliverer::end(Slot& slot, const Result& result) {
   const TimePoint now = clock_.now();
   Result ended = result;
   ended.took = now - slot.begun;
+  ended.detail = slot.detail;
   slab_.relay_deliveries_total.add(ended.outcome);
   slab_.relay_delivery_duration_seconds.observe(ended.took);
   slot.target.reset();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 
@@ -22,13 +23,11 @@ constexpr Duration kPause =
 // Before the brokers have told of the topics nothing is wrong yet.
 constexpr Duration kPauseAtStart = std::chrono::milliseconds(50);
 constexpr Duration kLate = std::chrono::seconds(2);  // a healthy broker has answered long before
-// Key, headers and the batch around one record, as the topics allow for.
-constexpr std::size_t kRecordOverheadMax = 128U << 10;
 constexpr std::size_t kQueueMin = 4U << 20;
 
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
-  limits.record_bytes_max = config.ingest.body_max + kRecordOverheadMax;
+  limits.record_bytes_max = kafka::parked_bytes_max(config);
   limits.queue_bytes =
       std::max(config.relay.memory_max / shards / 8, kQueueMin) + limits.record_bytes_max;
   return limits;

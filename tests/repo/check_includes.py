@@ -23,6 +23,7 @@ PLACE = ("common", "ingest", "relay", "bench", "cli")
 # third party -> folders that may include it (besides the limit programs and tests, see below)
 THIRD_PARTY = {
     "librdkafka/": ["common/kafka/*", "common/observe/kafka_version.cpp"],
+    "ares.h": ["relay/http/cares_names.cpp"],
     "openssl/": ["common/base/*", "common/http/*"],
     "boost/asio/ssl": ["common/http/*"],
     "simdjson": ["common/text/*"],
@@ -55,6 +56,7 @@ PURE = [
     "relay/http/endpoint_guard*.[ch]pp",
     "relay/http/delivery*.[ch]pp",
     "relay/http/retry_after*.[ch]pp",
+    "relay/http/address_order*.[ch]pp",
     "relay/http/pool_slot*.[ch]pp",
     "relay/backlog/ownership*.[ch]pp",
     "relay/backlog/state_follower*.[ch]pp",
