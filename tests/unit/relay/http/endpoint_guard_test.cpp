@@ -195,7 +195,8 @@ TEST(EndpointGuard, DeniesEveryWayToWriteAnIpv4AddressAsIpv6) {
 
 TEST(EndpointGuard, NamesTheRuleThatDenied) {
   EXPECT_EQ(judge(*address_of("10.1.2.3")).rule, "10.0.0.0/8");
-  EXPECT_EQ(judge(*address_of("169.254.169.254")).rule, "169.254.0.0/16");
+  EXPECT_EQ(judge(*address_of("169.254.1.1")).rule, "169.254.0.0/16");
+  EXPECT_EQ(judge(*address_of("169.254.169.254")).rule, "metadata 169.254.169.254");
   EXPECT_EQ(judge(*address_of("1234::1")).rule, "not in 2000::/3");
 }
 
