@@ -159,6 +159,15 @@ const YamlEntry* YamlNode::find(std::string_view key) const noexcept {
   return nullptr;
 }
 
+// Where to look for the mistake: what is still open at the end of the text began somewhere else.
+static Mark place_of(const yaml_parser_t& parser) {
+  if (parser.error == YAML_READER_ERROR) return to_mark(parser.mark);
+  const bool at_end =
+      parser.stream_end_produced != 0 && parser.problem_mark.index == parser.mark.index;
+  const bool opened = at_end && parser.context != nullptr;
+  return to_mark(opened ? parser.context_mark : parser.problem_mark);
+}
+
 YamlNode parse_yaml(const std::string& text, const ItemSink* sink) {
   yaml_parser_t parser;
   if (yaml_parser_initialize(&parser) == 0) throw std::bad_alloc();
@@ -170,8 +179,7 @@ YamlNode parse_yaml(const std::string& text, const ItemSink* sink) {
   for (bool more = true; more;) {
     yaml_event_t event;
     if (yaml_parser_parse(&parser, &event) == 0) {
-      const bool reader = parser.error == YAML_READER_ERROR;
-      throw YamlError(to_mark(reader ? parser.mark : parser.problem_mark),
+      throw YamlError(place_of(parser),
                       parser.problem == nullptr ? "can not be read" : parser.problem);
     }
     const std::unique_ptr<yaml_event_t, decltype(&yaml_event_delete)> done(&event,
