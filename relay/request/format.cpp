@@ -212,7 +212,7 @@ void Formatter::append_object(std::string_view event_type, std::string_view obje
   buffer.append(event_tail_);
   buffer.append(R"(,"date":")");
   if (date.empty()) {
-    append_date(event.received, buffer);
+    append_utc(event.received, buffer);
   } else {
     append_json_escaped(date, buffer);
   }
