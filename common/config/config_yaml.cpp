@@ -19,6 +19,15 @@ std::string_view text_of(const yaml_char_t* text) {
   return text == nullptr ? std::string_view{} : reinterpret_cast<const char*>(text);
 }
 
+// Where to look for the mistake: what is still open at the end of the text began somewhere else.
+Mark place_of(const yaml_parser_t& parser) {
+  if (parser.error == YAML_READER_ERROR) return to_mark(parser.mark);
+  const bool at_end =
+      parser.tokens.head != parser.tokens.tail && parser.tokens.head->type == YAML_STREAM_END_TOKEN;
+  const bool opened = at_end && parser.context != nullptr;
+  return to_mark(opened ? parser.context_mark : parser.problem_mark);
+}
+
 std::size_t count_nodes(const YamlNode& node) {
   std::size_t count = 1;
   for (const YamlNode& item : node.items) count += count_nodes(item);
@@ -157,15 +166,6 @@ const YamlEntry* YamlNode::find(std::string_view key) const noexcept {
     if (entry.key == key) return &entry;
   }
   return nullptr;
-}
-
-// Where to look for the mistake: what is still open at the end of the text began somewhere else.
-static Mark place_of(const yaml_parser_t& parser) {
-  if (parser.error == YAML_READER_ERROR) return to_mark(parser.mark);
-  const bool at_end =
-      parser.stream_end_produced != 0 && parser.problem_mark.index == parser.mark.index;
-  const bool opened = at_end && parser.context != nullptr;
-  return to_mark(opened ? parser.context_mark : parser.problem_mark);
 }
 
 YamlNode parse_yaml(const std::string& text, const ItemSink* sink) {
