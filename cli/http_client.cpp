@@ -14,6 +14,7 @@
 #include <boost/url/url_view.hpp>
 #include <optional>
 
+#include "common/config/callback_url.hpp"
 #include "common/http/client_tls.hpp"
 
 namespace eventrelay::cli {
@@ -68,6 +69,8 @@ Target parse_target(std::string_view url) {
   if (target.host.empty()) throw HttpFailure(text + ": the host is missing");
   target.port = std::string(view.port());
   if (target.port.empty()) target.port = target.tls ? "443" : "80";
+  // The system would take a number over 65535 for another one.
+  if (!parse_port(target.port)) throw HttpFailure(text + ": the port must be 1..65535");
   target.path = std::string(view.encoded_resource());
   if (target.path.empty() || target.path.front() != '/') target.path.insert(0, "/");
   return target;

@@ -8,7 +8,7 @@
 
 #include "cli/command.hpp"
 #include "common/base/crypto.hpp"
-#include "common/base/crypto_ed25519.hpp"
+#include "common/base/ed25519.hpp"
 #include "common/base/seal.hpp"
 
 namespace eventrelay::cli {
@@ -28,9 +28,9 @@ Exit print_key(const std::string& kind) {
   } else if (kind == "standard") {
     fmt::print("whsec_{}\n", crypto::base64(random_key(32)));
   } else {
-    const std::string seed = random_key(32);
-    fmt::print("whsk_{}\nwhpk_{}\n", crypto::base64(seed),
-               crypto::base64(crypto::ed25519_public_key(seed)));
+    const std::string pair = std::string(crypto::kPrivateKeyPrefix) +
+                             crypto::base64(random_key(crypto::kEd25519KeyBytes));
+    fmt::print("{}\n{}\n", pair, crypto::Ed25519Key(pair).public_text());
   }
   return Exit::Ok;
 }

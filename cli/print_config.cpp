@@ -5,6 +5,7 @@
 
 #include "cli/command.hpp"
 #include "cli/config_flags.hpp"
+#include "common/kafka/properties.hpp"
 
 namespace eventrelay::cli {
 
@@ -14,7 +15,8 @@ void add_print_config(CLI::App& app, Run& run) {
   const auto input = add_config_flags(*command);
   command->callback([input, &run] {
     run = [input] {
-      fmt::print("{}", print_config(load_settings(*input)->config));
+      static_cast<void>(load_settings(*input));  // judges what only the registry can
+      fmt::print("{}", print_config(load_config(*input, kafka::property_problem)));
       return Exit::Ok;
     };
   });

@@ -27,6 +27,7 @@ struct SendFlags {
   std::string url;
   std::vector<std::string> keys;
   std::string body_file;
+  std::string uri;
   std::string user = "226067247";
   std::string token;
   std::string ca_file;
@@ -62,7 +63,9 @@ std::string body_of(const SendRun& run, std::uint64_t i) {
     return form;
   }
   const providers::Provider* const provider = providers::provider_of_scheme(run.scheme->name);
-  if (provider != nullptr) return providers::sample_body(*provider, run.seed + i, object);
+  if (provider != nullptr) {
+    return providers::sample_body(*provider, run.seed + i, object, run.keys.front().reveal());
+  }
   return fmt::format(R"({{"id":"{:016x}","type":"test","object":{}}})", run.seed + i, object);
 }
 
@@ -77,11 +80,18 @@ ClientRequest request_of(const SendRun& run, std::uint64_t i) {
   const std::string id = fmt::format("msg_{:016x}", run.seed + i);
   const std::string timestamp = providers::format_stamp(run.scheme->stamp, wall_now());
   providers::SignInput input;
-  input.uri = run.flags.url;
+  input.uri = run.flags.uri;
   input.id = id;
   input.timestamp = timestamp;
   input.body = request.body;
-  request.headers.emplace_back("Content-Type", "application/json");
+  const providers::Provider* const provider = providers::provider_of_scheme(run.scheme->name);
+  const bool form = provider != nullptr && !request.body.empty() && request.body.front() != '{' &&
+                    request.body.front() != '[';
+  request.headers.emplace_back("Content-Type",
+                               form ? std::string(provider->sample_type) : "application/json");
+  if (provider != nullptr && !provider->sample_field.name.empty()) {
+    request.headers.emplace_back(provider->sample_field.name, provider->sample_field.value);
+  }
   if (run.scheme->name == "box-v2") {
     request.headers.emplace_back("BOX-DELIVERY-ID", fmt::format("{:016x}", run.seed + i));
   }
@@ -140,15 +150,22 @@ Exit summary(const SendRun& run) {
   return good == run.flags.count ? Exit::Ok : Exit::Failed;
 }
 
-Exit send(const SendFlags& flags) {
+Exit send(SendFlags flags) {
+  if (flags.uri.empty()) flags.uri = uri_signed_for(flags.url);
   SendRun run{flags, parse_target(flags.url), nullptr, keys_from(flags.keys), {}, 0, 0, {}, {}, 0,
               {}};
   if (flags.provider != kBoxV1) {
     run.scheme = &scheme_named(flags.provider);
+    require_uri(*run.scheme, flags.uri);
     if (run.keys.empty()) throw Failure(Exit::Usage, "send " + flags.provider + " needs --key");
   }
   if (!flags.body_file.empty()) {
     run.body = flags.body_file == "-" ? read_stdin() : read_file(flags.body_file);
+    if (run.body.empty()) {
+      throw Failure(Exit::Usage, "--body " + flags.body_file +
+                                     " is empty; leave the flag out for "
+                                     "a made-up event");
+    }
   }
   crypto::random_bytes(reinterpret_cast<char*>(&run.seed), sizeof run.seed);
   run.seed >>= 16U;
@@ -174,6 +191,9 @@ void add_send(CLI::App& app, Run& run) {
   command->add_option("--url", flags->url, "Event URL")->required();
   command->add_option("--key", flags->keys, "Key, or @FILE; again for the second slot")
       ->allow_extra_args(false);
+  command->add_option("--uri", flags->uri,
+                      "URI as the provider knows it, where the scheme signs it; default: --url "
+                      "with https://");
   command->add_option("--body", flags->body_file,
                       "File with the body, - for stdin; default: made up");
   command->add_option("--user-id", flags->user, "Box V1: the user the event belongs to");
@@ -182,7 +202,8 @@ void add_send(CLI::App& app, Run& run) {
   command->add_option("--count", flags->count, "How many")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
-  command->add_option("--rate", flags->rate, "At most this many a second; 0: as they come");
+  command->add_option("--rate", flags->rate, "At most this many a second; 0: as they come")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--concurrency", flags->concurrency, "Connections at once")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -24,6 +24,13 @@ struct SignFlags {
 Exit sign(const SignFlags& flags) {
   const auto& scheme = scheme_named(flags.scheme);
   const auto keys = keys_from(flags.keys);
+  require_uri(scheme, flags.uri);
+  require_id(scheme, flags.id);
+  if (scheme.proof == providers::Proof::ClientState) {
+    throw Failure(Exit::Usage, flags.scheme +
+                                   " has no header to sign with: the body carries the "
+                                   "key as clientState");
+  }
   const std::string body = read_stdin();
   const std::string timestamp =
       flags.timestamp.empty() ? providers::format_stamp(scheme.stamp, wall_now()) : flags.timestamp;

@@ -51,21 +51,44 @@ std::vector<Secret> keys_from(const std::vector<std::string>& flags) {
   return keys;
 }
 
+std::string uri_signed_for(const std::string& url) {
+  const std::size_t host = url.find("://");
+  return host == std::string::npos ? url : "https" + url.substr(host);
+}
+
+void require_uri(const providers::Scheme& scheme, const std::string& uri) {
+  if (!providers::signs(scheme, providers::Piece::Uri)) return;
+  const std::string name(scheme.name);
+  if (uri.empty()) throw Failure(Exit::Usage, name + " signs the URI; give it with --uri");
+  if (uri.rfind("https://", 0) != 0 && uri.rfind("http://", 0) != 0) {
+    throw Failure(Exit::Usage, "--uri `" + uri + "`: " + name +
+                                   " signs the whole URI; it begins with https:// or http://");
+  }
+}
+
+void require_id(const providers::Scheme& scheme, const std::string& id) {
+  if (!providers::signs(scheme, providers::Piece::Id) || !id.empty()) return;
+  throw Failure(Exit::Usage, std::string(scheme.name) + " signs the id; give it with --id");
+}
+
 std::string judge(const providers::Scheme& scheme, const std::vector<Secret>& keys,
                   const Signed& message, WallTime now) {
   IncomingHead head;
-  head.method = message.method == "GET" ? Method::Get : Method::Post;
-  // A scheme that signs the URI reads it as https, Host and target.
+  head.method = message.method == "GET"       ? Method::Get
+                : message.method == "POST"    ? Method::Post
+                : message.method == "OPTIONS" ? Method::Options
+                                              : Method::Other;
+  // A URI is its origin, which the verifier is told, and the target of the request.
   const std::string_view uri = message.target;
-  const std::size_t host = uri.rfind("https://", 0) == 0 ? 8 : std::string_view::npos;
-  const std::size_t path = host == 8 ? std::min(uri.find('/', host), uri.size()) : 0;
+  const std::size_t host = uri.find("://");
+  const bool whole = host != std::string_view::npos && uri.front() != '/';
+  const std::size_t path = whole ? std::min(uri.find_first_of("/?", host + 3), uri.size()) : 0;
   head.target = uri.substr(path);
-  if (host == 8) head.fields[head.field_count++] = {"Host", uri.substr(host, path - host)};
   for (const auto& [name, value] : message.headers) {
-    if (head.field_count == kHeadFieldsMax) break;
-    head.fields[head.field_count++] = {name, value};
+    if (!head.add(name, value)) break;
+    if (equal_without_case(name, "content-type")) head.content_type = value;
   }
-  providers::Verifier verifier(scheme, keys, scheme.window);
+  providers::Verifier verifier(scheme, keys, scheme.window, std::string(uri.substr(0, path)));
   const auto verdict = verifier.verify(head, message.body, now);
   return verdict ? std::string() : std::string(providers::describe(verdict.error()));
 }

@@ -34,6 +34,14 @@ struct Signed {
   std::string body;
 };
 
+// The URI that a provider signs which is told `url`: what a service without `ingest.public_url`
+// takes it for, https:// whatever the port.
+[[nodiscard]] std::string uri_signed_for(const std::string& url);
+// Failure with exit code 2 that names the flag where the scheme signs a URI or an id and none is
+// given, or the URI has no scheme and host.
+void require_uri(const providers::Scheme& scheme, const std::string& uri);
+void require_id(const providers::Scheme& scheme, const std::string& id);
+
 // Empty if genuine, else the reason in words.
 [[nodiscard]] std::string judge(const providers::Scheme& scheme, const std::vector<Secret>& keys,
                                 const Signed& message, WallTime now);

@@ -19,13 +19,14 @@ struct VerifyFlags {
   std::string second_key;
   std::vector<std::string> headers;
   std::string method = "POST";
-  std::string uri = "/";
+  std::string uri;
   std::optional<std::int64_t> now;
 };
 
 Exit verify(VerifyFlags flags) {
   const auto& scheme = scheme_named(flags.scheme);
   if (!flags.second_key.empty()) flags.keys.push_back(flags.second_key);
+  require_uri(scheme, flags.uri);
   Signed message;
   message.method = flags.method;
   message.target = flags.uri;

@@ -31,6 +31,8 @@ constexpr std::array<AnswerRow, kIngestErrors> kRows{{
      Reject::Malformed, false, kClose},
     {E::MalformedJson, 400, kBadRequest, providers::describe(P::MalformedJson), Code::k400,
      Reject::Malformed, false, kKeep},
+    {E::JsonTooDeep, 400, kBadRequest, providers::describe(P::JsonTooDeep), Code::k400,
+     Reject::Malformed, false, kKeep},
     {E::MalformedBase64, 400, kBadRequest, providers::describe(P::MalformedBase64), Code::k400,
      Reject::Malformed, false, kKeep},
     {E::DuplicateHeader, 400, kBadRequest, providers::describe(P::DuplicateHeader), Code::k400,
@@ -47,6 +49,10 @@ constexpr std::array<AnswerRow, kIngestErrors> kRows{{
      Reject::Signature, false, kKeep},
     {E::TokenWrong, 401, kUnauthorized, providers::describe(P::TokenWrong), Code::k401,
      Reject::Auth, false, kKeep},
+    {E::TooManyObjects, 413, kTooLarge, providers::describe(P::TooManyObjects), Code::k413,
+     Reject::TooLarge, false, kKeep},
+    {E::BadChallenge, 400, kBadRequest, providers::describe(P::BadChallenge), Code::k400,
+     Reject::Malformed, false, kKeep},
     {E::UnknownPath, 404, "Not Found", kNotFound, Code::k404, Reject::UnknownSource, false, kKeep},
     {E::UnknownElement, 404, "Not Found", kNotFound, Code::k404, Reject::UnknownSource, false,
      kKeep},
@@ -100,6 +106,8 @@ IngestError ingest_error(providers::ProviderError error) noexcept {
       return E::MalformedRequest;
     case P::MalformedJson:
       return E::MalformedJson;
+    case P::JsonTooDeep:
+      return E::JsonTooDeep;
     case P::MalformedBase64:
       return E::MalformedBase64;
     case P::DuplicateHeader:
@@ -116,6 +124,10 @@ IngestError ingest_error(providers::ProviderError error) noexcept {
       return E::SignatureTooNew;
     case P::TokenWrong:
       return E::TokenWrong;
+    case P::TooManyObjects:
+      return E::TooManyObjects;
+    case P::BadChallenge:
+      return E::BadChallenge;
   }
   return E::Internal;
 }

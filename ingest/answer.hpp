@@ -16,6 +16,7 @@ namespace eventrelay::ingest {
 enum class IngestError : std::uint8_t {
   MalformedRequest,  // 400
   MalformedJson,     // 400
+  JsonTooDeep,       // 400
   MalformedBase64,   // 400
   DuplicateHeader,   // 400
   BadTimestamp,      // 400: form out of range
@@ -24,6 +25,8 @@ enum class IngestError : std::uint8_t {
   SignatureTooOld,   // 401
   SignatureTooNew,   // 401
   TokenWrong,        // 401
+  TooManyObjects,    // 413
+  BadChallenge,      // 400
   UnknownPath,       // 404
   UnknownElement,    // 404
   UnknownInstance,   // 404
@@ -43,7 +46,7 @@ enum class IngestError : std::uint8_t {
   EventTooLarge,     // 413: Kafka refuses the size
   Internal,          // 500
 };
-inline constexpr std::size_t kIngestErrors = 28;
+inline constexpr std::size_t kIngestErrors = 31;
 
 // Does the connection survive the answer?
 enum class After : std::uint8_t { Keep, Close };

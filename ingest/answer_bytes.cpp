@@ -100,6 +100,11 @@ void prepare_answers() {
   static_cast<void>(prebuilt());
 }
 
+std::string request_id_text(std::uint64_t request_id) {
+  std::array<char, kRequestIdDigits> digits;
+  return std::string(Writer(digits).hex(request_id).view());
+}
+
 std::string_view render_error(IngestError error, const ErrorAnswer& answer, std::span<char> out) {
   const AnswerRow& row = answer_row(error);
   const Prebuilt::Error& parts = prebuilt().errors[static_cast<std::size_t>(error)];
@@ -145,11 +150,12 @@ std::string_view render_nothing_stored(std::string_view reason, After after, std
   return writer.view();
 }
 
-std::string_view render_reply(std::string_view reply, After after, std::span<char> out) {
+std::string_view render_reply(std::string_view reply, std::string_view fields, After after,
+                              std::span<char> out) {
   EVENTRELAY_ASSERT(reply.size() <= kReplyMax);
   Writer writer(out);
   writer.text("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n");
-  writer.text("Content-Length: ").number(reply.size()).text("\r\n");
+  writer.text("Content-Length: ").number(reply.size()).text("\r\n").text(fields);
   if (after == After::Close) writer.text(kClose);
   writer.text("\r\n").text(reply);
   return writer.view();

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "ingest/answer.hpp"
@@ -34,6 +35,9 @@ struct ErrorAnswer {
   std::string_view allow;     // 405 only: the methods of the resource
 };
 
+// As it stands in the answer: 16 hexadecimal digits.
+[[nodiscard]] std::string request_id_text(std::uint64_t request_id);
+
 // Each returns the bytes of `out` that hold the whole answer, head and body.
 std::string_view render_error(IngestError error, const ErrorAnswer& answer, std::span<char> out);
 // 202: `{"eventIds":["..."]}`.
@@ -42,8 +46,10 @@ std::string_view render_accepted(std::span<const EventIdText> ids, After after,
 // 200: `{"eventIds":[],"reason":"..."}`; the reason is our own text, not the sender's.
 std::string_view render_nothing_stored(std::string_view reason, After after, std::span<char> out);
 // 200 for a handshake: text/plain that a browser must not take for anything else.
-// `out` holds kAnswerBytesMax + reply.size() bytes.
-std::string_view render_reply(std::string_view reply, After after, std::span<char> out);
+// `fields`: further header lines with their ends.
+// `out` holds kAnswerBytesMax + reply.size() + fields.size() bytes.
+std::string_view render_reply(std::string_view reply, std::string_view fields, After after,
+                              std::span<char> out);
 // `HTTP/1.1 100 Continue`.
 [[nodiscard]] std::string_view continue_bytes() noexcept;
 

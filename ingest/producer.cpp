@@ -31,34 +31,6 @@ static_assert(kBucketsKnown == kafka::kBuckets);
   return Settled::Unavailable;
 }
 
-[[nodiscard]] metrics::ProduceFailure failure_of(kafka::Stored stored) noexcept {
-  switch (stored) {
-    case kafka::Stored::TimedOut:
-      return metrics::ProduceFailure::Timeout;
-    case kafka::Stored::TooLarge:
-      return metrics::ProduceFailure::TooLarge;
-    case kafka::Stored::Fatal:
-      return metrics::ProduceFailure::Fatal;
-    case kafka::Stored::Persisted:
-    case kafka::Stored::Rejected:
-      break;
-  }
-  return metrics::ProduceFailure::Broker;
-}
-
-[[nodiscard]] metrics::ProduceFailure failure_of(kafka::Queued queued) noexcept {
-  switch (queued) {
-    case kafka::Queued::QueueFull:
-      return metrics::ProduceFailure::QueueFull;
-    case kafka::Queued::TooLarge:
-      return metrics::ProduceFailure::TooLarge;
-    case kafka::Queued::Queued:
-    case kafka::Queued::Unavailable:
-      break;
-  }
-  return metrics::ProduceFailure::Broker;
-}
-
 [[nodiscard]] IngestError refused_by(kafka::Queued queued) noexcept {
   return queued == kafka::Queued::TooLarge ? IngestError::EventTooLarge
                                            : IngestError::KafkaUnavailable;

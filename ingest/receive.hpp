@@ -9,12 +9,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
 #include "common/base/expected.hpp"
+#include "common/observe/metrics_list.hpp"
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
@@ -33,16 +35,20 @@ struct Route {
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
-  bool chunked = false;  // may this source use Transfer-Encoding: chunked?
-  bool v1 = false;       // a Box V1 call, proven by its token alone
+  bool chunked = false;    // may this source use Transfer-Encoding: chunked?
+  bool v1 = false;         // a Box V1 call, proven by its token alone
+  bool handshake = false;  // the provider asks whether this address is willing
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.
 // Bounds: valid until the next call of receive().
 struct Received {
-  std::span<const Event> events;  // empty: answer 200 with `reason`
+  std::span<const Event> events;  // empty: answer 200 with `reason`, or with `reply` without one
   std::string_view reason;
-  std::string_view reply;  // handshake: body of the 200 as text/plain; else empty
+  std::string_view reply;   // handshake: body of the 200 as text/plain
+  std::string_view fields;  // handshake: further header lines with their ends
+  std::optional<metrics::HandshakeKind> handshake{};
+  std::optional<metrics::NotStored> not_stored{};
 };
 
 // Thread: shard-local.  Bounds: as the settings.
@@ -50,6 +56,9 @@ class Receiver {
  public:
   // Throws std::runtime_error naming the source that cannot be used; start and reload only.
   explicit Receiver(std::shared_ptr<const Settings> settings);
+  // With the compiled sources and the buffers of `before`, which both go on to use by turns:
+  // the sources of both settings are the same, see same_sources(). Never fails.
+  Receiver(const Receiver& before, std::shared_ptr<const Settings> settings);
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
   ~Receiver();
@@ -65,7 +74,8 @@ class Receiver {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<const Settings> settings_;
 };
 
 }  // namespace eventrelay::ingest

@@ -99,7 +99,9 @@ Expected<EventPath, IngestError> parse_event_path(std::string_view target,
   }
   if (slash == std::string_view::npos) return path;
 
-  const std::string_view id = target.substr(slash + 1);
+  std::string_view id = target.substr(slash + 1);
+  if (id.empty()) return path;  // the URL with one slash more is the same
+  if (id.ends_with('/')) id.remove_suffix(1);
   if (id.empty() || id.find('/') != std::string_view::npos) {
     return refuse(IngestError::UnknownPath);
   }

@@ -10,9 +10,12 @@
 
 #include "common/http/listen_address.hpp"
 #include "common/http/server_tls.hpp"
+#include "common/kafka/topic_limits.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
+#include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
 
@@ -63,7 +66,7 @@ class IngestService final : public Service {
 
   void start(std::shared_ptr<const Settings> settings) override;
   [[nodiscard]] std::vector<std::string> not_ready() const override;
-  void reload(std::shared_ptr<const Settings> settings) override;
+  void use(const UpdatePtr& update) override;
   void drain(std::function<void()> done) override;
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
@@ -73,6 +76,7 @@ class IngestService final : public Service {
   VolatileBudget* budget_;
   metrics::Exporter exporter_;
   std::shared_ptr<const Settings> settings_;
+  std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker; outlives the shards
   std::vector<ShardThread> threads_;
   std::string listen_;
   int partitions_ = 0;  // of the event topics
@@ -86,7 +90,17 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
   const Config& config = settings_->config;
   std::vector<Tcp::endpoint> endpoints = addresses(config.ingest);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
-  partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
+  const auto plan = kafka::topic_plan(config);
+  partitions_ = kafka::ensure_topics(config.kafka, plan, create);
+  std::optional<std::size_t> record_bytes_max;
+  // The embedded broker has no such question, and would be asked for seconds.
+  if (budget_ == nullptr) {
+    record_bytes_max =
+        kafka::accepted_by_topics(kafka::message_bytes_of(config.kafka, plan), config);
+    kafka::WatchOptions watched;
+    watched.grow = config.topics.create;
+    watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, plan, watched, nullptr);
+  }
 
   const unsigned shards = shard_count(config.ingest.shards);
   const std::size_t connections_max = std::max<std::size_t>(connection_limit() / shards, 1);
@@ -98,6 +112,8 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
                                                            .tls = tls_of(*settings_),
                                                            .shards = shards,
                                                            .connections_max = connections_max,
+                                                           .record_bytes_max = record_bytes_max,
+                                                           .topics = watch_.get(),
                                                            .limits = {},
                                                            .budget = budget_});
     thread.shard->listen(endpoints);
@@ -129,20 +145,29 @@ std::vector<std::string> IngestService::not_ready() const {
   if (any([](const ShardThread& thread) { return thread.shard->figures().stalled; })) {
     reasons.emplace_back("kafka: records are not acknowledged");
   }
+  if (watch_ != nullptr) {
+    for (std::string& reason : watch_->reasons()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 
-void IngestService::reload(std::shared_ptr<const Settings> settings) {
+void IngestService::use(const UpdatePtr& update) {
+  const std::shared_ptr<const Settings>& settings = update->settings;
+  const bool sources = update->configuration && !same_sources(*settings_, *settings);
   // Everything that can fail is made before the first shard is touched.
-  std::vector<std::pair<std::shared_ptr<Receiver>, std::shared_ptr<TlsContext>>> parts;
-  while (parts.size() < threads_.size()) {
-    parts.emplace_back(std::make_shared<Receiver>(settings), tls_of(*settings));
+  std::vector<std::shared_ptr<Receiver>> receivers(threads_.size());
+  std::vector<std::shared_ptr<TlsContext>> contexts(threads_.size());
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    if (sources) receivers[i] = std::make_shared<Receiver>(settings);
+    if (update->configuration) contexts[i] = tls_of(*settings);
   }
-  settings_ = std::move(settings);
-  auto next = parts.begin();
-  for (auto& thread : threads_) {
-    thread.loop->call([&shard = *thread.shard, &part = *next++] {
-      shard.reload(std::move(part.first), std::move(part.second));
+  settings_ = settings;
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    threads_[i].loop->call([&, i] {
+      Shard& shard = *threads_[i].shard;
+      if (sources) return shard.reload(std::move(receivers[i]), std::move(contexts[i]));
+      shard.use(settings);
+      if (update->configuration) shard.use_tls(std::move(contexts[i]));
     });
   }
 }
@@ -174,6 +199,30 @@ void IngestService::stop() {
   threads_.clear();
 }
 
+// Where a provider sends the events of an instance; the first ones by their number.
+std::string print_instances(const Settings& settings, std::string_view listen) {
+  constexpr std::size_t kShownMax = 20;
+  std::vector<const Instance*> all;
+  settings.registry.for_each([&all](const Instance& instance) { all.push_back(&instance); });
+  const std::size_t shown = std::min(kShownMax, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), all.end(),
+                    [](const Instance* a, const Instance* b) { return a->id < b->id; });
+  const std::string scheme = settings.config.ingest.tls ? "https://" : "http://";
+  const std::string base = scheme + std::string(listen.substr(0, listen.find(',')));
+  std::string list = "[";
+  for (std::size_t i = 0; i < shown; ++i) {
+    const Instance& instance = *all[i];
+    if (i > 0) list += ',';
+    list += std::move(JsonObject{}
+                          .number("id", instance.id.value)
+                          .text("name", instance.name)
+                          .text("event_url",
+                                base + event_path(settings.config.ingest.base_path, instance)))
+                .finish();
+  }
+  return list += ']';
+}
+
 std::string IngestService::status() const {
   std::string shards = "[";
   std::uint64_t connections = 0;
@@ -203,10 +252,28 @@ std::string IngestService::status() const {
       .number("inflight", inflight)
       .number("partitions", std::int64_t{partitions_})
       .raw("shards", shards);
+  if (settings_) {
+    all.number("instances", static_cast<std::uint64_t>(settings_->registry.size()))
+        .raw("event_urls", print_instances(*settings_, listen_));
+  }
   return std::move(all).finish();
 }
 
 }  // namespace
+
+std::vector<std::string> settings_problems(const Settings& settings) {
+  std::vector<std::string> problems;
+  const auto attempt = [&problems](const auto& make) {
+    try {
+      make();
+    } catch (const std::exception& problem) {
+      problems.emplace_back(problem.what());
+    }
+  };
+  attempt([&] { static_cast<void>(Sources(settings)); });
+  attempt([&] { static_cast<void>(tls_of(settings)); });
+  return problems;
+}
 
 std::unique_ptr<Service> make_service(VolatileBudget* budget) {
   return std::make_unique<IngestService>(budget);

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "common/process/runtime.hpp"
 #include "common/process/volatile_budget.hpp"
@@ -13,5 +15,8 @@ namespace eventrelay::ingest {
 // `budget`, for a broker that forgets, takes the bytes of each record before it is written; refuses
 // with 503; null: no such broker.
 [[nodiscard]] std::unique_ptr<Service> make_service(VolatileBudget* budget = nullptr);
+
+// What a start would refuse, one line each.
+[[nodiscard]] std::vector<std::string> settings_problems(const Settings& settings);
 
 }  // namespace eventrelay::ingest

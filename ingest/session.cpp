@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::ingest {
 
@@ -114,6 +115,8 @@ Session::Next Session::on_head() {
 }
 
 bool Session::admitted() {
+  // Written into a partition that the relay can not take over, it would wait in silence.
+  if (environment_.topics != nullptr && environment_.topics->held()) return false;
   const KafkaState state = environment_.producer.state_for(route_.instance, since_);
   switch (environment_.admission.admit(state, since_)) {
     case Admission::Verdict::Admit:
@@ -166,12 +169,16 @@ Session::Next Session::on_body(std::size_t size) {
   if (!received) return reject(received.error());
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
-  if (received->reply.empty()) {
+  if (received->handshake) environment_.slab.ingest_handshakes_total.add(*received->handshake);
+  if (received->not_stored) environment_.slab.ingest_not_stored_total.add(*received->not_stored);
+  if (!received->reason.empty()) {
     const auto out = answer_space(answer_bytes_max(0));
     return answer(metrics::Code::k200, render_nothing_stored(received->reason, after, out), after);
   }
-  const auto out = answer_space(answer_bytes_max(0) + received->reply.size());
-  return answer(metrics::Code::k200, render_reply(received->reply, after, out), after);
+  const auto out =
+      answer_space(answer_bytes_max(0) + received->reply.size() + received->fields.size());
+  return answer(metrics::Code::k200, render_reply(received->reply, received->fields, after, out),
+                after);
 }
 
 Session::Next Session::store(std::span<const Event> events) {
@@ -212,11 +219,24 @@ Session::Next Session::reject(IngestError error) {
   ErrorAnswer answered{.request_id = ++environment_.last_request_id,
                        .after = keep ? After::Keep : After::Close,
                        .allow = {}};
+  log_refused(row, answered.request_id);
   if (error == IngestError::MethodNotAllowed) {
     answered.allow = environment_.receiver->allowed_methods(head_->gate.head());
   }
   return answer(row.code, render_error(error, answered, answer_space(kAnswerBytesMax)),
                 answered.after);
+}
+
+// The path without what follows `?`, which may hold a token.
+void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const {
+  constexpr std::size_t kPathMax = 200;
+  std::string_view path;
+  if (head_done_) path = head_->gate.head().target;
+  path = path.substr(0, path.find('?')).substr(0, kPathMax);
+  log::info("request refused", {{"status", row.status},
+                                {"reason", row.message},
+                                {"path", path},
+                                {"requestId", request_id_text(request_id)}});
 }
 
 // A body that is here, only nobody wants it: the next request is where it should be.

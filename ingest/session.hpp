@@ -69,6 +69,7 @@ class Session final : public AckWaiter {
   [[nodiscard]] Next on_body(std::size_t size);
   [[nodiscard]] Next store(std::span<const Event> events);
   [[nodiscard]] Next reject(IngestError error);
+  void log_refused(const AnswerRow& row, std::uint64_t request_id) const;
   void pass_over_body();
   [[nodiscard]] Next answer(metrics::Code code, std::string_view bytes, After after);
   [[nodiscard]] Next send(std::string_view bytes, Then then);

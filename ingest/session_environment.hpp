@@ -14,6 +14,7 @@
 
 #include "common/http/tls_stream.hpp"
 #include "common/http/types.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/observe/metrics.hpp"
 #include "ingest/admission.hpp"
 #include "ingest/head_parser.hpp"
@@ -55,7 +56,8 @@ struct SessionEnvironment {
   Duration ack_timeout{};
   Phase phase = Phase::Serving;
   std::uint64_t last_request_id = 0;
-  HeadWork head;  // of the request that is being read now
+  const kafka::TopicWatch* topics = nullptr;  // may be null
+  HeadWork head;                              // of the request that is being read now
   BlockPool blocks{};
   std::vector<char> answer{};             // that is being sent now
   std::array<char, 16 * 1024> discard{};  // what lingering connections still send

@@ -1,4 +1,4 @@
-// Every client connection of a shard, and the one sweep that watches their deadlines.
+// Every client connection of a shard, and the one timer that watches their deadlines.
 //
 // Why:     a timer per operation costs more than the operation at thousands of slow connections;
 //          one pass over an array of times, four times a second, costs next to nothing.

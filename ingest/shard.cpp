@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 #include "ingest/sources.hpp"
 
@@ -20,19 +21,10 @@ constexpr std::chrono::seconds kLastAnswers{2};
 // Of the process: so many records may wait for Kafka whatever that takes.
 constexpr std::size_t kFewRecords = 256;
 
-// The longest body that any source may send.
-[[nodiscard]] std::size_t body_max(const Settings& settings) noexcept {
-  std::size_t longest = settings.config.ingest.body_max;
-  for (const auto& [element, source] : settings.registry.sources()) {
-    longest = std::max(longest, source.body_max.value_or(0));
-  }
-  return longest;
-}
-
 // Half of the memory for bodies, half for the producer, by shard; at least one longest body fits.
 [[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
   return std::max(options.settings->config.ingest.memory_max / 2 / options.shards,
-                  2 * body_max(*options.settings));
+                  2 * kafka::body_bytes_max(options.settings->config));
 }
 
 [[nodiscard]] AdmissionLimits admission_limits(const ShardOptions& options) noexcept {
@@ -53,7 +45,8 @@ constexpr std::size_t kFewRecords = 256;
 [[nodiscard]] kafka::ProducerLimits producer_limits(const ShardOptions& options) {
   kafka::ProducerLimits limits;
   limits.queue_bytes = share(options);
-  limits.record_bytes_max = body_max(*options.settings) + (64U << 10U);
+  limits.record_bytes_max =
+      options.record_bytes_max.value_or(kafka::accepted_bytes_max(options.settings->config));
   limits.pace.few_records = std::max<std::size_t>(16, kFewRecords / options.shards);
   return limits;
 }
@@ -94,6 +87,7 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                    .limits = options.limits,
                    .ack_timeout = options.settings->config.ingest.ack_timeout,
                    .last_request_id = first_request_id(),
+                   .topics = options.topics,
                    .head = HeadWork(gate_for(*options.settings))},
       sweep_timer_(loop.executor()) {
   prepare_answers();
@@ -118,6 +112,15 @@ std::vector<Tcp::endpoint> Shard::endpoints() const {
 void Shard::start() {
   for (const auto& listener : listeners_) listener->start();
   sweep();
+}
+
+void Shard::use(std::shared_ptr<const Settings> settings) {
+  environment_.ack_timeout = settings->config.ingest.ack_timeout;
+  environment_.receiver = std::make_shared<Receiver>(*environment_.receiver, std::move(settings));
+}
+
+void Shard::use_tls(std::shared_ptr<TlsContext> tls) {
+  environment_.tls = std::move(tls);
 }
 
 void Shard::reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls) {

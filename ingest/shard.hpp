@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/process/shard_loop.hpp"
@@ -31,6 +32,9 @@ struct ShardOptions {
   std::shared_ptr<TlsContext> tls;  // null: plain
   unsigned shards = 1;              // of the process; the memory is divided by it
   std::size_t connections_max = 65'536;
+  // Of an event with its headers; nothing: as the configuration says.
+  std::optional<std::size_t> record_bytes_max{};
+  const kafka::TopicWatch* topics = nullptr;  // nothing is taken while they do not agree
   SessionLimits limits{};
   VolatileBudget* budget = nullptr;
 };
@@ -59,7 +63,11 @@ class Shard {
   [[nodiscard]] std::vector<Tcp::endpoint> endpoints() const;
 
   void start();
-  // Requests from now on are judged by these settings; those under way keep theirs.
+  // Requests from now on are judged by these settings; those under way keep theirs. The sources
+  // are the former ones, compiled as they are.
+  void use(std::shared_ptr<const Settings> settings);
+  void use_tls(std::shared_ptr<TlsContext> tls);
+  // Likewise with other sources, limits and keys.
   void reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls);
   // After `delay` takes no clients any more, answers those that are here, flushes; then `done`.
   void drain(Duration delay, std::function<void()> done);

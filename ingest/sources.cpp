@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 namespace eventrelay::ingest {
 
@@ -21,14 +22,27 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   }
   CompiledSource source;
   source.element = element;
+  std::vector<Secret> keys = config.keys;
+  if (scheme->proof == providers::Proof::ClientState && config.token) keys.push_back(*config.token);
   try {
     source.window = window_of(config, *scheme);
-    source.verifier.emplace(*scheme, config.keys, source.window);
+    source.origin = ingest.public_url;
+    source.verifier.emplace(*scheme, keys, source.window, source.origin);
   } catch (const std::runtime_error& problem) {
     throw std::runtime_error("sources." + element + ".keys: " + problem.what());
   }
-  source.box = scheme->name == "box-v2";
-  source.v1_enabled = source.box && config.v1_enabled;
+  source.provider = providers::find_provider(element);
+  if (source.provider == nullptr) source.provider = providers::provider_of_scheme(scheme->name);
+  if (source.provider == nullptr) {
+    throw std::runtime_error("sources." + element + ".scheme: `" + config.scheme +
+                             "` belongs to no element");
+  }
+  source.handshake =
+      config.handshake.empty()
+          ? source.provider->handshake
+          : providers::handshake_named(config.handshake).value_or(providers::Handshake::None);
+  if (config.token) source.token = *config.token;
+  source.v1_enabled = source.provider->form == providers::NormalForm::Box && config.v1_enabled;
   if (config.v1_token) source.v1_token = *config.v1_token;
   source.body_max = config.body_max.value_or(ingest.body_max);
   source.chunked = config.chunked.value_or(ingest.chunked);
@@ -41,12 +55,6 @@ Sources::Sources(const Settings& settings) {
   for (const auto& [element, config] : settings.registry.sources()) {
     by_element_.emplace(element, compile(element, config, settings.config.ingest));
   }
-  std::map<std::string_view, std::size_t> counts;
-  for (const auto& instance : settings.registry.instances()) {
-    CompiledSource* const source = find(instance->element);
-    if (source == nullptr) continue;
-    source->only_instance = ++counts[instance->element] == 1 ? instance.get() : nullptr;
-  }
 }
 
 CompiledSource* Sources::find(std::string_view element) noexcept {
@@ -57,10 +65,17 @@ CompiledSource* Sources::find(std::string_view element) noexcept {
 providers::Verifier own_verifier(const CompiledSource& source, const Instance& instance) {
   const providers::Scheme& scheme = source.verifier->scheme();
   try {
-    return providers::Verifier(scheme, instance.vendor_keys, source.window);
+    return providers::Verifier(scheme, instance.vendor_keys, source.window, source.origin);
   } catch (const std::runtime_error&) {
-    return providers::Verifier(scheme, {}, source.window);
+    return providers::Verifier(scheme, {}, source.window, source.origin);
   }
+}
+
+bool same_sources(const Settings& a, const Settings& b) {
+  return a.registry.sources() == b.registry.sources() &&
+         a.config.ingest.body_max == b.config.ingest.body_max &&
+         a.config.ingest.chunked == b.config.ingest.chunked &&
+         a.config.ingest.public_url == b.config.ingest.public_url;
 }
 
 bool any_source_chunked(const Settings& settings) noexcept {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/providers/provider.hpp"
 #include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
 
@@ -23,12 +24,14 @@ struct CompiledSource {
   std::string element;
   std::optional<providers::Verifier> verifier;
   providers::Window window{};
-  bool box = false;         // events are normalised as Box's
+  std::string origin;                             // ingest.public_url, which some schemes sign
+  const providers::Provider* provider = nullptr;  // of the element, else of the scheme; never null
+  providers::Handshake handshake = providers::Handshake::None;
+  Secret token;             // Meta's verify token
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
   bool chunked = false;
-  const Instance* only_instance = nullptr;  // of this element, if there is exactly one
 };
 
 // Thread: one shard.  Bounds: as the configuration.
@@ -47,6 +50,9 @@ class Sources {
 // the source's in its place.
 [[nodiscard]] providers::Verifier own_verifier(const CompiledSource& source,
                                                const Instance& instance);
+
+// Would Sources of both be the same?
+[[nodiscard]] bool same_sources(const Settings& a, const Settings& b);
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

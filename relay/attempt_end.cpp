@@ -2,7 +2,6 @@
 
 #include "common/process/failpoint.hpp"
 #include "relay/park/attempts.hpp"
-#include "relay/record/due_clock.hpp"
 #include "relay/record/held_record.hpp"
 
 namespace eventrelay::relay {
@@ -28,9 +27,13 @@ metrics::Outcome outcome_of(std::string_view word) noexcept {
 }  // namespace
 
 void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
-  const WallTime wall = due_now();
+  const WallTime wall = parts_.clock.due();
   parts_.subscriptions.note_failure(job, result.outcome);
   if (!job.first_failure) job.first_failure = wall;
+  // An endpoint that says when to come again means everybody, not this event alone.
+  if (result.retry_after) {
+    parts_.scheduler.hold_off(*job.queue, now + *result.retry_after, now);
+  }
   const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;
   if (const auto gone = parts_.scheduler.leave(job, answer, now)) return settle(*gone);
   job.outcome = result.outcome;
@@ -60,7 +63,8 @@ void AttemptEnd::log(const Job& job, const Result& result, const Step& step) {
   const Event& event = job.held->event;
   const std::uint32_t attempt = job.attempts_made + (step.kind == Step::Kind::Done ? 1U : 0U);
   const AttemptLine line{
-      event, parts_.subscriptions.target(*job.queue)->id, attempt, result, wall_now(), step};
+      event, parts_.subscriptions.target(*job.queue)->id, attempt, result, parts_.clock.wall(),
+      step};
   parts_.outbox.log_attempt(event.instance, print_attempt(line));
 }
 
@@ -68,7 +72,7 @@ ParkedState AttemptEnd::state_of(const Job& job) const {
   ParkedState state;
   state.subscription = parts_.subscriptions.target(*job.queue)->id;
   state.attempts_made = job.attempts_made;
-  state.first_failure = job.first_failure.value_or(due_now());
+  state.first_failure = job.first_failure.value_or(parts_.clock.due());
   state.reason = word_of(job.outcome);
   return state;
 }
@@ -86,7 +90,7 @@ void AttemptEnd::park_again(Job& job) {
   if (parked) job.outcome = outcome_of(parked->reason);
   ParkedState state = state_of(job);
   const auto& steps = parts_.subscriptions.target(*job.queue)->retry->plan().steps;
-  state.due = due_now() + steps.front();
+  state.due = parts_.clock.due() + steps.front();
   job.dead = false;
   parts_.outbox.park(*job.held, state, 0, Sender{this, token_of(job)});
 }

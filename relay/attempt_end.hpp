@@ -15,11 +15,13 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/random.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/backlog/detacher.hpp"
 #include "relay/dispatch/retry.hpp"
 #include "relay/dispatch/scheduler.hpp"
+#include "relay/io/clock.hpp"
 #include "relay/park/outbox.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -32,6 +34,7 @@ struct AttemptEndParts {
   Outbox& outbox;
   Detacher& detacher;
   metrics::Slab& slab;
+  const Clock& clock;
   VolatileBudget* budget = nullptr;  // may be null
   std::uint64_t seed = 0;
   std::function<void()> settled;  // a receipt came: something may go on
@@ -51,8 +54,8 @@ class AttemptEnd final : public OutboxClient {
   void delivered(const Job& job, const Result& result) {
     if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
   }
-  // A parked event must leave its queue's queue: it comes back after the shortest delay, with the
-  // attempts it has. Pre: leaving.
+  // A parked event must leave its subscription's queue: it comes back after the shortest delay,
+  // with the attempts it has. Pre: leaving.
   void park_again(Job& job);
 
   void on_receipt(std::uint64_t token, Receipt receipt) override;

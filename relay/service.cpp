@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "common/kafka/topic_retention.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/shard_loop.hpp"
 #include "relay/http/resolver.hpp"
 #include "relay/pause_routes.hpp"
+#include "relay/real_io.hpp"
 #include "relay/shard.hpp"
 #include "relay/subscriptions/queue_room.hpp"
 
@@ -37,7 +39,7 @@ class RelayService final : public Service {
 
   void start(std::shared_ptr<const Settings> settings) override;
   [[nodiscard]] std::vector<std::string> not_ready() const override;
-  void reload(std::shared_ptr<const Settings> settings) override;
+  void use(const UpdatePtr& update) override;
   void drain(std::function<void()> done) override;
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
@@ -46,8 +48,9 @@ class RelayService final : public Service {
   void on_second() override;
 
  private:
-  void follow_disabled(const Settings& settings);
+  void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
+  void watch_topics();
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
@@ -56,7 +59,9 @@ class RelayService final : public Service {
   std::function<void(std::string)> failed_;
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker
   std::vector<std::unique_ptr<ShardLoop>> loops_;
+  std::vector<std::unique_ptr<RealIo>> ios_;
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
   std::vector<std::unique_ptr<Shard>> shards_;
   int partitions_ = 1;
@@ -70,7 +75,7 @@ class RelayService final : public Service {
     unsigned rounds = 0;  // tried so often; an instance that is enabled again is given up at last
   };
   std::map<std::string, Unsettled> unsettled_;
-  std::set<std::string> disabled_;
+  std::map<InstanceId, std::set<std::string>> disabled_;  // subscriptions of disabled instances
   unsigned seconds_ = 0;
 };
 
@@ -81,12 +86,23 @@ void warn_of_private_addresses(const Config& config) {
       "networks; for development only");
 }
 
+// As check-config tells it; the first ones only, a log is not the place for all.
+void log_warnings(const Settings& settings) {
+  constexpr std::size_t kLoggedMax = 10;
+  std::size_t logged = 0;
+  for (const std::string& each : subscription_warnings(settings)) {
+    if (++logged > kLoggedMax) break;
+    log::warn(each);
+  }
+}
+
 void RelayService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   const Config& config = settings_->config;
   check_subscriptions(*settings_);
-  follow_disabled(*settings_);
+  settings_->registry.for_each([this](const Instance& each) { follow_disabled(each.id, &each); });
   warn_of_private_addresses(config);
+  log_warnings(*settings_);
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   partitions_ = kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
   // The embedded broker has no such question, and would be asked for seconds.
@@ -95,24 +111,44 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
+  if (budget_ == nullptr) watch_topics();
+}
+
+void RelayService::watch_topics() {
+  const Config& config = settings_->config;
+  kafka::WatchOptions options;
+  options.grow = config.topics.create;
+  watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, kafka::topic_plan(config), options,
+                                               nullptr);
+  exporter_.add_gauges([this] {
+    const bool troubled = watch_ != nullptr && watch_->troubled();
+    return std::vector<metrics::ScrapedGauge>{
+        {"relay_kafka_available",
+         "1 while Kafka answers and every topic is as it must be, else 0.",
+         "",
+         {{"", troubled ? 0.0 : 1.0}}}};
+  });
 }
 
 void RelayService::make_shards() {
   const unsigned count = shard_count(settings_->config.relay.shards);
   ShardParts parts;
   parts.settings = settings_;
-  parts.resolver = resolver_.get();
   parts.budget = budget_;
   parts.shards = count;
   parts.partitions = partitions_;
   parts.retention = retention_;
+  parts.limits = limits_of(settings_->config, count);
   parts.on_fatal = [this](std::string reason) {
     if (failed_) failed_(std::move(reason));
   };
   std::vector<std::unique_ptr<Shard>> shards;
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(count)));
-    shards.push_back(std::make_unique<Shard>(*loops_.back(), parts));
+    ShardLoop& loop = *loops_.back();
+    ios_.push_back(
+        std::make_unique<RealIo>(loop.executor(), settings_, loop.slab(), resolver_.get()));
+    shards.push_back(std::make_unique<Shard>(*ios_.back(), i, loop.slab(), parts));
   }
   {
     const std::lock_guard lock(shards_mutex_);
@@ -136,6 +172,9 @@ std::vector<std::string> RelayService::not_ready() const {
   const std::vector<ShardStatus> all = shard_status();
   if (all.empty()) reasons.emplace_back("shards are not running");
   for (const ShardStatus& shard : all) append_reasons(shard, reasons);
+  if (watch_ != nullptr) {
+    for (std::string& reason : watch_->reasons()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 
@@ -160,20 +199,29 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
   return done;
 }
 
-// Off keeps events waiting in the log, as a pause by hand does.
-void RelayService::follow_disabled(const Settings& settings) {
+// Off keeps events waiting in the log, as a pause by hand does. `instance` is null once deleted.
+void RelayService::follow_disabled(InstanceId id, const Instance* instance) {
   std::set<std::string> disabled;
-  for (const auto& instance : settings.registry.instances()) {
-    if (!instance->disabled) continue;
+  if (instance != nullptr && instance->disabled) {
     for (const Subscription& each : instance->subscriptions) disabled.insert(each.id);
   }
+  const auto known = disabled_.find(id);
+  if (known != disabled_.end()) {
+    for (const std::string& each : known->second) {
+      if (!disabled.contains(each)) unsettled_[each] = {PauseState::On, 0};
+    }
+  } else if (disabled.empty()) {
+    return;
+  }
   for (const std::string& each : disabled) {
-    if (!disabled_.contains(each)) unsettled_[each] = {PauseState::Off, 0};
+    const bool fresh = known == disabled_.end() || !known->second.contains(each);
+    if (fresh) unsettled_[each] = {PauseState::Off, 0};
   }
-  for (const std::string& each : disabled_) {
-    if (!disabled.contains(each)) unsettled_[each] = {PauseState::On, 0};
+  if (disabled.empty()) {
+    disabled_.erase(known);
+  } else {
+    disabled_[id] = std::move(disabled);
   }
-  disabled_ = std::move(disabled);
 }
 
 void RelayService::on_second() {
@@ -188,16 +236,17 @@ void RelayService::on_second() {
   }
 }
 
-void RelayService::reload(std::shared_ptr<const Settings> settings) {
-  check_subscriptions(*settings);
-  settings_ = std::move(settings);
-  follow_disabled(*settings_);
+void RelayService::use(const UpdatePtr& update) {
+  check_changes(*update);
+  settings_ = update->settings;
+  if (update->configuration) warn_of_private_addresses(settings_->config);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    loops_[i]->post([shard = shards_[i].get(), update] { shard->use(update); });
+  }
+  // Behind the shards' new settings, since a new instance has no subscription to pause before.
+  for (const Change& each : update->changes) follow_disabled(each.id, each.instance.get());
   seconds_ = 0;
   on_second();
-  warn_of_private_addresses(settings_->config);
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    loops_[i]->post([shard = shards_[i].get(), fresh = settings_] { shard->use(fresh); });
-  }
 }
 
 void RelayService::drain(std::function<void()> done) {
@@ -231,6 +280,14 @@ void RelayService::stop() {
 }
 
 }  // namespace
+
+std::vector<std::string> settings_problems(const Settings& settings) {
+  return subscription_problems(settings);
+}
+
+std::vector<std::string> settings_warnings(const Settings& settings) {
+  return subscription_warnings(settings);
+}
 
 std::unique_ptr<Service> make_service(VolatileBudget* budget) {
   return std::make_unique<RelayService>(budget);

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "common/process/runtime.hpp"
 #include "common/process/volatile_budget.hpp"
@@ -13,5 +15,9 @@ namespace eventrelay::relay {
 // `budget`, for a broker that forgets, gets the bytes of each record back when it is finished;
 // null: no such broker.
 [[nodiscard]] std::unique_ptr<Service> make_service(VolatileBudget* budget = nullptr);
+
+// What a start would refuse, one line each, and what it takes though nothing can be delivered.
+[[nodiscard]] std::vector<std::string> settings_problems(const Settings& settings);
+[[nodiscard]] std::vector<std::string> settings_warnings(const Settings& settings);
 
 }  // namespace eventrelay::relay

@@ -1,8 +1,6 @@
 #include "relay/shard.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <random>
 #include <utility>
 
 #include "common/kafka/topics.hpp"
@@ -19,21 +17,12 @@ constexpr Duration kCommitSpacing = std::chrono::milliseconds(20);
 constexpr std::size_t kReadBatch = 16;  // events read before looking at what may be sent
 constexpr Duration kPumpMax = std::chrono::milliseconds(2);  // before the loop gets its turn
 
-SchedulerBounds bounds_of(const ShardParts& parts) {
-  const RelayConfig& relay = parts.settings->config.relay;
-  SchedulerBounds bounds;
-  bounds.in_flight_max = relay.inflight_max;
-  // The rest is for what the client library has fetched ahead, and what that costs to keep.
-  bounds.bytes_max = std::max<std::size_t>(relay.memory_max / parts.shards / 2, 1U << 20);
-  return bounds;
-}
-
-kafka::ConsumerOptions consumer_options(const ShardLoop& loop, const ShardParts& parts) {
+kafka::ConsumerOptions consumer_options(unsigned index, const ShardParts& parts) {
   const Config& config = parts.settings->config;
   kafka::ConsumerOptions options;
   options.group = config.relay.group;
   options.topic = kafka::topic_name(config.topics, "events");
-  options.shard = loop.index();
+  options.shard = index;
   options.shards = parts.shards;
   options.partitions = parts.partitions;
   // What the library keeps of a byte fetched ahead costs it up to 1.6: 5/32 become a quarter.
@@ -42,85 +31,94 @@ kafka::ConsumerOptions consumer_options(const ShardLoop& loop, const ShardParts&
   return options;
 }
 
-PoolOptions pool_options(const RelayConfig& relay) {
-  PoolOptions options;
-  options.idle_in_all = relay.inflight_max;
-  return options;
-}
-
-std::uint64_t seed() {
-  std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
-}
-
 }  // namespace
 
-Shard::Shard(ShardLoop& loop, const ShardParts& parts)
-    : loop_(loop),
-      slab_(loop.slab()),
+ShardLimits limits_of(const Config& config, unsigned shards) {
+  ShardLimits limits;
+  limits.scheduler.in_flight_max = config.relay.inflight_max;
+  // The rest is for what the client library has fetched ahead, and what that costs to keep.
+  limits.scheduler.bytes_max =
+      std::max<std::size_t>(config.relay.memory_max / shards / 2, 1U << 20);
+  limits.delay_window.count_max = 1024;
+  limits.delay_window.span_max = 1 << 14;
+  limits.cursors.blocked_max = config.detach.blocked_max;
+  return limits;
+}
+
+Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts& parts)
+    : loop_(io.loop()),
+      clock_(io.clock()),
+      index_(index),
+      slab_(slab),
       settings_(parts.settings),
       on_fatal_(parts.on_fatal),
-      scheduler_(bounds_of(parts)),
-      pool_(loop.executor(), *parts.resolver, pool_options(parts.settings->config.relay)),
-      subscriptions_(scheduler_, pool_, settings_->config.retry.delays),
-      consumer_(scheduler_, subscriptions_, slab_, parts.budget),
+      scheduler_(parts.limits.scheduler),
+      caller_(io.make_caller(*this)),
+      subscriptions_(scheduler_, *caller_, settings_->config.retry.delays),
+      consumer_(scheduler_, subscriptions_, slab_, parts.limits.window, parts.budget),
       committer_(consumer_),
-      outbox_(loop.executor(), OutboxOptions{settings_->config, parts.shards}, slab_,
+      outbox_(io, OutboxOptions{settings_->config, parts.shards}, slab_,
               [this](Partition partition) { on_blocked(partition); }),
       backlog_(
-          loop.executor(), settings_->config,
-          BacklogParts{scheduler_, subscriptions_, consumer_, outbox_, slab_, bounds_of(parts),
-                       parts.shards, parts.retention,
+          io, settings_->config,
+          BacklogParts{scheduler_, subscriptions_, consumer_, outbox_, slab_,
+                       parts.limits.scheduler, parts.limits.cursors, parts.shards, parts.retention,
                        [this](const kafka::Commit& commit, std::uint64_t token) {
-                         return client_->confirm(
+                         return member_->confirm(
                              kafka::topic_name(settings_->config.topics, "state"), commit, token);
                        },
                        [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
                        parts.budget}),
       attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
-                                   parts.budget, seed(), [this] { on_settled(); }}),
-      delays_(loop.executor(), settings_->config,
-              DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.budget,
-                         [this] { pump_later(); },
+                                   clock_, parts.budget, io.make_seed(), [this] { on_settled(); }}),
+      unknown_(UnknownParts{subscriptions_, outbox_, slab_, clock_, parts.budget,
+                            settings_->config.retry.delays.front(), [this] { on_settled(); }}),
+      delays_(io, settings_->config,
+              DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.limits.delay_window,
+                         parts.budget, [this] { pump_later(); }, unknown_,
                          [this](std::string_view subscription, Partition partition) {
                            return backlog_.detacher().is_off(subscription, partition);
                          }}),
-      deliverer_(pool_, *this, slab_, seed()),
-      tick_timer_(loop.executor()),
-      due_timer_(loop.executor()) {
-  subscriptions_.use(settings_, finished_);
+      tick_timer_(loop_.make_timer()),
+      due_timer_(loop_.make_timer()) {
+  subscriptions_.use(Update{settings_, {}, true}, finished_);
   attempt_end_.use(settings_->config.relay.attempts_log);
-  client_ = std::make_unique<kafka::ConsumerClient>(loop.executor(), settings_->config.kafka,
-                                                    consumer_options(loop, parts), *this, slab_);
-  consumer_.attach(*client_);
-  committer_.attach(*client_);
-  status_.shard = loop.index();
+  unknown_.use(settings_->config.relay.unknown_instance_wait);
+  consumer_.keep_unknown(unknown_);
+  member_ = io.make_member(consumer_options(index, parts), *this);
+  consumer_.attach(*member_);
+  committer_.attach(*member_);
+  status_.shard = index_;
 }
 
 Shard::~Shard() = default;
 
 void Shard::start() {
-  client_->start();
+  member_->start();
   tick();
 }
 
-void Shard::use(const std::shared_ptr<const Settings>& settings) {
-  settings_ = settings;
-  attempt_end_.use(settings->config.relay.attempts_log);
-  backlog_.before_reload();
-  subscriptions_.use(settings, finished_);
+void Shard::use(const UpdatePtr& update) {
+  const std::vector<std::string> gone = subscriptions_gone(settings_->registry, update->changes);
+  settings_ = update->settings;
+  if (update->configuration) {
+    attempt_end_.use(settings_->config.relay.attempts_log);
+    unknown_.use(settings_->config.relay.unknown_instance_wait);
+  }
+  if (!gone.empty()) backlog_.before_forgetting(gone);
+  subscriptions_.use(*update, finished_);
   settle_all();
-  backlog_.after_reload();
-  pump(monotonic_now());
+  if (!gone.empty()) backlog_.forget(gone);
+  pump(clock_.now());
 }
 
 void Shard::shutdown() {
   if (std::exchange(shut_, true)) return;
-  tick_timer_.cancel();
-  due_timer_.cancel();
+  tick_timer_->cancel();
+  due_timer_->cancel();
   delays_.shutdown();
   outbox_.shutdown();
-  pool_.shutdown();
+  caller_->shutdown();
 }
 
 // --- the way of an event ------------------------------------------------------------------------
@@ -128,15 +126,15 @@ void Shard::shutdown() {
 // Sends what may be sent, and reads only when there is nothing left to send.
 void Shard::pump(TimePoint now) {
   if (draining_ || shut_) return;
-  const TimePoint begun = monotonic_now();
+  const TimePoint begun = clock_.now();
   for (;;) {
     while (Job* const job = scheduler_.next(now)) {
       ++static_cast<HeldRecord*>(job->held)->sending;
-      deliverer_.start(*job, subscriptions_.target(*job->queue), now);
+      caller_->start(*job, subscriptions_.target(*job->queue), now);
     }
-    // Each end of an attempt comes here: they read once together, when the loop is at it again.
+    // Every end of an attempt comes here; one read for all of them follows when the loop has run.
     if (scheduler_.slots_scarce() || pump_posted_) break;
-    if (monotonic_now() - begun > kPumpMax) {
+    if (clock_.now() - begun > kPumpMax) {
       pump_later();
       break;
     }
@@ -149,26 +147,25 @@ void Shard::pump(TimePoint now) {
 
 void Shard::pump_later() {
   if (std::exchange(pump_posted_, true)) return;
-  asio::post(loop_.executor(), [this] {
+  loop_.post([this] {
     pump_posted_ = false;
-    pump(monotonic_now());
+    pump(clock_.now());
   });
 }
 
 void Shard::wake_at(TimePoint due) {
   if (due >= due_armed_) return;
   due_armed_ = due;
-  due_timer_.expires_at(due);
-  due_timer_.async_wait([this, due](ErrorCode error) {
-    if (error || shut_ || due_armed_ != due) return;
+  due_timer_->arm(due, [this] {
+    if (shut_) return;
     due_armed_ = TimePoint::max();
-    pump(monotonic_now());
+    pump(clock_.now());
   });
 }
 
 void Shard::on_readable(Partition partition) {
   consumer_.on_readable(partition);
-  pump(monotonic_now());
+  pump(clock_.now());
 }
 
 void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
@@ -192,24 +189,29 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
 
 void Shard::note_delivered(const Job& job) {
   failpoint::at("before-mark");
-  const WallTime now = wall_now();
+  const WallTime now = clock_.wall();
   slab_.relay_event_age_seconds.observe(Duration(now - job.held->event.received));
   slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
 }
 
 PauseChange Shard::change_pause(PauseState to, std::string_view subscription, Partition partition) {
-  if (draining_ || shut_) return PauseChange::NotHere;
+  // While a partition is given up, what waited has left the scheduler: a detach could not name it,
+  // so its cursor would call it done. The next owner is asked instead.
+  const PartitionState* const state = consumer_.find(partition);
+  const bool reading = state != nullptr && state->reading;
+  if (draining_ || shut_ || !reading) return PauseChange::NotHere;
   const PauseChange done = to == PauseState::On ? backlog_.resume(subscription, partition)
                                                 : backlog_.pause(subscription, partition);
   pump_later();
   return done;
 }
 
-// What was written elsewhere is let go: its partition may go on, and an end that waited for it.
+// An event was written elsewhere and let go: its partition may go on, and so may a revocation or a
+// drain that waited for it.
 void Shard::on_settled() {
   if (shut_) return;
   pump_later();
-  if (draining_ || !revoking_.empty()) advance_end(monotonic_now());
+  if (draining_ || !revoking_.empty()) advance_end(clock_.now());
 }
 
 void Shard::on_blocked(Partition partition) {
@@ -246,13 +248,13 @@ void Shard::on_assigned(std::span<const kafka::Assigned> partitions) {
     delays_.assign(ids);
     for (const Partition id : ids) backlog_.assign(id);
   }
-  log::info("partitions assigned", {{"shard", loop_.index()}, {"partitions", partitions.size()}});
+  log::info("partitions assigned", {{"shard", index_}, {"partitions", partitions.size()}});
   publish();
   pump_later();  // reading starts when this returns
 }
 
 void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss) {
-  log::info("partitions revoked", {{"shard", loop_.index()},
+  log::info("partitions revoked", {{"shard", index_},
                                    {"partitions", partitions.size()},
                                    {"lost", loss == kafka::Loss::Lost ? "yes" : "no"}});
   for (const Partition partition : partitions) {
@@ -265,12 +267,12 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   subscriptions_.forget_failing();
   if (loss == kafka::Loss::Lost || closing_) {
     drop(partitions);
-    return client_->release();
+    return member_->release();
   }
   revoking_.assign(partitions.begin(), partitions.end());
   const Duration limit(settings_->config.relay.drain_timeout);
-  revoke_deadline_ = monotonic_now() + std::min(kRevokeWait, limit);
-  advance_end(monotonic_now());
+  revoke_deadline_ = clock_.now() + std::min(kRevokeWait, limit);
+  advance_end(clock_.now());
 }
 
 void Shard::advance_end(TimePoint now) {
@@ -302,10 +304,10 @@ void Shard::finish_revoking() {
   for (const Partition partition : partitions) outbox_.forget(partition);
   if (!commit_and_wait(partitions)) {
     log::warn("commit before giving partitions up failed; their last events may be sent twice",
-              {{"shard", loop_.index()}});
+              {{"shard", index_}});
   }
   drop(partitions);
-  client_->release();
+  member_->release();
 }
 
 void Shard::drop(std::span<const Partition> partitions) {
@@ -325,7 +327,7 @@ bool Shard::commit_and_wait(std::span<const Partition> partitions) {
 }
 
 void Shard::on_commit_failed(std::string_view reason) {
-  log::warn("commit failed", {{"shard", loop_.index()}, {"reason", reason}});
+  log::warn("commit failed", {{"shard", index_}, {"reason", reason}});
   committer_.on_failed();
 }
 
@@ -334,7 +336,7 @@ void Shard::on_confirmed(std::uint64_t token, bool accepted) {
 }
 
 void Shard::on_fatal(std::string_view reason) {
-  log::error("consumer can not go on", {{"shard", loop_.index()}, {"reason", reason}});
+  log::error("consumer can not go on", {{"shard", index_}, {"reason", reason}});
   fatal_ = reason;
   publish();
   if (on_fatal_) on_fatal_(fatal_);
@@ -352,7 +354,7 @@ void Shard::drain(TimePoint deadline, std::function<void()> done) {
     backlog_.stop_reading(partition->id);
   }
   publish();
-  advance_end(monotonic_now());
+  advance_end(clock_.now());
 }
 
 // What waits in a queue is simply not committed.
@@ -361,12 +363,12 @@ void Shard::finish_drain() {
   std::vector<Partition> partitions;
   for (const PartitionState* partition : consumer_.owned()) partitions.push_back(partition->id);
   if (!commit_and_wait(partitions)) {
-    log::warn("last commit failed; the last events may be sent twice", {{"shard", loop_.index()}});
+    log::warn("last commit failed; the last events may be sent twice", {{"shard", index_}});
   }
-  client_->close(monotonic_now() + kCloseWait, [this] {
+  member_->close(clock_.now() + kCloseWait, [this] {
     publish();
     // The last lines of the attempts log.
-    outbox_.drain(monotonic_now() + kFlushWait, [this] {
+    outbox_.drain(clock_.now() + kFlushWait, [this] {
       if (drained_) std::exchange(drained_, nullptr)();
     });
   });
@@ -383,20 +385,17 @@ constexpr unsigned kTicksPerLook = 5;                       // at the failing su
 
 void Shard::tick() {
   if (shut_) return;
-  commit(monotonic_now());
+  commit(clock_.now());
   consumer_.age();
-  outbox_.age(monotonic_now());
+  outbox_.age(clock_.now());
   if (!draining_) delays_.poll();
-  if (!draining_) backlog_.tick(monotonic_now());
+  if (!draining_) backlog_.tick(clock_.now());
   if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
   set_gauges();
   publish();
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   if (draining_ || !revoking_.empty()) advance_end(now);
-  tick_timer_.expires_at(now + kTick);
-  tick_timer_.async_wait([this](ErrorCode error) {
-    if (!error) tick();
-  });
+  tick_timer_->arm(now + kTick, [this] { tick(); });
 }
 
 void Shard::commit(TimePoint now) {
@@ -421,19 +420,21 @@ void Shard::set_gauges() {
 
 void Shard::publish() {
   ShardStatus status;
-  status.shard = loop_.index();
-  status.joined = client_->joined();
+  status.shard = index_;
+  status.joined = member_->joined();
   status.draining = draining_;
   status.fatal = fatal_;
   status.in_flight = scheduler_.in_flight();
   status.jobs = scheduler_.jobs();
   status.held_bytes = scheduler_.held_bytes();
-  status.connections = pool_.connections();
-  status.idle_connections = pool_.idle();
-  status.dials = pool_.stats().dials;
-  status.resent = pool_.stats().stale;
+  const CallerStats calls = caller_->stats();
+  status.connections = calls.connections;
+  status.idle_connections = calls.idle;
+  status.dials = calls.dials;
+  status.resent = calls.stale;
   status.unmatched = consumer_.unmatched();
   status.already_done = consumer_.already_done();
+  status.missed = unknown_.missed(kMissedShown);
   status.failing = failing_;
   status.backlog = backlog_.status();
   delays_.append_stopped(status.stopped_delays);

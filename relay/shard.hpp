@@ -1,6 +1,6 @@
 // Everything one core of the relay owns, and the order in which its parts work.
 //
-//   Kafka --> Consumer --> Scheduler --> Deliverer --> HttpPool --> endpoint
+//   Kafka --> Consumer --> Scheduler --> EndpointCaller --> endpoint
 //                 ^                         |
 //   Kafka <-- Committer <-- ledgers <-------+--> AttemptEnd --> Outbox --> Kafka
 //   Kafka --> DelayTopics --> Scheduler
@@ -9,7 +9,7 @@
 // Owner:   the service.
 // Thread:  shard thread, except the constructor (control thread, before the loop runs) and
 //          status().
-// Bounds:  ShardLimits in shard.cpp, from the configuration.
+// Bounds:  ShardLimits.
 // Errors:  StartError from the constructor; later a fatal error of the group member is reported
 //          once through `on_fatal`.
 #pragma once
@@ -22,51 +22,64 @@
 #include <string>
 #include <vector>
 
-#include "common/kafka/consumer_client.hpp"
-#include "common/process/shard_loop.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
 #include "relay/backlog/backlog.hpp"
 #include "relay/dispatch/scheduler.hpp"
-#include "relay/http/deliverer.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/log/committer.hpp"
 #include "relay/log/consumer.hpp"
 #include "relay/park/delay_topics.hpp"
 #include "relay/park/outbox.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/shard_status.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 
+// How much of everything a shard takes on. Bounds: stated by each.
+struct ShardLimits {
+  SchedulerBounds scheduler;
+  LedgerBounds window;        // of a partition of `events`
+  LedgerBounds delay_window;  // of a delay topic's partition: what is due and unfinished
+  CursorBounds cursors;
+};
+
+// Those of a process with `shards` shards, from its configuration.
+[[nodiscard]] ShardLimits limits_of(const Config& config, unsigned shards);
+
 // What a shard is made of.
 struct ShardParts {
   std::shared_ptr<const Settings> settings;
-  Resolver* resolver = nullptr;
   VolatileBudget* budget = nullptr;   // may be null
   unsigned shards = 1;                // of the process: they share its memory bounds
   int partitions = 1;                 // of the topic
   std::optional<Duration> retention;  // of the topic; nothing: for ever, as far as is known
+  ShardLimits limits;
   std::function<void(std::string)> on_fatal;
 };
 
 // Thread: see the head of this file.  Bounds: likewise.
 class Shard final : public kafka::ConsumerHandler, public AttemptSink {
  public:
-  Shard(ShardLoop& loop, const ShardParts& parts);
+  // `index`: of the shard in its process.
+  Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts& parts);
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
   ~Shard();
 
   void start();
-  // Jobs in flight end under the old settings, all others go on under the new ones.
-  void use(const std::shared_ptr<const Settings>& settings);
+  // Of the instances that changed, jobs in flight end under the old settings and all others go on
+  // under the new ones. Queues, breakers and requests of other instances are not touched.
+  void use(const UpdatePtr& update);
   // Takes nothing new, lets attempts in flight end until `deadline`, commits, leaves the group.
   void drain(TimePoint deadline, std::function<void()> done);
   // Closes what is open; the loop ends next.
   void shutdown();
 
-  // Whether the subscription, whose events come in `partition`, is this shard's, and is switched.
+  // Pauses or resumes a subscription whose events come in `partition`. NotHere: this shard does not
+  // have the partition, or is giving it up.
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription,
                                          Partition partition);
 
@@ -101,28 +114,30 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void finish_drain();
   [[nodiscard]] bool backlog_busy();
 
-  ShardLoop& loop_;
+  Loop& loop_;
+  const Clock& clock_;
+  unsigned index_;
   metrics::Slab& slab_;
   std::shared_ptr<const Settings> settings_;
   std::function<void(std::string)> on_fatal_;
   Scheduler scheduler_;
-  HttpPool pool_;
+  std::unique_ptr<EndpointCaller> caller_;
   Subscriptions subscriptions_;
   Consumer consumer_;
   Committer committer_;
   Outbox outbox_;
   Backlog backlog_;
   AttemptEnd attempt_end_;
+  UnknownInstances unknown_;
   DelayTopics delays_;
-  Deliverer deliverer_;
-  std::unique_ptr<kafka::ConsumerClient> client_;
+  std::unique_ptr<GroupMember> member_;
   std::vector<Finished> finished_;  // scratch
 
-  Timer tick_timer_;
+  std::unique_ptr<LoopTimer> tick_timer_;
   unsigned ticks_ = 0;
   std::uint32_t ended_ = 0;  // attempts since the last commit
   TimePoint committed_at_{};
-  Timer due_timer_;
+  std::unique_ptr<LoopTimer> due_timer_;
   TimePoint due_armed_ = TimePoint::max();
   bool pump_posted_ = false;
 

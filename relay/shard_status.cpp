@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "common/text/json_text.hpp"
-#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -52,6 +51,14 @@ std::string print_failing(const Failing& failing) {
       .finish();
 }
 
+std::string print_missed(const Missed& missed) {
+  return std::move(JsonObject{}
+                       .number("instance", missed.instance.value)
+                       .number("events", missed.events)
+                       .number("since_ms", unix_ms(missed.since)))
+      .finish();
+}
+
 void append_item(std::string& list, const std::string& item) {
   if (list.size() > 1) list += ',';
   list += item;
@@ -80,6 +87,19 @@ std::string print_failing_of(const std::vector<ShardStatus>& shards) {
   return list += ']';
 }
 
+std::string print_missed_of(const std::vector<ShardStatus>& shards) {
+  std::vector<Missed> all;
+  for (const ShardStatus& shard : shards) {
+    all.insert(all.end(), shard.missed.begin(), shard.missed.end());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Missed& a, const Missed& b) { return a.since < b.since; });
+  if (all.size() > kMissedShown) all.resize(kMissedShown);
+  std::string list = "[";
+  for (const Missed& missed : all) append_item(list, print_missed(missed));
+  return list += ']';
+}
+
 std::string print_cursor(const BacklogLine& backlog) {
   const StateRecord& record = backlog.cursor.record;
   JsonObject object;
@@ -94,7 +114,7 @@ std::string print_cursor(const BacklogLine& backlog) {
   object.number("distance", backlog.distance)
       .number("under_way", backlog.cursor.under_way)
       .number("since_ms", unix_ms(record.since))
-      .number("age_seconds", std::chrono::duration<double>(due_now() - record.since).count());
+      .number("age_seconds", std::chrono::duration<double>(backlog.age).count());
   if (record.due) object.number("due_ms", unix_ms(*record.due));
   if (record.attempt > 0) object.number("attempt", std::uint64_t{record.attempt});
   return std::move(object).finish();
@@ -174,6 +194,7 @@ std::string print_status(const std::vector<ShardStatus>& shards) {
       .number("dials", sum.dials)
       .number("resent", sum.resent)
       .number("unmatched", sum.unmatched)
+      .raw("unknown_instances", print_missed_of(shards))
       .number("already_done", sum.already_done)
       .raw("partitions", print_partitions(shards))
       .raw("failing", print_failing_of(shards))

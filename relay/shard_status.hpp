@@ -12,11 +12,13 @@
 
 #include "relay/backlog/backlog_status.hpp"
 #include "relay/log/consumer.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
 
 inline constexpr std::size_t kFailingMax = 20;
+inline constexpr std::size_t kMissedShown = 20;
 
 // Bounds: strings of reasons.
 struct PartitionStatus {
@@ -43,6 +45,7 @@ struct ShardStatus {
   std::uint64_t dials = 0;
   std::uint64_t resent = 0;        // over a kept connection that was dead
   std::uint64_t unmatched = 0;     // no such instance, or no subscription wants it
+  std::vector<Missed> missed;      // instances that are not known, and their events that wait
   std::uint64_t already_done = 0;  // finished before a restart, so not sent again
   std::vector<std::string> stopped_delays;
   std::vector<PartitionStatus> partitions;

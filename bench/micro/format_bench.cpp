@@ -51,8 +51,8 @@ void compose_request(benchmark::State& state) {
   const std::string raw = box_body();
   const Event event = box_event(raw);
   Subscription subscription;
-  subscription.url.host = "hooks.example.com";
-  subscription.url.target = "/events";
+  subscription.url = std::make_shared<const CallbackUrl>(
+      parse_callback_url("https://hooks.example.com/events", false));
   subscription.keys.emplace_back("abcd1234efgh5678");
   RequestTemplate compiled(box_instance(), subscription);
   RequestBuffers buffers;
@@ -61,7 +61,7 @@ void compose_request(benchmark::State& state) {
   EVENTRELAY_ASSERT(first.head.starts_with("POST /events HTTP/1.1\r\nHost: hooks.example.com\r\n"));
   EVENTRELAY_ASSERT(first.head.find("Elements-Webhook-Signature: sha256=") != std::string::npos);
   for ([[maybe_unused]] const auto step : state) {
-    ++info.trace.span;
+    ++info.trace.span.back();
     benchmark::DoNotOptimize(compiled.compose(event, info, buffers));
   }
 }

@@ -26,6 +26,7 @@ enum Known : std::size_t {
   kContentTypeField,
   kTraceparentField,
   kTracestateField,
+  kPartField,
   kSubscriptionField,
   kAttemptField,
   kDueField,
@@ -35,11 +36,11 @@ enum Known : std::size_t {
   kKnownCount
 };
 constexpr std::array<std::string_view, kKnownCount> kNames{
-    header::kVersion,      header::kId,           header::kProviderId,  header::kElement,
-    header::kInstance,     header::kEventType,    header::kObjectType,  header::kObjectId,
-    header::kDate,         header::kReceived,     header::kContentType, header::kTraceparent,
-    header::kTracestate,   header::kSubscription, header::kAttempt,     header::kDue,
-    header::kFirstFailure, header::kReason,       header::kDeadClass};
+    header::kVersion,    header::kId,           header::kProviderId,   header::kElement,
+    header::kInstance,   header::kEventType,    header::kObjectType,   header::kObjectId,
+    header::kDate,       header::kReceived,     header::kContentType,  header::kTraceparent,
+    header::kTracestate, header::kPart,         header::kSubscription, header::kAttempt,
+    header::kDue,        header::kFirstFailure, header::kReason,       header::kDeadClass};
 static_assert(RecordHeaders::kFieldsMax == kKnownCount);
 
 constexpr std::uint32_t bit(std::size_t field) noexcept {
@@ -113,6 +114,8 @@ bool store(std::size_t field, std::string_view value, Event& event, ParkedState&
       return read_text(value, event.traceparent);
     case kTracestateField:
       return read_text(value, event.tracestate);
+    case kPartField:
+      return read_text(value, event.part);
     case kSubscriptionField:
       return read_text(value, parked.subscription);
     case kAttemptField:
@@ -164,6 +167,7 @@ RecordHeaders::RecordHeaders(const Event& event) {
   add_optional(header::kContentType, event.content_type);
   add_optional(header::kTraceparent, event.traceparent);
   add_optional(header::kTracestate, event.tracestate);
+  add_optional(header::kPart, event.part);
   if (!event.parked) return;
   add(header::kSubscription, event.parked->subscription);
   add_number(header::kAttempt, event.parked->attempts_made);

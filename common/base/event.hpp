@@ -34,6 +34,7 @@ inline constexpr std::string_view kReceived = "er-received";
 inline constexpr std::string_view kContentType = "er-content-type";
 inline constexpr std::string_view kTraceparent = "traceparent";
 inline constexpr std::string_view kTracestate = "tracestate";
+inline constexpr std::string_view kPart = "er-part";
 inline constexpr std::string_view kSubscription = "er-sub";
 inline constexpr std::string_view kAttempt = "er-attempt";
 inline constexpr std::string_view kDue = "er-due";
@@ -70,6 +71,7 @@ struct Event {
   std::string_view content_type;  // as the provider sent it
   std::string_view traceparent;
   std::string_view tracestate;
+  std::string_view part;  // `2/5`: which 20 objects of the body this record is about; empty: all
   std::string_view body;  // the provider's bytes, unchanged
   std::optional<ParkedState> parked;
 };
@@ -89,7 +91,7 @@ struct HeaderField {
 // Thread: one owner.  Bounds: kFieldsMax fields, no allocation; views die with the object.
 class RecordHeaders {
  public:
-  static constexpr std::size_t kFieldsMax = 19;
+  static constexpr std::size_t kFieldsMax = 20;
 
   // Of a record that is no event: its version alone.
   RecordHeaders();

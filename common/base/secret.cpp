@@ -25,6 +25,15 @@ Secret::~Secret() {
   wipe();
 }
 
+bool operator==(const Secret& a, const Secret& b) noexcept {
+  if (a.bytes_.size() != b.bytes_.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.bytes_.size(); ++i) {
+    difference |= static_cast<unsigned char>(a.bytes_[i] ^ b.bytes_[i]);
+  }
+  return difference == 0;
+}
+
 void Secret::wipe() noexcept {
   volatile char* bytes = bytes_.data();
   for (std::size_t i = 0; i < bytes_.size(); ++i) bytes[i] = '\0';

@@ -24,6 +24,8 @@ class Secret {
   // The bytes, to be handed to a cryptographic function and nowhere else.
   [[nodiscard]] std::string_view reveal() const noexcept { return bytes_; }
   [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+  // Takes the same time wherever two of one length differ.
+  friend bool operator==(const Secret& a, const Secret& b) noexcept;
 
  private:
   void wipe() noexcept;

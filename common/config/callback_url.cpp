@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 #include <stdexcept>
 
 namespace eventrelay {
@@ -81,6 +82,53 @@ std::string read_host(const urls::url_view& url) {
   }
 }
 
+constexpr std::string_view kHex = "0123456789ABCDEF";
+
+// `'{' at character 24; write it as %7B`, without the rest of the URL, which may hold a token.
+[[noreturn]] void refuse_character(std::string_view text, std::size_t at, std::string_view what) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  std::string reason = "holds ";
+  if (!what.empty()) {
+    reason.append(what);
+  } else {
+    reason.append("'").append(1, text[at]).append("'");
+  }
+  reason.append(" at character ").append(std::to_string(at + 1));
+  reason.append(text[at] == '%' ? " without two hexadecimal digits behind it" : "");
+  reason.append("; write it as %").append(1, kHex[byte >> 4U]).append(1, kHex[byte & 15U]);
+  refuse(reason);
+}
+
+bool hex_digit(char c) {
+  return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+// What RFC 3986 does not let stand in a URL, and where. Behind the host only: brackets belong
+// around an IPv6 address, and what is wrong in a host is told as such.
+void check_characters(std::string_view text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == ' ') refuse_character(text, at, "a space");
+    if (c > 0x20 && c < 0x7f) continue;
+    refuse_character(
+        text, at,
+        static_cast<unsigned char>(c) < 0x80 ? "a control character" : "a byte that is not ASCII");
+  }
+  const std::size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos) return;
+  const std::size_t path = text.find_first_of("/?#", scheme + 3);
+  for (std::size_t at = path; at < text.size(); ++at) {
+    const char c = text[at];
+    if (std::string_view("[]{}|^<>\"\\`").find(c) != std::string_view::npos) {
+      refuse_character(text, at, {});
+    }
+    if (c != '%') continue;
+    if (at + 2 >= text.size() || !hex_digit(text[at + 1]) || !hex_digit(text[at + 2])) {
+      refuse_character(text, at, {});
+    }
+  }
+}
+
 // Boost 1.81 takes `1.2.3.4.5` for the host 1.2.3.4 and `:80a` for port 80: what it read must be
 // what stands there.
 void check_authority(std::string_view text, const urls::url_view& url) {
@@ -93,12 +141,20 @@ void check_authority(std::string_view text, const urls::url_view& url) {
 
 }  // namespace
 
+std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc{} || rest != end || port == 0) return std::nullopt;
+  return port;
+}
+
 CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (text.empty()) refuse("is empty");
   if (text.size() > kUrlMax) refuse("is over " + std::to_string(kUrlMax) + " bytes");
-  const auto printable = [](char c) { return c > 0x20 && c < 0x7f; };
-  if (!std::all_of(text.begin(), text.end(), printable)) {
-    refuse("holds a space, a control character or a byte that is not ASCII");
+  check_characters(text);
+  if (text.find("=***") != std::string_view::npos || text.find("/***") != std::string_view::npos) {
+    refuse("is masked (***); give the URL itself");
   }
   const auto parsed = urls::parse_uri({text.data(), text.size()});
   if (!parsed) refuse("is not an absolute URL such as https://example.com/events");
@@ -120,8 +176,10 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   out.host = read_host(url);
   out.port = out.tls ? 443 : 80;
   if (url.has_port()) {
-    out.port = url.port_number();
-    if (out.port == 0) refuse("the port must be 1..65535");
+    // Boost's own number wraps at 65536.
+    const auto port = parse_port(std::string_view(url.port().data(), url.port().size()));
+    if (!port) refuse("the port must be 1..65535");
+    out.port = *port;
   }
   out.target = std::string(url.encoded_path());
   if (out.target.empty()) out.target = "/";

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@ struct CallbackUrl {
 // Absolute, https (http only if `allow_http`), a host, no userinfo, no fragment, printable ASCII.
 // Throws std::invalid_argument.
 [[nodiscard]] CallbackUrl parse_callback_url(std::string_view text, bool allow_http);
+
+// Digits alone, 1..65535; nothing otherwise.
+[[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view text) noexcept;
 
 enum class AnyPort : bool { No, Yes };
 

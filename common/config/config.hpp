@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/secret.hpp"
@@ -45,12 +46,16 @@ struct RetryConfig {
                                    milliseconds{36'000'000}};
   double jitter = 0.1;  // 0..0.5 of the delay, either way
   RetryProfile profile = RetryProfile::List;
+
+  friend bool operator==(const RetryConfig&, const RetryConfig&) = default;
 };
 
 struct DetachConfig {
   std::uint32_t after = 1000;
   std::uint32_t blocked_max = 10000;
   milliseconds sweep_interval{1000};
+
+  friend bool operator==(const DetachConfig&, const DetachConfig&) = default;
 };
 
 enum class LogLevel : std::uint8_t { Debug, Info, Warn, Error };
@@ -82,6 +87,7 @@ struct IngestConfig {
   milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
   bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
   std::string public_url;               // how providers reach ingest: scheme, host, port; no path
+  AdminConfig admin;                    // of ingest alone; each of its keys wins over `admin`
 };
 
 // How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
@@ -92,9 +98,13 @@ struct SourceConfig {
   std::optional<std::size_t> body_max;
   bool v1_enabled = false;
   std::optional<Secret> v1_token;
+  std::optional<Secret> token;  // Meta: verify token; Microsoft Graph: clientState
+  std::string handshake;        // a word of providers/handshake.hpp; empty = the element's
   // How old, and how far ahead, a signed time may be; absent = as the scheme's provider says.
   std::optional<milliseconds> window_past;
   std::optional<milliseconds> window_future;
+
+  friend bool operator==(const SourceConfig&, const SourceConfig&) = default;
 };
 
 enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
@@ -125,11 +135,15 @@ struct DeliveryConfig {
   std::vector<milliseconds> retry_delays;  // empty = as retry.delays; else 1..12, ascending
   Exhausted exhausted = Exhausted::Dead;
   std::uint32_t slow_start = 100;  // requests/s once it answers again, doubling; 0 = at once
+
+  friend bool operator==(const DeliveryConfig&, const DeliveryConfig&) = default;
 };
 
 struct FilterConfig {
   std::vector<std::string> event_types;  // empty = all
   std::vector<std::string> object_types;
+
+  friend bool operator==(const FilterConfig&, const FilterConfig&) = default;
 };
 
 struct SubscriptionConfig {
@@ -174,6 +188,9 @@ struct RelayConfig {
   bool allow_private_addresses = false;
   milliseconds drain_timeout{25'000};
   AttemptsLog attempts_log = AttemptsLog::Failures;
+  // An event of an instance that is not known waits that long for it, then it is dead.
+  milliseconds unknown_instance_wait{600'000};
+  AdminConfig admin;  // of the relay alone; each of its keys wins over `admin`
 };
 
 enum class UserRole : std::uint8_t { Admin, Viewer };
@@ -248,6 +265,12 @@ struct Config {
   ControlConfig control;
   SealConfig seal;
   ProvidersConfig providers;
+  // What is accepted and yet looks like a mistake, one sentence each with its place; found while
+  // reading, no key of its own.
+  std::vector<std::string> warnings;
 };
+
+// The admin listener of the service `name`, ingest or relay: its own keys, else those of `admin`.
+[[nodiscard]] AdminConfig admin_of(const Config& config, std::string_view name);
 
 }  // namespace eventrelay

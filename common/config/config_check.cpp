@@ -1,5 +1,6 @@
 #include "common/config/config_check.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -7,8 +8,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "common/base/crypto.hpp"
 #include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/config/config_units.hpp"
 #include "common/providers/provider.hpp"
 
@@ -87,11 +90,18 @@ class Checker {
   }
 
   void admin() {
-    if (config_.admin.listen.empty() || config_.admin.token) return;
-    const std::optional<ListenAddress> address = parse_listen(config_.admin.listen);
+    check_admin("", config_.admin, config_.admin);
+    check_admin("ingest.", config_.ingest.admin, admin_of(config_, "ingest"));
+    check_admin("relay.", config_.relay.admin, admin_of(config_, "relay"));
+  }
+
+  // `own` stands at `prefix`, `all` is what counts for the service.
+  void check_admin(const std::string& prefix, const AdminConfig& own, const AdminConfig& all) {
+    if (own.listen.empty() || all.token) return;
+    const std::optional<ListenAddress> address = parse_listen(own.listen);
     if (!address || address->loopback()) return;
-    add("admin.token_file",
-        "required because admin.listen " + config_.admin.listen + " is not loopback");
+    add(prefix + "admin.token_file",
+        "required because " + prefix + "admin.listen " + own.listen + " is not loopback");
   }
 
   void ingest() {
@@ -119,12 +129,25 @@ class Checker {
       std::string known;
       for (const providers::Scheme& each : providers::schemes())
         known.append(known.empty() ? "" : ", ").append(each.name);
-      add(path + ".scheme", source.scheme + " is not one of " + known);
+      const std::string shown = may_be_secret(source.scheme) ? "what is given" : source.scheme;
+      add(path + ".scheme", shown + " is not one of " + known);
     }
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
     }
-    if (source.keys.empty() && !source.v1_enabled) add(path + ".keys", "at least one is required");
+    const std::string_view scheme =
+        !source.scheme.empty() || built_in == nullptr ? source.scheme : built_in->schemes.front();
+    const auto* const row = providers::find_scheme(scheme);
+    const bool by_token = row != nullptr && row->proof == providers::Proof::ClientState;
+    if (by_token && source.keys.empty() && !source.token) {
+      add(path + ".token", "required because " + std::string(scheme) + " has no signature");
+    }
+    if (source.keys.empty() && !source.v1_enabled && !by_token) {
+      add(path + ".keys", "at least one is required");
+    }
+    if (source.keys.size() == providers::kKeysMax && by_token && source.token) {
+      add(path + ".token", "one too many beside three keys");
+    }
   }
 
   void registry() {
@@ -218,13 +241,39 @@ class Checker {
           instance.element + " is neither built in nor described in sources" + near(instance));
     }
     const std::string key = path + ".configuration.event.notification.";
+    const std::string misspelt = check_further_keys(path + ".configuration.", instance);
     if (instance.events_enabled && instance.callback_url.empty()) {
-      add(key + "callback.url", "required because event.notification.enabled is true");
+      add(key + "callback.url",
+          "required because event.notification.enabled is true" +
+              (misspelt.empty() ? "" : "; " + misspelt + " looks like it but is another key"));
     }
     check_url(key + "callback.url", instance.callback_url, instance.delivery);
     check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
     check_delays(path, instance.delivery);
     check_subscriptions(path, instance);
+  }
+
+  // Further keys are kept as they are; one that looks like a known one is a typing error, most of
+  // the time, and what it was meant for does not happen. Returns the one that looks like the
+  // callback's URL.
+  std::string check_further_keys(const std::string& prefix, const InstanceConfig& instance) {
+    constexpr std::array<std::string_view, 4> kKnown{
+        "event.notification.enabled", "event.notification.callback.url",
+        "event.notification.signature.key", "oauth.user.id"};
+    constexpr std::size_t kNear = 3;
+    std::string callback;
+    for (const auto& [key, value] : instance.configuration) {
+      const std::string lower = ascii_lower(key);
+      for (const std::string_view known : kKnown) {
+        const bool tail = lower.find('.') != std::string::npos && known.ends_with("." + lower);
+        if (!tail && edit_distance(lower, known) > kNear) continue;
+        if (known == kKnown[1]) callback = key;
+        findings_.warn(places_.find(prefix + key), prefix + key,
+                       "is kept but means nothing here, did you mean " + std::string(known) + "?");
+        break;
+      }
+    }
+    return callback;
   }
 
   [[nodiscard]] static std::string near(const InstanceConfig& instance) {
@@ -267,8 +316,23 @@ class Checker {
 
   void check_signature(const std::string& owner, const std::string& key_path,
                        const DeliveryConfig& delivery, const std::optional<Secret>& key) {
+    if (delivery.signature == Signature::Standard) {
+      if (key) check_standard_key(key_path, *key);
+      for (std::size_t i = 0; i < delivery.keys.size(); ++i) {
+        check_standard_key(owner + ".delivery.keys[" + std::to_string(i) + "]", delivery.keys[i]);
+      }
+    }
     if (delivery.signature == Signature::None || key || !delivery.keys.empty()) return;
     add(key_path, "required because " + owner + ".delivery.signature asks for one");
+  }
+
+  // The relay signs with the bytes that the receiver's library decodes from the same text.
+  void check_standard_key(const std::string& path, const Secret& key) {
+    try {
+      const Secret bytes(crypto::key_from_whsec(key.reveal()));  // wiped when this returns
+    } catch (const std::runtime_error& problem) {
+      add(path, std::string(problem.what()) + ", as signature: standard asks");
+    }
   }
 
   // A wait longer than every delay topic has none to wait in.
@@ -306,7 +370,8 @@ std::string Places::find(std::string_view path) const {
     const std::size_t cut = part.find_last_of(".[");
     part = cut == std::string_view::npos ? std::string_view{} : part.substr(0, cut);
   }
-  const Mark mark = locate(root_, path);
+  if (!root_) root_ = tree_();
+  const Mark mark = locate(*root_, path);
   return file_ + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
 }
 

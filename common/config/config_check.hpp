@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,10 +18,12 @@
 namespace eventrelay::config {
 
 // Where a key was given: its line in the file, or the override. Thread: one owner.
-// Bounds: one entry per override.
+// Bounds: one entry per override; the whole tree of the file once something is looked for.
 class Places {
  public:
-  Places(std::string file, const YamlNode& root) : file_(std::move(file)), root_(root) {}
+  // `tree` reads the file once more, all of it: the loader keeps no tree.
+  Places(std::string file, std::function<YamlNode()> tree)
+      : file_(std::move(file)), tree_(std::move(tree)) {}
 
   void overridden(std::string path, std::string place) {
     overrides_[std::move(path)] = std::move(place);
@@ -30,7 +33,8 @@ class Places {
 
  private:
   std::string file_;
-  const YamlNode& root_;
+  std::function<YamlNode()> tree_;
+  mutable std::optional<YamlNode> root_;
   std::map<std::string, std::string, std::less<>> overrides_;
 };
 

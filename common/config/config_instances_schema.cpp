@@ -7,6 +7,7 @@
 #include "common/config/config.hpp"
 #include "common/config/config_fields.hpp"
 #include "common/config/config_rules.hpp"
+#include "common/providers/handshake.hpp"
 
 namespace eventrelay::config {
 
@@ -282,6 +283,11 @@ const Schema& configuration_schema() {
   return schema;
 }
 
+std::string handshake_problem(std::string_view word) {
+  if (providers::handshake_named(word)) return {};
+  return "is not one of none, dropbox, slack, meta, graph, cloudevents";
+}
+
 const Schema& v1_schema() {
   static const Schema schema{{
       field<&SourceConfig::v1_enabled>({.key = "enabled",
@@ -321,6 +327,20 @@ const Schema& source_schema() {
                                   .low = 0,
                                   .high = 3}),
       inlined({.key = "v1", .sentence = "Box webhooks V1."}, v1_schema),
+      field<&SourceConfig::token>(
+          {.key = "token",
+           .kind = Kind::SecretText,
+           .sentence = "What the provider must send back: Meta's verify token, the clientState of "
+                       "Microsoft Graph."}),
+      field<&SourceConfig::handshake>(
+          {.key = "handshake",
+           .kind = Kind::Text,
+           .sentence = "How the provider asks whether the address is willing.",
+           .low = 1,
+           .high = 16,
+           .rule = "none, dropbox, slack, meta, graph or cloudevents",
+           .problem = handshake_problem,
+           .shown_default = "the element's"}),
       field<&SourceConfig::chunked>({.key = "chunked",
                                      .kind = Kind::Boolean,
                                      .sentence = "As ingest.chunked, for this source.",

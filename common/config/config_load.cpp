@@ -28,6 +28,7 @@ using config::YamlNode;
 
 constexpr std::size_t kFileMax = 64U << 20;
 constexpr std::string_view kVariablePrefix = "eventrelay__";
+constexpr std::string_view kInstances = "instances";
 
 std::string read_file(const std::string& path) {
   errno = 0;
@@ -177,20 +178,25 @@ void apply_overrides(const ConfigInput& input, Config& out, config::Places& plac
   }
 }
 
-}  // namespace
-
-namespace {
-
 // What `input` says over `out`.
 Config load_over(Config out, const ConfigInput& input,
                  const config::PropertyProblem& kafka_property) {
   const std::string name = input.path.empty() ? "configuration" : input.path;
   Findings findings;
+  Parser parser({name, true, &input.environment}, findings);
+  const std::string text = input.text           ? *input.text
+                           : input.path.empty() ? std::string{}
+                                                : read_file(input.path);
+  const Path top;
+  const Path list(top, kInstances);
+  const Row& row = *config::root_schema().find(kInstances);
+  const config::ItemSink sink{kInstances, [&](std::size_t index, const YamlNode& item) {
+                                if (static_cast<double>(index) >= row.high) return;
+                                parser.item(item, row, &out, list, index);
+                              }};
   YamlNode root;
   try {
-    if (input.text || !input.path.empty()) {
-      root = config::parse_yaml(input.text ? *input.text : read_file(input.path));
-    }
+    root = config::parse_yaml(text, &sink);
   } catch (const config::YamlError& problem) {
     throw ConfigError(name + ":" + std::to_string(problem.mark.line) + ":" +
                       std::to_string(problem.mark.column) + ": not YAML: " + problem.what());
@@ -199,13 +205,13 @@ Config load_over(Config out, const ConfigInput& input,
   if (!input.path.empty() && root.kind == YamlNode::Kind::Null) {
     throw ConfigError(name + ": is empty (expected at least `version: 1`)");
   }
-  Parser parser({name, true, &input.environment}, findings);
-  parser.section(root, config::root_schema(), &out, Path{});
-  config::Places places(name, root);
+  parser.section(root, config::root_schema(), &out, top);
+  config::Places places(name, [&text] { return config::parse_yaml(text); });
   apply_overrides(input, out, places, findings);
   config::resolve(out);
   config::check(out, places, findings, kafka_property);
   if (!findings.empty()) throw ConfigError(findings.text());
+  out.warnings = findings.take_warnings();
   return out;
 }
 
@@ -230,6 +236,14 @@ std::vector<InstanceConfig> load_instances(const std::string& path, const Config
     return std::string();
   };
   return load_over(std::move(under), input, none).instances;
+}
+
+AdminConfig admin_of(const Config& config, std::string_view name) {
+  const AdminConfig& own = name == "relay" ? config.relay.admin : config.ingest.admin;
+  AdminConfig admin = config.admin;
+  if (!own.listen.empty()) admin.listen = own.listen;
+  if (own.token) admin.token = own.token;
+  return admin;
 }
 
 std::map<std::string, std::string> process_environment() {

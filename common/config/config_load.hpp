@@ -19,7 +19,7 @@
 
 namespace eventrelay {
 
-// One or more findings, one per line in what(). Thread: any.  Bounds: the first 20 findings.
+// One or more findings, one per line in what(). Thread: any.  Bounds: kFindingsMax findings.
 class ConfigError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

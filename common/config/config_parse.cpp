@@ -11,6 +11,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/config/config_rules.hpp"
 #include "common/config/config_units.hpp"
 
 namespace eventrelay::config {
@@ -18,6 +19,7 @@ namespace {
 
 // The text of a value for a message: as written, so that no replaced ${VAR} shows.
 std::string shown(const std::string& text) {
+  if (may_be_secret(text)) return "a value of " + std::to_string(text.size()) + " characters";
   std::string out = "\"";
   for (const char c : std::string_view(text).substr(0, 40)) {
     out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
@@ -114,8 +116,7 @@ bool Parser::kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path
 }
 
 Parser::Text Parser::scalar(const YamlNode& node, const Path& path, Want want) {
-  if (origin_.typed && want == Want::Text &&
-      (node.kind != YamlNode::Kind::Scalar || !node.quoted)) {
+  if (origin_.typed && want != Want::Any && (node.kind != YamlNode::Kind::Scalar || !node.quoted)) {
     finding(node.mark, path, "must be a text");
     return std::nullopt;
   }
@@ -124,6 +125,8 @@ Parser::Text Parser::scalar(const YamlNode& node, const Path& path, Want want) {
   std::string problem;
   std::string text = substitute(node.text, *origin_.environment, problem);
   if (problem.empty()) return text;
+  if (want == Want::Secret)
+    problem = "holds ${...} of no variable that is set; write $$ for a dollar";
   finding(node.mark, path, problem);
   return std::nullopt;
 }
@@ -166,14 +169,10 @@ void Parser::value(const YamlNode& node, const Row& row, void* owner, const Path
   if (row.kind == Kind::Object) {
     section(node, row.schema(), row.enter(owner, {}), path);
   } else if (row.kind == Kind::List) {
-    row.clear(owner);
+    if (node.taken == 0) row.clear(owner);
     if (node.kind == YamlNode::Kind::Null || !kind_is(node, YamlNode::Kind::List, path)) return;
     if (!count_fits(node, row, path)) return;
-    for (std::size_t i = 0; i < node.items.size(); ++i) {
-      const Path here(path, i);
-      if (!kind_is(node.items[i], YamlNode::Kind::Map, here)) continue;
-      section(node.items[i], row.schema(), row.enter(owner, {}), here);
-    }
+    for (std::size_t i = 0; i < node.items.size(); ++i) item(node.items[i], row, owner, path, i);
   } else if (row.kind == Kind::Map) {
     if (node.kind == YamlNode::Kind::Null || !kind_is(node, YamlNode::Kind::Map, path)) return;
     doubled_keys(node, path);
@@ -190,6 +189,13 @@ void Parser::value(const YamlNode& node, const Row& row, void* owner, const Path
   } else if (std::optional<Value> value = single(node, row, path)) {
     row.set(owner, std::move(*value));
   }
+}
+
+void Parser::item(const YamlNode& node, const Row& row, void* owner, const Path& list,
+                  std::size_t index) {
+  const Path here(list, index);
+  if (!kind_is(node, YamlNode::Kind::Map, here)) return;
+  section(node, row.schema(), row.enter(owner, {}), here);
 }
 
 void Parser::open_value(const YamlNode& node, const Open& open, void* owner, const Path& path,
@@ -217,7 +223,8 @@ void Parser::open_value(const YamlNode& node, const Open& open, void* owner, con
 bool Parser::within(const YamlNode& node, const Row& row, double number, const Path& path) {
   if (row.high < row.low || (number >= row.low && number <= row.high)) return true;
   const bool below = number < row.low;
-  const std::string text = row.kind == Kind::Numbers ? in_unit(Kind::Number, number) : node.text;
+  std::string text = in_unit(Kind::Number, number);
+  if (row.kind != Kind::Numbers) text = may_be_secret(node.text) ? shown(node.text) : node.text;
   finding(
       node.mark, path,
       text + (below ? " is below " : " is above ") + in_unit(row.kind, below ? row.low : row.high) +
@@ -371,18 +378,27 @@ std::vector<std::chrono::milliseconds> retry_profile(std::string_view word) {
   return waits;
 }
 
-void Findings::add(std::string_view place, std::string_view path, std::string_view problem) {
-  ++count_;
-  if (lines_.size() >= kFindingsMax) return;
-  paths_.emplace_back(path);
+std::string Findings::line(std::string_view place, std::string_view path,
+                           std::string_view problem) {
   std::string line(place);
   if (!path.empty()) line.append(line.empty() ? "" : ": ").append(path);
-  lines_.push_back(line.append(line.empty() ? "" : ": ").append(problem));
+  return line.append(line.empty() ? "" : ": ").append(problem);
+}
+
+void Findings::add(std::string_view place, std::string_view path, std::string_view problem) {
+  ++count_;
+  if (full()) return;
+  paths_.emplace(path);
+  lines_.push_back(line(place, path, problem));
+}
+
+void Findings::warn(std::string_view place, std::string_view path, std::string_view problem) {
+  if (warnings_.size() < kWarningsMax) warnings_.push_back(line(place, path, problem));
 }
 
 bool Findings::about(std::string_view path) const {
-  return std::any_of(paths_.begin(), paths_.end(),
-                     [&](const std::string& told) { return told.starts_with(path); });
+  const auto told = paths_.lower_bound(path);
+  return told != paths_.end() && told->starts_with(path);
 }
 
 std::string Findings::text() const {
@@ -414,7 +430,7 @@ void Parser::unknown(Mark mark, const Schema& schema, const Path& parent, std::s
 
 bool Parser::count_fits(const YamlNode& node, const Row& row, const Path& path) {
   const std::size_t count =
-      node.kind == YamlNode::Kind::Map ? node.entries.size() : node.items.size();
+      node.kind == YamlNode::Kind::Map ? node.entries.size() : node.items.size() + node.taken;
   const auto size = static_cast<double>(count);
   if (row.high < row.low || (size >= row.low && size <= row.high)) return true;
   finding(node.mark, path, std::to_string(count) + " entries (allowed: " + bound_text(row) + ")");
@@ -519,7 +535,7 @@ std::optional<Secret> Parser::secret(const YamlNode& node, PlainText plain, cons
     finding(node.mark, path, "must be " + first + ", {file: path} or {env: NAME}");
     return std::nullopt;
   }
-  Text text = scalar(node, path);
+  Text text = scalar(node, path, plain == PlainText::IsSecret ? Want::Secret : Want::Text);
   if (!text) return std::nullopt;
   std::string problem;
   if (*text == kMask) {
@@ -536,9 +552,17 @@ std::optional<Secret> Parser::secret(const YamlNode& node, PlainText plain, cons
   return std::nullopt;
 }
 
+// Whoever writes the secret itself where its variable's name belongs must not find it in a log.
+static std::string shown_variable(const std::string& name) {
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  return plain && name.size() <= 64 && !may_be_secret(name) ? name : "that is named here";
+}
+
 std::optional<Secret> Parser::secret_from(const YamlEntry& entry, const Path& path) {
   if (entry.key != "file" && entry.key != "env") {
-    finding(entry.mark, path, entry.key + ": must be a text, {file: path} or {env: NAME}");
+    finding(entry.mark, path, "must be a text, {file: path} or {env: NAME}");
     return std::nullopt;
   }
   const Text name = scalar(entry.value, Path(path, entry.key));
@@ -549,11 +573,11 @@ std::optional<Secret> Parser::secret_from(const YamlEntry& entry, const Path& pa
     bytes = read_secret_file(*name, problem);
   } else if (const auto known = origin_.environment->find(*name);
              known == origin_.environment->end()) {
-    problem = "the environment variable " + *name + " is not set";
+    problem = "the environment variable " + shown_variable(*name) + " is not set";
   } else if (known->second.empty()) {
-    problem = "the environment variable " + *name + " is empty";
+    problem = "the environment variable " + shown_variable(*name) + " is empty";
   } else if (known->second.size() > kSecretMax) {
-    problem = "the environment variable " + *name + " holds more than 65536 bytes";
+    problem = "the environment variable " + shown_variable(*name) + " holds more than 65536 bytes";
   } else {
     bytes = known->second;
   }
@@ -636,10 +660,17 @@ std::string substitute(std::string_view text, const Environment& environment,
   return out;
 }
 
+// Likewise of a path: one that begins as paths do is shown, another word may be the secret.
+static std::string shown_path(const std::string& path) {
+  const bool is_path = path.starts_with('/') || path.starts_with("./") || path.starts_with("../");
+  return is_path && path.size() <= 1024 ? path : "the file that is named here";
+}
+
 std::string read_secret_file(const std::string& path, std::string& problem) {
   const File file(path);
+  const std::string name = shown_path(path);
   if (file.descriptor() < 0) {
-    problem = "cannot read " + path + ": " + std::strerror(errno);
+    problem = "cannot read " + name + ": " + std::strerror(errno);
     return {};
   }
   std::string bytes;
@@ -647,7 +678,7 @@ std::string read_secret_file(const std::string& path, std::string& problem) {
   while (bytes.size() <= kSecretMax + 2) {
     const ssize_t got = ::read(file.descriptor(), block.data(), block.size());
     if (got < 0) {
-      problem = "cannot read " + path + ": " + std::strerror(errno);
+      problem = "cannot read " + name + ": " + std::strerror(errno);
       return {};
     }
     if (got == 0) break;
@@ -656,9 +687,9 @@ std::string read_secret_file(const std::string& path, std::string& problem) {
   if (bytes.ends_with('\n')) bytes.pop_back();
   if (bytes.ends_with('\r')) bytes.pop_back();
   if (bytes.size() > kSecretMax) {
-    problem = path + " holds more than 65536 bytes";
+    problem = name + " holds more than 65536 bytes";
   } else if (bytes.empty()) {
-    problem = path + " is empty";
+    problem = name + " is empty";
   }
   return problem.empty() ? bytes : std::string{};
 }

@@ -2,13 +2,15 @@
 //
 // Owner:   the loader, for the time of one load.
 // Thread:  one owner.
-// Bounds:  kFindingsMax findings are told, the rest is counted.
+// Bounds:  kFindingsMax findings are told, the rest is counted: more than a file can sensibly hold.
 // Errors:  findings; the value of a secret, a header or a URL is never part of one.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +20,8 @@
 
 namespace eventrelay::config {
 
-inline constexpr std::size_t kFindingsMax = 20;
+inline constexpr std::size_t kFindingsMax = 100'000;
+inline constexpr std::size_t kWarningsMax = 1'000;
 inline constexpr std::size_t kSecretMax = 64 * 1024;  // bytes
 
 using Environment = std::map<std::string, std::string>;
@@ -27,15 +30,22 @@ using Environment = std::map<std::string, std::string>;
 class Findings {
  public:
   void add(std::string_view place, std::string_view path, std::string_view problem);
+  // What is accepted all the same; at most kWarningsMax.
+  void warn(std::string_view place, std::string_view path, std::string_view problem);
+  [[nodiscard]] std::vector<std::string> take_warnings() { return std::move(warnings_); }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-  [[nodiscard]] bool full() const noexcept { return count_ >= kFindingsMax; }
+  [[nodiscard]] bool full() const noexcept { return lines_.size() >= kFindingsMax; }
   // Was something told of `path` or of what stands in it?
   [[nodiscard]] bool about(std::string_view path) const;
   [[nodiscard]] std::string text() const;
 
  private:
+  [[nodiscard]] static std::string line(std::string_view place, std::string_view path,
+                                        std::string_view problem);
+
   std::vector<std::string> lines_;
-  std::vector<std::string> paths_;
+  std::vector<std::string> warnings_;
+  std::set<std::string, std::less<>> paths_;
   std::size_t count_ = 0;
 };
 
@@ -70,6 +80,8 @@ class Parser {
   void section(const YamlNode& node, const Schema& schema, void* owner, const Path& path);
   // One value of a row, or what a row of kind Object, List or Map contains.
   void value(const YamlNode& node, const Row& row, void* owner, const Path& path);
+  // Item `index` of a row of kind List that stands at `list`; without a bound of its own.
+  void item(const YamlNode& node, const Row& row, void* owner, const Path& list, std::size_t index);
   // One key of an open section.
   void open_value(const YamlNode& node, const Open& open, void* owner, const Path& path,
                   std::string_view key);
@@ -81,7 +93,9 @@ class Parser {
 
   void finding(Mark mark, const Path& path, std::string_view problem);
   [[nodiscard]] bool kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path);
-  enum class Want : bool { Text, Any };
+  // What a scalar is read for: a text, a value that JSON writes without quotes, or a secret, of which
+  // no part is told, whatever is wrong with it.
+  enum class Want : std::uint8_t { Text, Any, Secret };
   [[nodiscard]] Text scalar(const YamlNode& node, const Path& path, Want want = Want::Text);
   [[nodiscard]] std::optional<Value> single(const YamlNode& node, const Row& row, const Path& path);
   [[nodiscard]] std::optional<Value> number(const YamlNode& node, const Row& row,

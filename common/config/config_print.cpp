@@ -5,6 +5,7 @@
 
 #include "common/config/config_instances_schema.hpp"
 #include "common/config/config_load.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/config/config_schema.hpp"
 #include "common/config/config_units.hpp"
 
@@ -80,8 +81,11 @@ std::string print_value(const Row& row, const Value& value, ShowSecrets show = S
                  },
                  [](double n) { return config::print_real(n); },
                  [](std::chrono::milliseconds d) { return config::print_duration(d); },
-                 [](const std::string& text) { return plain(text); }, secret,
-                 [](const std::vector<std::string>& list) { return flow(list, plain); },
+                 [&](const std::string& text) {
+                   const bool mask = show == ShowSecrets::No && row.key.ends_with("url");
+                   return plain(mask ? config::masked_url(text) : text);
+                 },
+                 secret, [](const std::vector<std::string>& list) { return flow(list, plain); },
                  [](const std::vector<std::int64_t>& list) {
                    return flow(list, [](std::int64_t n) { return std::to_string(n); });
                  },

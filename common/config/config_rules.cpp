@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/config/config_schema.hpp"
 #include "common/config/config_units.hpp"
 
 namespace eventrelay::config {
@@ -105,6 +106,53 @@ std::string header_value_problem(std::string_view value) {
     return "the value must not begin or end with white space";
   }
   return {};
+}
+
+bool may_be_secret(std::string_view text) {
+  constexpr std::array<std::string_view, 10> kPrefixes{
+      "whsec_", "whsk_", "sk_", "sk-", "ghp_", "github_pat_", "xox", "eyJ", "AKIA", "-----BEGIN"};
+  const auto begins = [text](std::string_view prefix) { return text.starts_with(prefix); };
+  if (std::any_of(kPrefixes.begin(), kPrefixes.end(), begins)) return true;
+  if (text.size() < 16) return false;
+  bool letters = false;
+  bool digits = false;
+  for (const char c : text) {
+    if (!digit(c) && !letter(c) && !one_of(c, "+/=_-")) return false;
+    digits = digits || digit(c);
+    letters = letters || letter(c);
+  }
+  return letters && digits;
+}
+
+std::string masked_url(std::string_view url) {
+  constexpr std::array<std::string_view, 5> kNames{"key", "sig", "code", "auth", "pass"};
+  const auto is_token_name = [&kNames](std::string_view name) {
+    const std::string lower = ascii_lower(name);
+    return looks_secret(lower) ||
+           std::any_of(kNames.begin(), kNames.end(), [&lower](std::string_view each) {
+             return lower.find(each) != std::string::npos;
+           });
+  };
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return std::string(url);
+  std::size_t at = url.find_first_of("/?", scheme + 3);
+  std::string out(url.substr(0, at));
+  while (at < url.size()) {
+    const char separator = url[at];
+    const std::size_t end = std::min(url.find_first_of("/?&", at + 1), url.size());
+    const std::string_view part = url.substr(at + 1, end - at - 1);
+    const std::size_t equals = separator == '/' ? std::string_view::npos : part.find('=');
+    out.push_back(separator);
+    if (equals == std::string_view::npos) {
+      out.append(may_be_secret(part) ? kMask : part);
+    } else {
+      const std::string_view value = part.substr(equals + 1);
+      const bool masked = is_token_name(part.substr(0, equals)) || may_be_secret(value);
+      out.append(part.substr(0, equals + 1)).append(masked ? kMask : value);
+    }
+    at = end;
+  }
+  return out;
 }
 
 }  // namespace eventrelay::config

@@ -25,4 +25,11 @@ namespace eventrelay::config {
 // Visible ASCII, spaces and tabs; no control characters, nothing around it.
 [[nodiscard]] std::string header_value_problem(std::string_view value);
 
+// A key, a token or a password that stands in the wrong place: long, one word, and of letters and
+// digits, or with a prefix that keys have. Such a value is not quoted in a message.
+[[nodiscard]] bool may_be_secret(std::string_view text);
+// A URL with *** in place of what looks like a token: such parts of its path, and parameters whose
+// name says so.
+[[nodiscard]] std::string masked_url(std::string_view url);
+
 }  // namespace eventrelay::config

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/config/callback_url.hpp"
 #include "common/config/config.hpp"
 #include "common/config/config_control_schema.hpp"
 #include "common/config/config_fields.hpp"
@@ -43,10 +44,32 @@ bool kafka_secret(std::string_view key) {
          key == "ssl_key" || key == "sasl.oauthbearer.config" || key == "sasl.jaas.config";
 }
 
+// Each `[scheme://]host[:port]` of the list; the client library would take a wrong number modulo
+// 65536, and an address of IPv6 without brackets has colons of its own.
+std::string broker_problem(std::string_view brokers) {
+  for (;;) {
+    const std::size_t comma = brokers.find(',');
+    const std::string_view broker = brokers.substr(0, comma);
+    const std::size_t colon = broker.rfind(':');
+    const std::size_t bracket = broker.rfind(']');
+    const bool bare_v6 = broker.find(':') != colon && bracket == std::string_view::npos &&
+                         broker.find("://") == std::string_view::npos;
+    const bool has_port = colon != std::string_view::npos && !bare_v6 &&
+                          (bracket == std::string_view::npos || colon > bracket) &&
+                          !broker.substr(colon).starts_with("://");
+    std::string_view port = has_port ? broker.substr(colon + 1) : std::string_view("1");
+    while (port.ends_with(' ')) port.remove_suffix(1);
+    if (!parse_port(port)) return "holds a port that is not 1..65535";
+    if (comma == std::string_view::npos) return {};
+    brokers.remove_prefix(comma + 1);
+  }
+}
+
 std::string kafka_problem(std::string_view key, std::string_view value) {
   if (!topic_problem(key).empty()) return "is not the name of a librdkafka property";
   if (value.find('\0') != std::string_view::npos) return "must not hold a zero byte";
   if (key == "bootstrap.servers" && value.empty()) return "must name a broker as host:port";
+  if (key == "bootstrap.servers" || key == "metadata.broker.list") return broker_problem(value);
   return {};
 }
 
@@ -267,6 +290,10 @@ const Schema& ingest_schema() {
            .high = 2048,
            .rule = "an http or https URL without a path",
            .problem = origin_problem}),
+      object<&IngestConfig::admin>(
+          {.key = "admin",
+           .sentence = "The admin listener of ingest alone, where one file serves both services."},
+          admin_schema),
   }};
   return schema;
 }
@@ -317,6 +344,18 @@ const Schema& relay_schema() {
            .sentence = "Which attempts get a line in the attempts topic: failures (and the success "
                        "after them), all or none.",
            .words = Words<AttemptsLog>::kWords}),
+      field<&RelayConfig::unknown_instance_wait>(
+          {.key = "unknown_instance_wait",
+           .kind = Kind::Duration,
+           .sentence = "An event of an instance that the relay does not know waits that long for "
+                       "it to come, then it goes to the dead letters.",
+           .low = 0,
+           .high = 24 * 60 * kMinute}),
+      object<&RelayConfig::admin>(
+          {.key = "admin",
+           .sentence =
+               "The admin listener of the relay alone, where one file serves both services."},
+          admin_schema),
   }};
   return schema;
 }

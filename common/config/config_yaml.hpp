@@ -1,14 +1,17 @@
 // A YAML document as a plain tree that knows the line and column of every key and value.
 //
-// Why:     yaml-cpp's own nodes merge doubled keys, forget quotes and cost 20 x the text in memory.
+// Why:     doubled keys must be told, quotes matter, and 30 MB of instances must be read within a
+//          second: libyaml's events give all three. A tree of the instances alone would cost ten
+//          times their text, so they are handed over one by one.
 // Owner:   the loader, for the time of one load.
 // Thread:  one owner.
-// Bounds:  kNodesMax nodes, aliases copied and counted; depth as yaml-cpp's guard.
+// Bounds:  kNodesMax nodes, aliases copied and counted; depth as libyaml's guard, 1000.
 // Errors:  YamlError with the place; the text of the document is never part of it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,6 +38,7 @@ struct YamlNode {
   Mark mark;
   std::string text;                // Scalar
   std::vector<YamlNode> items;     // List
+  std::size_t taken = 0;           // of a list: items that a sink took, they are not in `items`
   std::vector<YamlEntry> entries;  // Map, in the order of the file, doubled keys kept
 
   [[nodiscard]] const YamlEntry* find(std::string_view key) const noexcept;
@@ -54,8 +58,14 @@ class YamlError : public std::runtime_error {
   Mark mark;
 };
 
+// Gets the items of one list of the top level as they are read. Thread: one owner.
+struct ItemSink {
+  std::string_view key;
+  std::function<void(std::size_t index, const YamlNode& item)> take;
+};
+
 // The one document of `text`; an empty text is a Null. Throws YamlError.
-[[nodiscard]] YamlNode parse_yaml(const std::string& text);
+[[nodiscard]] YamlNode parse_yaml(const std::string& text, const ItemSink* sink = nullptr);
 
 // "a scalar", "a list", ... for messages.
 [[nodiscard]] std::string_view describe(YamlNode::Kind kind) noexcept;

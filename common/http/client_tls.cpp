@@ -34,6 +34,19 @@ void show_certificate(TlsContext& context, const std::string& file) {
   }
 }
 
+// Where a stream keeps whether a certificate was asked for.
+int asked_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+// Called when the server asks for a certificate, and before the one of the context is taken.
+int on_certificate_asked(SSL* ssl, void*) {
+  static char asked = 1;
+  SSL_set_ex_data(ssl, asked_index(), &asked);
+  return 1;
+}
+
 }  // namespace
 
 std::shared_ptr<TlsContext> make_client_tls(const ClientTlsConfig& config) {
@@ -49,9 +62,25 @@ std::shared_ptr<TlsContext> make_client_tls(const ClientTlsConfig& config) {
     throw StartError("OpenSSL does not take the ALPN protocol http/1.1");
   }
   context->set_verify_mode(asio::ssl::verify_peer);
+  SSL_CTX_set_cert_cb(handle, on_certificate_asked, nullptr);
   trust(*context, config.ca_file);
   show_certificate(*context, config.client_cert);
   return context;
+}
+
+bool lacks_certificate(TlsStream& stream) noexcept {
+  SSL* const ssl = stream.native_handle();
+  return SSL_get_ex_data(ssl, asked_index()) != nullptr && SSL_get_certificate(ssl) == nullptr;
+}
+
+std::string tls_problem(TlsStream& stream, ErrorCode error) {
+  const long verified = SSL_get_verify_result(stream.native_handle());
+  if (verified != X509_V_OK) return X509_verify_cert_error_string(verified);
+  std::string words = error.message();
+  if (lacks_certificate(stream)) {
+    words += "; the endpoint asks for a client certificate and delivery.client_cert is not set";
+  }
+  return words;
 }
 
 bool prepare_client(TlsStream& stream, const std::string& host) noexcept {
@@ -62,7 +91,9 @@ bool prepare_client(TlsStream& stream, const std::string& host) noexcept {
   // RFC 6066 wants names without the dot of the root.
   const std::string name = host.back() == '.' ? host.substr(0, host.size() - 1) : host;
   if (name.empty()) return false;
-  X509_VERIFY_PARAM_set_hostflags(checks, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  // RFC 9525 6.3 and 6.4.1: names stand in subjectAltName, never in the subject.
+  X509_VERIFY_PARAM_set_hostflags(
+      checks, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   // What the macro SSL_set_tlsext_host_name does, without its C cast.
   char* const sni = const_cast<char*>(name.c_str());
   return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, sni) == 1 &&

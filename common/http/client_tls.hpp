@@ -26,7 +26,15 @@ struct ClientTlsConfig {
 [[nodiscard]] std::shared_ptr<TlsContext> make_client_tls(const ClientTlsConfig& config);
 
 // Before the handshake: SNI (names only) and the check of the certificate against `host`, a name
-// or an IP literal without brackets. A wildcard stands for one whole label. False: not usable.
+// or an IP literal without brackets, by subjectAltName alone (RFC 9525). A wildcard stands for one
+// whole label. False: not usable.
 [[nodiscard]] bool prepare_client(TlsStream& stream, const std::string& host) noexcept;
+
+// The server has asked for a certificate and there was none to show. TLS 1.3 tells what it thinks
+// of that after the handshake only, and may close the connection instead.
+[[nodiscard]] bool lacks_certificate(TlsStream& stream) noexcept;
+
+// Why a handshake failed, or a stream of TLS ended, in the words of OpenSSL.
+[[nodiscard]] std::string tls_problem(TlsStream& stream, ErrorCode error);
 
 }  // namespace eventrelay

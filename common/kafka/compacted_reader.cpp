@@ -55,7 +55,7 @@ class CompactedReader::Impl {
       return out;
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (!logged_by_library(message->err)) {
+      if (!is_no_news(message->err)) {
         log::warn("the registry can not be read now",
                   {{"topic", topic_}, {"error", rd_kafka_message_errstr(message.get())}});
       }

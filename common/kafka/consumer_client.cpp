@@ -60,6 +60,7 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
     return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
   }
+  void read_anew(Partition partition);
   void release();
   void close(TimePoint deadline, std::function<void()> done);
   [[nodiscard]] bool joined() const noexcept { return joined_.load(std::memory_order_relaxed); }
@@ -213,6 +214,21 @@ void ConsumerClient::Impl::begin_revoke() {
   handler_.on_revoking(assignment_.partitions(), lost ? Loss::Lost : Loss::Revoked);
 }
 
+void ConsumerClient::Impl::read_anew(Partition partition) {
+  OwnedPartition* const one = assignment_.find(partition);
+  if (state_ != State::Owning || one == nullptr) return;
+  const PartitionsPtr list{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_list_add(list.get(), options_.topic.c_str(), partition.value)->offset =
+      RD_KAFKA_OFFSET_BEGINNING;
+  // Without a time it only begins: nothing here waits.
+  const ErrorPtr error{rd_kafka_seek_partitions(handle_->client(), list.get(), 0)};
+  one->done = kNoOffset;
+  one->expected = kNoOffset;
+  if (!error) return;
+  log::error("kafka partition can not be read from its start",
+             {{"partition", partition}, {"reason", rd_kafka_error_string(error.get())}});
+}
+
 void ConsumerClient::Impl::release() {
   if (state_ == State::Revoking) unassign();  // else a close gave up waiting for it
 }
@@ -231,7 +247,7 @@ void ConsumerClient::Impl::unassign() {
 void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
   const auto code = rd_kafka_event_error(event);
   if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
-  slab_.kafka_consumer_errors_total.add();
+  if (!is_no_news(code)) slab_.kafka_consumer_errors_total.add();
   std::array<char, 512> why{};
   const bool fatal =
       rd_kafka_fatal_error(handle_->client(), why.data(), why.size()) != RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -241,7 +257,7 @@ void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
     handler_.on_fatal(text);
     return;
   }
-  if (logged_by_library(code)) return;
+  if (is_no_news(code)) return;
   log::warn("kafka consumer", {{"error", rd_kafka_err2name(code)}, {"text", text}});
 }
 
@@ -381,6 +397,10 @@ bool ConsumerClient::commit_sync(std::span<const Commit> commits) {
 
 bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
   return impl_->confirm(topic, commit, token);
+}
+
+void ConsumerClient::read_anew(Partition partition) {
+  impl_->read_anew(partition);
 }
 
 void ConsumerClient::release() {

@@ -33,13 +33,28 @@ struct rd_kafka_message_s;
 
 namespace eventrelay::kafka {
 
+// A record that did not come from the client library: of whoever stands in for the brokers.
+// Bounds: as a record.
+struct MadeRecord {
+  Partition partition;
+  Offset offset;
+  std::string topic;
+  std::string key;
+  std::string value;
+  std::vector<std::pair<std::string, std::string>> headers;
+  WallTime stamped{};
+};
+
 // One record read from Kafka; owns the library's buffer, so views into it live as long as it.
 // Thread: one owner.  Bounds: one message.
 class Message {
  public:
   Message() = default;
   explicit Message(rd_kafka_message_s* raw) noexcept : raw_(raw) {}
-  Message(Message&& other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  // `made` outlives it and what views it.
+  explicit Message(const MadeRecord& made) noexcept : made_(&made) {}
+  Message(Message&& other) noexcept
+      : raw_(std::exchange(other.raw_, nullptr)), made_(std::exchange(other.made_, nullptr)) {}
   Message& operator=(Message&& other) noexcept;
   ~Message();
 
@@ -50,14 +65,19 @@ class Message {
   [[nodiscard]] std::string_view topic() const noexcept;
   // As its producer or its broker stamped it; the epoch if neither did.
   [[nodiscard]] WallTime stamped() const noexcept;
+  // When its broker appended it; nothing: the topic keeps the time of who wrote it.
+  [[nodiscard]] std::optional<WallTime> appended() const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;
-  [[nodiscard]] explicit operator bool() const noexcept { return raw_ != nullptr; }
-  // For files of this folder.
+  [[nodiscard]] explicit operator bool() const noexcept {
+    return raw_ != nullptr || made_ != nullptr;
+  }
+  // For files of this folder; null if the record was made.
   [[nodiscard]] const rd_kafka_message_s* raw() const noexcept { return raw_; }
 
  private:
   rd_kafka_message_s* raw_ = nullptr;
+  const MadeRecord* made_ = nullptr;
 };
 
 // One partition taken over. Bounds: metadata at most 4096 bytes.
@@ -131,6 +151,8 @@ class ConsumerClient {
   // Commits a position of another topic, to learn whether the group still takes this member for
   // one: it refuses who has lost his partitions. `token` is not 0. False: not sent.
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token);
+  // Its log has begun anew: reads from the start of it, whatever was read before.
+  void read_anew(Partition partition);
   // Ends a revocation that on_revoking() began.
   void release();
   // Leaves the group and closes, in a thread of its own; `done` runs on the shard's thread.

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "common/base/start_error.hpp"
+#include "common/config/config_rules.hpp"
 #include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
@@ -31,6 +32,8 @@ const Defaults& own_common() {
       {"reconnect.backoff.max.ms", "1000"},  // default 10 s: too long to answer 503
       {"statistics.interval.ms", "5000"},    // off by default; costs 2 ms per 100 partitions
       {"log.connection.close", "false"},     // idle disconnects are not news
+      // Default 5 min: so long nobody would read the partitions that a topic has been given.
+      {"topic.metadata.refresh.interval.ms", "10000"},
   };
   return kSettings;
 }
@@ -122,11 +125,11 @@ void on_log(const rd_kafka_t*, int level, const char* facility, const char* text
 void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value,
          bool secret = false) {
   std::array<char, kErrorTextMax> why{};
-  if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size()) ==
-      RD_KAFKA_CONF_OK) {
-    return;
-  }
+  const auto done = rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size());
+  if (done == RD_KAFKA_CONF_OK) return;
   std::string text = why.data();
+  // A misspelt name may be that of a secret, and a secret may stand at the wrong name.
+  secret = secret || done == RD_KAFKA_CONF_UNKNOWN || config::may_be_secret(value);
   if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";
   throw StartError("kafka." + key + ": " + text + (secret ? "" : " (value \"" + value + "\")"));
 }
@@ -135,7 +138,9 @@ void check_fixed(const std::string& key, const std::string& value) {
   for (const Fixed& fixed : kFixed) {
     if (key != fixed.key || value == fixed.allowed[0] || value == fixed.allowed[1]) continue;
     std::string text = "kafka.";
-    text.append(key).append(": value \"").append(value).append("\" is not possible here: ");
+    text.append(key).append(": ");
+    if (!config::may_be_secret(value)) text.append("value \"").append(value).append("\" ");
+    text.append("is not possible here: ");
     text.append(fixed.reason).append("; remove the key");
     if (!fixed.allowed[0].empty()) {
       text.append(" or set it to \"").append(fixed.allowed[0]).append("\"");
@@ -253,8 +258,34 @@ ClientPtr make_client(ConfPtr conf, Role role) {
   return client;
 }
 
-bool logged_by_library(rd_kafka_resp_err_t error) noexcept {
-  return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE;
+bool is_no_news(rd_kafka_resp_err_t error) noexcept {
+  return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE ||
+         error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+}
+
+bool is_lasting(rd_kafka_resp_err_t error) noexcept {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
+    case RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string way_out(rd_kafka_resp_err_t error) {
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__SSL:
+      return "check kafka.security.protocol and the kafka.ssl.* keys";
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+      return "check what the brokers allow this user";
+    default:
+      return "check kafka.security.protocol and the kafka.sasl.* keys";
+  }
 }
 
 void retire(std::shared_ptr<void> last) {

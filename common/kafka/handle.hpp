@@ -56,8 +56,14 @@ using Defaults = std::vector<std::pair<std::string, std::string>>;
 // Takes the settings over. Throws StartError.
 [[nodiscard]] ClientPtr make_client(ConfPtr conf, Role role);
 
-// Is this error event the twin of a log line the library wrote by itself?
-[[nodiscard]] bool logged_by_library(rd_kafka_resp_err_t error) noexcept;
+// An error event that says nothing new: the library writes a line of its own about a connection
+// that breaks, and "all brokers are down" comes with each idle connection that a broker closes.
+// Whether Kafka answers is asked by TopicWatch.
+[[nodiscard]] bool is_no_news(rd_kafka_resp_err_t error) noexcept;
+// Will not go away by waiting: who we are, or how we speak, is refused.
+[[nodiscard]] bool is_lasting(rd_kafka_resp_err_t error) noexcept;
+// What to look at, for a cause that is_lasting().
+[[nodiscard]] std::string way_out(rd_kafka_resp_err_t error);
 
 // Lets go of `last` in a thread of its own; a handle that does not end in time is logged.
 void retire(std::shared_ptr<void> last);

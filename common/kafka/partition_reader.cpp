@@ -58,7 +58,6 @@ class PartitionReader::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
   void ask(Question question) { handle_->ask(std::move(question)); }
-  [[nodiscard]] std::optional<Watermarks> known_bounds(TopicPartition place) const;
   void commit_async(std::span<const ReadCommit> commits);
   [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
   [[nodiscard]] bool commit_sync(std::span<const ReadCommit> commits);
@@ -209,8 +208,8 @@ void PartitionReader::Impl::on_event(rd_kafka_event_t* event) {
   }
   if (type != RD_KAFKA_EVENT_ERROR) return;
   const auto code = rd_kafka_event_error(event);
+  if (is_no_news(code)) return;
   slab_.kafka_consumer_errors_total.add();
-  if (logged_by_library(code)) return;
   log::warn("kafka reader",
             {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }
@@ -251,15 +250,6 @@ Read PartitionReader::Impl::failed(TopicPartition place, const rd_kafka_message_
 }
 
 // --- positions ----------------------------------------------------------------------------------
-
-std::optional<Watermarks> PartitionReader::Impl::known_bounds(TopicPartition place) const {
-  std::int64_t low = -1;
-  std::int64_t high = -1;
-  const auto error = rd_kafka_get_watermark_offsets(
-      handle_->client(), handle_->topic(place).c_str(), place.partition.value, &low, &high);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR || low < 0 || high < 0) return std::nullopt;
-  return Watermarks{place, Offset{low}, Offset{high}};
-}
 
 PartitionsPtr PartitionReader::Impl::list_of(std::span<const ReadCommit> commits) const {
   PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(commits.size()))};
@@ -339,10 +329,6 @@ void PartitionReader::offsets_for_times(std::vector<TopicPartition> places, Wall
   question.bounds = std::move(done);
   question.since = unix_ms(since);
   impl_->ask(std::move(question));
-}
-
-std::optional<Watermarks> PartitionReader::known_bounds(TopicPartition place) const {
-  return impl_->known_bounds(place);
 }
 
 void PartitionReader::commit_async(std::span<const ReadCommit> commits) {

@@ -122,9 +122,6 @@ class PartitionReader {
   // As above, but `start` is the first offset written at `since` or later.
   void offsets_for_times(std::vector<TopicPartition> places, WallTime since,
                          std::function<void(std::span<const Watermarks>)> done);
-  // As above, from the last answers about a place that is being read; asks nobody. The start is
-  // a few seconds old.
-  [[nodiscard]] std::optional<Watermarks> known_bounds(TopicPartition place) const;
 
   // A refused commit is logged and counted; the next one covers it.
   void commit_async(std::span<const ReadCommit> commits);

@@ -108,6 +108,8 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   struct Report {
     PendingRecords::Slot* slot = nullptr;
     Stored stored = Stored::Rejected;
+    Offset at{};
+    std::optional<WallTime> appended{};
   };
 
   void on_reports(rd_kafka_event_t* event);
@@ -237,7 +239,8 @@ void ProducerClient::Impl::on_reports(rd_kafka_event_t* event) {
       if (message == nullptr) break;
       auto* const slot = static_cast<PendingRecords::Slot*>(message->_private);
       sink_.expect(slot->token);
-      reports[count++] = {slot, stored_from(*message)};
+      reports[count++] = {slot, stored_from(*message), Offset{message->offset},
+                          appended_at(*message)};
     }
     if (count == 0) return;
     for (std::size_t i = 0; i < count; ++i) on_report(reports[i], now);
@@ -259,6 +262,7 @@ void ProducerClient::Impl::on_report(const Report& report, TimePoint now) {
   if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
   // Reports of a failed handle come before its error.
   if (stored == Stored::Fatal && !fatal_) on_fatal();
+  if (stored == Stored::Persisted) sink_.on_placed(token, report.at, report.appended);
   sink_.on_stored(token, stored);
 }
 
@@ -269,7 +273,7 @@ void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {
     return;
   }
   const auto code = rd_kafka_event_error(event);
-  if (logged_by_library(code)) return;
+  if (is_no_news(code)) return;
   log::warn("kafka producer",
             {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }

@@ -12,12 +12,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
+#include "common/base/ids.hpp"
 #include "common/config/config.hpp"
 #include "common/http/types.hpp"
 #include "common/kafka/pending.hpp"
@@ -30,10 +32,21 @@ enum class Queued : std::uint8_t { Queued, QueueFull, TooLarge, Unavailable };
 // What a report says. Only Persisted is safe to answer 2xx.
 enum class Stored : std::uint8_t { Persisted, TimedOut, TooLarge, Rejected, Fatal };
 
+// The word by which a refused or failed write is counted.
+[[nodiscard]] metrics::ProduceFailure failure_of(Queued queued) noexcept;
+[[nodiscard]] metrics::ProduceFailure failure_of(Stored stored) noexcept;
+
 // Receives the reports. Thread: shard thread.
 class ReportSink {
  public:
   virtual void on_stored(std::uint64_t token, Stored stored) = 0;
+  // Comes before on_stored(Persisted): where the record stands, and when its broker appended it;
+  // nothing: its topic keeps the producer's time.
+  virtual void on_placed(std::uint64_t token, Offset at, std::optional<WallTime> appended) {
+    static_cast<void>(token);
+    static_cast<void>(at);
+    static_cast<void>(appended);
+  }
   // on_stored() of this token follows at once, a few others may come before: a moment to ask for
   // the memory it will touch.
   virtual void expect(std::uint64_t token) noexcept { static_cast<void>(token); }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/kafka/consumer_client.hpp"
+#include "common/kafka/report.hpp"
 
 namespace eventrelay::kafka {
 
@@ -41,6 +42,7 @@ Message& Message::operator=(Message&& other) noexcept {
   if (this != &other) {
     if (raw_ != nullptr) rd_kafka_message_destroy(raw_);
     raw_ = std::exchange(other.raw_, nullptr);
+    made_ = std::exchange(other.made_, nullptr);
   }
   return *this;
 }
@@ -50,33 +52,44 @@ Message::~Message() {
 }
 
 Partition Message::partition() const noexcept {
-  return {raw_->partition};
+  return made_ != nullptr ? made_->partition : Partition{raw_->partition};
 }
 
 Offset Message::offset() const noexcept {
-  return {raw_->offset};
+  return made_ != nullptr ? made_->offset : Offset{raw_->offset};
 }
 
 std::string_view Message::key() const noexcept {
+  if (made_ != nullptr) return made_->key;
   return {static_cast<const char*>(raw_->key), raw_->key_len};
 }
 
 std::string_view Message::value() const noexcept {
+  if (made_ != nullptr) return made_->value;
   return {static_cast<const char*>(raw_->payload), raw_->len};
 }
 
 std::string_view Message::topic() const noexcept {
+  if (made_ != nullptr) return made_->topic;
   return rd_kafka_topic_name(raw_->rkt);
 }
 
 WallTime Message::stamped() const noexcept {
+  if (made_ != nullptr) return made_->stamped;
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   const auto ms = rd_kafka_message_timestamp(raw_, &type);
   return WallTime{std::chrono::milliseconds{type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : ms}};
 }
 
+std::optional<WallTime> Message::appended() const noexcept {
+  return appended_at(*raw_);
+}
+
 Expected<Event, RecordError> Message::event() const {
-  return read_event(*raw_);
+  if (made_ == nullptr) return read_event(*raw_);
+  RecordReader reader;
+  for (const auto& [name, value] : made_->headers) reader.accept(name, value);
+  return reader.finish(made_->value);
 }
 
 }  // namespace eventrelay::kafka

@@ -33,4 +33,39 @@ Stored stored_from(const rd_kafka_message_t& message) noexcept {
   }
 }
 
+std::optional<WallTime> appended_at(const rd_kafka_message_t& message) noexcept {
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  const auto ms = rd_kafka_message_timestamp(&message, &type);
+  if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || ms <= 0) return std::nullopt;
+  return WallTime{std::chrono::milliseconds{ms}};
+}
+
+metrics::ProduceFailure failure_of(Queued queued) noexcept {
+  switch (queued) {
+    case Queued::QueueFull:
+      return metrics::ProduceFailure::QueueFull;
+    case Queued::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case Queued::Queued:
+    case Queued::Unavailable:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
+metrics::ProduceFailure failure_of(Stored stored) noexcept {
+  switch (stored) {
+    case Stored::TimedOut:
+      return metrics::ProduceFailure::Timeout;
+    case Stored::TooLarge:
+      return metrics::ProduceFailure::TooLarge;
+    case Stored::Fatal:
+      return metrics::ProduceFailure::Fatal;
+    case Stored::Persisted:
+    case Stored::Rejected:
+      break;
+  }
+  return metrics::ProduceFailure::Broker;
+}
+
 }  // namespace eventrelay::kafka

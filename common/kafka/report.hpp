@@ -4,11 +4,16 @@
 // Thread:  any.  Bounds: O(1).  Errors: none; what cannot be read is Rejected.
 #pragma once
 
+#include <optional>
+
+#include "common/base/clock.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/kafka/producer_client.hpp"
 
 namespace eventrelay::kafka {
 
 [[nodiscard]] Stored stored_from(const rd_kafka_message_t& message) noexcept;
+// When its broker appended it; nothing: the topic keeps the time of who wrote it.
+[[nodiscard]] std::optional<WallTime> appended_at(const rd_kafka_message_t& message) noexcept;
 
 }  // namespace eventrelay::kafka

@@ -3,6 +3,7 @@
 // Thread: any.
 #include <algorithm>
 
+#include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 
 namespace eventrelay::kafka {
@@ -11,9 +12,6 @@ namespace {
 using std::chrono::days;
 using std::chrono::hours;
 using std::chrono::milliseconds;
-
-// Key, headers and the batch around one record.
-constexpr std::size_t kRecordOverheadMax = 128U << 10;
 
 std::string ms(milliseconds time) {
   return std::to_string(time.count());
@@ -34,7 +32,6 @@ std::string delay_word(milliseconds delay) {
 }
 
 std::vector<TopicSpec> topic_plan(const Config& config) {
-  const std::string record_max = std::to_string(config.ingest.body_max + kRecordOverheadMax);
   std::vector<TopicSpec> plan;
   const auto add = [&](const std::string& suffix) -> TopicSpec& {
     return plan.emplace_back(TopicSpec{topic_name(config.topics, suffix),
@@ -48,21 +45,29 @@ std::vector<TopicSpec> topic_plan(const Config& config) {
     topic.config = {{"cleanup.policy", "delete"}, {"retention.ms", ms(time)}};
     return topic;
   };
-  const auto keep_bodies = [&](const std::string& suffix, milliseconds time) {
-    keep(suffix, time).config.emplace_back("max.message.bytes", record_max);
+  const auto keep_bodies = [&](const std::string& suffix, milliseconds time, std::size_t bytes) {
+    keep(suffix, time).config.emplace_back("max.message.bytes", std::to_string(bytes));
   };
-  keep_bodies("events", days{7});
+  // When its broker appended a record is the one time that all workers share.
+  const auto by_broker = [&plan] {
+    plan.back().config.emplace_back("message.timestamp.type", "LogAppendTime");
+  };
+  keep_bodies("events", days{7}, events_message_bytes(config));
+  const std::size_t parked = parked_message_bytes(config);
   for (const milliseconds delay : config.retry.delays) {
-    keep_bodies("retry." + delay_word(delay), delay + days{2});
+    keep_bodies("retry." + delay_word(delay), delay + days{2}, parked);
+    by_broker();
   }
-  keep_bodies("dead", days{30});
+  keep_bodies("dead", days{30}, parked);
   TopicSpec& instances = add("instances");
   instances.like_events = false;
   instances.partitions = 1;  // changes have one order
   instances.config = {{"cleanup.policy", "compact"}};
   // A late record of an older owner must still be seen by the newer one.
   add("state").config = {{"cleanup.policy", "compact"}, {"min.compaction.lag.ms", ms(hours{1})}};
+  by_broker();
   keep("attempts", days{7}).like_events = false;
+  by_broker();
   return plan;
 }
 

@@ -1,7 +1,7 @@
 #include "common/kafka/topics.hpp"
 
 #include <array>
-#include <map>
+#include <utility>
 
 #include "common/base/start_error.hpp"
 #include "common/kafka/handle.hpp"
@@ -13,6 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kRequestTimeout{5000};
+constexpr milliseconds kFirstTimeout{1000};  // a refusal is to be named soon
 constexpr milliseconds kPause{100};
 
 int as_ms(milliseconds time) {
@@ -24,8 +25,10 @@ class Admin {
  public:
   explicit Admin(const KafkaConfig& config)
       : servers_(bootstrap(config)),
-        client_(make_client(make_conf(config, Role::Admin, {}), Role::Admin)),
+        client_(make_client(conf_of(config), Role::Admin)),
         deadline_(monotonic_now() + kTopicsTimeout) {}
+  Admin(const Admin&) = delete;
+  Admin& operator=(const Admin&) = delete;
 
   // Partition count of every topic the cluster has.
   [[nodiscard]] std::map<std::string, int> topics();
@@ -41,13 +44,43 @@ class Admin {
     return servers != nullptr ? *servers : "(none)";
   }
   void check(const rd_kafka_topic_result_t& result) const;
+  ConfPtr conf_of(const KafkaConfig& config);
+  static void on_error(rd_kafka_t*, int error, const char* text, void* self);
+  [[nodiscard]] int patience();
 
   std::string servers_;
+  bool asked_ = false;
+  rd_kafka_resp_err_t refused_ = RD_KAFKA_RESP_ERR_NO_ERROR;  // the last lasting cause
+  std::string refusal_;
   ClientPtr client_;
   TimePoint deadline_;
 };
 
+ConfPtr Admin::conf_of(const KafkaConfig& config) {
+  ConfPtr conf = make_conf(config, Role::Admin, {});
+  rd_kafka_conf_set_opaque(conf.get(), this);
+  rd_kafka_conf_set_error_cb(conf.get(), on_error);
+  return conf;
+}
+
+// Runs inside rd_kafka_poll().
+void Admin::on_error(rd_kafka_t*, int error, const char* text, void* self) {
+  const auto code = static_cast<rd_kafka_resp_err_t>(error);
+  if (!is_lasting(code)) return;
+  Admin& admin = *static_cast<Admin*>(self);
+  admin.refused_ = code;
+  admin.refusal_ = text != nullptr ? text : rd_kafka_err2str(code);
+}
+
+int Admin::patience() {
+  return as_ms(std::exchange(asked_, true) ? kRequestTimeout : kFirstTimeout);
+}
+
 void Admin::pause_or_fail(const std::string& reason) const {
+  rd_kafka_poll(client_.get(), 0);
+  if (refused_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    throw StartError("kafka at \"" + servers_ + "\": " + refusal_ + "; " + way_out(refused_));
+  }
   if (monotonic_now() + kPause > deadline_) {
     throw StartError("kafka at \"" + servers_ + "\": " + reason + " for " +
                      std::to_string(kTopicsTimeout.count()) +
@@ -60,7 +93,7 @@ void Admin::pause_or_fail(const std::string& reason) const {
 std::map<std::string, int> Admin::topics() {
   for (;;) {
     const rd_kafka_metadata_t* raw = nullptr;
-    const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, as_ms(kRequestTimeout));
+    const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, patience());
     const MetadataPtr metadata{raw};
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       pause_or_fail(rd_kafka_err2str(error));
@@ -80,8 +113,7 @@ int Admin::touch(const std::string& name) {
   if (!topic) throw StartError("topics.prefix: \"" + name + "\" is not a topic name");
   for (;;) {
     const rd_kafka_metadata_t* raw = nullptr;
-    const auto error =
-        rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, as_ms(kRequestTimeout));
+    const auto error = rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, patience());
     const MetadataPtr metadata{raw};
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1 &&
         metadata->topics[0].partition_cnt > 0) {
@@ -189,6 +221,10 @@ int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan, 
     if (asked) admin.pause_or_fail("topic \"" + first + "\" created but not to be seen");
     admin.create(missing);
   }
+}
+
+std::map<std::string, int> topic_partitions(const KafkaConfig& kafka) {
+  return Admin{kafka}.topics();
 }
 
 int partition_of(std::string_view key, int partitions) {

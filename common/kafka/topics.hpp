@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,5 +51,8 @@ enum class Create : std::uint8_t {
 // topics as the brokers have it. Throws StartError.
 [[nodiscard]] int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan,
                                 Create create);
+
+// Partition count of every topic the cluster has. Throws StartError.
+[[nodiscard]] std::map<std::string, int> topic_partitions(const KafkaConfig& kafka);
 
 }  // namespace eventrelay::kafka

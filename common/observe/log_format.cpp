@@ -6,11 +6,13 @@
 #include <cmath>
 #include <iterator>
 
+#include "common/text/utc.hpp"
+#include "common/text/utf8.hpp"
+
 namespace eventrelay::log {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD in UTF-8
-constexpr std::string_view kCut = "\xE2\x80\xA6";          // an ellipsis
+constexpr std::string_view kCut = "\xE2\x80\xA6";  // an ellipsis
 
 std::string_view word(LogLevel level) {
   switch (level) {
@@ -26,41 +28,6 @@ std::string_view word(LogLevel level) {
   return "";
 }
 
-// A decoded character: its code point and its bytes; `size` 0 = not UTF-8 here.
-// Thread: value.  Bounds: none.
-struct Character {
-  std::uint32_t code = 0;
-  std::size_t size = 0;
-};
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-Character decode(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return {first, 1};
-  std::size_t size = 0;
-  std::uint32_t least = 0;
-  if (first >= 0xC2 && first <= 0xDF) {
-    size = 2;
-    least = 0x80;
-  } else if (first >= 0xE0 && first <= 0xEF) {
-    size = 3;
-    least = 0x800;
-  } else if (first >= 0xF0 && first <= 0xF4) {
-    size = 4;
-    least = 0x10000;
-  }
-  if (size == 0 || text.size() < size) return {};
-  std::uint32_t code = first & (0xFFU >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) return {};
-    code = (code << 6U) | (byte(i) & 0x3FU);
-  }
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  if (code < least || code > 0x10FFFF || surrogate) return {};
-  return {code, size};
-}
-
 // Control characters of both sets, and the line ends of other programs.
 bool hidden(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029;
@@ -69,14 +36,14 @@ bool hidden(std::uint32_t code) {
 void append_escaped(std::string& out, std::string_view text) {
   std::size_t used = 0;
   while (!text.empty()) {
-    const Character next = decode(text);
+    const Character next = first_character(text);
     used += std::max<std::size_t>(next.size, 1);
     if (used > kValueMax) {
       out.append(kCut);
       return;
     }
     if (next.size == 0) {
-      out.append(kReplacement);
+      out.append(kReplacementCharacter);
     } else if (next.code == '"' || next.code == '\\') {
       out.append("\\").push_back(text.front());
     } else if (next.code == '\n') {
@@ -98,17 +65,6 @@ void append_string(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
-void append_time(std::string& out, WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto day = std::chrono::floor<std::chrono::days>(seconds);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(seconds - day);
-  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-                 static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                 static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(),
-                 clock.seconds().count(), (time - seconds).count());
-}
-
 // Text that needs no quotes on a terminal.
 bool bare(std::string_view text) {
   const auto good = [](char c) {
@@ -126,7 +82,7 @@ std::string Field::real_text(double value) {
 
 std::string json_line(const Line& line) {
   std::string out = "{\"ts\":\"";
-  append_time(out, line.time);
+  append_utc_ms(line.time, out);
   out.append("\",\"level\":\"").append(word(line.level)).append("\",\"msg\":");
   append_string(out, line.message);
   out.append(",\"component\":");
@@ -148,7 +104,7 @@ std::string json_line(const Line& line) {
 
 std::string text_line(const Line& line) {
   std::string out;
-  append_time(out, line.time);
+  append_utc_ms(line.time, out);
   fmt::format_to(std::back_inserter(out), " {:<5} ", word(line.level));
   append_escaped(out, line.component);
   out.append(": ");

@@ -83,6 +83,8 @@ MetricFamily collect(std::string_view name, std::string_view sentence, const Sla
   MetricFamily family = family_of(name, sentence, MetricType::Gauge);
   double level = 0;
   for (const Slab& slab : slabs) level = merge(merge_of(name), level, (slab.*cell).read());
+  // A moment that there is none of: 0 would be one 56 years ago.
+  if (level == 0 && name.ends_with("_timestamp_seconds")) return family;
   family.metric.emplace_back().gauge.value = level;
   return family;
 }
@@ -235,9 +237,13 @@ void Exporter::add_gauges(std::function<std::vector<ScrapedGauge>()> collect) {
 std::string Exporter::expose() const {
   const std::scoped_lock lock(state_->mutex);
   std::vector<MetricFamily> families = collect_all(state_->slabs);
-  std::erase_if(families, [this](const MetricFamily& f) { return !state_->shows(f.name); });
+  std::erase_if(families, [this](const MetricFamily& f) {
+    return f.metric.empty() || !state_->shows(f.name);
+  });
   for (const auto& scrape : state_->collectors) {
-    for (const ScrapedGauge& gauge : scrape()) families.push_back(scraped_family(gauge));
+    for (const ScrapedGauge& gauge : scrape()) {
+      if (!gauge.samples.empty()) families.push_back(scraped_family(gauge));
+    }
   }
   families.push_back(build_family());
   std::vector<MetricFamily> process = process_families();

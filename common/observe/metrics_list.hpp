@@ -63,11 +63,25 @@ enum class Outcome : std::uint8_t {
   Reset,
   Protocol,
   Gone,
-  TooLarge
+  TooLarge,
+  UnknownInstance  // of a dead letter only
 };
-inline constexpr std::array<std::string_view, 13> kOutcomeWords{
-    "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",  "tls",
-    "dns", "blocked",  "reset",    "protocol", "gone",    "too_large"};
+inline constexpr std::array<std::string_view, 14> kOutcomeWords{
+    "ok",  "http_3xx", "http_4xx", "http_5xx", "timeout", "connect",   "tls",
+    "dns", "blocked",  "reset",    "protocol", "gone",    "too_large", "unknown_instance"};
+
+// Why an event went to no subscription.
+enum class Unmatched : std::uint8_t { NoSubscription, UnknownInstance, DeletedInstance };
+inline constexpr std::array<std::string_view, 3> kUnmatchedWords{
+    "no_subscription", "unknown_instance", "deleted_instance"};
+
+// Kinds of handshakes, and why a call that was accepted is not stored.
+enum class HandshakeKind : std::uint8_t { Dropbox, Slack, Meta, Graph, CloudEvents, Github };
+inline constexpr std::array<std::string_view, 6> kHandshakeWords{
+    "dropbox", "slack", "meta", "graph", "cloudevents", "github"};
+enum class NotStored : std::uint8_t { Disabled, NoUser, NoUserParameter };
+inline constexpr std::array<std::string_view, 3> kNotStoredWords{"disabled", "no_user",
+                                                                 "no_user_parameter"};
 
 enum class ProduceFailure : std::uint8_t { QueueFull, Timeout, Broker, Fatal, TooLarge };
 inline constexpr std::array<std::string_view, 5> kProduceFailureWords{
@@ -119,8 +133,20 @@ struct Words<Reject> {
   static constexpr auto& kWords = kRejectWords;
 };
 template <>
+struct Words<Unmatched> {
+  static constexpr auto& kWords = kUnmatchedWords;
+};
+template <>
 struct Words<Outcome> {
   static constexpr auto& kWords = kOutcomeWords;
+};
+template <>
+struct Words<HandshakeKind> {
+  static constexpr auto& kWords = kHandshakeWords;
+};
+template <>
+struct Words<NotStored> {
+  static constexpr auto& kWords = kNotStoredWords;
 };
 template <>
 struct Words<ProduceFailure> {
@@ -161,6 +187,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   HISTOGRAM(ingest_request_body_bytes, kBytes, "Size of request bodies.") \
   GAUGE(ingest_inflight_requests, "Requests between head and answer.") \
   COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests turned away, by reason.") \
+  COUNTER_BY(ingest_handshakes_total, kind, HandshakeKind, "Handshakes of providers answered.") \
+  COUNTER_BY(ingest_not_stored_total, reason, NotStored, "Genuine calls with nothing to store.") \
   GAUGE(ingest_connections, "Open client connections.") \
   COUNTER(ingest_connections_total, "Client connections accepted.") \
   GAUGE(ingest_produce_queue_messages, "Records handed to the producer and not acknowledged.") \
@@ -175,6 +203,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_retries_total, "Attempts after the first.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
   COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
+  COUNTER_BY(relay_unmatched_total, reason, Unmatched, \
+             "Events read that no subscription got, by reason; of an unknown instance they wait.") \
   COUNTER(relay_parked_total, "Events written to a delay topic.") \
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
   COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \

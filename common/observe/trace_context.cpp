@@ -102,6 +102,19 @@ bool is_tracestate(std::string_view text) noexcept {
                                     [](char c) { return c == '\t' || (c >= 0x20 && c <= 0x7E); });
 }
 
+TraceSeed trace_seed(const std::array<std::uint64_t, 3>& random) noexcept {
+  TraceSeed seed;
+  const auto put = [](std::uint64_t number, std::uint8_t* out) {
+    for (unsigned shift = 64; shift != 0; shift -= 8) {
+      *out++ = static_cast<std::uint8_t>(number >> (shift - 8) & 0xFFU);
+    }
+  };
+  put(random[0], seed.trace.data());
+  put(random[1], seed.trace.data() + 8);
+  put(random[2], seed.span.data());
+  return seed;
+}
+
 TraceContext start_trace(const TraceSeed& seed) noexcept {
   return {valid(seed.trace), valid(seed.span), false};
 }

@@ -33,6 +33,9 @@ struct TraceSeed {
   SpanId span{};
 };
 
+// A seed from three random numbers: two for the trace, one for the span.
+[[nodiscard]] TraceSeed trace_seed(const std::array<std::uint64_t, 3>& random) noexcept;
+
 // `text` is the one traceparent header of a request. Versions above 00 are read as their first 55
 // characters, as the specification asks; ff is malformed.
 [[nodiscard]] std::optional<TraceContext> parse_traceparent(std::string_view text) noexcept;

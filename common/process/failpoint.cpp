@@ -17,8 +17,8 @@ Armed* armed = nullptr;
 namespace {
 
 [[noreturn]] void refuse(std::string_view specification, std::string_view why) {
-  throw std::invalid_argument("EVENTRELAY_FAILPOINT \"" + std::string{specification} +
-                              "\": " + std::string{why} + "; name[:nth][:kill|stop] is expected");
+  throw std::invalid_argument("EVENTRELAY_FAILPOINT \"" + std::string{specification} + "\": " +
+                              std::string{why} + "; name[:nth][:kill|stop|skip] is expected");
 }
 
 std::string_view take_word(std::string_view& text) {
@@ -43,9 +43,11 @@ void arm(std::string_view specification) {
   if (specification.empty()) return;
   std::string_view rest = specification;
   const std::string_view name = take_word(rest);
-  const auto* const known = std::find(kNames.begin(), kNames.end(), name);
-  if (known == kNames.end()) refuse(specification, "there is no such place");
-  point.name = *known;
+  const auto* const place = std::find(kNames.begin(), kNames.end(), name);
+  const auto* const step = std::find(kSkips.begin(), kSkips.end(), name);
+  if (place == kNames.end() && step == kSkips.end())
+    refuse(specification, "there is no such place");
+  point.name = place == kNames.end() ? *step : *place;
   point.nth = 1;
   point.action = Armed::Action::Kill;
   point.passes = 0;
@@ -55,9 +57,14 @@ void arm(std::string_view specification) {
       point.nth = *nth;
     } else if (word == "stop") {
       point.action = Armed::Action::Stop;
+    } else if (word == "skip") {
+      point.action = Armed::Action::Skip;
     } else if (word != "kill") {
       refuse(specification, "\"" + std::string{word} + "\" is neither a pass nor an action");
     }
+  }
+  if ((point.action == Armed::Action::Skip) != (place == kNames.end())) {
+    refuse(specification, "a place is passed, a step is skipped");
   }
   armed = &point;
 }
@@ -65,6 +72,10 @@ void arm(std::string_view specification) {
 void arm_from_environment() {
   const char* const specification = std::getenv("EVENTRELAY_FAILPOINT");
   arm(specification == nullptr ? std::string_view{} : std::string_view{specification});
+  if (armed != nullptr && armed->action == Armed::Action::Skip) {
+    armed = nullptr;
+    refuse(specification, "a service leaves nothing out");
+  }
   if (armed != nullptr) log::warn("fail-point armed", {{"name", armed->name}, {"nth", armed->nth}});
 }
 

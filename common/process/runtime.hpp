@@ -37,8 +37,9 @@ class Service {
   [[nodiscard]] virtual std::string listen() const = 0;
   // Reasons why the service is not ready; empty = ready. Any thread.
   [[nodiscard]] virtual std::vector<std::string> not_ready() const = 0;
-  // Swaps the settings in every shard; nothing is half applied.
-  virtual void reload(std::shared_ptr<const Settings> settings) = 0;
+  // Takes new settings in every shard, touching what changed and nothing else. Throws, with the
+  // reason, before anything has changed.
+  virtual void use(const UpdatePtr& update) = 0;
   // Begins an orderly end; `done` runs on any thread when nothing is left to do.
   virtual void drain(std::function<void()> done) = 0;
   // The longest a drain may take; after it the process ends anyway.

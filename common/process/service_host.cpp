@@ -66,9 +66,11 @@ ServiceHost::~ServiceHost() = default;
 void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   if (options_.on_settings) options_.on_settings(*settings_);
-  const AdminConfig& admin = settings_->config.admin;
+  registry_in_kafka_ = settings_->config.registry == "topic";
+  const AdminConfig admin = admin_of(settings_->config, service_.name());
   admin_.set_policy(access_policy());
   mount_routes();
+  for (const std::string& each : settings_->config.warnings) log::warn(each);
   service_.mount(admin_);
   if (options_.extension != nullptr) {
     options_.extension->start(control_.get_executor(), settings_, admin_, slab_);
@@ -123,16 +125,11 @@ void ServiceHost::load_registry() {
   feed_ = std::make_unique<RegistryFeed>(config);
   const TimePoint begin = monotonic_now();
   loaded_ = feed_->load();
-  const std::vector<InstanceChange> changes = feed_->changes(loaded_);
-  Config whole = config;
-  whole.instances.reserve(changes.size());
-  for (const InstanceChange& each : changes) whole.instances.push_back(*each.instance);
-  Registry registry(whole);
-  settings_ = std::make_shared<const Settings>(Settings{std::move(whole), std::move(registry)});
+  settings_ = update_settings(*settings_, feed_->changes(loaded_))->settings;
   const auto passed =
       std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begin);
   log::info("registry read", {{"service", service_.name()},
-                              {"instances", settings_->config.instances.size()},
+                              {"instances", settings_->registry.size()},
                               {"unreadable", feed_->unreadable()},
                               {"ms", std::int64_t{passed.count()}}});
 }
@@ -150,44 +147,27 @@ void ServiceHost::follow_registry() {
           if (!alive.expired()) take_records(records, now_at);
         });
       });
-  slab_.registry_instances.set(static_cast<double>(settings_->config.instances.size()));
+  slab_.registry_instances.set(static_cast<double>(settings_->registry.size()));
   slab_.registry_unreadable_documents.set(static_cast<double>(feed_->unreadable()));
 }
 
 void ServiceHost::take_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
-  apply(feed_->changes(records));
+  take_changes(feed_->changes(records));
   if (options_.extension != nullptr) options_.extension->on_records(records, position);
 }
 
-void ServiceHost::apply(const std::vector<InstanceChange>& changes) {
+// One instance that the service refuses must not hold up the others of its batch.
+void ServiceHost::take_changes(const Changes& changes) {
   slab_.registry_unreadable_documents.set(static_cast<double>(feed_->unreadable()));
   if (changes.empty() || draining_) return;
-  Config next = settings_->config;
-  for (const InstanceChange& change : changes) {
-    const auto found =
-        std::find_if(next.instances.begin(), next.instances.end(),
-                     [&](const InstanceConfig& each) { return each.id == change.id; });
-    if (!change.instance) {
-      if (found != next.instances.end()) next.instances.erase(found);
-    } else if (found != next.instances.end()) {
-      *found = *change.instance;
-    } else {
-      next.instances.push_back(*change.instance);
-    }
+  std::size_t taken = 0;
+  if (!apply(changes)) {
+    taken = changes.size();
+  } else if (changes.size() > 1) {
+    for (const Change& each : changes) taken += apply({each}) ? 0U : 1U;
   }
-  try {
-    Registry registry(next);
-    auto settings =
-        std::make_shared<const Settings>(Settings{std::move(next), std::move(registry)});
-    service_.reload(settings);
-    settings_ = std::move(settings);
-  } catch (const std::exception& error) {
-    log::error("a change of the registry did not take effect",
-               {{"service", service_.name()}, {"error", error.what()}});
-    return;
-  }
-  slab_.registry_changes_total.add(changes.size());
-  slab_.registry_instances.set(static_cast<double>(settings_->config.instances.size()));
+  slab_.registry_changes_total.add(taken);
+  slab_.registry_instances.set(static_cast<double>(settings_->registry.size()));
 }
 
 void ServiceHost::mount_routes() {
@@ -228,14 +208,14 @@ void ServiceHost::mount_routes() {
 
 AccessPolicy ServiceHost::access_policy() const {
   AccessPolicy policy;
-  policy.token = settings_->config.admin.token;
+  policy.token = admin_of(settings_->config, service_.name()).token;
   return policy;
 }
 
 std::vector<std::string> ServiceHost::reasons() const {
   std::vector<std::string> why;
   if (!started_) {
-    if (settings_ && settings_->config.registry == "topic") {
+    if (registry_in_kafka_) {
       return {"registry: it is not read to its end yet"};
     }
     return {"starting"};
@@ -294,7 +274,7 @@ std::string ServiceHost::status() const {
   std::string out = service_.status();
   if (feed_ && out.ends_with('}')) {
     JsonObject registry;
-    registry.number("instances", std::uint64_t{settings_->config.instances.size()})
+    registry.number("instances", std::uint64_t{settings_->registry.size()})
         .number("unreadable", std::uint64_t{feed_->unreadable()})
         .number("position", std::int64_t{feed_->position()});
     out.pop_back();
@@ -325,33 +305,51 @@ void ServiceHost::mark_reload(bool took_effect) {
 
 std::optional<std::string> ServiceHost::reload() {
   if (!started_ || draining_) return "the service is starting or draining";
-  std::shared_ptr<const Settings> next;
+  UpdatePtr update;
   try {
-    next = load_settings(options_.input);
-    if (feed_) {
-      Config whole = next->config;
-      whole.instances = settings_->config.instances;
-      Registry registry(whole);
-      next = std::make_shared<const Settings>(Settings{std::move(whole), std::move(registry)});
-    }
-    service_.reload(next);
+    // With a feed the instances are the registry's, whatever the file says.
+    update = feed_ ? reload_configuration(options_.input, *settings_)
+                   : reload_settings(options_.input, *settings_);
+    service_.use(update);
   } catch (const std::exception& error) {
     mark_reload(false);
     log::error("reload refused, the old configuration stays",
                {{"service", service_.name()}, {"error", error.what()}});
     return error.what();
   }
-  const std::vector<std::string> later = restart_only_changes(settings_->config, next->config);
-  settings_ = std::move(next);
+  std::vector<std::string> later =
+      restart_only_changes(settings_->config, update->settings->config);
+  // It is merged into each instance where it is made; those of the registry are not made again.
+  if (feed_ && settings_->config.relay.allow_private_addresses !=
+                   update->settings->config.relay.allow_private_addresses) {
+    later.emplace_back("relay.allow_private_addresses");
+  }
+  settings_ = update->settings;
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   if (options_.extension != nullptr) options_.extension->on_settings(settings_);
-  if (feed_) apply(feed_->changes(feed_->use(settings_->config)));
+  if (feed_) take_changes(feed_->changes(feed_->use(settings_->config)));
   mark_reload(true);
-  log::info("configuration reloaded", {{"service", service_.name()}});
+  log::info("configuration reloaded",
+            {{"service", service_.name()}, {"changed_instances", update->changes.size()}});
+  for (const std::string& each : settings_->config.warnings) log::warn(each);
   if (!later.empty()) {
     log::warn("changed keys take effect at the next start",
               {{"service", service_.name()}, {"keys", joined(later)}});
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> ServiceHost::apply(Changes changes) {
+  if (!started_ || draining_) return "the service is starting or draining";
+  try {
+    const UpdatePtr update = update_settings(*settings_, std::move(changes));
+    service_.use(update);
+    settings_ = update->settings;
+  } catch (const std::exception& error) {
+    log::error("changed instances refused, the former ones stay",
+               {{"service", service_.name()}, {"error", error.what()}});
+    return error.what();
   }
   return std::nullopt;
 }

@@ -53,6 +53,8 @@ class ServiceHost {
   void start(std::shared_ptr<const Settings> settings);
   // Loads the configuration anew. Nothing: it took effect; else why not, and nothing has changed.
   [[nodiscard]] std::optional<std::string> reload();
+  // Instances that came, changed or went, under the same configuration. As reload().
+  [[nodiscard]] std::optional<std::string> apply(Changes changes);
   // Not ready from here on. `done` runs once on the control loop, at the latest at drain_limit().
   void drain(std::function<void(Drained)> done);
   // Ends the service's shards and the admin listener.
@@ -76,7 +78,7 @@ class ServiceHost {
   void load_registry();
   void follow_registry();
   void take_records(const std::vector<RegistryRecord>& records, std::int64_t position);
-  void apply(const std::vector<InstanceChange>& changes);
+  void take_changes(const Changes& changes);
   void poll_readiness();
   void on_first_ready();
   void report_not_ready(const std::vector<std::string>& reasons);
@@ -91,7 +93,8 @@ class ServiceHost {
   Timer readiness_timer_;
   Timer drain_timer_;
   std::shared_ptr<const Settings> settings_;
-  std::unique_ptr<RegistryFeed> feed_;  // with registry: topic
+  bool registry_in_kafka_ = false;      // registry: topic
+  std::unique_ptr<RegistryFeed> feed_;  // then, and not null once the service has started
   std::vector<RegistryRecord> loaded_;  // until the extension has them
   std::function<void(Drained)> drained_;
   TimePoint reported_{};

@@ -115,6 +115,7 @@ bool BoxV1Parser::assign(std::string_view name, std::string_view value) {
     return true;
   }
   if (name != "userId") return true;
+  event_.users_named = true;
   if ((seen_ & 1U << texts.size()) != 0) return false;
   seen_ |= 1U << texts.size();
   return read_users(value);
@@ -124,7 +125,10 @@ Expected<const BoxV1Event*, ProviderError> BoxV1Parser::parse(std::string_view f
   if (form.size() > kParameterBytesMax) return malformed();
   event_.event = event_.item_id = event_.item_type = event_.new_item_id = event_.token = {};
   event_.user_count = 0;
+  event_.token_at = event_.token_size = 0;
+  event_.users_named = false;
   seen_ = 0;
+  const std::string_view whole = form;
   decoded_.clear();
   decoded_.reserve(form.size());  // decoding never grows, so views into it stay
   std::size_t parameters = 0;
@@ -142,6 +146,12 @@ Expected<const BoxV1Event*, ProviderError> BoxV1Parser::parse(std::string_view f
       return malformed();
     }
     if (!assign(name, value)) return malformed();
+    if (name == "token") {
+      const auto at = static_cast<std::size_t>(pair.data() - whole.data());
+      const bool last = at + pair.size() == whole.size();
+      event_.token_at = last && at > 0 ? at - 1 : at;
+      event_.token_size = last ? whole.size() - event_.token_at : pair.size() + 1;
+    }
   }
   return &event_;
 }

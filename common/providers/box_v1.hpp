@@ -31,6 +31,9 @@ struct BoxV1Event {
   std::string_view item_type;
   std::string_view new_item_id;
   std::string_view token;
+  std::size_t token_at = 0;  // where that parameter stands in the form, with the `&` beside it
+  std::size_t token_size = 0;
+  bool users_named = false;  // is there a parameter userId?
   std::array<std::string_view, kUsersMax> users;
   std::size_t user_count = 0;
 };

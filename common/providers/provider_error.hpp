@@ -9,12 +9,15 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/text/json.hpp"
+
 namespace eventrelay::providers {
 
 // Closed; each member has one sentence below.
 enum class ProviderError : std::uint8_t {
   MalformedRequest,  // a form, a field or a list that does not follow its grammar
   MalformedJson,
+  JsonTooDeep,
   MalformedBase64,  // a signature that is neither hex nor base64
   DuplicateHeader,
   BadTimestamp,
@@ -23,14 +26,17 @@ enum class ProviderError : std::uint8_t {
   SignatureTooOld,
   SignatureTooNew,
   TokenWrong,
+  TooManyObjects,
+  BadChallenge,  // of a handshake: absent, too long, or not printable ASCII
 };
-inline constexpr std::size_t kProviderErrors = 10;
+inline constexpr std::size_t kProviderErrors = 13;
 
 // The sentence for the sender and for a terminal.
 [[nodiscard]] constexpr std::string_view describe(ProviderError error) noexcept {
   constexpr std::array<std::string_view, kProviderErrors> kSentences{
       "The request is malformed.",
       "The body is not a complete JSON document.",
+      "The body nests deeper than 1023 levels.",
       "The signature is not valid base64 or hex.",
       "A header that may occur once occurs more often.",
       "The timestamp of the signature is malformed.",
@@ -39,8 +45,16 @@ inline constexpr std::size_t kProviderErrors = 10;
       "The signature is too old.",
       "The signature is from the future.",
       "The token does not match.",
+      "The body holds more than 5000 objects.",
+      "The challenge is not 1 to 1024 characters of printable ASCII.",
   };
   return kSentences[static_cast<std::size_t>(error)];
+}
+
+// What a body that can not be read is called; a key that occurs twice makes two readers differ.
+[[nodiscard]] constexpr ProviderError provider_error(json::ScanError error) noexcept {
+  return error == json::ScanError::TooDeep ? ProviderError::JsonTooDeep
+                                           : ProviderError::MalformedJson;
 }
 
 }  // namespace eventrelay::providers

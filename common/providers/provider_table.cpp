@@ -23,50 +23,178 @@ constexpr std::string_view kBoxSample =
     R"("trashed_at":null,"purged_at":null,"shared_link":null,"item_status":"active"},)"
     R"("additional_info":[]})";
 
+constexpr Place of_object(std::string_view at, Part part = Part::Whole, char mark = 0) {
+  return {.from = From::Object, .at = at, .part = part, .mark = mark};
+}
+constexpr Place of_body(std::string_view at, std::string_view literal = {}) {
+  return {.from = From::Body, .at = at, .literal = literal};
+}
+constexpr Place of_field(std::string_view name, Part part = Part::Whole, char mark = 0) {
+  return {.from = From::Field, .at = name, .part = part, .mark = mark};
+}
+constexpr Place always(std::string_view literal) {
+  return {.from = From::Always, .literal = literal};
+}
+
+// Standard Webhooks and Svix differ in the name of the header alone.
+constexpr Rules standard_rules(std::string_view id_header) {
+  return {.object_type = {of_object("/type", Part::BeforeLast, '.')},
+          .object_id = {of_object("/data/id")},
+          .event_types = {of_object("/type", Part::AfterLast, '.')},
+          .date = {of_object("/timestamp")},
+          .id = {of_field(id_header)}};
+}
+constexpr std::string_view kStandardSample =
+    R"({"type":"contact.created","timestamp":"2022-11-03T20:26:10.344522Z",)"
+    R"("data":{"id":"@object@","note":"@event@"}})";
+
 // Rows differ in few fields; the rest keeps its default.
-constexpr std::array<Provider, 12> kProviders{{
+constexpr std::array<Provider, 15> kProviders{{
     {.key = "box",
      .hub = "documents",
      .id = 22,
      .schemes = {"box-v2"},
      .form = NormalForm::Box,
      .sample = kBoxSample},
+    // github.com/cloudevents/spec, http-webhook.md; in binary mode the fields say it all
+    {.key = "cloudevents",
+     .hub = "general",
+     .schemes = {"bearer"},
+     .rules = {.object_type = {of_field("ce-type", Part::BeforeLast, '.'),
+                               of_object("/type", Part::BeforeLast, '.')},
+               .object_id = {of_field("ce-subject"), of_object("/subject")},
+               .event_types = {of_field("ce-type", Part::AfterLast, '.'),
+                               of_object("/type", Part::AfterLast, '.')},
+               .date = {of_field("ce-time"), of_object("/time")},
+               .id_rule = IdRule::Joined,
+               .id = {of_field("ce-source"), of_object("/source"), of_field("ce-id"),
+                      of_object("/id")},
+               .route = {of_field("ce-source"), of_object("/source")}},
+     .handshake = Handshake::CloudEvents,
+     .bodies = Bodies::JsonOrAny,
+     .sample = R"({"specversion":"1.0","id":"@event@","source":"/shop","type":"order.created",)"
+               R"("subject":"@object@","time":"2022-11-03T20:26:10Z","data":{}})",
+     .sample_type = "application/cloudevents+json"},
+    // www.dropbox.com/developers/reference/webhooks
     {.key = "dropbox",
      .hub = "documents",
      .schemes = {"dropbox"},
+     .rules = {.lists = {"/list_folder/accounts", "/delta/users"},
+               .object_type = {always("account")},
+               .object_id = {of_object("")},
+               .type_rule = TypeRule::Updated,
+               .route = {of_object("")}},
+     .handshake = Handshake::Dropbox,
      .sample = R"({"list_folder":{"accounts":["dbid:@event@"]},"delta":{"users":[@object@]}})"},
     {.key = "elements",
      .hub = "general",
      .schemes = {"elements"},
+     .rules = {.lists = {"/message/events"},
+               .object_type = {of_object("/objectType")},
+               .object_id = {of_object("/objectId")},
+               .type_rule = TypeRule::AsIs,
+               .event_types = {of_object("/eventType")},
+               .date = {of_object("/date")},
+               .id = {of_field("Elements-Webhook-Id")},
+               .route = {of_body("/message/instanceId")}},
      .sample = R"({"message":{"eventId":"@event@","elementKey":"box","instanceId":427236,)"
                R"("events":[{"objectId":"@object@","objectType":"file","eventType":"CREATED",)"
                R"("date":"2016-07-11T17:10:32Z"}]}})"},
+    // docs.github.com/webhooks/webhook-events-and-payloads
     {.key = "github",
      .hub = "collaboration",
      .schemes = {"github"},
+     .rules = {.object_type = {of_field("X-GitHub-Event")},
+               .object_id = {Place{.from = From::Named, .at = "X-GitHub-Event", .rest = "/id"},
+                             of_body("/issue/id"), of_body("/pull_request/id"),
+                             of_body("/comment/id"), of_body("/release/id"),
+                             of_body("/repository/id")},
+               .event_types = {of_body("/action")},
+               .flags_of = "push",
+               .id = {of_field("X-GitHub-Delivery")},
+               .route = {of_body("/installation/id")},
+               .form_field = "payload"},
+     .handshake = Handshake::Github,
+     .bodies = Bodies::JsonOrForm,
      .sample = R"({"action":"opened","issue":{"id":@object@,"number":1,"title":"@event@"},)"
                R"("repository":{"id":1296269,"full_name":"octocat/Hello-World"},)"
-               R"("sender":{"id":1,"login":"octocat"}})"},
+               R"("sender":{"id":1,"login":"octocat"}})",
+     .sample_field = {"X-GitHub-Event", "issues"}},
+    // developers.hubspot.com/docs/guides/api/app-management/webhooks
     {.key = "hubspot",
      .hub = "marketing",
-     .schemes = {"hubspot-v3"},
+     .schemes = {"hubspot-v3", "hubspot-v2", "hubspot-v1"},
+     .rules = {.lists = {""},
+               .object_type = {of_object("/subscriptionType", Part::BeforeFirst, '.')},
+               .object_id = {of_object("/objectId")},
+               .event_types = {of_object("/subscriptionType", Part::AfterFirst, '.')},
+               .date = {of_object("/occurredAt")},
+               .date_unit = Stamp::Millis,
+               .id_rule = IdRule::JoinedOfAll,
+               .id = {of_object("/eventId"), of_object("/subscriptionId"), of_object("/occurredAt"),
+                      of_object("/objectId")},
+               .route = {of_object("/portalId")}},
      .sample = R"([{"eventId":@object@,"subscriptionId":12345,"portalId":62515,)"
                R"("occurredAt":1564113600000,"subscriptionType":"contact.creation",)"
                R"("attemptNumber":0,"objectId":123,"changeSource":"CRM","changeFlag":"NEW",)"
                R"("appId":54321}])"},
+    // developers.facebook.com/docs/graph-api/webhooks/getting-started
     {.key = "meta",
      .hub = "social",
      .schemes = {"meta"},
+     .rules = {.lists = {"/entry"},
+               .object_type = {of_body("/object")},
+               .object_id = {of_object("/id")},
+               .type_rule = TypeRule::Updated,
+               .date = {of_object("/time")},
+               .date_unit = Stamp::Seconds,
+               .id_rule = IdRule::Body,
+               .route = {of_object("/id")}},
+     .handshake = Handshake::Meta,
      .sample = R"({"object":"page","entry":[{"id":"@object@","time":1458692752,)"
                R"("changes":[{"field":"feed","value":{"item":"post","post_id":"@event@"}}]}]})"},
+    // learn.microsoft.com/graph/change-notifications-delivery-webhooks
+    {.key = "microsoftgraph",
+     .hub = "collaboration",
+     .schemes = {"microsoftgraph"},
+     .rules = {.lists = {"/value"},
+               .object_type = {of_object("/resourceData/@odata.type", Part::AfterLast, '.')},
+               .lower_case_type = true,
+               .object_id = {of_object("/resourceData/id")},
+               .event_types = {of_object("/changeType")},
+               .id_rule = IdRule::Body,
+               .route = {of_object("/subscriptionId")}},
+     .handshake = Handshake::Graph,
+     .sample = R"({"value":[{"subscriptionId":"7f105c7d-2dc5-4530-97cd-4e7ae6534c07",)"
+               R"("clientState":"@token@","changeType":"created","resource":"Users/1/Messages/2",)"
+               R"("resourceData":{"@odata.type":"#Microsoft.Graph.Message","id":"@object@",)"
+               R"("@odata.etag":"@event@"}}]})"},
+    // shopify.dev/docs/api/webhooks
     {.key = "shopify",
      .hub = "ecommerce",
      .schemes = {"shopify"},
+     .rules = {.object_type = {of_field("X-Shopify-Topic", Part::BeforeFirst, '/')},
+               .object_id = {of_object("/id")},
+               .event_types = {of_field("X-Shopify-Topic", Part::AfterFirst, '/')},
+               .date = {of_object("/updated_at")},
+               .id = {of_field("X-Shopify-Event-Id"), of_field("X-Shopify-Webhook-Id")},
+               .route = {of_field("X-Shopify-Shop-Domain")}},
      .sample = R"({"id":@object@,"email":"jon@example.com","updated_at":)"
-               R"("2016-07-11T10:10:32-07:00","total_price":"403.00","token":"@event@"})"},
+               R"("2016-07-11T10:10:32-07:00","total_price":"403.00","token":"@event@"})",
+     .sample_field = {"X-Shopify-Topic", "orders/create"}},
+    // docs.slack.dev/apis/events-api
     {.key = "slack",
      .hub = "messaging",
      .schemes = {"slack"},
+     .rules = {.object_type = {of_object("/event/type", Part::BeforeFirst, '_')},
+               .object_id = {of_object("/event/item/ts"), of_object("/event/file_id"),
+                             of_object("/event/ts")},
+               .event_types = {of_object("/event/type", Part::AfterLast, '_')},
+               .date = {of_object("/event_time")},
+               .date_unit = Stamp::Seconds,
+               .id = {of_object("/event_id")},
+               .route = {of_object("/team_id")}},
+     .handshake = Handshake::Slack,
      .sample = R"({"token":"XXYYZZ","team_id":"T123ABC456","api_app_id":"A123ABC456",)"
                R"("event":{"type":"reaction_added","user":"U123ABC456","item":)"
                R"({"type":"message","channel":"C123ABC456","ts":"1464196127.000002"},)"
@@ -75,22 +203,54 @@ constexpr std::array<Provider, 12> kProviders{{
     {.key = "standard",
      .hub = "general",
      .schemes = {"standard"},
-     .sample = R"({"type":"contact.created","timestamp":"2022-11-03T20:26:10.344522Z",)"
-               R"("data":{"id":"@object@","note":"@event@"}})"},
+     .rules = standard_rules("webhook-id"),
+     .sample = kStandardSample},
+    // docs.stripe.com/api/events/object
     {.key = "stripe",
      .hub = "payment",
      .schemes = {"stripe"},
+     .rules = {.object_type = {of_object("/data/object/object")},
+               .object_id = {of_object("/data/object/id")},
+               .event_types = {of_object("/type", Part::AfterLast, '.')},
+               .date = {of_object("/created")},
+               .date_unit = Stamp::Seconds,
+               .id = {of_object("/id")},
+               .route = {of_object("/account")}},
      .sample = R"({"id":"evt_@event@","object":"event","api_version":"2019-02-19",)"
                R"("created":1533204620,"data":{"object":{"id":"ch_@object@","object":"charge",)"
                R"("amount":100,"currency":"usd"}},"livemode":false,"type":"charge.updated"})"},
     {.key = "svix",
      .hub = "general",
      .schemes = {"svix"},
-     .sample = R"({"type":"contact.created","timestamp":"2022-11-03T20:26:10.344522Z",)"
-               R"("data":{"id":"@object@","note":"@event@"}})"},
+     .rules = standard_rules("svix-id"),
+     .sample = kStandardSample},
+    // www.twilio.com/docs/usage/webhooks
+    {.key = "twilio",
+     .hub = "messaging",
+     .schemes = {"twilio"},
+     .rules = {.object_type = {of_body("/MessageSid", "message"), of_body("/SmsSid", "message"),
+                               of_body("/CallSid", "call")},
+               .object_id = {of_body("/MessageSid"), of_body("/SmsSid"), of_body("/CallSid")},
+               .type_rule = TypeRule::Updated,
+               .id_rule = IdRule::Joined,
+               .id = {of_body("/MessageSid"), of_body("/SmsSid"), of_body("/CallSid"),
+                      of_body("/MessageStatus"), of_body("/SmsStatus"), of_body("/CallStatus")},
+               .route = {of_body("/AccountSid")}},
+     .bodies = Bodies::JsonOrForm,
+     .sample = "ToCountry=US&MessageSid=SM@event@&AccountSid=AC@object@&SmsStatus=received&"
+               "From=%2B14158675309&To=%2B18005551212&Body=Hello+there",
+     .sample_type = "application/x-www-form-urlencoded"},
+    // developer.zendesk.com/api-reference/webhooks/event-types/webhook-event-types
     {.key = "zendesk",
      .hub = "helpdesk",
      .schemes = {"zendesk"},
+     .rules = {.object_type = {of_object("/type", Part::AfterLast, ':')},
+               .type_before_last_dot = true,
+               .object_id = {of_object("/detail/id")},
+               .event_types = {of_object("/type", Part::AfterLast, '.')},
+               .date = {of_object("/time")},
+               .id = {of_object("/id")},
+               .route = {of_object("/account_id")}},
      .sample = R"({"account_id":22129848,"id":"@event@","time":"2022-09-12T19:29:45Z",)"
                R"("type":"zen:event-type:ticket.created","zendesk_event_version":"2022-06-20",)"
                R"("subject":"zen:ticket:@object@","detail":{"id":"@object@","status":"OPEN"},)"
@@ -134,10 +294,12 @@ const Provider* provider_of_scheme(std::string_view scheme) noexcept {
   return nullptr;
 }
 
-std::string sample_body(const Provider& provider, std::uint64_t event, std::uint64_t object) {
+std::string sample_body(const Provider& provider, std::uint64_t event, std::uint64_t object,
+                        std::string_view token) {
   std::string body(provider.sample);
   fill(body, "@event@", digits(event, 16, 16));
   fill(body, "@object@", digits(object, 10, 0));
+  fill(body, "@token@", token);
   return body;
 }
 

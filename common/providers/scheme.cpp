@@ -1,6 +1,10 @@
 #include "common/providers/scheme.hpp"
 
+#include <algorithm>
+#include <stdexcept>
+
 #include "common/base/assert.hpp"
+#include "common/providers/twilio.hpp"
 
 namespace eventrelay::providers {
 
@@ -9,6 +13,9 @@ namespace {
 using Verdict = Expected<void, ProviderError>;
 using crypto::Hmac;
 using crypto::Mac;
+
+constexpr std::string_view kBearer = "Bearer";
+constexpr std::string_view kClientState = "/clientState";
 
 Unexpected<ProviderError> refuse(ProviderError error) noexcept {
   return Unexpected<ProviderError>(error);
@@ -28,11 +35,13 @@ Expected<std::string_view, ProviderError> single(const IncomingHead& head,
   return value;
 }
 
-// What a request says about its signature. Thread: value.  Bounds: kCandidatesMax.
+// What a request says about its signature. A list is read where it stands, item by item; other
+// forms are decoded, one code per slot. Thread: value.  Bounds: views.
 struct Claim {
-  std::array<Mac, kCandidatesMax> macs;
-  std::array<std::uint8_t, kCandidatesMax> slots{};
+  std::array<Mac, 2> macs;
+  std::array<std::uint8_t, 2> slots{};
   std::size_t count = 0;
+  std::string_view list;
   std::string_view timestamp;
   std::string_view id;
 };
@@ -47,86 +56,161 @@ struct Parts {
   std::string_view body;
 };
 
-Mac compute(Hmac& hmac, const Scheme& scheme, const Parts& parts) noexcept {
-  hmac.start();
+// The character for which HubSpot's `%XX` at the front of `text` stands; 0 if it keeps it as it is.
+char hubspot_decoded(std::string_view text) noexcept {
+  constexpr std::array<std::string_view, 12> kCodes{"3A", "2F", "3F", "40", "21", "24",
+                                                    "27", "28", "29", "2A", "2C", "3B"};
+  constexpr std::string_view kCharacters = ":/?@!$'()*,;";
+  if (text.size() < 3) return 0;
+  for (std::size_t i = 0; i < kCodes.size(); ++i) {
+    if (equal_without_case(text.substr(1, 2), kCodes[i])) return kCharacters[i];
+  }
+  return 0;
+}
+
+template <class Sink>
+void feed_uri(const Scheme& scheme, const Parts& parts, const Sink& sink) {
+  for (std::string_view part : parts.uri) {
+    while (scheme.uri == UriForm::HubspotDecoded && !part.empty()) {
+      const std::size_t percent = std::min(part.find('%'), part.size());
+      sink(part.substr(0, percent));
+      part.remove_prefix(percent);
+      if (part.empty()) break;
+      const char decoded = hubspot_decoded(part);
+      sink(decoded != 0 ? std::string_view(&decoded, 1) : part.substr(0, 1));
+      part.remove_prefix(decoded != 0 ? 3 : 1);
+    }
+    sink(part);
+  }
+}
+
+// Hands over each piece of the signed text in its order.
+template <class Sink>
+void feed(const Scheme& scheme, const Parts& parts, std::string_view key, const Sink& sink) {
   for (const Piece piece : scheme.text) {
     switch (piece) {
       case Piece::End:
-        return hmac.finish();
+        return;
+      case Piece::Key:
+        sink(key);
+        break;
       case Piece::Method:
-        hmac.update(parts.method);
+        sink(parts.method);
         break;
       case Piece::Uri:
-        for (const std::string_view part : parts.uri) hmac.update(part);
+        feed_uri(scheme, parts, sink);
         break;
       case Piece::Id:
-        hmac.update(parts.id);
+        sink(parts.id);
         break;
       case Piece::Timestamp:
-        hmac.update(parts.timestamp);
+        sink(parts.timestamp);
         break;
       case Piece::Body:
-        hmac.update(parts.body);
+        sink(parts.body);
         break;
       case Piece::Dot:
-        hmac.update(".");
+        sink(".");
         break;
       case Piece::Colon:
-        hmac.update(":");
+        sink(":");
         break;
       case Piece::V0:
-        hmac.update("v0");
+        sink("v0");
         break;
     }
   }
+}
+
+Mac compute(Hmac& hmac, const Scheme& scheme, const Parts& parts) noexcept {
+  hmac.start();
+  feed(scheme, parts, {}, [&hmac](std::string_view piece) { hmac.update(piece); });
   return hmac.finish();
 }
 
+std::string signed_text(const Scheme& scheme, const Parts& parts, std::string_view key) {
+  std::string text;
+  feed(scheme, parts, key, [&text](std::string_view piece) { text.append(piece); });
+  return text;
+}
+
+std::optional<Mac> decoded(const Scheme& scheme, std::string_view code) noexcept {
+  return scheme.coding == Coding::Hex ? crypto::mac_from_hex(code) : crypto::mac_from_base64(code);
+}
+
 Verdict add_code(const Scheme& scheme, std::string_view code, std::uint8_t slot, Claim& claim) {
-  if (claim.count == kCandidatesMax) return refuse(ProviderError::MalformedRequest);
-  const std::optional<Mac> mac =
-      scheme.coding == Coding::Hex ? crypto::mac_from_hex(code) : crypto::mac_from_base64(code);
+  const std::optional<Mac> mac = decoded(scheme, code);
   if (!mac) return refuse(ProviderError::MalformedBase64);
   claim.slots[claim.count] = slot;
   claim.macs[claim.count++] = *mac;
   return {};
 }
 
-// One element of a list: `v1=<code>`, `t=<time>`, or `v1,<code>`; other versions are passed over.
-Verdict read_item(const Scheme& scheme, std::string_view item, Claim& claim) {
-  const char separator = scheme.form == Form::KeyValueList ? '=' : ',';
-  const std::size_t at = item.find(separator);
-  if (at == std::string_view::npos) return refuse(ProviderError::MalformedRequest);
-  const std::string_view word = item.substr(0, at);
-  const std::string_view value = item.substr(at + 1);
-  if (word == scheme.tag) return add_code(scheme, value, 0, claim);
-  if (scheme.form == Form::KeyValueList && word == "t") {
-    if (claim.timestamp.data() != nullptr) return refuse(ProviderError::DuplicateHeader);
-    claim.timestamp = value;
+bool is_list(const Scheme& scheme) noexcept {
+  return scheme.form == Form::KeyValueList || scheme.form == Form::SpaceList;
+}
+
+// One element of a list: `v1=<code>`, `t=<time>`, or `v1,<code>`. Thread: value.  Bounds: views.
+struct Item {
+  std::string_view word;
+  std::string_view value;
+};
+
+// Calls `take` with each item that has a word and a value; what has not is passed over.
+template <class Take>
+void each_item(const Scheme& scheme, std::string_view list, const Take& take) {
+  const bool pairs = scheme.form == Form::KeyValueList;
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(pairs ? ',' : ' '), list.size());
+    std::string_view item = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
+    while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
+    const std::size_t at = item.find(pairs ? '=' : ',');
+    if (at != std::string_view::npos) take(Item{item.substr(0, at), item.substr(at + 1)});
   }
+}
+
+// The time of a list, and whether it says anything that this scheme could verify.
+Verdict read_list(const Scheme& scheme, std::string_view value, Claim& claim) {
+  std::size_t items = 0;
+  std::size_t codes = 0;
+  std::size_t times = 0;
+  std::size_t readable = 0;
+  each_item(scheme, value, [&](const Item& item) {
+    ++items;
+    const bool mac = item.word == scheme.tag;
+    const bool signature = !scheme.public_tag.empty() && item.word == scheme.public_tag;
+    if (mac || signature) ++codes;
+    if ((mac && decoded(scheme, item.value)) ||
+        (signature && crypto::mac_from_base64(item.value))) {
+      ++readable;
+    }
+    if (scheme.form == Form::KeyValueList && item.word == "t" && ++times == 1) {
+      claim.timestamp = item.value;
+    }
+  });
+  if (items > kCandidatesMax) return refuse(ProviderError::MalformedRequest);
+  if (times > 1) return refuse(ProviderError::DuplicateHeader);
+  if (codes == 0) return refuse(ProviderError::SignatureMissing);
+  if (readable == 0) return refuse(ProviderError::MalformedBase64);
+  claim.list = value;
   return {};
 }
 
 Verdict read_signature(const Scheme& scheme, std::string_view value, std::uint8_t slot,
                        Claim& claim) {
-  if (scheme.form == Form::Plain) return add_code(scheme, value, slot, claim);
+  if (is_list(scheme)) return read_list(scheme, value, claim);
   if (scheme.form == Form::Prefix) {
     if (!value.starts_with(scheme.tag)) return refuse(ProviderError::SignatureWrong);
-    return add_code(scheme, value.substr(scheme.tag.size()), slot, claim);
+    value.remove_prefix(scheme.tag.size());
   }
-  const char separator = scheme.form == Form::KeyValueList ? ',' : ' ';
-  for (bool more = true; more;) {
-    const std::size_t at = value.find(separator);
-    const Verdict item = read_item(scheme, value.substr(0, at), claim);
-    if (!item) return item;
-    more = at != std::string_view::npos;
-    if (more) value.remove_prefix(at + 1);
-  }
-  return {};
+  return add_code(scheme, value, slot, claim);
 }
 
 // Both slots of Box; elsewhere the first spelling that is there.
 Verdict read_signatures(const Scheme& scheme, const IncomingHead& head, Claim& claim) {
+  bool found = false;
   for (std::size_t slot = 0; slot < scheme.signature.size(); ++slot) {
     if (scheme.signature[slot].empty()) break;
     const auto value = single(head, scheme.signature[slot]);
@@ -134,16 +218,10 @@ Verdict read_signatures(const Scheme& scheme, const IncomingHead& head, Claim& c
     if (value->empty()) continue;
     const Verdict read = read_signature(scheme, *value, static_cast<std::uint8_t>(slot), claim);
     if (!read) return read;
+    found = true;
     if (scheme.keys == Keys::AnyKey) break;
   }
-  return claim.count == 0 ? Verdict{refuse(ProviderError::SignatureMissing)} : Verdict{};
-}
-
-bool signs(const Scheme& scheme, Piece wanted) noexcept {
-  for (const Piece piece : scheme.text) {
-    if (piece == wanted) return true;
-  }
-  return false;
+  return found ? Verdict{} : Verdict{refuse(ProviderError::SignatureMissing)};
 }
 
 Verdict read_claim(const Scheme& scheme, const IncomingHead& head, Claim& claim) {
@@ -151,6 +229,7 @@ Verdict read_claim(const Scheme& scheme, const IncomingHead& head, Claim& claim)
     if (fixed.name.empty()) break;
     const auto value = single(head, fixed.name);
     if (!value) return refuse(value.error());
+    if (value->data() == nullptr && fixed.may_be_absent) continue;
     if (value->data() == nullptr) return refuse(ProviderError::SignatureMissing);
     if (*value != fixed.value) return refuse(ProviderError::SignatureWrong);
   }
@@ -195,41 +274,162 @@ std::string_view method_word(Method method) noexcept {
   return "";
 }
 
+// The target from its path on; an absolute one (RFC 9112 3.2.2) names a host before.
+std::string_view path_of(std::string_view target) noexcept {
+  const std::size_t authority = target.find("://");
+  if (target.starts_with('/') || authority == std::string_view::npos) return target;
+  return target.substr(std::min(target.find('/', authority + 3), target.size()));
+}
+
+// Is the MAC one of those that the request carries for this key?
+bool among(const Scheme& scheme, const Claim& claim, std::size_t key, const Mac& mac) {
+  bool genuine = false;
+  // Every candidate is compared, whatever came before: how long it takes says nothing.
+  for (std::size_t i = 0; i < claim.count; ++i) {
+    if (scheme.keys == Keys::Slots && claim.slots[i] != key) continue;
+    genuine |= crypto::equal_constant_time(mac.view(), claim.macs[i].view());
+  }
+  each_item(scheme, claim.list, [&](const Item& item) {
+    if (item.word != scheme.tag) return;
+    const std::optional<Mac> given = decoded(scheme, item.value);
+    if (given) genuine |= crypto::equal_constant_time(mac.view(), given->view());
+  });
+  return genuine;
+}
+
+bool signature_among(const Scheme& scheme, const Claim& claim, const crypto::Ed25519Key& key,
+                     std::string_view text) {
+  bool genuine = false;
+  each_item(scheme, claim.list, [&](const Item& item) {
+    if (item.word != scheme.public_tag) return;
+    const std::optional<Mac> given = crypto::mac_from_base64(item.value);
+    if (given) genuine |= key.verifies(text, given->view());
+  });
+  return genuine;
+}
+
+bool takes_ed25519(const Scheme& scheme, const Secret& key) noexcept {
+  return !scheme.public_tag.empty() && crypto::is_ed25519_key(key.reveal());
+}
+
 std::optional<Hmac> keyed(const Scheme& scheme, const Secret& key) {
   if (key.empty()) return std::nullopt;
   if (scheme.key == KeyCoding::Raw) return Hmac(scheme.digest, key.reveal());
-  const Secret decoded(crypto::key_from_whsec(key.reveal()));
-  return Hmac(scheme.digest, decoded.reveal());
+  const Secret bytes(crypto::key_from_whsec(key.reveal()));
+  return Hmac(scheme.digest, bytes.reveal());
 }
 
 std::string encode(const Scheme& scheme, const Mac& mac) {
   return scheme.coding == Coding::Hex ? crypto::hex(mac.view()) : crypto::base64(mac.view());
 }
 
+// One code of a sender, with the word of its version before it where the scheme has lists.
+std::string code_of(const Scheme& scheme, const Secret& key, const SignInput& input,
+                    const Parts& parts) {
+  if (takes_ed25519(scheme, key)) {
+    if (key.reveal().starts_with(crypto::kPublicKeyPrefix)) {
+      throw std::runtime_error("a whpk_ key verifies and cannot sign; give the whsk_ key");
+    }
+    const crypto::Ed25519Key pair(key.reveal());
+    return std::string(scheme.public_tag) + "," +
+           crypto::base64(pair.sign(signed_text(scheme, parts, {})));
+  }
+  std::string code;
+  if (scheme.proof == Proof::Hash) {
+    code = encode(scheme, crypto::sha256(signed_text(scheme, parts, key.reveal())));
+  } else if (scheme.proof == Proof::Twilio) {
+    Hmac hmac(scheme.digest, key.reveal());
+    hmac.start();
+    hmac.update(twilio_text(input.uri, input.body));
+    code = encode(scheme, hmac.finish());
+  } else {
+    std::optional<Hmac> hmac = keyed(scheme, key);
+    code = encode(scheme, compute(*hmac, scheme, parts));
+  }
+  const char* const between = scheme.form == Form::KeyValueList ? "=" : ",";
+  return is_list(scheme) ? std::string(scheme.tag) + between + code : code;
+}
+
 // The value of the signature header: one code, or all codes of a list.
 std::string signature_value(const Scheme& scheme, std::span<const std::string> codes,
                             std::string_view timestamp) {
-  const std::string tag{scheme.tag};
-  if (scheme.form == Form::Plain) return codes.front();
-  if (scheme.form == Form::Prefix) return tag + codes.front();
+  if (!is_list(scheme)) return std::string(scheme.tag) + codes.front();
   std::string value;
   if (scheme.form == Form::KeyValueList) value.append("t=").append(timestamp);
   for (const std::string& code : codes) {
     if (!value.empty()) value += scheme.form == Form::KeyValueList ? ',' : ' ';
-    value.append(tag).append(scheme.form == Form::KeyValueList ? "=" : ",").append(code);
+    value += code;
   }
   return value;
 }
 
 }  // namespace
 
-Verifier::Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window)
-    : scheme_(&scheme), window_(window) {
-  EVENTRELAY_ASSERT(keys.size() <= kKeysMax);
-  for (std::size_t i = 0; i < keys.size(); ++i) macs_[i] = keyed(scheme, keys[i]);
+bool signs(const Scheme& scheme, Piece wanted) noexcept {
+  if (scheme.proof == Proof::Twilio) return wanted == Piece::Uri;
+  return std::find(scheme.text.begin(), scheme.text.end(), wanted) != scheme.text.end() &&
+         wanted != Piece::End;
 }
 
-Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTime now) noexcept {
+Verifier::Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window,
+                   std::string origin)
+    : scheme_(&scheme), window_(window), origin_(std::move(origin)) {
+  EVENTRELAY_ASSERT(keys.size() <= kKeysMax);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (takes_ed25519(scheme, keys[i])) {
+      public_keys_[i].emplace(keys[i].reveal());
+    } else if (scheme.proof == Proof::Hmac || scheme.proof == Proof::Twilio) {
+      macs_[i] = keyed(scheme, keys[i]);
+    } else {
+      secrets_[i] = keys[i];
+    }
+  }
+  if (scheme.proof == Proof::ClientState) scanner_ = std::make_unique<json::Scanner>();
+}
+
+Verdict Verifier::verify_bearer(const IncomingHead& head) const {
+  const auto value = single(head, scheme_->signature[0]);
+  if (!value) return refuse(value.error());
+  if (value->empty()) return refuse(ProviderError::SignatureMissing);
+  // RFC 9110 11.1: the word is compared without case, blanks divide it from the token.
+  const std::size_t blank = std::min(value->find(' '), value->size());
+  if (!equal_without_case(value->substr(0, blank), kBearer)) {
+    return refuse(ProviderError::SignatureMissing);
+  }
+  const std::size_t begin = std::min(value->find_first_not_of(' ', blank), value->size());
+  const std::string_view given = value->substr(begin);
+  bool genuine = false;
+  for (const Secret& secret : secrets_) {
+    genuine |= !secret.empty() && crypto::equal_constant_time(secret.reveal(), given);
+  }
+  return genuine ? Verdict{} : Verdict{refuse(ProviderError::TokenWrong)};
+}
+
+Verdict Verifier::verify_client_state(std::string_view body) {
+  std::string padded(body);
+  padded.resize(body.size() + json::kPadding);
+  const auto top = scanner_->parse(std::string_view(padded).substr(0, body.size()));
+  if (!top) return refuse(provider_error(top.error()));
+  const auto count = scanner_->open_list("/value");
+  if (!count) return refuse(provider_error(count.error()));
+  if (!*count || **count == 0) return refuse(ProviderError::SignatureMissing);
+  bool genuine = true;
+  for (std::size_t i = 0; i < **count; ++i) {
+    const auto given = scanner_->at(i, kClientState);
+    if (!given) return refuse(provider_error(given.error()));
+    bool matches = false;
+    for (const Secret& secret : secrets_) {
+      matches |= !secret.empty() && given->kind == json::Kind::String &&
+                 crypto::equal_constant_time(secret.reveal(), given->text);
+    }
+    genuine &= matches;
+  }
+  return genuine ? Verdict{} : Verdict{refuse(ProviderError::TokenWrong)};
+}
+
+Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTime now) {
+  if (scheme_->proof == Proof::Bearer) return verify_bearer(head);
+  if (scheme_->proof == Proof::ClientState) return verify_client_state(body);
   Claim claim;
   const Verdict read = read_claim(*scheme_, head, claim);
   if (!read) return read;
@@ -237,20 +437,32 @@ Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTi
     const Verdict timely = judge_time(*scheme_, window_, claim.timestamp, now);
     if (!timely) return timely;
   }
+  const bool own = !origin_.empty();
   const Parts parts{.method = method_word(head.method),
-                    .uri = {"https://", head.find("host"), head.target},
+                    .uri = {own ? std::string_view(origin_) : "https://",
+                            own ? std::string_view{} : head.find("host"), path_of(head.target)},
                     .id = claim.id,
                     .timestamp = claim.timestamp,
                     .body = body};
-  const bool slots = scheme_->keys == Keys::Slots;
   bool genuine = false;
-  // Every key and every candidate is tried, whatever came before: how long it takes says nothing.
+  // Every key is tried, whatever came before.
   for (std::size_t key = 0; key < kKeysMax; ++key) {
-    if (!macs_[key]) continue;
-    const Mac mac = compute(*macs_[key], *scheme_, parts);
-    for (std::size_t i = 0; i < claim.count; ++i) {
-      if (slots && claim.slots[i] != key) continue;
-      genuine |= crypto::equal_constant_time(mac.view(), claim.macs[i].view());
+    if (public_keys_[key]) {
+      genuine |=
+          signature_among(*scheme_, claim, *public_keys_[key], signed_text(*scheme_, parts, {}));
+    } else if (scheme_->proof == Proof::Twilio && macs_[key]) {
+      std::string uri;
+      for (const std::string_view part : parts.uri) uri.append(part);
+      for (const std::string& text : twilio_texts(uri, body, head.content_type)) {
+        macs_[key]->start();
+        macs_[key]->update(text);
+        genuine |= among(*scheme_, claim, key, macs_[key]->finish());
+      }
+    } else if (macs_[key]) {
+      genuine |= among(*scheme_, claim, key, compute(*macs_[key], *scheme_, parts));
+    } else if (!secrets_[key].empty()) {
+      const std::string text = signed_text(*scheme_, parts, secrets_[key].reveal());
+      genuine |= among(*scheme_, claim, key, crypto::sha256(text));
     }
   }
   return genuine ? Verdict{} : Verdict{refuse(ProviderError::SignatureWrong)};
@@ -264,6 +476,7 @@ std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys
                     .timestamp = input.timestamp,
                     .body = input.body};
   std::vector<SignedField> fields;
+  if (scheme.proof == Proof::ClientState) return fields;
   if (!scheme.id.empty() && !input.id.empty()) {
     fields.push_back({std::string{scheme.id}, std::string{input.id}});
   }
@@ -276,9 +489,12 @@ std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys
   }
   std::vector<std::string> codes;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    std::optional<Hmac> hmac = keyed(scheme, keys[i]);
-    if (!hmac) continue;
-    codes.push_back(encode(scheme, compute(*hmac, scheme, parts)));
+    if (keys[i].empty()) continue;
+    if (scheme.proof == Proof::Bearer) {
+      return {{std::string{scheme.signature[0]},
+               std::string(kBearer) + " " + std::string(keys[i].reveal())}};
+    }
+    codes.push_back(code_of(scheme, keys[i], input, parts));
     if (scheme.keys == Keys::Slots && i < scheme.signature.size()) {
       fields.push_back({std::string{scheme.signature[i]}, codes.back()});
     }

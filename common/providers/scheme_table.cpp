@@ -15,7 +15,7 @@ constexpr std::array<Piece, 8> kIdStampBody{Piece::Id, Piece::Dot, Piece::Timest
                                             Piece::Body};
 
 // Rows differ in few fields; the rest keeps its default.
-constexpr std::array<Scheme, 12> kSchemes{{
+constexpr std::array<Scheme, 17> kSchemes{{
     // developer.box.com/guides/webhooks/v2/signatures-v2
     {.name = "box-v2",
      .text = {Piece::Body, Piece::Timestamp},
@@ -26,8 +26,7 @@ constexpr std::array<Scheme, 12> kSchemes{{
      .stamp = Stamp::Rfc3339,
      .id = "BOX-DELIVERY-ID",
      .fixed = {FixedField{"BOX-SIGNATURE-VERSION", "1"},
-               FixedField{"BOX-SIGNATURE-ALGORITHM", "HmacSHA256"}},
-     .stable_id_field = "id"},
+               FixedField{"BOX-SIGNATURE-ALGORITHM", "HmacSHA256"}}},
     // docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
     {.name = "github",
      .text = kBodyAlone,
@@ -48,8 +47,7 @@ constexpr std::array<Scheme, 12> kSchemes{{
      .tag = "v1",
      .signature = {"Stripe-Signature"},
      .stamp = Stamp::Seconds,
-     .window = kFiveMinutes,
-     .stable_id_field = "id"},
+     .window = kFiveMinutes},
     // shopify.dev/docs/apps/build/webhooks/verify-deliveries
     {.name = "shopify",
      .text = kBodyAlone,
@@ -64,8 +62,7 @@ constexpr std::array<Scheme, 12> kSchemes{{
      .signature = {"X-Slack-Signature"},
      .timestamp = "X-Slack-Request-Timestamp",
      .stamp = Stamp::Seconds,
-     .window = kFiveMinutes,
-     .stable_id_field = "event_id"},
+     .window = kFiveMinutes},
     // github.com/standard-webhooks/standard-webhooks, spec 1.0.0
     {.name = "standard",
      .key = KeyCoding::Whsec,
@@ -73,6 +70,7 @@ constexpr std::array<Scheme, 12> kSchemes{{
      .coding = Coding::Base64,
      .form = Form::SpaceList,
      .tag = "v1",
+     .public_tag = "v1a",
      .signature = {"webhook-signature"},
      .timestamp = "webhook-timestamp",
      .stamp = Stamp::Seconds,
@@ -85,6 +83,7 @@ constexpr std::array<Scheme, 12> kSchemes{{
      .coding = Coding::Base64,
      .form = Form::SpaceList,
      .tag = "v1",
+     .public_tag = "v1a",
      .signature = {"svix-signature"},
      .timestamp = "svix-timestamp",
      .stamp = Stamp::Seconds,
@@ -100,12 +99,33 @@ constexpr std::array<Scheme, 12> kSchemes{{
     // developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication
     {.name = "hubspot-v3",
      .text = {Piece::Method, Piece::Uri, Piece::Body, Piece::Timestamp},
+     .uri = UriForm::HubspotDecoded,
      .coding = Coding::Base64,
      .signature = {"X-HubSpot-Signature-v3"},
      .timestamp = "X-HubSpot-Request-Timestamp",
      .stamp = Stamp::Millis,
-     .window = {milliseconds{300'000}, milliseconds{60'000}},
-     .stable_id_field = "eventId"},
+     .window = {milliseconds{300'000}, milliseconds{60'000}}},
+    // developers.hubspot.com/docs/faq/v1-request-validation
+    {.name = "hubspot-v2",
+     .proof = Proof::Hash,
+     .text = {Piece::Key, Piece::Method, Piece::Uri, Piece::Body},
+     .signature = {"X-HubSpot-Signature"},
+     .fixed = {FixedField{"X-HubSpot-Signature-Version", "v2", true}}},
+    {.name = "hubspot-v1",
+     .proof = Proof::Hash,
+     .text = {Piece::Key, Piece::Body},
+     .signature = {"X-HubSpot-Signature"},
+     .fixed = {FixedField{"X-HubSpot-Signature-Version", "v1", true}}},
+    // www.twilio.com/docs/usage/security
+    {.name = "twilio",
+     .proof = Proof::Twilio,
+     .digest = crypto::Digest::Sha1,
+     .coding = Coding::Base64,
+     .signature = {"X-Twilio-Signature"}},
+    // learn.microsoft.com/graph/change-notifications-delivery-webhooks
+    {.name = "microsoftgraph", .proof = Proof::ClientState},
+    // RFC 6750, section 2.1
+    {.name = "bearer", .proof = Proof::Bearer, .signature = {"Authorization"}},
     // www.dropbox.com/developers/reference/webhooks
     {.name = "dropbox", .text = kBodyAlone, .signature = {"X-Dropbox-Signature"}},
     // docs.cloud-elements.com/home/hash-verification: base64 behind a prefix usual with hex

@@ -1,12 +1,12 @@
 #include "common/registry/feed.hpp"
 
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "common/config/config_check.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
-#include "common/registry/registry.hpp"
 
 namespace eventrelay {
 namespace {
@@ -20,6 +20,10 @@ Config limits_of(const Config& config) {
   return out;
 }
 
+AnyPort any_port_of(const Config& config) {
+  return config.relay.allow_private_addresses ? AnyPort::Yes : AnyPort::No;
+}
+
 }  // namespace
 
 std::string registry_topic(const Config& config) {
@@ -29,6 +33,7 @@ std::string registry_topic(const Config& config) {
 RegistryFeed::RegistryFeed(const Config& config)
     : follower_(config.kafka, registry_topic(config)),
       limits_(limits_of(config)),
+      maker_(any_port_of(config)),
       keys_(keyring_of(config.seal)) {}
 
 RegistryFeed::~RegistryFeed() = default;
@@ -40,14 +45,14 @@ void RegistryFeed::refuse(const RegistryRecord& record, std::string_view what,
   unreadable_[record.key] = {record, std::move(master_key)};
 }
 
-std::vector<InstanceChange> RegistryFeed::changes(const std::vector<RegistryRecord>& records) {
-  std::vector<InstanceChange> out;
+Changes RegistryFeed::changes(const std::vector<RegistryRecord>& records) {
+  Changes out;
   for (const RegistryRecord& record : records) {
     const std::optional<std::uint64_t> id = instance_of(record.key);
     if (!id) continue;  // the writer's own
     if (!record.value) {
       unreadable_.erase(record.key);
-      out.push_back({*id, std::nullopt});
+      out.push_back({InstanceId{*id}, nullptr});
       continue;
     }
     auto document = decode_document(record.key, *record.value, keys_);
@@ -59,14 +64,15 @@ std::vector<InstanceChange> RegistryFeed::changes(const std::vector<RegistryReco
     limits_.instances.clear();
     limits_.instances.push_back(std::move(document->instance));
     config::resolve(limits_);
+    InstancePtr made;
     try {
-      const Registry judged(limits_);
+      made = maker_.make(std::move(limits_.instances.front()));
     } catch (const std::invalid_argument& problem) {
       refuse(record, problem.what(), {});
       continue;
     }
     unreadable_.erase(record.key);
-    out.push_back({*id, std::move(limits_.instances.front())});
+    out.push_back({InstanceId{*id}, std::move(made)});
   }
   limits_.instances.clear();
   return out;
@@ -74,6 +80,7 @@ std::vector<InstanceChange> RegistryFeed::changes(const std::vector<RegistryReco
 
 std::vector<RegistryRecord> RegistryFeed::use(const Config& config) {
   limits_ = limits_of(config);
+  maker_ = InstanceMaker(any_port_of(config));
   keys_ = keyring_of(config.seal);
   std::vector<RegistryRecord> again;
   for (auto& [key, each] : unreadable_) again.push_back(each.record);

@@ -1,8 +1,7 @@
 // The registry in Kafka as a process sees it: instances at start, then each change.
 //
 // Why:     a document that can not be read must neither stop the process nor take its instance
-// away:
-//          the former version stays, is counted and told.
+//          away: the former version stays, is counted and told.
 // Owner:   ServiceHost.  Thread: load() any, once; all else control.
 // Bounds:  100,000 instances.
 // Errors:  StartError while it is made; later a document at a time.
@@ -12,21 +11,16 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/config/config.hpp"
+#include "common/registry/change.hpp"
 #include "common/registry/document.hpp"
 #include "common/registry/follower.hpp"
+#include "common/registry/instance_maker.hpp"
 
 namespace eventrelay {
-
-// A new version of an instance, or its end. Thread: value.
-struct InstanceChange {
-  std::uint64_t id = 0;
-  std::optional<InstanceConfig> instance;  // nothing: it was deleted
-};
 
 // Thread: see above.
 class RegistryFeed {
@@ -39,7 +33,7 @@ class RegistryFeed {
   // All records up to the end of the topic. Blocks.
   [[nodiscard]] std::vector<RegistryRecord> load() { return follower_.load(); }
   // What changed by these records; what can not be read is counted and left out.
-  [[nodiscard]] std::vector<InstanceChange> changes(const std::vector<RegistryRecord>& records);
+  [[nodiscard]] Changes changes(const std::vector<RegistryRecord>& records);
   // After a reload: other master keys or limits. The records that could not be read, to be tried
   // again.
   [[nodiscard]] std::vector<RegistryRecord> use(const Config& config);
@@ -63,6 +57,7 @@ class RegistryFeed {
 
   RegistryFollower follower_;
   Config limits_;  // what an instance is judged by; it has none itself
+  InstanceMaker maker_;
   Keyring keys_;
   std::map<std::string, Unreadable> unreadable_;
 };

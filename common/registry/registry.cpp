@@ -2,132 +2,178 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <unordered_set>
 #include <utility>
 
+#include "common/base/assert.hpp"
 #include "common/providers/provider.hpp"
+#include "common/registry/instance_maker.hpp"
 
 namespace eventrelay {
 namespace {
 
-// What makes a Subscription. Thread: one owner.  Bounds: references for one call.
-struct SubscriptionOrigin {
-  const std::string& url;
-  const std::optional<Secret>& key;
-  const DeliveryConfig& delivery;
-  AnyPort any_port;
-};
-
-Subscription make_subscription(const SubscriptionOrigin& origin) {
-  Subscription out;
-  out.url = parse_callback_url(origin.url, origin.delivery.allow_http);
-  out.delivery = origin.delivery;
-  if (origin.any_port == AnyPort::Yes) out.delivery.allow_private_addresses = true;
-  check_callback_port(out.url, out.delivery.ports,
-                      out.delivery.allow_private_addresses ? AnyPort::Yes : AnyPort::No);
-  if (out.delivery.signature != Signature::None) {
-    if (origin.key) out.keys.push_back(*origin.key);
-    out.keys.insert(out.keys.end(), out.delivery.keys.begin(), out.delivery.keys.end());
-  }
-  out.delivery.keys.clear();
-  return out;
+// Ids in a row must not share their low bits: the finaliser of SplitMix64 (prng.di.unimi.it).
+std::uint64_t mix(std::uint64_t x) noexcept {
+  x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
+  return x ^ (x >> 31U);
 }
 
-Instance make_instance(const InstanceConfig& config, AnyPort any_port) {
-  Instance out;
-  out.id = InstanceId{config.id};
-  out.name = config.name;
-  out.element = config.element;
-  const providers::Provider* const element = providers::find_provider(config.element);
-  out.hub = element == nullptr ? "general" : std::string(element->hub);
-  out.tags = config.tags;
-  out.events_enabled = config.events_enabled;
-  out.oauth_user_id = config.oauth_user_id;
-  if (config.vendor_key) out.vendor_keys.push_back(*config.vendor_key);
-  if (config.vendor_key_secondary) {
-    // Slots: a secondary key alone stays the secondary.
-    if (out.vendor_keys.empty()) out.vendor_keys.emplace_back();
-    out.vendor_keys.push_back(*config.vendor_key_secondary);
-  }
-  if (config.vendor_token) out.vendor_token = *config.vendor_token;
-  out.disabled = config.disabled;
-  out.company = config.company;
-  out.account = config.account;
-  out.user = config.user;
-  const std::string id = std::to_string(config.id);
-  const char* key = "configuration.event.notification.callback.url";
-  try {
-    if (!config.callback_url.empty()) {
-      out.subscriptions.push_back(make_subscription(
-          {config.callback_url, config.signature_key, config.delivery, any_port}));
-      out.subscriptions.back().id = id;
-    }
-    key = "subscriptions.url";
-    for (const SubscriptionConfig& each : config.subscriptions) {
-      out.subscriptions.push_back(make_subscription({each.url, each.key, each.delivery, any_port}));
-      Subscription& made = out.subscriptions.back();
-      made.id = id + "/" + each.name;
-      made.name = each.name;
-      made.filter = each.filter;
-    }
-  } catch (const std::invalid_argument& problem) {
-    throw std::invalid_argument("instance " + id + ": " + key + ": " + problem.what());
-  }
-  return out;
+bool by_id(const InstancePtr& a, const InstancePtr& b) noexcept {
+  return a->id < b->id;
 }
 
-bool among(const std::vector<std::string>& words, std::string_view word) {
-  return words.empty() || std::find(words.begin(), words.end(), word) != words.end();
+std::shared_ptr<const Registry::Sources> sources_of(const Config& config) {
+  Registry::Sources sources(config.sources.begin(), config.sources.end());
+  for (auto& [element, source] : sources) {
+    const providers::Provider* const built_in = providers::find_provider(element);
+    if (source.scheme.empty() && built_in != nullptr) source.scheme = built_in->schemes.front();
+  }
+  if (config.registry == "topic") {
+    // Each element is a source even where `sources` does not name it: the keys are the instance's.
+    for (const providers::Provider& each : providers::providers()) {
+      if (each.schemes.front().empty()) continue;
+      SourceConfig& made = sources[std::string(each.key)];
+      if (made.scheme.empty()) made.scheme = each.schemes.front();
+    }
+  }
+  return std::make_shared<const Registry::Sources>(std::move(sources));
 }
 
 }  // namespace
 
-bool Subscription::wants(std::string_view event_type, std::string_view object_type) const {
-  return among(filter.event_types, event_type) && among(filter.object_types, object_type);
+std::uint64_t Registry::ById::hash(InstanceId id) noexcept {
+  return mix(id.value);
 }
 
-Registry::Registry(const Config& config) {
-  const AnyPort any_port = config.relay.allow_private_addresses ? AnyPort::Yes : AnyPort::No;
-  instances_.reserve(config.instances.size());
-  by_id_.reserve(config.instances.size());
+std::uint64_t Registry::ByUser::hash(const UserKey& key) noexcept {
+  const std::hash<std::string_view> hash;
+  return mix(hash(key.element) * 31 + hash(key.user));
+}
+
+Registry::Registry(const Config& config) : sources_(sources_of(config)) {
+  InstanceMaker maker(config.relay.allow_private_addresses ? AnyPort::Yes : AnyPort::No);
+  std::vector<InstancePtr> instances;
+  instances.reserve(config.instances.size());
   for (const InstanceConfig& each : config.instances) {
-    instances_.push_back(std::make_unique<const Instance>(make_instance(each, any_port)));
-    const Instance* const made = instances_.back().get();
-    if (!by_id_.emplace(made->id, made).second) {
-      throw std::invalid_argument("instance " + std::to_string(each.id) + ": id: given twice");
-    }
-    if (!made->oauth_user_id.empty()) {
-      by_user_[UserKey{made->element, made->oauth_user_id}].push_back(made);
-    }
+    instances.push_back(maker.make(InstanceConfig(each)));
   }
-  for (const auto& [element, source] : config.sources) {
-    SourceConfig& made = sources_.emplace(element, source).first->second;
-    const providers::Provider* const built_in = providers::find_provider(element);
-    if (made.scheme.empty() && built_in != nullptr) made.scheme = built_in->schemes.front();
-  }
-  if (config.registry != "topic") return;
-  // Each element is a source even where `sources` does not name it: the keys are the instance's.
-  for (const providers::Provider& each : providers::providers()) {
-    if (each.schemes.front().empty()) continue;
-    SourceConfig& made = sources_[std::string(each.key)];
-    if (made.scheme.empty()) made.scheme = each.schemes.front();
+  *this = apply(changes_to(*this, instances));
+}
+
+Registry Registry::apply(std::span<const Change> changes) const {
+  Registry next = *this;
+  Counts counts = *counts_;
+  for (const Change& each : changes) next.change(each, counts);
+  next.counts_ = std::make_shared<const Counts>(std::move(counts));
+  return next;
+}
+
+Registry Registry::with_sources(const Config& config) const {
+  Registry next = *this;
+  next.sources_ = sources_of(config);
+  return next;
+}
+
+void Registry::change(const Change& change, Counts& counts) {
+  EVENTRELAY_ASSERT(change.instance == nullptr || change.instance->id == change.id);
+  const InstancePtr former = share(change.id);
+  if (former != nullptr) remove(former, counts);
+  if (change.instance != nullptr) {
+    add(change.instance, counts);
+  } else {
+    by_id_.erase(change.id);
+    remember_deleted(change.id);
   }
 }
 
-const Instance* Registry::find(InstanceId id) const noexcept {
-  const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second;
+// Its place in `by_id_` is taken over by whoever calls, since a change mostly replaces it.
+void Registry::remove(const InstancePtr& instance, Counts& counts) {
+  const auto count = counts.find(instance->element);
+  count->second.id_sum -= instance->id.value;
+  if (--count->second.instances == 0) counts.erase(count);
+  if (instance->oauth_user_id.empty()) return;
+  const UserKey key{instance->element, instance->oauth_user_id};
+  std::vector<InstancePtr> users = *by_user_.find(key);
+  users.erase(std::lower_bound(users.begin(), users.end(), instance, by_id));
+  if (users.empty()) {
+    by_user_.erase(key);
+  } else {
+    by_user_.set(std::move(users));
+  }
 }
 
-std::span<const Instance* const> Registry::by_user(std::string_view element,
-                                                   std::string_view user) const noexcept {
-  const auto found = by_user_.find(UserKey{element, user});
-  if (found == by_user_.end()) return {};
-  return found->second;
+void Registry::add(const InstancePtr& instance, Counts& counts) {
+  by_id_.set(instance);
+  deleted_.erase(instance->id);
+  deleted_before_.erase(instance->id);
+  Count& count = counts[instance->element];
+  ++count.instances;
+  count.id_sum += instance->id.value;
+  if (instance->oauth_user_id.empty()) return;
+  std::vector<InstancePtr> users;
+  if (const auto* known = by_user_.find(UserKey{instance->element, instance->oauth_user_id})) {
+    users.reserve(known->size() + 1);
+    users = *known;
+  }
+  users.insert(std::upper_bound(users.begin(), users.end(), instance, by_id), instance);
+  by_user_.set(std::move(users));
+}
+
+void Registry::remember_deleted(InstanceId id) {
+  if (deleted_.size() == kDeletedMax) {
+    deleted_before_ = std::move(deleted_);
+    deleted_ = {};
+  }
+  deleted_.set(id);
+}
+
+const InstancePtr& Registry::share(InstanceId id) const noexcept {
+  static const InstancePtr kNone;
+  const InstancePtr* const found = by_id_.find(id);
+  return found == nullptr ? kNone : *found;
+}
+
+bool Registry::deleted(InstanceId id) const noexcept {
+  return deleted_.find(id) != nullptr || deleted_before_.find(id) != nullptr;
+}
+
+std::span<const InstancePtr> Registry::by_user(std::string_view element,
+                                               std::string_view user) const noexcept {
+  const auto* const found = by_user_.find(UserKey{element, user});
+  if (found == nullptr) return {};
+  return *found;
+}
+
+const Instance* Registry::only(std::string_view element) const noexcept {
+  const auto found = counts_->find(element);
+  if (found == counts_->end() || found->second.instances != 1) return nullptr;
+  return find(InstanceId{found->second.id_sum});
 }
 
 const SourceConfig* Registry::source(std::string_view element) const noexcept {
-  const auto found = sources_.find(element);
-  return found == sources_.end() ? nullptr : &found->second;
+  const auto found = sources_->find(element);
+  return found == sources_->end() ? nullptr : &found->second;
+}
+
+Changes changes_to(const Registry& before, std::span<const InstancePtr> instances) {
+  Changes changes;
+  std::unordered_set<InstanceId> ids;
+  ids.reserve(instances.size());
+  for (const InstancePtr& instance : instances) {
+    if (!ids.insert(instance->id).second) {
+      throw std::invalid_argument("instance " + std::to_string(instance->id.value) +
+                                  ": id: given twice");
+    }
+    const Instance* const former = before.find(instance->id);
+    if (former == nullptr || !same(*former, *instance)) {
+      changes.push_back({instance->id, instance});
+    }
+  }
+  before.for_each([&](const Instance& former) {
+    if (ids.find(former.id) == ids.end()) changes.push_back({former.id, nullptr});
+  });
+  return changes;
 }
 
 }  // namespace eventrelay

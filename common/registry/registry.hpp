@@ -1,56 +1,33 @@
 // All instances, their subscriptions and the sources: what both services look events up in.
 //
-// Owner:   Settings; immutable, swapped whole, one shared_ptr copy per shard.
+// Why:     instances come and go one at a time, from a file or from documents. apply() makes a new
+//          value that shares all that did not change, so a change costs the same among ten
+//          instances and among 100 000, and whoever still reads the former value may.
+// Owner:   Settings.
 // Thread:  any; read only.
-// Bounds:  100 000 instances; O(1) look-up by id and by (element, user).
+// Bounds:  1 000 000 instances; O(1) look-up by id and by (element, user), no allocation; a change
+//          copies about ten small nodes. Deletions are remembered: the last kDeletedMax at least.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/ids.hpp"
-#include "common/config/callback_url.hpp"
 #include "common/config/config.hpp"
+#include "common/registry/change.hpp"
+#include "common/registry/instance.hpp"
+#include "common/registry/persistent_map.hpp"
 
 namespace eventrelay {
 
-// Where the events of one instance go, and how. Thread: immutable.  Bounds: as its config.
-struct Subscription {
-  std::string id;    // `<instance>` for the callback, `<instance>/<name>` for the others
-  std::string name;  // empty for the callback
-  CallbackUrl url;
-  std::vector<Secret> keys;  // live signature keys, newest first; empty = unsigned
-  FilterConfig filter;
-  DeliveryConfig delivery;  // its keys moved to `keys`, relay.allow_private_addresses merged in
-
-  // May this event type and object type pass the filter?
-  [[nodiscard]] bool wants(std::string_view event_type, std::string_view object_type) const;
-};
-
-// One element instance. Thread: immutable.  Bounds: 101 subscriptions.
-struct Instance {
-  InstanceId id;
-  std::string name;
-  std::string element;
-  std::string hub;  // hub key of the element, `documents` for box
-  std::vector<std::string> tags;
-  bool events_enabled = false;
-  std::string oauth_user_id;
-  std::vector<Secret> vendor_keys;  // the provider's, on its own URL; empty: the source's count
-  Secret vendor_token;              // V1, on its own URL; empty: the source's counts
-  bool disabled = false;            // its events wait in the log
-  std::uint64_t company = 0;        // ids of control.organizations; 0: of a file
-  std::uint64_t account = 0;
-  std::uint64_t user = 0;
-  std::vector<Subscription> subscriptions;
-};
+inline constexpr std::size_t kDeletedMax = 100'000;
 
 // A user at a provider. Bounds: views into an Instance or the caller's text.
 struct UserKey {
@@ -60,42 +37,85 @@ struct UserKey {
   friend bool operator==(const UserKey&, const UserKey&) = default;
 };
 
-// Thread: any.  Bounds: O(length), no allocation.
-struct UserKeyHash {
-  [[nodiscard]] std::size_t operator()(const UserKey& key) const noexcept {
-    const std::hash<std::string_view> hash;
-    return hash(key.element) * 31 + hash(key.user);
-  }
-};
-
-// Look-up by id, by provider user and by element. Thread: any, read only.
-// Bounds: O(1) per call, no allocation.
+// Look-up by id, by provider user and by element. A copy shares everything. Thread: any, read
+// only.  Bounds: see the head of this file.
 class Registry {
  public:
-  Registry() = default;
-  // Throws std::invalid_argument naming the instance and the key that is wrong.
-  explicit Registry(const Config& config);
-  Registry(Registry&&) noexcept = default;
-  Registry& operator=(Registry&&) noexcept = default;
+  using Sources = std::map<std::string, SourceConfig, std::less<>>;
 
-  [[nodiscard]] const Instance* find(InstanceId id) const noexcept;
-  // Instances of `element` whose oauth.user.id is `user`; Box V1 routing.
-  [[nodiscard]] std::span<const Instance* const> by_user(std::string_view element,
-                                                         std::string_view user) const noexcept;
+  Registry() = default;
+  // The sources and instances of `config`. Throws std::invalid_argument naming the instance and
+  // the key that is wrong.
+  explicit Registry(const Config& config);
+
+  // The registry that `changes` make of this one, in their order. Sources stay.
+  [[nodiscard]] Registry apply(std::span<const Change> changes) const;
+  // The same instances with the sources of `config`.
+  [[nodiscard]] Registry with_sources(const Config& config) const;
+
+  // Null: not known, see deleted().
+  [[nodiscard]] const Instance* find(InstanceId id) const noexcept { return share(id).get(); }
+  // The same, to be kept.
+  [[nodiscard]] const InstancePtr& share(InstanceId id) const noexcept;
+  // Was there such an instance, and a change has deleted it? One that was never heard of is
+  // neither found nor deleted: it may yet come.
+  [[nodiscard]] bool deleted(InstanceId id) const noexcept;
+  // Instances of `element` whose oauth.user.id is `user`, by id; Box V1 routing.
+  [[nodiscard]] std::span<const InstancePtr> by_user(std::string_view element,
+                                                     std::string_view user) const noexcept;
+  // The only instance of `element`; null where there is none or more than one.
+  [[nodiscard]] const Instance* only(std::string_view element) const noexcept;
   // The configured verification of `element`, its scheme filled in; null without one.
   [[nodiscard]] const SourceConfig* source(std::string_view element) const noexcept;
-  [[nodiscard]] std::span<const std::unique_ptr<const Instance>> instances() const noexcept {
-    return instances_;
+
+  [[nodiscard]] std::size_t size() const noexcept { return by_id_.size(); }
+  // Calls `visit(const Instance&)` for each, in no order that means anything.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    by_id_.for_each([&visit](const InstancePtr& instance) { visit(*instance); });
   }
-  [[nodiscard]] const std::map<std::string, SourceConfig, std::less<>>& sources() const noexcept {
-    return sources_;
-  }
+  [[nodiscard]] const Sources& sources() const noexcept { return *sources_; }
 
  private:
-  std::vector<std::unique_ptr<const Instance>> instances_;
-  std::unordered_map<InstanceId, const Instance*> by_id_;
-  std::unordered_map<UserKey, std::vector<const Instance*>, UserKeyHash> by_user_;
-  std::map<std::string, SourceConfig, std::less<>> sources_;
+  // Of one element. The sum of the ids of one instance is its id.
+  struct Count {
+    std::size_t instances = 0;
+    std::uint64_t id_sum = 0;
+  };
+  using Counts = std::map<std::string, Count, std::less<>>;
+
+  struct ById {
+    static InstanceId key(const InstancePtr& value) noexcept { return value->id; }
+    static std::uint64_t hash(InstanceId id) noexcept;
+  };
+  struct Ids {
+    static InstanceId key(InstanceId value) noexcept { return value; }
+    static std::uint64_t hash(InstanceId id) noexcept { return ById::hash(id); }
+  };
+  // The instances of one user, by id; never empty.
+  struct ByUser {
+    static UserKey key(const std::vector<InstancePtr>& value) noexcept {
+      return {value.front()->element, value.front()->oauth_user_id};
+    }
+    static std::uint64_t hash(const UserKey& key) noexcept;
+  };
+
+  void change(const Change& change, Counts& counts);
+  void add(const InstancePtr& instance, Counts& counts);
+  void remove(const InstancePtr& instance, Counts& counts);
+  void remember_deleted(InstanceId id);
+
+  PersistentMap<InstancePtr, ById> by_id_;
+  PersistentMap<std::vector<InstancePtr>, ByUser> by_user_;
+  // What was deleted lately and before that; the latter goes when the former is full.
+  PersistentMap<InstanceId, Ids> deleted_;
+  PersistentMap<InstanceId, Ids> deleted_before_;
+  std::shared_ptr<const Counts> counts_ = std::make_shared<const Counts>();
+  std::shared_ptr<const Sources> sources_ = std::make_shared<const Sources>();
 };
+
+// What makes `before` into a registry of exactly `instances`; those that are the same in both are
+// left out. Throws std::invalid_argument if an id is given twice.
+[[nodiscard]] Changes changes_to(const Registry& before, std::span<const InstancePtr> instances);
 
 }  // namespace eventrelay

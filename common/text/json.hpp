@@ -5,14 +5,18 @@
 //          is three times as fast as a pull parser made to visit everything (1.2 us), and knows
 //          escaped spellings of a key, which a raw search misses.
 // Owner:   the shard.  Thread: one owner.
+//          What RFC 8259 allows and the parser refuses (numbers wider than 64 bits, escapes of
+//          half a surrogate pair) is read from a copy: such digits count as text, and half a pair
+//          as a NUL and its digits, which no reader takes for the character that it is not.
 // Bounds:  memory grows to about 14 x the longest text and is given back after a long one; depth
-//          1023.
+//          kDepthMax.
 // Errors:  ScanError.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -25,7 +29,13 @@ inline constexpr std::size_t kPadding = 64;
 inline constexpr std::size_t kWantedMax = 16;
 
 enum class Kind : std::uint8_t { Absent, Null, Boolean, Number, String, Array, Object };
-enum class ScanError : std::uint8_t { Malformed, DuplicateKey };
+enum class ScanError : std::uint8_t { Malformed, TooDeep, DuplicateKey };
+
+// Levels of arrays and objects within each other that a document may have; one more is a matter of
+// the parser's version, two more are too many.
+inline constexpr std::size_t kDepthMax = 1023;
+// Texts of numbers that stay valid beside each other; the next one takes the place of the first.
+inline constexpr std::size_t kNumbersKept = 32;
 
 // A member to look for: of the document, or of the object that is its member `object`.
 // Thread: constant.  Bounds: views.
@@ -39,6 +49,7 @@ struct Found {
   Kind kind = Kind::Absent;
   // String: its characters, unescaped. Number without fraction: its digits. Else empty.
   std::string_view text;
+  bool truth = false;  // a Boolean's value
 };
 
 // Thread: one owner.  Bounds: see above.
@@ -54,6 +65,16 @@ class Scanner {
   [[nodiscard]] Expected<Kind, ScanError> scan(std::string_view text,
                                                std::span<const Wanted> wanted,
                                                std::span<Found> found);
+
+  // Reads a document that is asked afterwards, value by value, until the next one is read.
+  [[nodiscard]] Expected<Kind, ScanError> parse(std::string_view text);
+  // Makes the array at `pointer` (RFC 6901, of the whole document) the list that elements are
+  // asked of; its size, or nothing where there is no array. The list is empty after parse().
+  [[nodiscard]] Expected<std::optional<std::size_t>, ScanError> open_list(std::string_view pointer);
+  // The value at `pointer` of the document, or of one element of the list. Absent: none. A key on
+  // the way that occurs twice is a DuplicateKey. The text of a number lives for kNumbersKept more.
+  [[nodiscard]] Expected<Found, ScanError> at(std::string_view pointer);
+  [[nodiscard]] Expected<Found, ScanError> at(std::size_t element, std::string_view pointer);
 
  private:
   struct State;

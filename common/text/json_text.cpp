@@ -4,35 +4,11 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/text/utf8.hpp"
+
 namespace eventrelay {
 
 namespace {
-
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
-std::uint32_t byte_at(std::string_view text, std::size_t i) noexcept {
-  return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-}
-bool continues(std::string_view text, std::size_t i) noexcept {
-  return (byte_at(text, i) & 0xC0U) == 0x80U;
-}
-
-// Length of the UTF-8 sequence at `at`, 0 if it is none (overlong, surrogate, cut, above 10FFFF).
-std::size_t sequence_at(std::string_view text, std::size_t at) noexcept {
-  const std::uint32_t first = byte_at(text, at);
-  const std::uint32_t second = byte_at(text, at + 1);
-  if (first < 0x80U) return 1;
-  if (!continues(text, at + 1)) return 0;
-  if (first >= 0xC2U && first <= 0xDFU) return 2;
-  if (!continues(text, at + 2)) return 0;
-  if (first == 0xE0U) return second >= 0xA0U ? 3 : 0;
-  if (first == 0xEDU) return second <= 0x9FU ? 3 : 0;
-  if (first >= 0xE1U && first <= 0xEFU) return 3;
-  if (!continues(text, at + 3)) return 0;
-  if (first == 0xF0U) return second >= 0x90U ? 4 : 0;
-  if (first >= 0xF1U && first <= 0xF3U) return 4;
-  return first == 0xF4U && second <= 0x8FU ? 4 : 0;
-}
 
 void append_escape(std::string& out, char c) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -76,12 +52,12 @@ void append_json_string(std::string& out, std::string_view text) {
     out.append(text, i, plain - i);
     i = plain;
     if (i == text.size()) break;
-    if (byte_at(text, i) < 0x80U) {
+    if (static_cast<unsigned char>(text[i]) < 0x80U) {
       append_escape(out, text[i++]);
       continue;
     }
-    const std::size_t length = sequence_at(text, i);
-    out += length == 0 ? kReplacement : text.substr(i, length);
+    const std::size_t length = first_character(text.substr(i)).size;
+    out += length == 0 ? kReplacementCharacter : text.substr(i, length);
     i += length == 0 ? 1 : length;
   }
   out += '"';

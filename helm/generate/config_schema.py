@@ -66,18 +66,11 @@ TLS: Schema = {
     "properties": {"cert": text(), "key": text()},
     "additionalProperties": False,
 }
-LISTEN: Schema = {
-    "type": "object",
-    "properties": {"listen": text()},
-    "additionalProperties": False,
-}
 # Keys that are agreed and that the programs do not take yet. Empty once config-schema exists.
 COMING: dict[str, Schema] = {
     "admin.open": list_of(text("metrics")),
     "admin.hosts": list_of(text()),
     "admin.tls": TLS,
-    "ingest.admin": LISTEN,
-    "relay.admin": LISTEN,
     "ingest.public_url": text(),
     "ingest.connections_max": {"type": "integer", "minimum": 1},
     "ingest.handshakes_max": {"type": "integer", "minimum": 1},
@@ -216,7 +209,11 @@ def place(root: Schema, key: str, schema: Schema) -> None:
 
 def from_page(page: str) -> Schema:
     root: Schema = {}
+    as_admin = []
     for key, (sentence, kind) in listed(page).items():
+        if sentence == "As admin.":
+            as_admin.append(key)
+            continue
         if sentence.startswith("As instances[].delivery."):
             schema = ref("delivery")
         elif key.startswith("kafka."):
@@ -230,6 +227,8 @@ def from_page(page: str) -> Schema:
         place(root, key, schema if "$ref" in schema else schema | {"description": sentence})
     for key, schema in COMING.items():
         place(root, key, schema)
+    for key in as_admin:
+        place(root, key, root["properties"]["admin"])
     instance = root["properties"]["instances"]["items"]
     instance["required"] = ["id", "element"]
     delivery = instance["properties"]["delivery"]

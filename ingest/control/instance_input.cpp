@@ -448,10 +448,10 @@ Result<bool> check_whole(const CatalogRow& element, const Config& config,
   one.instances.front().delivery.keys = instance.delivery.keys;
   config::resolve(one);
   config::Findings findings;
-  const config::YamlNode nowhere;
   static const config::PropertyProblem no_property_problem =
       [](const std::string&, const config::OpenValue&) { return std::string(); };
-  config::check(one, config::Places({}, nowhere), findings, no_property_problem);
+  const config::Places nowhere({}, [] { return config::YamlNode(); });
+  config::check(one, nowhere, findings, no_property_problem);
   if (findings.empty()) return true;
   std::string line = findings.text();
   line = line.substr(0, line.find('\n'));

@@ -1,8 +1,5 @@
 #include "ingest/control/instance_view.hpp"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
@@ -10,6 +7,7 @@
 #include "common/base/crypto.hpp"
 #include "common/config/config_instances_schema.hpp"
 #include "common/config/config_json.hpp"
+#include "common/text/utc.hpp"
 #include "ingest/control/catalog.hpp"
 #include "ingest/control/instance_input.hpp"
 
@@ -90,8 +88,9 @@ json::object user_of(std::uint64_t id, const UserConfig* user) {
 }  // namespace
 
 std::string utc_text(WallTime time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                     fmt::gmtime(static_cast<std::time_t>(unix_seconds(time))));
+  std::string out;
+  append_utc(time, out);
+  return out;
 }
 
 std::string event_url(const Config& config, std::string_view element, std::uint64_t id) {

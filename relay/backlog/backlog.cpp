@@ -1,11 +1,9 @@
 #include "relay/backlog/backlog.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
-#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -14,12 +12,6 @@ namespace {
 constexpr Duration kLook = std::chrono::seconds(1);
 constexpr Duration kWatchMax = std::chrono::minutes(1);  // between two looks at the log's start
 
-CursorBounds bounds_of(const Config& config) {
-  CursorBounds bounds;
-  bounds.blocked_max = config.detach.blocked_max;
-  return bounds;
-}
-
 // The oldest event a detached subscription still needs, or `otherwise` where none is detached.
 Offset needed_from(const Cursors* cursors, Offset otherwise) {
   return cursors == nullptr ? otherwise : cursors->lowest_position().value_or(otherwise);
@@ -27,15 +19,16 @@ Offset needed_from(const Cursors* cursors, Offset otherwise) {
 
 }  // namespace
 
-Backlog::Backlog(Executor executor, const Config& config, const BacklogParts& parts)
-    : executor_(executor),
+Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
+    : loop_(io.loop()),
+      clock_(io.clock()),
       parts_(parts),
       detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
-                            [this](Partition partition) { state_.write(partition); },
+                            clock_, [this](Partition partition) { state_.write(partition); },
                             parts_.park_again, parts_.budget}),
-      state_(executor, config,
+      state_(io, config,
              StateLogParts{
-                 parts_.outbox, parts_.slab, bounds_of(config), parts_.confirm,
+                 parts_.outbox, parts_.slab, parts_.cursors, parts_.confirm,
                  [this](Partition partition, Cursors& cursors) { on_ready(partition, cursors); },
                  [this](Partition partition) {
                    detacher_.on_durable(partition);
@@ -46,7 +39,7 @@ Backlog::Backlog(Executor executor, const Config& config, const BacklogParts& pa
                    parts_.consumer.stop_partition(partition, std::move(reason));
                  }}),
       catch_up_reader_(
-          executor, config,
+          io, config,
           CatchUpParts{
               parts_.scheduler, parts_.subscriptions, parts_.outbox, parts_.slab, parts_.bounds,
               std::max<std::size_t>(config.relay.memory_max / parts_.shards / 16, 512U << 10),
@@ -58,7 +51,8 @@ Backlog::Backlog(Executor executor, const Config& config, const BacklogParts& pa
               [this] { parts_.changed(); },
               [this](Partition partition) { state_.write(partition); },
               [](Partition partition, const std::string& reason) {
-                log::error("a sweep can not go on", {{"partition", partition}, {"reason", reason}});
+                log::error("catch-up read stopped: a record can not be read",
+                           {{"partition", partition}, {"reason", reason}});
               },
               parts_.budget}) {
   parts_.consumer.guard(detacher_);
@@ -90,7 +84,7 @@ bool Backlog::writing(Partition partition) {
   if (detacher_.busy(partition)) return true;
   Cursors* const cursors = state_.find(partition);
   if (cursors == nullptr) return false;
-  cursors->commit(monotonic_now(), CommitMode::Exactly);
+  cursors->commit(clock_.now(), CommitMode::Exactly);
   state_.write(partition);
   return cursors->writes_pending() > 0;
 }
@@ -103,15 +97,12 @@ void Backlog::drop(Partition partition) {
   std::erase(near_start_, partition);
 }
 
-void Backlog::before_reload() {
-  catch_up_reader_.halt();
+void Backlog::before_forgetting(std::span<const std::string> subscriptions) {
+  catch_up_reader_.halt(subscriptions);
 }
 
-void Backlog::after_reload() {
-  detacher_.forget_unless([this](std::string_view subscription) {
-    const auto instance = instance_of(subscription);
-    return instance && parts_.subscriptions.find(*instance, subscription) != nullptr;
-  });
+void Backlog::forget(std::span<const std::string> subscriptions) {
+  detacher_.forget(subscriptions);
 }
 
 PauseChange Backlog::resume(std::string_view subscription, Partition partition) {
@@ -136,8 +127,8 @@ void Backlog::tick(TimePoint now) {
   watch_log_start(now);
 }
 
-// One partition after the other, with the loop's turn in between: what is due for thousands of
-// subscriptions must not stop everybody else.
+// Visits one partition at a time and lets the loop run in between: what is due for thousands of
+// subscriptions must not hold everybody else up.
 void Backlog::visit_next() {
   while (!round_.empty()) {
     const Partition partition = round_.back();
@@ -146,14 +137,14 @@ void Backlog::visit_next() {
                                     [partition](const Owned& one) { return one.id == partition; });
     if (owned == owned_.end()) continue;
     visit(*owned);
-    if (!round_.empty()) asio::post(executor_, [this] { visit_next(); });
+    if (!round_.empty()) loop_.post([this] { visit_next(); });
     return;
   }
 }
 
 void Backlog::visit(Owned& owned) {
   const Partition partition = owned.id;
-  const Moment moment = moment_now();
+  const Moment moment = clock_.moment();
   catch_up_reader_.poll(partition, moment);
   Cursors* const cursors = state_.find(partition);
   if (cursors == nullptr || cursors->empty()) return;
@@ -164,8 +155,8 @@ void Backlog::visit(Owned& owned) {
   parts_.consumer.state_written(partition);
 }
 
-// At four fifths of the time the log keeps an event it is told, at nine tenths what is left goes
-// to the dead letters.
+// An event that was not delivered is reported at four fifths of the time that the log keeps it; at
+// nine tenths it goes to the dead letters.
 void Backlog::watch_log_start(TimePoint now) {
   if (!parts_.retention) return;
   if (now - watched_ < std::clamp<Duration>(*parts_.retention / 50, kLook, kWatchMax)) return;
@@ -176,7 +167,7 @@ void Backlog::watch_log_start(TimePoint now) {
       std::erase(near_start_, owned.id);
       continue;
     }
-    const WallTime wall = wall_now();
+    const WallTime wall = clock_.wall();
     const auto ago = [&](int tenths) {
       return wall - std::chrono::duration_cast<WallTime::duration>(*parts_.retention / 10 * tenths);
     };
@@ -240,7 +231,8 @@ BacklogStatus Backlog::status() {
     for (CursorStatus& cursor : cursors->oldest(kBacklogMax)) {
       const std::int64_t end = cursor.record.end.value_or(live).value;
       const std::int64_t distance = std::max<std::int64_t>(end - cursor.record.position.value, 0);
-      status.oldest.push_back({partition.value, distance, std::move(cursor)});
+      const Duration age = clock_.due() - cursor.record.since;
+      status.oldest.push_back({partition.value, distance, age, std::move(cursor)});
     }
   }
   std::sort(status.oldest.begin(), status.oldest.end(), [](const auto& a, const auto& b) {

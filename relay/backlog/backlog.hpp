@@ -1,10 +1,11 @@
-// Everything of a shard about those who are away: their state, who leaves the live path, and who
-// is fed from the log.
+// Everything a shard does for subscriptions with a backlog: who leaves the live path, who is fed
+// from the log, and the records that say so.
 //
 //   StateLog --ready--> Consumer reads, CatchUpReader reads again
 //   Detacher <--> Cursors <--> CatchUpReader,  all of them --> StateLog --> state topic
 //
-// Why:     the shard has one part to tell of partitions, time and the end; the wiring is here.
+// Why:     the shard tells one part of partitions, time and the end; how the others hear of it is
+//          decided here.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  as its parts.
 // Errors:  a partition whose state can not be kept is stopped, with a reason.
@@ -24,6 +25,7 @@
 #include "relay/backlog/catch_up_reader.hpp"
 #include "relay/backlog/detacher.hpp"
 #include "relay/backlog/state_log.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/park/outbox.hpp"
 
 namespace eventrelay::relay {
@@ -36,6 +38,7 @@ struct BacklogParts {
   Outbox& outbox;
   metrics::Slab& slab;
   SchedulerBounds bounds;
+  CursorBounds cursors;
   unsigned shards = 1;
   std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
   std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;  // see StateLogParts
@@ -47,7 +50,7 @@ struct BacklogParts {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Backlog {
  public:
-  Backlog(Executor executor, const Config& config, const BacklogParts& parts);
+  Backlog(ShardIo& io, const Config& config, const BacklogParts& parts);
   Backlog(const Backlog&) = delete;
   Backlog& operator=(const Backlog&) = delete;
 
@@ -57,17 +60,19 @@ class Backlog {
   void assign(Partition partition);
   // No catch-up read of it any more.
   void stop_reading(Partition partition);
-  // Something that a catch-up read handed out is under way, or some of it is writing(). For after
-  // its jobs that wait were removed.
+  // True while something that a catch-up read handed out is under way, or while writing(). Ask
+  // after the jobs that wait were removed.
   [[nodiscard]] bool busy(Partition partition);
-  // Where everybody stands is not written yet. Asked until it says no, once nothing is in flight.
+  // True while the position of some cursor is not written. Once nothing is in flight, ask until it
+  // says no.
   [[nodiscard]] bool writing(Partition partition);
   void drop(Partition partition);
-  // The answer to AwayParts::confirm.
+  // The answer to BacklogParts::confirm.
   void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
-  // Queues are about to go.
-  void before_reload();
-  void after_reload();
+  // The queues of these subscriptions are about to go: what reads for them ends.
+  void before_forgetting(std::span<const std::string> subscriptions);
+  // They are gone, and with them their cursors.
+  void forget(std::span<const std::string> subscriptions);
 
   [[nodiscard]] std::size_t read(std::size_t max) { return catch_up_reader_.read(max); }
   // A few times a second.
@@ -94,7 +99,8 @@ class Backlog {
   void judge_near(Partition partition, Offset soon_gone);
   void judge_gone(Partition partition, Offset soon_gone);
 
-  Executor executor_;
+  Loop& loop_;
+  const Clock& clock_;
   BacklogParts parts_;
   Detacher detacher_;
   StateLog state_;

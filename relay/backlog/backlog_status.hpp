@@ -1,8 +1,8 @@
-// What the status page says about those who are away.
+// What the status page says about subscriptions with a backlog.
 //
 // Why:     the page must not reach into a shard that is at work.
 // Owner:   the shard; readers have copies.  Thread: value.
-// Bounds:  kAwayMax cursors.  Errors: none.
+// Bounds:  kBacklogMax cursors.  Errors: none.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,7 @@ inline constexpr std::size_t kBacklogMax = 20;
 struct BacklogLine {
   std::int32_t partition = 0;
   std::int64_t distance = 0;  // offsets from its position to the live position, or to its end
+  Duration age{};             // of the cursor, when the status was taken
   CursorStatus cursor;
 };
 

@@ -47,8 +47,6 @@ class CatchUpPlan {
 
   // May a catch-up read start now? It is the caller who knows whether a cursor is ready.
   [[nodiscard]] bool may_start(TimePoint now) const noexcept;
-  // When to ask again.
-  [[nodiscard]] TimePoint next_start() const noexcept { return next_start_; }
   void start(Offset from, TimePoint now);
   // Everything below was offered or is not in the log; never moves back.
   void passed(Offset next) noexcept;

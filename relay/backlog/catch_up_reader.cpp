@@ -33,11 +33,12 @@ CatchUpRules rules_of(const Config& config) {
 
 }  // namespace
 
-CatchUpReader::CatchUpReader(Executor executor, const Config& config, CatchUpParts parts)
+CatchUpReader::CatchUpReader(ShardIo& io, const Config& config, CatchUpParts parts)
     : parts_(std::move(parts)),
       rules_(rules_of(config)),
       gate_(parts_.subscriptions),
-      reader_(executor, config.kafka, reader_options(config, parts_.prefetch_bytes), parts_.slab) {}
+      clock_(io.clock()),
+      reader_(io.make_reader(reader_options(config, parts_.prefetch_bytes))) {}
 
 CatchUpReader::~CatchUpReader() = default;
 
@@ -60,8 +61,14 @@ void CatchUpReader::stop(Partition partition) {
   if (it->second->plan.catching_up()) end(*it->second);
 }
 
-void CatchUpReader::halt() {
-  while (!active_.empty()) end(*active_.back());
+void CatchUpReader::halt(std::span<const std::string> subscriptions) {
+  const std::vector<CatchUp*> active = active_;
+  for (CatchUp* const catch_up : active) {
+    const bool reads_for_one =
+        std::any_of(subscriptions.begin(), subscriptions.end(),
+                    [catch_up](const auto& each) { return catch_up->cursors->has_cursors(each); });
+    if (reads_for_one) end(*catch_up);
+  }
 }
 
 void CatchUpReader::drop(Partition partition) {
@@ -108,7 +115,7 @@ void CatchUpReader::begin(CatchUp& catch_up, Offset from, TimePoint now) {
   catch_up.barren = kBarren;  // asks at once
   active_.push_back(&catch_up);
   parts_.slab.relay_sweeps_total.add();
-  reader_.start(catch_up.place, from, *this);
+  reader_->start(catch_up.place, from, *this);
 }
 
 void CatchUpReader::expire(Partition partition, Offset below) {
@@ -116,7 +123,7 @@ void CatchUpReader::expire(Partition partition, Offset below) {
   if (it != catch_ups_.end()) it->second->expire_wanted = below;
 }
 
-// Before any other catch-up read of its partition: it can not wait.
+// An expiry can not wait, so it goes before any other catch-up read of its partition.
 bool CatchUpReader::try_expire(CatchUp& catch_up, const Moment& moment) {
   const auto below = std::exchange(catch_up.expire_wanted, std::nullopt);
   if (!below || !parts_.live(catch_up.place.partition)) return false;
@@ -129,10 +136,10 @@ bool CatchUpReader::try_expire(CatchUp& catch_up, const Moment& moment) {
 
 void CatchUpReader::find_older(Partition partition, WallTime since,
                                std::function<void(Offset)> done) {
-  reader_.offsets_for_times({{0, partition}}, since,
-                            [done = std::move(done)](std::span<const kafka::Watermarks> found) {
-                              done(found.front().start);
-                            });
+  reader_->offsets_for_times({{0, partition}}, since,
+                             [done = std::move(done)](std::span<const kafka::Watermarks> found) {
+                               done(found.front().start);
+                             });
 }
 
 Offset CatchUpReader::limit_of(const CatchUp& catch_up) const {
@@ -143,7 +150,7 @@ Offset CatchUpReader::limit_of(const CatchUp& catch_up) const {
 
 void CatchUpReader::end(CatchUp& catch_up) {
   if (catch_up.waiting) forget_waiting(catch_up);
-  reader_.stop(catch_up.place);
+  reader_->stop(catch_up.place);
   std::erase(active_, &catch_up);
   const auto live = parts_.live(catch_up.place.partition);
   const bool at_live = live && !catch_up.expire_below && catch_up.plan.position() >= *live;
@@ -221,7 +228,7 @@ CatchUpReader::Progress CatchUpReader::step(CatchUp& catch_up) {
       catch_up.plan.passed(*view.wanted);
       catch_up.cursors->passed(*view.wanted);
       catch_up.readable = false;
-      reader_.start(catch_up.place, *view.wanted, *this);
+      reader_->start(catch_up.place, *view.wanted, *this);
       return Progress::Waits;
     case CatchUpPlan::Action::Read:
       return load(catch_up);
@@ -230,7 +237,7 @@ CatchUpReader::Progress CatchUpReader::step(CatchUp& catch_up) {
 }
 
 CatchUpReader::Progress CatchUpReader::load(CatchUp& catch_up) {
-  kafka::Read read = reader_.next(catch_up.place);
+  kafka::Read read = reader_->next(catch_up.place);
   switch (read.found) {
     case kafka::Found::Nothing:
       catch_up.readable = false;
@@ -278,13 +285,13 @@ CatchUpReader::Progress CatchUpReader::take(CatchUp& catch_up, Offset at) {
   return hand_out(catch_up);
 }
 
-// Retention has taken what a cursor still had to get.
+// Retention has taken events that a cursor still had to hand out.
 void CatchUpReader::lost(CatchUp& catch_up) {
   const kafka::TopicPartition place = catch_up.place;
   catch_up.readable = false;
-  reader_.stop(place);
+  reader_->stop(place);
   const std::uint32_t generation = catch_up.generation;
-  reader_.bounds({place}, [this, place, generation](std::span<const kafka::Watermarks> found) {
+  reader_->bounds({place}, [this, place, generation](std::span<const kafka::Watermarks> found) {
     go_on_at(place.partition, generation, found.front().start);
   });
 }
@@ -294,7 +301,7 @@ void CatchUpReader::go_on_at(Partition partition, std::uint32_t generation, Offs
   if (catch_up.generation != generation || !catch_up.plan.catching_up() || catch_up.stopped) return;
   const Offset from = catch_up.plan.position();
   if (start <= from) {
-    log::error("a sweep can not go on: its place is not in the log",
+    log::error("catch-up read stopped: its position is not in the log",
                {{"partition", partition}, {"offset", from}});
     return end(catch_up);
   }
@@ -304,12 +311,12 @@ void CatchUpReader::go_on_at(Partition partition, std::uint32_t generation, Offs
       static_cast<std::uint64_t>((start.value - from.value)));
   catch_up.plan.passed(start);
   catch_up.cursors->passed(start);
-  reader_.start(catch_up.place, start, *this);
+  reader_->start(catch_up.place, start, *this);
 }
 
-// The catch-up read's other half: whom a record is handed to, and how its copies end.
+// The second half of a catch-up read: who takes a record, and how its copies end.
 
-// Who takes the record at hand, and what becomes of it.
+// Finds the cursors that take the record at hand.
 void CatchUpReader::offer(CatchUp& catch_up) {
   queues_.clear();
   catch_up.takers.clear();
@@ -348,10 +355,10 @@ CatchUpReader::Progress CatchUpReader::hand_out(CatchUp& catch_up) {
   return Progress::On;
 }
 
-// Somebody else may have changed whose it is meanwhile: it is offered anew.
+// Ownership may have changed while it was paused, so the record is offered again.
 CatchUpReader::Progress CatchUpReader::try_again(CatchUp& catch_up) {
   if (!fits(catch_up, catch_up.takers[catch_up.next_taker])) {
-    if (catch_up.plan.pause(monotonic_now())) return Progress::Waits;
+    if (catch_up.plan.pause(clock_.now()) || failpoint::skips("end-slow")) return Progress::Waits;
     end(catch_up);
     return Progress::Ended;
   }
@@ -363,13 +370,13 @@ bool CatchUpReader::fits(const CatchUp& catch_up, const Taker& taker) const noex
   return has_room(*taker.queue) && budget_left(cost_of(catch_up.waiting));
 }
 
-// Others go on without it; alone, it waits for room.
+// With others in the catch-up read it is deferred; alone, it waits for room.
 CatchUpReader::Progress CatchUpReader::no_room(CatchUp& catch_up, const Taker& taker) {
   if (!has_room(*taker.queue) && catch_up.cursors->following() > 1) {
     defer(catch_up, taker);
     return Progress::On;
   }
-  if (catch_up.plan.pause(monotonic_now())) return Progress::Waits;
+  if (catch_up.plan.pause(clock_.now()) || failpoint::skips("end-slow")) return Progress::Waits;
   end(catch_up);
   return Progress::Ended;
 }
@@ -418,6 +425,7 @@ void CatchUpReader::admit(CatchUp& catch_up, const Taker& taker, const Handout& 
   SubscriptionQueue* const queue = taker.queue;
   if (parts_.scheduler.admit(record, {&queue, 1}, state) == Admitted::Yes) {
     note_held(catch_up, record);
+    if (failpoint::skips("await-end")) catch_up.cursors->done(taker.cursor, record.offset);
     ++catch_up.next_taker;
     return;
   }

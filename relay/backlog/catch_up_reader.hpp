@@ -1,4 +1,4 @@
-// Reads a partition a second time for those who were away, and feeds them at the pace they take.
+// Reads a partition a second time for detached subscriptions, and feeds them at the pace they take.
 //
 //   ready cursors --> PartitionReader, from the lowest position on
 //                       | --match, offer--> a copy for each cursor --> its queue
@@ -6,7 +6,8 @@
 //                       | nobody wants what follows: jump
 //                       +--> live position: attached
 //
-// Why:     the log is the queue of whoever is away; one pass serves all of them.
+// Why:     the log is the queue of a subscription that can not be served now; one pass serves all
+//          of them.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  one catch-up read and one waiting record per partition; half of the scheduler's jobs and
 //          bytes.
@@ -22,11 +23,11 @@
 #include <vector>
 
 #include "common/config/config.hpp"
-#include "common/kafka/partition_reader.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/backlog/catch_up_plan.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/park/outbox.hpp"
 #include "relay/record/held_record.hpp"
 #include "relay/subscriptions/queue_room.hpp"
@@ -53,7 +54,7 @@ struct CatchUpParts {
 // Thread: shard thread.  Bounds: see the head of this file.
 class CatchUpReader final : public RecordOwner, public kafka::LogSink, public OutboxClient {
  public:
-  CatchUpReader(Executor executor, const Config& config, CatchUpParts parts);
+  CatchUpReader(ShardIo& io, const Config& config, CatchUpParts parts);
   CatchUpReader(const CatchUpReader&) = delete;
   CatchUpReader& operator=(const CatchUpReader&) = delete;
   ~CatchUpReader();
@@ -63,8 +64,9 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   // Reads nothing more of it; its records that wait are dropped by the scheduler.
   void stop(Partition partition);
   void drop(Partition partition);
-  // Ends every catch-up read; the next one goes on. Before queues may go.
-  void halt();
+  // Ends the catch-up reads that have a cursor of one of these; the next one goes on for the rest.
+  // Before their queues go.
+  void halt(std::span<const std::string> subscriptions);
   // What lies below `below` goes to the dead letters: retention will soon take it.
   void expire(Partition partition, Offset below);
 
@@ -138,7 +140,8 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   CatchUpParts parts_;
   CatchUpRules rules_;
   QueueRoom gate_;
-  kafka::PartitionReader reader_;
+  const Clock& clock_;
+  std::unique_ptr<PartitionReader> reader_;
   std::unordered_map<std::int32_t, std::unique_ptr<CatchUp>> catch_ups_;
   std::vector<CatchUp*> active_;
   std::size_t next_active_ = 0;

@@ -8,7 +8,6 @@
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
-#include "relay/record/due_clock.hpp"
 #include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
@@ -17,14 +16,15 @@ using Whose = Scheduler::Whose;
 
 namespace {
 
-// A full window is looked into that often: finding who fills it costs a pass over all jobs.
+// How often a full window is searched for who fills it: the search costs a pass over all jobs.
 constexpr Duration kWindowLook = std::chrono::milliseconds(100);
 // Fewer waiting jobs than this do not make a subscription the one that fills a shard.
 constexpr std::uint32_t kManyJobs = 64;
 
-// An endpoint that was away so long may stay away: what waits for it goes back to the log.
+// An endpoint that has not answered for so long may stay that way: what waits for it goes back to
+// the log.
 constexpr Duration kOpenFor = std::chrono::seconds(10);
-constexpr int kEndsPerLook = 2000;  // who has caught up; the others are found at the next look
+constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
 constexpr std::string_view kQueueFull = "queue_full";
 constexpr std::string_view kByHand = "by_hand";
@@ -92,14 +92,14 @@ bool Detacher::is_live(const Job& job) const noexcept {
 GateVerdict Detacher::pass(HeldRecord& record, std::vector<SubscriptionQueue*>& queues) {
   Guarded* const guarded = find(record.partition);
   if (guarded == nullptr || guarded->cursors->empty()) return GateVerdict::Go;
-  const Moment moment = moment_now();
+  const Moment moment = parts_.clock.moment();
   bool wait = false;
   std::size_t kept = 0;
   for (SubscriptionQueue* const queue : queues) {
     const EventKey key{parts_.subscriptions.target(*queue)->id, record.event.object_id,
                        queue->config.ordering};
     const Cover cover = guarded->cursors->meet(key, record.offset, moment);
-    if (cover == Cover::NotYet) wait = true;
+    if (cover == Cover::NotYet) wait = !failpoint::skips("wait-durable");
     if (cover == Cover::None) queues[kept++] = queue;
   }
   if (wait) {
@@ -112,8 +112,8 @@ GateVerdict Detacher::pass(HeldRecord& record, std::vector<SubscriptionQueue*>& 
   return queues.empty() ? GateVerdict::Done : GateVerdict::Go;
 }
 
-// The live path is done with it and gives its bytes back, yet the log must keep it for the catch-up
-// read.
+// The live path is done with the event and gives its bytes back, yet the log must keep it for a
+// catch-up read.
 void Detacher::note_kept(const HeldEvent& held) const {
   if (parts_.budget != nullptr) parts_.budget->add(held.event.body.size());
 }
@@ -139,7 +139,7 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
 
 void Detacher::shrink_window(PartitionState& partition) {
   Guarded* const guarded = find(partition.id);
-  const TimePoint now = monotonic_now();
+  const TimePoint now = parts_.clock.now();
   if (guarded == nullptr || now - guarded->window_looked < kWindowLook) return;
   guarded->window_looked = now;
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id);
@@ -187,6 +187,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
   }
   parts_.scheduler.for_each_job(queue, guarded.id, [&](const Job& job) {
     if (job.covered || job.cursor != kLivePath || !is_live(job)) return;
+    if (failpoint::skips("name-in-flight")) return;
     under_way.held.push_back(job.held->offset);
   });
   under_way.sort();
@@ -199,7 +200,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
   request.held = under_way.held;
   request.state = leave.state;
   request.reason = leave.reason;
-  guarded.cursors->detach(request, moment_now());
+  guarded.cursors->detach(request, parts_.clock.moment());
   const Pause pause{leave.pause ? leave.pause : queue.breaker.probe_at()};
   for (const auto& [cursor, offsets] : under_way.reread) {
     guarded.cursors->give_back(CursorId{cursor}, offsets, pause);
@@ -210,7 +211,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"queued", under_way.queued.size()},
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
-  parts_.scheduler.fall_behind(queue, monotonic_now());
+  parts_.scheduler.fall_behind(queue, parts_.clock.now());
   behind_.insert_or_assign(subscription, guarded.id);
   for (Job* const job : std::vector<Job*>(taken_)) release(guarded, *job);
   settle_covered(guarded);
@@ -222,6 +223,7 @@ void Detacher::release(Guarded& guarded, Job& job) {
   if (job.cursor != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
   job.covered = is_live(job);
   if (!job.covered) return parts_.park_again(job);
+  if (failpoint::skips("wait-record")) return settle(parts_.scheduler.settle(job, End::Done));
   guarded.leaving.push_back(&job);
 }
 
@@ -240,7 +242,9 @@ void Detacher::settle_covered(Guarded& guarded) {
       settle(parts_.scheduler.settle(*job, End::Done));
       continue;
     }
-    switch (guarded.cursors->cover(key_of(*job), job->held->offset)) {
+    Cover cover = guarded.cursors->cover(key_of(*job), job->held->offset);
+    if (cover == Cover::NotYet && failpoint::skips("wait-durable")) cover = Cover::Durable;
+    switch (cover) {
       case Cover::NotYet:
         guarded.leaving.push_back(job);
         break;
@@ -268,26 +272,31 @@ bool Detacher::failed(const Failure& failure) {
   if (failure.step.kind == Step::Kind::Dead) {
     const bool keeps = failure.queue_exhausted && failure.retry == RetryClass::Retry;
     if (!keeps) return false;
-    // The event stays where it is, with all behind it, until the subscription is switched on.
+    // The event stays in the log, with all behind it, until the subscription is resumed.
     const std::array<Job*, 1> also{&job};
     detach(*guarded, Leave{queue, CursorState::Off, kExhausted, Whose::Everybody, also});
     return true;
   }
-  // The log keeps it: nothing needs to be written for an endpoint that is away.
+  // The log keeps the event, so nothing is written for an endpoint that does not answer.
+  if (job.cursor != kLivePath && failpoint::skips("give-back")) {
+    settle(parts_.scheduler.settle(job, End::Done));
+    return true;
+  }
   const bool backlog = queue.breaker.state() != CircuitBreaker::State::Closed;
   if (job.cursor != kLivePath && backlog && guarded->cursors->goes_on(job.cursor)) {
     give_back(*guarded, job);
     return true;
   }
-  if (queue.config.ordering == Ordering::None) return false;
+  if (queue.config.ordering == Ordering::None || failpoint::skips("block-ordered")) return false;
   block(*guarded, failure);
   return true;
 }
 
-// With all behind it in its chain.
+// Gives the event back to its cursor, with all behind it in its chain.
 void Detacher::give_back(Guarded& guarded, Job& job) {
   taken_.clear();
-  if (job.queue->config.ordering != Ordering::None) parts_.scheduler.take_chain(job, taken_);
+  const bool ordered = job.queue->config.ordering != Ordering::None;
+  if (ordered && !failpoint::skips("give-back-chain")) parts_.scheduler.take_chain(job, taken_);
   std::vector<Job*> all(taken_);
   all.push_back(&job);
   const Pause pause{job.queue->breaker.probe_at()};
@@ -303,7 +312,7 @@ void Detacher::give_back(Guarded& guarded, Job& job) {
 void Detacher::block(Guarded& guarded, const Failure& failure) {
   Job& job = failure.job;
   taken_.clear();
-  parts_.scheduler.take_chain(job, taken_);
+  if (!failpoint::skips("take-chain")) parts_.scheduler.take_chain(job, taken_);
   std::vector<ChainJob> chain;
   for (const Job* const one : taken_) {
     if (one->cursor == kLivePath && !is_live(*one)) continue;
@@ -323,11 +332,11 @@ void Detacher::block(Guarded& guarded, const Failure& failure) {
   failpoint::at("before-detach");
   std::vector<Job*> left(taken_);
   left.insert(left.begin(), &job);
-  if (!guarded.cursors->block(request, moment_now())) {
-    // Too many objects wait by themselves: all of the subscription does from here on.
-    const Duration pause = std::max<Duration>(failure.step.due - due_now(), Duration{});
+  if (!guarded.cursors->block(request, parts_.clock.moment())) {
+    // Too many objects are blocked: the whole subscription is detached from here on.
+    const Duration pause = std::max<Duration>(failure.step.due - parts_.clock.due(), Duration{});
     return detach(guarded, Leave{*job.queue, CursorState::Detached, kTooManyBlocked,
-                                 Whose::Everybody, left, monotonic_now() + pause});
+                                 Whose::Everybody, left, parts_.clock.now() + pause});
   }
   for (Job* const one : left) release(guarded, *one);
   settle_covered(guarded);
@@ -353,7 +362,7 @@ void Detacher::pause(Job& job, std::string_view reason) {
   if (guarded == nullptr) return;
   const std::string& subscription = parts_.subscriptions.target(*job.queue)->id;
   if (guarded->cursors->is_off(subscription)) return;
-  log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
+  log::warn("subscription paused", {{"subscription", subscription}, {"reason", reason}});
   detach(*guarded, Leave{*job.queue, CursorState::Off, reason});
 }
 
@@ -370,7 +379,7 @@ PauseChange Detacher::resume(std::string_view subscription, Partition partition)
   Guarded* const guarded = find(partition);
   if (guarded == nullptr || queue_of(subscription) == nullptr) return PauseChange::NotHere;
   if (!guarded->cursors->resume(subscription)) return PauseChange::Already;
-  log::info("subscription switched on", {{"subscription", subscription}});
+  log::info("subscription resumed", {{"subscription", subscription}});
   parts_.write(partition);
   return PauseChange::Yes;
 }
@@ -428,9 +437,16 @@ bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const 
   return any;
 }
 
-void Detacher::forget_unless(const std::function<bool(std::string_view)>& is_known) {
+void Detacher::forget(std::span<const std::string> subscriptions) {
+  const auto stays = [subscriptions](std::string_view id) {
+    return std::find(subscriptions.begin(), subscriptions.end(), id) == subscriptions.end();
+  };
   for (const auto& [number, guarded] : guarded_) {
-    guarded->cursors->forget_unless(is_known);
+    const bool any = std::any_of(
+        subscriptions.begin(), subscriptions.end(),
+        [cursors = guarded->cursors](const auto& id) { return cursors->has_cursors(id); });
+    if (!any) continue;
+    guarded->cursors->forget_unless(stays);
     settle_covered(*guarded);
     parts_.write(guarded->id);
   }

@@ -1,11 +1,11 @@
 // Takes subscriptions that can not be served now off the live path, and their jobs out of the
 // scheduler; what the cursors say becomes what the shard does.
 //
-//   live event --pass--> whose is it? --cursor's, acknowledged--> done here
-//   queue full, breaker open, switched off --detach--> jobs leave, settled once the record is there
+//   live event --pass--> does a cursor answer for it? --yes, and its record is there--> done here
+//   queue full, breaker open, paused --detach--> jobs leave, settled once the record is there
 //   ordered attempt failed --block--> the same for one object
 //
-// Why:     a subscription that is away holds back neither its partition nor an offset.
+// Why:     a subscription that can not be served holds back neither its partition nor an offset.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  the scheduler's jobs: one that leaves is held until the record that covers it.
 // Errors:  none; a state record that can not be written holds its partition until it is.
@@ -26,6 +26,7 @@
 #include "relay/backlog/cursor/cursors.hpp"
 #include "relay/dispatch/retry.hpp"
 #include "relay/dispatch/scheduler.hpp"
+#include "relay/io/clock.hpp"
 #include "relay/log/consumer.hpp"
 #include "relay/log/live_gate.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
@@ -38,8 +39,9 @@ struct DetachParts {
   Subscriptions& subscriptions;
   Consumer& consumer;
   metrics::Slab& slab;
+  const Clock& clock;
   std::function<void(Partition)> write;  // writes the state records that are due
-  std::function<void(Job&)> park_again;  // a parked event that must leave its queue's queue
+  std::function<void(Job&)> park_again;  // a parked event that must leave its subscription's queue
   VolatileBudget* budget = nullptr;      // counts what the log keeps for a cursor; may be null
 };
 
@@ -76,7 +78,7 @@ class Detacher final : public LiveGate {
                                std::span<SubscriptionQueue* const> queues) override;
   void shrink_window(PartitionState& partition) override;
 
-  // True: the job is taken care of; false: park or bury it.
+  // True: the job is taken care of; false: park it, or write a dead letter.
   [[nodiscard]] bool failed(const Failure& failure);
   // The job was delivered, or its record elsewhere is acknowledged; before it is settled.
   void ended(const Job& job);
@@ -88,8 +90,8 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
-  // Ends the cursors of subscriptions that are gone.
-  void forget_unless(const std::function<bool(std::string_view)>& is_known);
+  // Ends the cursors of these subscriptions, which are gone.
+  void forget(std::span<const std::string> subscriptions);
 
  private:
   // One partition. Thread: shard thread.  Bounds: see the head of this file.
@@ -114,7 +116,8 @@ class Detacher final : public LiveGate {
     SubscriptionQueue& queue;
     CursorState state;
     std::string_view reason;
-    // Who is away gives back what catch-up reads handed out; who is only slow keeps it.
+    // A subscription that can not be served gives back what catch-up reads handed out; one that is
+    // only slow keeps it.
     Scheduler::Whose whose = Scheduler::Whose::Everybody;
     std::span<Job* const> also{};      // leaving already, and unfinished
     std::optional<TimePoint> pause{};  // of what catch-up reads had handed out; else its breaker's

@@ -1,8 +1,6 @@
 #include "relay/backlog/state_log.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <random>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -11,7 +9,6 @@
 #include "common/process/failpoint.hpp"
 #include "relay/backlog/ownership.hpp"
 #include "relay/backlog/state_follower.hpp"
-#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
@@ -28,11 +25,8 @@ kafka::ReaderOptions reader_options(const Config& config) {
 }
 
 // Unique to one take-over.
-std::string owner_name() {
-  std::random_device device;
-  std::string name;
-  for (int i = 0; i < 4; ++i) name += std::to_string(device()) + (i < 3 ? "-" : "");
-  return name;
+std::string owner_name(ShardIo& io) {
+  return std::to_string(io.make_seed()) + "-" + std::to_string(io.make_seed());
 }
 
 }  // namespace
@@ -42,7 +36,7 @@ class StateLog::Log final : public OutboxClient {
  public:
   // `token` names this stay of the partition.
   Log(StateLog& owner, Partition partition, std::uint64_t token)
-      : owner_(owner), partition_(partition), token_(token), follower_(owner_name()) {}
+      : owner_(owner), partition_(partition), token_(token), follower_(owner_name(owner.io_)) {}
 
   // False: it is stopped.
   [[nodiscard]] bool take(const kafka::Message& message);
@@ -121,7 +115,7 @@ void StateLog::Log::act(Ownership::Action act) {
 void StateLog::Log::own() {
   failpoint::at("before-owner");
   const bool first = follower_.cursors() == nullptr;
-  Cursors& cursors = follower_.own(owner_.parts_.bounds, moment_now());
+  Cursors& cursors = follower_.own(owner_.parts_.bounds, owner_.io_.clock().moment());
   log::info(
       "state of a partition taken over",
       {{"partition", partition_}, {"epoch", cursors.epoch()}, {"again", first ? "no" : "yes"}});
@@ -159,10 +153,8 @@ void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
 
 // --- all partitions -----------------------------------------------------------------------------
 
-StateLog::StateLog(Executor executor, const Config& config, StateLogParts parts)
-    : executor_(executor),
-      parts_(std::move(parts)),
-      reader_(executor, config.kafka, reader_options(config), parts_.slab) {}
+StateLog::StateLog(ShardIo& io, const Config& config, StateLogParts parts)
+    : io_(io), parts_(std::move(parts)), reader_(io.make_reader(reader_options(config))) {}
 
 StateLog::~StateLog() = default;
 
@@ -170,11 +162,11 @@ void StateLog::assign(Partition partition) {
   auto& log = logs_[partition.value];
   EVENTRELAY_ASSERT(log == nullptr);
   log = std::make_unique<Log>(*this, partition, ++taken_);
-  reader_.start({0, partition}, kafka::kLogStart, *this);
+  reader_->start({0, partition}, kafka::kLogStart, *this);
 }
 
 void StateLog::drop(Partition partition) {
-  reader_.stop({0, partition});
+  reader_->stop({0, partition});
   logs_.erase(partition.value);
 }
 
@@ -189,7 +181,7 @@ void StateLog::write(Partition partition) {
 }
 
 void StateLog::write_later(Partition partition, std::uint64_t token) {
-  asio::post(executor_, [this, partition, token] {
+  io_.loop().post([this, partition, token] {
     const auto it = logs_.find(partition.value);
     if (it != logs_.end() && it->second->token() == token) it->second->write_on();
   });
@@ -210,7 +202,7 @@ void StateLog::on_readable(kafka::TopicPartition place) {
     const auto it = logs_.find(place.partition.value);
     if (it == logs_.end()) return;
     Log& log = *it->second;
-    kafka::Read read = reader_.next(place);
+    kafka::Read read = reader_->next(place);
     switch (read.found) {
       case kafka::Found::Nothing:
         return;
@@ -226,7 +218,7 @@ void StateLog::on_readable(kafka::TopicPartition place) {
         break;
     }
   }
-  asio::post(executor_, [this, place] { on_readable(place); });
+  io_.loop().post([this, place] { on_readable(place); });
 }
 
 }  // namespace eventrelay::relay

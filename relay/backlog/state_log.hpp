@@ -1,9 +1,11 @@
 // Reads and writes the `state` topic of the partitions a shard owns.
 //
-//   PartitionReader --records--> StateFollower --what they mean--> Ownership --> Outbox, group
+//   PartitionReader --records--> StateFollower --what they mean--> Ownership
+//   Ownership --> Outbox, group, ready
 //   StateFollower --next_write--> Outbox --stored, and read back--> durable
 //
-// Why:     who is away outlives the process; two owners of one partition never both count.
+// Why:     which subscriptions are detached must outlive the process; of two owners of a partition
+//          only one counts.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  one Cursors per partition; the reader's prefetch.
 // Errors:  a record that can not be read stops the partition through `stopped`.
@@ -15,9 +17,8 @@
 #include <unordered_map>
 
 #include "common/config/config.hpp"
-#include "common/kafka/consumer_client.hpp"
-#include "common/kafka/partition_reader.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/park/outbox.hpp"
 
 namespace eventrelay::relay {
@@ -38,7 +39,7 @@ struct StateLogParts {
 // Thread: shard thread.  Bounds: see the head of this file.
 class StateLog final : public kafka::LogSink {
  public:
-  StateLog(Executor executor, const Config& config, StateLogParts parts);
+  StateLog(ShardIo& io, const Config& config, StateLogParts parts);
   StateLog(const StateLog&) = delete;
   StateLog& operator=(const StateLog&) = delete;
   ~StateLog();
@@ -63,9 +64,9 @@ class StateLog final : public kafka::LogSink {
   // What is left, once the loop has had its turn; `token` names the stay of the partition.
   void write_later(Partition partition, std::uint64_t token);
 
-  Executor executor_;
+  ShardIo& io_;
   StateLogParts parts_;
-  kafka::PartitionReader reader_;
+  std::unique_ptr<PartitionReader> reader_;
   std::unordered_map<std::int32_t, std::unique_ptr<Log>> logs_;
   std::uint64_t taken_ = 0;  // partitions taken over so far
 };

@@ -48,17 +48,11 @@ void CircuitBreaker::on_cancel() {
 }
 
 void CircuitBreaker::trip(TimePoint now) {
-  if (state_ == State::Closed) open_since_ = now;
   state_ = State::Open;
   probing_ = false;
   failures_ = 0;
   open_until_ = now + cool_down_;
   cool_down_ = std::min(cool_down_ * 2, config_.cool_down_max);
-}
-
-std::optional<TimePoint> CircuitBreaker::open_since() const {
-  if (state_ == State::Closed) return std::nullopt;
-  return open_since_;
 }
 
 std::optional<TimePoint> CircuitBreaker::probe_at() const {

@@ -44,8 +44,6 @@ class CircuitBreaker {
   // When admit() will say something else by itself; nothing while Closed or while a probe runs.
   [[nodiscard]] std::optional<TimePoint> probe_at() const;
   [[nodiscard]] State state() const noexcept { return state_; }
-  // Since when the endpoint has not been called freely; nothing while Closed.
-  [[nodiscard]] std::optional<TimePoint> open_since() const;
 
  private:
   void trip(TimePoint now);
@@ -56,7 +54,6 @@ class CircuitBreaker {
   std::uint32_t failures_ = 0;  // in a row
   Duration cool_down_;          // of the next trip
   TimePoint open_until_{};
-  TimePoint open_since_{};
 };
 
 }  // namespace eventrelay::relay

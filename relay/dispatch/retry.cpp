@@ -26,18 +26,6 @@ void check_delays(const char* name, const std::vector<milliseconds>& delays) {
 
 }  // namespace
 
-std::uint64_t Random::next() noexcept {
-  state_ += 0x9E3779B97F4A7C15U;
-  std::uint64_t z = state_;
-  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31U);
-}
-
-double Random::unit() noexcept {
-  return static_cast<double>(next() >> 11U) * 0x1.0p-53;
-}
-
 RetryPlan plan_of(const RetryConfig& common, const DeliveryConfig& own,
                   std::vector<milliseconds> steps) {
   const bool mine = !own.retry_delays.empty();

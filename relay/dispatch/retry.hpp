@@ -2,8 +2,7 @@
 //
 // Why:     schedules, jitter and Retry-After are one pure function, the same for every
 //          subscription.
-// Owner:   the subscription's target; one policy is shared by all that have no schedule of their
-//          own.
+// Owner:   the subscription's target; all that have no schedule of their own share one policy.
 // Thread:  shard-local; time is an argument.
 // Bounds:  O(steps), at most 12 waits and 12 steps; no allocation per call.
 // Errors:  none; an invalid plan throws std::invalid_argument at start.
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/base/random.hpp"
 #include "common/config/config.hpp"
 #include "relay/record/attempt_result.hpp"
 
@@ -27,19 +27,6 @@ struct Step {
   Kind kind = Kind::Done;
   std::size_t delay = 0;  // of Park: which delay topic
   WallTime due{};         // of Park
-};
-
-// A small seeded generator (splitmix64): the same seed gives the same jitter.
-// Thread: one owner.  Bounds: 8 bytes.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
-  [[nodiscard]] std::uint64_t next() noexcept;
-  // Uniform in [0, 1).
-  [[nodiscard]] double unit() noexcept;
-
- private:
-  std::uint64_t state_;
 };
 
 // Thread: immutable.  Bounds: 1..12 waits and 1..12 steps, each ascending.
@@ -68,7 +55,7 @@ struct Attempt {
   std::optional<std::chrono::seconds> retry_after;
 };
 
-// Thread: immutable, `dice` aside.  Bounds: as its plan.
+// Thread: immutable, `random` aside.  Bounds: as its plan.
 class RetryPolicy {
  public:
   // Throws std::invalid_argument naming what is wrong with the plan.

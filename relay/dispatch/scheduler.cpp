@@ -48,9 +48,24 @@ std::optional<TimePoint> SubscriptionQueue::oldest_queued() const noexcept {
   return oldest;
 }
 
-void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) const {
+void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) {
   for (SubscriptionQueue* queue = open_.first; queue != nullptr; queue = queue->open_next)
     queues.push_back(queue);
+  std::erase_if(held_off_, [this](std::uint32_t index) {
+    return !is_live(index) || queues_[index]->not_before <= now_;
+  });
+  for (const std::uint32_t index : held_off_) {
+    const bool open = queues_[index]->breaker.state() != CircuitBreaker::State::Closed;
+    if (!open) queues.push_back(queues_[index].get());
+  }
+}
+
+void Scheduler::hold_off(SubscriptionQueue& queue, TimePoint until, TimePoint now) {
+  if (until <= now || until <= queue.not_before) return;
+  queue.not_before = until;
+  if (std::find(held_off_.begin(), held_off_.end(), queue.index) == held_off_.end()) {
+    held_off_.push_back(queue.index);
+  }
 }
 
 // Takes a job that is not in flight out of wherever it waits.
@@ -219,9 +234,7 @@ Admitted Scheduler::admit(HeldEvent& held, std::span<SubscriptionQueue* const> q
 }
 
 void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobState& state) {
-  if (jobs_free_.empty()) jobs_free_.push_back(&jobs_pool_.emplace_back());
-  Job& job = *jobs_free_.back();
-  jobs_free_.pop_back();
+  Job& job = jobs_pool_.take();
   job = Job{};
   job.held = &held;
   job.queue = &queue;
@@ -327,6 +340,10 @@ bool Scheduler::may_spend(SubscriptionQueue& queue, const Job& job) {
 }
 
 bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
+  if (now < queue.not_before) {
+    rest(queue, queue.not_before);
+    return true;
+  }
   if (queue.slow.active() && !queue.slow.allows(now)) {
     rest(queue, queue.slow.at());
     return true;
@@ -434,7 +451,7 @@ Finished Scheduler::drop(Job& job, bool done) {
   job.held = nullptr;
   job.queue = nullptr;
   job.state = Job::State::Free;
-  jobs_free_.push_back(&job);
+  jobs_pool_.give_back(job);
   make_ready(queue);
   note_room(queue);
   free_if_gone(queue);
@@ -494,12 +511,7 @@ void Scheduler::link_chain(SubscriptionQueue& queue, Job& job) {
     job.state = Job::State::Chained;
     return;
   }
-  Chain* chain = chains_free_;
-  if (chain != nullptr) {
-    chains_free_ = chain->next;
-  } else {
-    chain = &chains_pool_.emplace_back();
-  }
+  Chain* const chain = &chains_pool_.take();
   *chain = Chain{};
   chain->hash = hash;
   chain->whole_queue = whole_queue;
@@ -528,8 +540,7 @@ void Scheduler::unlink_chain(Job& job) {
   }
   *link = chain.next;
   --queue.chains;
-  chain.next = chains_free_;
-  chains_free_ = &chain;
+  chains_pool_.give_back(chain);
 }
 
 void Scheduler::take_chain(Job& job, std::vector<Job*>& taken) {

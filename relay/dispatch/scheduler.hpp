@@ -15,12 +15,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "common/base/pool.hpp"
 #include "relay/dispatch/concurrency_limiter.hpp"
 #include "relay/dispatch/subscription_queue.hpp"
 
@@ -100,8 +100,12 @@ class Scheduler {
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
   void fall_behind(SubscriptionQueue& queue, TimePoint now);
   static void caught_up(SubscriptionQueue& queue) { queue.slow.hold(false); }
-  // Appends the queues whose breaker is not closed; see its open_since() and oldest_queued().
-  void open_queues(std::vector<SubscriptionQueue*>& queues) const;
+  // Its endpoint asked for a wait (Retry-After): nothing of the queue is sent before `until`. What
+  // is in flight ends as it ends. An earlier end than one asked for before changes nothing.
+  void hold_off(SubscriptionQueue& queue, TimePoint until, TimePoint now);
+  // Appends the queues that may not be called freely: whose breaker is not closed, or whose
+  // endpoint asked for a wait; see oldest_queued().
+  void open_queues(std::vector<SubscriptionQueue*>& queues);
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
@@ -144,16 +148,15 @@ class Scheduler {
   void grow_buckets(SubscriptionQueue& queue);
 
   SchedulerBounds bounds_;
-  std::deque<Job> jobs_pool_;
-  std::vector<Job*> jobs_free_;
-  std::deque<Chain> chains_pool_;
-  Chain* chains_free_ = nullptr;
+  Pool<Job> jobs_pool_;
+  Pool<Chain> chains_pool_;
   std::vector<std::unique_ptr<SubscriptionQueue>> queues_;  // by index; null = free
   std::vector<std::uint32_t> queues_free_;
   ConcurrencyLimiter limiter_;
   QueueList ready_;
   OpenList open_;
-  DueHeap<SubscriptionQueue> resting_;  // queues that wait for their breaker or their rate
+  std::vector<std::uint32_t> held_off_;  // indices of queues whose endpoint asked for a wait
+  DueHeap<SubscriptionQueue> resting_;   // queues that wait for their breaker or their rate
   std::uint32_t jobs_ = 0;
   std::uint32_t circuits_open_ = 0;
   std::size_t bytes_ = 0;

@@ -49,7 +49,7 @@ enum class SlotClaim : std::uint8_t {
 };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
-// signer, connections) under `index`. Thread: shard-local.  Bounds: LaneConfig.
+// signer, connections) under `index`. Thread: shard-local.  Bounds: QueueConfig.
 struct SubscriptionQueue {
   explicit SubscriptionQueue(const QueueConfig& queue_config)
       : config(queue_config), breaker(queue_config.breaker) {}
@@ -79,6 +79,7 @@ struct SubscriptionQueue {
   Pace pace;
   std::size_t deficit = 0;  // bytes saved up for a large event
   TimePoint paced_until{};  // the rate's theoretical next slot
+  TimePoint not_before{};   // its endpoint asked for it
   QueueConfig config;
   CircuitBreaker breaker;
   std::uint32_t index = 0;

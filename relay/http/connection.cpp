@@ -19,7 +19,8 @@ Connection::Connection(HttpPool& pool, std::shared_ptr<Endpoint> endpoint, const
       endpoint_(std::move(endpoint)),
       socket_(executor),
       slot_(now),
-      phase_deadline_(now + pool.options().connect_timeout) {}
+      begun_(now),
+      phase_deadline_(now + pool.options().lookup_timeout) {}
 
 Connection::~Connection() = default;
 
@@ -36,51 +37,98 @@ void Connection::open(Exchange& exchange) {
   pool_.look_up(*this);
 }
 
-void Connection::resolved(const Resolved& addresses) {
+void Connection::resolved(const Resolved& answer) {
   if (state_ != State::Resolving) return;
   const Self self(this);
-  if (addresses->empty()) return fail(TransportError::Dns);
-  if (!endpoint_->allows(*addresses)) return fail(TransportError::Blocked);
-  for (std::size_t i = std::min(addresses->size(), kAddressesTried); i-- > 0;) {
-    targets_.emplace_back((*addresses)[i], endpoint_->key.port);
+  const TimePoint now = monotonic_now();
+  // What a name server takes is not the endpoint's time.
+  exchange_->deadline += now - begun_;
+  phase_deadline_ = TimePoint::max();
+  if (answer->addresses.empty()) return fail(TransportError::Dns, answer->reason);
+  if (!endpoint_->allows(answer->addresses)) return fail(TransportError::Blocked);
+  for (const auto& address : dial_order(answer->addresses, endpoint_->memory)) {
+    targets_.emplace_back(address, endpoint_->key.port);
   }
-  dial_next();
+  std::reverse(targets_.begin(), targets_.end());
+  state_ = State::Dialing;
+  dial_next(now);
 }
 
-void Connection::dial_next() {
-  state_ = State::Dialing;
-  ErrorCode error;
+// Begins with the next address beside those under way: a dead one must not hold up the others.
+void Connection::dial_next(TimePoint now) {
   while (!targets_.empty()) {
-    target_ = targets_.back();
+    if (dials_.size() >= kDialsAtOnce) {
+      dial_timed_out_ = true;
+      dials_.erase(dials_.begin());
+    }
+    const Tcp::endpoint target = targets_.back();
     targets_.pop_back();
-    if (socket_.is_open()) socket_.close(error);
-    socket_.open(target_.protocol(), error);
-    if (error) continue;
-    socket_.non_blocking(true, error);
-    socket_.set_option(Tcp::no_delay(true), error);
-    socket_.async_connect(target_,
-                          [self = Self(this)](ErrorCode result) { self->on_connected(result); });
+    if (!dial(target, now)) continue;
+    next_dial_ = targets_.empty() ? TimePoint::max() : now + pool_.options().next_address;
     return;
   }
-  fail(TransportError::Connect);
+  next_dial_ = TimePoint::max();
+  if (dials_.empty()) dials_failed();
 }
 
-void Connection::on_connected(ErrorCode error) {
+// False: this address can not even be tried.
+bool Connection::dial(const Tcp::endpoint& target, TimePoint now) {
+  Dial fresh{Socket(pool_.executor()), target, dialed_++, now};
+  ErrorCode ignored;
+  fresh.socket.open(target.protocol(), dial_error_);
+  if (dial_error_) return false;
+  fresh.socket.non_blocking(true, ignored);
+  fresh.socket.set_option(Tcp::no_delay(true), ignored);
+  dials_.push_back(std::move(fresh));
+  dials_.back().socket.async_connect(
+      target, [self = Self(this), dial_number = dials_.back().name](ErrorCode result) {
+        self->on_connected(dial_number, result);
+      });
+  return true;
+}
+
+void Connection::on_connected(std::uint32_t dial_number, ErrorCode error) {
   if (state_ != State::Dialing) return;
-  if (error) return dial_next();
+  const auto it = std::find_if(dials_.begin(), dials_.end(),
+                               [dial_number](const Dial& one) { return one.name == dial_number; });
+  if (it == dials_.end()) return;  // given up
+  if (error) {
+    dial_error_ = error;
+    dials_.erase(it);
+    return dial_next(monotonic_now());
+  }
+  socket_ = std::move(it->socket);
+  target_ = it->target;
+  dials_.clear();
+  targets_.clear();
+  next_dial_ = TimePoint::max();
   // What was judged is what must be at the other end.
   const Tcp::endpoint peer = socket_.remote_endpoint(error);
-  if (error) return fail(TransportError::Connect);
+  if (error) return fail(TransportError::Connect, error.message());
   if (peer != target_) return fail(TransportError::Blocked);
   failpoint::at("after-connect");
   if (exchange_->delivery.on_dialed() == Action::Handshake) return handshake();
   ready();
 }
 
+void Connection::expire_dials(TimePoint now) {
+  const std::size_t gone = std::erase_if(
+      dials_, [&](const Dial& one) { return now >= one.begun + pool_.options().connect_timeout; });
+  if (gone > 0) dial_timed_out_ = true;
+  if (now >= next_dial_ || dials_.empty()) dial_next(now);
+}
+
+void Connection::dials_failed() {
+  if (!dial_timed_out_) return fail(TransportError::Connect, dial_error_.message());
+  fail(TransportError::Timeout, "no address accepts a connection in time");
+}
+
 void Connection::handshake() {
   state_ = State::Handshaking;
   phase_deadline_ = monotonic_now() + pool_.options().tls_timeout;
-  if (endpoint_->tls == nullptr) return fail(TransportError::Tls);
+  if (endpoint_->tls == nullptr) {
+    return fail(TransportError::Tls, "ca_file or client_cert can not be used");
+  }
   tls_ = std::make_unique<TlsStream>(std::move(socket_), *endpoint_->tls);
   if (!prepare_client(*tls_, endpoint_->key.host)) return fail(TransportError::Tls);
   tls_->async_handshake(TlsStream::client,
@@ -89,7 +137,7 @@ void Connection::handshake() {
 
 void Connection::on_handshake(ErrorCode error) {
   if (state_ != State::Handshaking) return;
-  if (error) return fail(TransportError::Tls);
+  if (error) return fail(TransportError::Tls, tls_problem(*tls_, error));
   static_cast<void>(exchange_->delivery.on_secured());
   ready();
 }
@@ -196,9 +244,22 @@ void Connection::on_read(ErrorCode error, std::size_t bytes) {
     on_written();  // an endpoint may answer before it has read everything
     proceed(reader_.received(bytes, delivery, wall_now()));
   } else {
-    proceed(error == asio::error::eof ? reader_.ended(delivery) : reader_.broken(delivery));
+    on_read_error(error);
   }
   if (state_ != State::Closed) pool_.arm_later(*this);
+}
+
+void Connection::on_read_error(ErrorCode error) {
+  Delivery& delivery = exchange_->delivery;
+  const bool alert = error.category() == asio::error::get_ssl_category();
+  // A server of TLS 1.3 refuses a missing certificate behind the handshake, with an alert or by
+  // closing.
+  if (tls_ != nullptr && !reader_.touched() && (alert || lacks_certificate(*tls_))) {
+    exchange_->detail = tls_problem(*tls_, error);
+    return proceed(delivery.on_error(TransportError::Tls));
+  }
+  exchange_->detail = error.message();
+  proceed(error == asio::error::eof ? reader_.ended(delivery) : reader_.broken(delivery));
 }
 
 void Connection::proceed(Action action) {
@@ -212,6 +273,12 @@ void Connection::proceed(Action action) {
 void Connection::finish() {
   Exchange* const exchange = std::exchange(exchange_, nullptr);
   const Result result = exchange->delivery.result();
+  // Next time the address that answered comes first, and one that did not comes last.
+  if (result.status != 0) {
+    endpoint_->memory.note_answer(target_.address());
+  } else if (target_.port() != 0 && slot_.uses() == 1) {
+    endpoint_->memory.note_failure(target_.address());
+  }
   const bool reusable = written_ && state_ == State::Busy && exchange->delivery.reusable();
   if (pool_.keep(*this, slot_, reusable)) {
     reader_.reset();
@@ -224,9 +291,10 @@ void Connection::finish() {
 
 // --- end ----------------------------------------------------------------------------------------
 
-void Connection::fail(TransportError error) {
+void Connection::fail(TransportError error, std::string_view detail) {
   const Self self(this);
   EVENTRELAY_ASSERT(exchange_ != nullptr);
+  exchange_->detail = detail;
   proceed(exchange_->delivery.on_error(error));
 }
 
@@ -237,6 +305,8 @@ void Connection::close() {
   state_ = State::Closed;
   exchange_ = nullptr;
   slot_.close();
+  dials_.clear();
+  targets_.clear();
   ErrorCode ignored;
   (tls_ != nullptr ? tls_->next_layer() : socket_).close(ignored);
   pool_.remove(*this);
@@ -248,10 +318,12 @@ void Connection::expire(TimePoint now) {
     return;
   }
   if (exchange_ == nullptr) return;
-  if (now >= exchange_->deadline) return fail(TransportError::Timeout);
-  if (now >= phase_deadline_) {
-    fail(state_ == State::Resolving ? TransportError::Dns : TransportError::Timeout);
+  if (state_ == State::Resolving) {
+    if (now >= phase_deadline_) fail(TransportError::Dns, "the name servers do not answer in time");
+    return;
   }
+  if (now >= exchange_->deadline || now >= phase_deadline_) return fail(TransportError::Timeout);
+  if (state_ == State::Dialing) expire_dials(now);
 }
 
 }  // namespace eventrelay::relay

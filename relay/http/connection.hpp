@@ -7,8 +7,8 @@
 //          an endpoint that closes an idle connection is noticed before the next request.
 // Owner:   HttpPool; kept alive by its pending handlers.
 // Thread:  shard thread.
-// Bounds:  one exchange at a time; the buffer of ResponseReader; kAddressesTried addresses.
-// Errors:  told to the exchange's delivery, which decides; nothing throws.
+// Bounds:  one exchange at a time; the buffer of ResponseReader; kDialsAtOnce sockets while
+// dialing. Errors:  told to the exchange's delivery, which decides; nothing throws.
 #pragma once
 
 #include <array>
@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.hpp"
@@ -42,8 +43,9 @@ class Exchange {
   Exchange() : delivery(Delivery::Scheme::Http, {}) {}
 
   Parts parts;           // sent in this order as one write
-  TimePoint deadline{};  // from dial to the last byte
+  TimePoint deadline{};  // from dial to the last byte; moved by what the lookup of a name takes
   Delivery delivery;     // fresh for each attempt
+  std::string detail;    // what went wrong in the words of the library; empty: nothing to add
 
   virtual void on_done(const Result& result) = 0;
 
@@ -54,7 +56,7 @@ class Exchange {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Connection final {
  public:
-  static constexpr std::size_t kAddressesTried = 4;
+  static constexpr std::size_t kDialsAtOnce = 4;  // beyond it the oldest is given up for the next
 
   enum class State : std::uint8_t { Resolving, Dialing, Handshaking, Busy, Idle, Closed };
 
@@ -92,8 +94,19 @@ class Connection final {
   friend void intrusive_ptr_add_ref(Connection* connection) noexcept { ++connection->references_; }
   friend void intrusive_ptr_release(Connection* connection) noexcept;
 
-  void dial_next();
-  void on_connected(ErrorCode error);
+  // One address that is being connected to. Bounds: one socket.
+  struct Dial {
+    Socket socket;
+    Tcp::endpoint target;
+    std::uint32_t name;
+    TimePoint begun;
+  };
+
+  void dial_next(TimePoint now);
+  [[nodiscard]] bool dial(const Tcp::endpoint& target, TimePoint now);
+  void on_connected(std::uint32_t dial_number, ErrorCode error);
+  void expire_dials(TimePoint now);
+  void dials_failed();
   void handshake();
   void on_handshake(ErrorCode error);
   void ready();
@@ -103,8 +116,9 @@ class Connection final {
   void write_joined();
   void on_written();
   void on_read(ErrorCode error, std::size_t bytes);
+  void on_read_error(ErrorCode error);
   void finish();
-  void fail(TransportError error);
+  void fail(TransportError error, std::string_view detail = {});
   void proceed(Delivery::Action action);
 
   std::uint32_t references_ = 0;
@@ -121,9 +135,15 @@ class Connection final {
   std::string joined_;  // TLS: the request as one piece, so that it is one record
   ResponseReader reader_;
   PoolSlot slot_;
-  TimePoint phase_deadline_;            // of lookup and connect, then of the handshake
+  TimePoint begun_;                     // of the lookup
+  TimePoint phase_deadline_;            // of the lookup, then of the handshake
   std::vector<Tcp::endpoint> targets_;  // judged; the last one is dialled next
-  Tcp::endpoint target_;
+  std::vector<Dial> dials_;             // oldest first
+  std::uint32_t dialed_ = 0;            // names the next one
+  TimePoint next_dial_ = TimePoint::max();
+  bool dial_timed_out_ = false;
+  ErrorCode dial_error_;
+  Tcp::endpoint target_;  // the connection's other end
 };
 
 }  // namespace eventrelay::relay

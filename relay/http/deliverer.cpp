@@ -26,13 +26,13 @@ Exchange::Parts parts_of(const Request& request, std::string& head) {
 }  // namespace
 
 void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
-  Slot& slot = take();
+  Slot& slot = slots_.take(*this);
   slot.job = &job;
   slot.target = target;
   slot.begun = now;
   slot.deadline = now + target->timeout;
-  const TraceSeed seed{random_.next(), random_.next(), random_.next()};
-  const AttemptInfo info{job.attempts_made + 1, wall_now(), seed};
+  const TraceSeed seed = trace_seed({random_.next(), random_.next(), random_.next()});
+  const AttemptInfo info{job.attempts_made + 1, clock_.wall(), seed};
   const Request request = target->request.compose(job.held->event, info, slot.buffers);
   slot.parts = parts_of(request, slot.buffers.head);
   const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
@@ -41,22 +41,16 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   pool_.start(target->endpoint, slot);
 }
 
-Deliverer::Slot& Deliverer::take() {
-  if (free_.empty()) return slots_.emplace_back(*this);
-  Slot& slot = *free_.back();
-  free_.pop_back();
-  return slot;
-}
-
 void Deliverer::end(Slot& slot, const Result& result) {
   Job& job = *std::exchange(slot.job, nullptr);
-  const TimePoint now = monotonic_now();
+  const TimePoint now = clock_.now();
   Result ended = result;
   ended.took = now - slot.begun;
+  ended.detail = slot.detail;
   slab_.relay_deliveries_total.add(ended.outcome);
   slab_.relay_delivery_duration_seconds.observe(ended.took);
   slot.target.reset();
-  free_.push_back(&slot);
+  slots_.give_back(slot);
   sink_.on_attempt_end(job, ended, now);
 }
 

@@ -8,16 +8,19 @@
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/base/pool.hpp"
+#include "common/base/random.hpp"
 #include "common/observe/metrics.hpp"
 #include "relay/dispatch/retry.hpp"
 #include "relay/http/http_pool.hpp"
+#include "relay/io/clock.hpp"
+#include "relay/io/endpoint_caller.hpp"
 #include "relay/record/job.hpp"
 #include "relay/request/outgoing_head.hpp"
 
@@ -30,9 +33,9 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
          std::shared_ptr<const RetryPolicy> policy)
       : id(subscription.id),
         request(instance, subscription),
-        timeout(subscription.delivery.timeout),
-        fatal_statuses(subscription.delivery.fatal_statuses),
-        exhausted(subscription.delivery.exhausted),
+        timeout(subscription.delivery->timeout),
+        fatal_statuses(subscription.delivery->fatal_statuses),
+        exhausted(subscription.delivery->exhausted),
         retry(std::move(policy)) {}
 
   std::string id;
@@ -43,25 +46,26 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
   Exhausted exhausted;
   std::shared_ptr<const RetryPolicy> retry;  // the common one, unless it has its own schedule
 };
-using TargetPtr = boost::intrusive_ptr<Target>;
-
-// Hears how attempts end. Thread: shard thread.
-class AttemptSink {
- public:
-  virtual void on_attempt_end(Job& job, const Result& result, TimePoint now) = 0;
-
- protected:
-  ~AttemptSink() = default;
-};
 
 // Thread: shard thread.  Bounds: see the head of this file.
-class Deliverer {
+class Deliverer final : public EndpointCaller {
  public:
-  Deliverer(HttpPool& pool, AttemptSink& sink, metrics::Slab& slab, std::uint64_t seed)
-      : pool_(pool), sink_(sink), slab_(slab), random_(seed) {}
+  Deliverer(const Executor& executor, Resolver& resolver, const PoolOptions& options,
+            AttemptSink& sink, metrics::Slab& slab, const Clock& clock, std::uint64_t seed)
+      : pool_(executor, resolver, options),
+        sink_(sink),
+        slab_(slab),
+        clock_(clock),
+        random_(seed) {}
 
-  // Begins one attempt; its end comes later, never inside this call.
-  void start(Job& job, const TargetPtr& target, TimePoint now);
+  [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const EndpointKey& key) override {
+    return pool_.endpoint(key);
+  }
+  void start(Job& job, const TargetPtr& target, TimePoint now) override;
+  void shutdown() override { pool_.shutdown(); }
+  [[nodiscard]] CallerStats stats() const override {
+    return {pool_.connections(), pool_.idle(), pool_.stats().dials, pool_.stats().stale};
+  }
 
  private:
   class Slot final : public Exchange {
@@ -78,15 +82,14 @@ class Deliverer {
     Deliverer& deliverer_;
   };
 
-  [[nodiscard]] Slot& take();
   void end(Slot& slot, const Result& result);
 
-  HttpPool& pool_;
+  HttpPool pool_;
   AttemptSink& sink_;
   metrics::Slab& slab_;
+  const Clock& clock_;
   Random random_;
-  std::deque<Slot> slots_;
-  std::vector<Slot*> free_;
+  Pool<Slot> slots_;
 };
 
 }  // namespace eventrelay::relay

@@ -90,19 +90,22 @@ Delivery::Action Delivery::on_written() noexcept {
   return Action::Read;
 }
 
-Delivery::Action Delivery::on_head(const ResponseHead& head, WallTime now) noexcept {
-  EVENTRELAY_ASSERT(state_ == State::Head);
+Delivery::Action Delivery::on_status(int status) noexcept {
+  EVENTRELAY_ASSERT(state_ == State::Head && !status_known_);
   pooled_ = false;  // it answers: what fails from here on is no stale connection
-  const bool interim = head.status >= 100 && head.status < 200;
   // 101 would hand the connection to another protocol, which nobody asked for.
-  if (head.status < 100 || head.status > 599 || head.status == 101) {
+  if (status < 100 || status > 599 || status == 101) {
     return finish(classify_error(TransportError::Protocol));
   }
-  if (interim) {
-    if (++interim_ > kInterimMax) return finish(classify_error(TransportError::Protocol));
-    return Action::Read;
-  }
-  result_ = classify_status(head.status, fatal_statuses_);
+  if (status < 200) return Action::Read;
+  result_ = classify_status(status, fatal_statuses_);
+  status_known_ = true;
+  return Action::Read;
+}
+
+Delivery::Action Delivery::on_head(const ResponseHead& head, WallTime now) noexcept {
+  EVENTRELAY_ASSERT(state_ == State::Head);
+  if (!status_known_) return Action::Read;  // of an interim answer
   if (obeys_retry_after(head.status)) {
     result_.retry_after = parse_retry_after(head.retry_after, now);
   }
@@ -126,9 +129,9 @@ Delivery::Action Delivery::on_complete(std::size_t leftover) noexcept {
 
 Delivery::Action Delivery::on_error(TransportError error) noexcept {
   EVENTRELAY_ASSERT(state_ != State::Idle && state_ != State::Done);
-  if (state_ == State::Body) return finish(result_);
+  if (status_known_) return finish(result_);
   // The far end closed a kept connection just as it was used again. A timeout is no such sign.
-  if (pooled_ && error == TransportError::Reset) {
+  if (pooled_ && (error == TransportError::Reset || error == TransportError::Tls)) {
     pooled_ = false;
     state_ = State::Dialing;
     return Action::Dial;

@@ -3,7 +3,7 @@
 //
 // Why:     every decision about a response is testable without a socket.
 // Owner:   the shell's attempt.  Thread: shard-local.
-// Bounds:  response head 16 KiB, 64 KiB of body read and dropped, 5 interim responses.
+// Bounds:  64 KiB of heads, interim ones included; 64 KiB of body, read and dropped.
 // Errors:  TransportError in, metrics::Outcome out; nothing throws.
 //
 //   start --Dial--> [Handshake] --> Write --> Read --> Done
@@ -23,9 +23,8 @@
 
 namespace eventrelay::relay {
 
-inline constexpr std::size_t kResponseHeadMax = 16U << 10;
+inline constexpr std::size_t kResponseHeadMax = 64U << 10;  // together with interim ones
 inline constexpr std::size_t kResponseBodyMax = 64U << 10;
-inline constexpr std::uint32_t kInterimMax = 5;
 inline constexpr std::chrono::seconds kRetryAfterMax{36'000};
 
 enum class TransportError : std::uint8_t {
@@ -36,7 +35,7 @@ enum class TransportError : std::uint8_t {
   Timeout,   // the attempt's deadline passed
   Reset,     // closed or broken after the connection stood
   Protocol,  // bytes that are no HTTP/1 response
-  TooLarge,  // response head over kResponseHeadMax
+  TooLarge,  // status line, or interim answers before it, over their bound
 };
 
 [[nodiscard]] Result classify_status(int status, std::span<const int> fatal_statuses) noexcept;
@@ -68,14 +67,16 @@ class Delivery {
   [[nodiscard]] Action on_dialed() noexcept;
   [[nodiscard]] Action on_secured() noexcept;
   [[nodiscard]] Action on_written() noexcept;
-  // A whole head was parsed. Read after an interim one: parse the next head.
+  // A status line was read: from here on a final status counts, whatever follows it.
+  [[nodiscard]] Action on_status(int status) noexcept;
+  // A whole head was read. Read after an interim one: the next head follows.
   [[nodiscard]] Action on_head(const ResponseHead& head, WallTime now) noexcept;
   // `bytes` more of the body were read and dropped.
   [[nodiscard]] Action on_body(std::size_t bytes) noexcept;
   // The response ended; `leftover` bytes behind it belong to nobody.
   [[nodiscard]] Action on_complete(std::size_t leftover) noexcept;
   // Dial: close this connection and try once more on a new one. Otherwise the attempt is over;
-  // after a final head the status counts whatever happens to the body.
+  // after a final status line the status counts whatever happens to the rest.
   [[nodiscard]] Action on_error(TransportError error) noexcept;
 
   // Pre: Done was returned.
@@ -93,7 +94,7 @@ class Delivery {
   bool pooled_ = false;
   bool keep_alive_ = false;
   bool reusable_ = false;
-  std::uint32_t interim_ = 0;
+  bool status_known_ = false;  // and it is no interim one
   std::size_t body_bytes_ = 0;
   Result result_;
 };

@@ -14,8 +14,41 @@ struct Rule {
   std::string_view text;
 };
 
-// IANA's special-purpose registry and multicast, and one public-looking address on which a cloud
-// serves its hosts.
+// Where a cloud serves its hosts their own metadata, with credentials among it: refused always, as
+// they are written and inside an IPv6 address. Those of 169.254.0.0/16 are listed for the second.
+//   AWS       docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+//             docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html (170.2)
+//             docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html (170.23, ::23)
+//   Azure     learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+//   Google    cloud.google.com/compute/docs/metadata/querying-metadata (fd20:ce::254)
+//   Alibaba   www.alibabacloud.com/help/ecs/user-guide/view-instance-metadata
+//   Oracle    docs.oracle.com/iaas/Content/Compute/Tasks/gettingmetadata.htm (fd00:c1::a9fe:a9fe)
+//             docs.oracle.com/iaas/compute-iaas-cloud/stcsg/retrieving-instance-metadata.html
+//   Scaleway  www.scaleway.com/en/docs/instances/reference-content/understanding-instance-metadata
+//   Tencent   www.tencentcloud.com/document/product/213/4934 (metadata.tencentyun.com)
+//   Akamai    techdocs.akamai.com/cloud-computing/docs/metadata-service-api (fd00:a9fe:a9fe::1)
+//   OpenStack docs.openstack.org/nova/latest/user/metadata.html (fe80::a9fe:a9fe), as most others
+struct Metadata {
+  std::array<std::uint8_t, 4> address;
+  std::string_view text;
+};
+constexpr std::array kMetadata{
+    Metadata{{169, 254, 169, 254}, "metadata 169.254.169.254"},
+    Metadata{{169, 254, 170, 2}, "metadata 169.254.170.2"},
+    Metadata{{169, 254, 170, 23}, "metadata 169.254.170.23"},
+    Metadata{{169, 254, 42, 42}, "metadata 169.254.42.42"},
+    Metadata{{169, 254, 0, 23}, "metadata 169.254.0.23"},
+    Metadata{{168, 63, 129, 16}, "metadata 168.63.129.16"},
+    Metadata{{100, 100, 100, 200}, "metadata 100.100.100.200"},
+    Metadata{{192, 0, 0, 192}, "metadata 192.0.0.192"},
+};
+
+// The bytes of an IPv6 address that hold one of IPv4, by RFC 6052 2.2 for each length of prefix;
+// the first is also that of ISATAP and of a translator inside one's own network.
+constexpr std::array<std::array<std::size_t, 4>, 6> kEmbedded{
+    {{12, 13, 14, 15}, {9, 10, 11, 12}, {7, 9, 10, 11}, {6, 7, 9, 10}, {5, 6, 7, 9}, {4, 5, 6, 7}}};
+
+// IANA's special-purpose registry and multicast.
 constexpr std::array kV4Rules{
     Rule{{0}, 8, Zone::Never, "0.0.0.0/8"},
     Rule{{10}, 8, Zone::Private, "10.0.0.0/8"},
@@ -30,7 +63,6 @@ constexpr std::array kV4Rules{
     Rule{{198, 18}, 15, Zone::Never, "198.18.0.0/15"},
     Rule{{198, 51, 100}, 24, Zone::Never, "198.51.100.0/24"},
     Rule{{203, 0, 113}, 24, Zone::Never, "203.0.113.0/24"},
-    Rule{{168, 63, 129, 16}, 32, Zone::Never, "168.63.129.16/32"},
     Rule{{224}, 4, Zone::Never, "224.0.0.0/4"},
     Rule{{255, 255, 255, 255}, 32, Zone::Never, "255.255.255.255/32"},
     Rule{{240}, 4, Zone::Never, "240.0.0.0/4"},
@@ -52,11 +84,13 @@ constexpr std::array kV6Rules{
     Rule{{0x20, 0x02}, 16, Zone::Never, "2002::/16"},
     Rule{{0x3F, 0xFF}, 20, Zone::Never, "3fff::/20"},
     Rule{{0x5F}, 16, Zone::Never, "5f00::/16"},
-    // The metadata service of a cloud, inside the unique local range.
-    Rule{{0xFD, 0x00, 0x0E, 0xC2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54},
-         128,
-         Zone::Never,
-         "fd00:ec2::254/128"},
+    // Metadata services inside the unique local range, and what else those clouds serve beside
+    // them.
+    Rule{{0xFD, 0x00, 0x0E, 0xC2}, 32, Zone::Never, "fd00:ec2::/32"},
+    Rule{{0xFD, 0x20, 0x00, 0xCE}, 32, Zone::Never, "fd20:ce::/32"},
+    Rule{{0xFD, 0x00, 0x00, 0xC1}, 32, Zone::Never, "fd00:c1::/32"},
+    Rule{{0xFD, 0x00, 0x00, 0x42}, 32, Zone::Never, "fd00:42::/32"},
+    Rule{{0xFD, 0x00, 0xA9, 0xFE, 0xA9, 0xFE}, 48, Zone::Never, "fd00:a9fe:a9fe::/48"},
     Rule{{0xFC}, 7, Zone::Private, "fc00::/7"},
     Rule{{0xFE, 0x80}, 10, Zone::Never, "fe80::/10"},
     Rule{{0xFE, 0xC0}, 10, Zone::Never, "fec0::/10"},
@@ -72,6 +106,30 @@ bool matches(const Rule& rule, const Address& address) noexcept {
   if (rest == 0) return true;
   const unsigned difference = unsigned{rule.prefix[whole]} ^ unsigned { address.bytes[whole] };
   return difference >> (8 - rest) == 0;
+}
+
+constexpr std::array<std::size_t, 4> kEmbeddedNowhere{0, 1, 2, 3};
+
+Address embedded(const Address& address, const std::array<std::size_t, 4>& places) noexcept {
+  Address inside;
+  for (std::size_t i = 0; i < places.size(); ++i) inside.bytes[i] = address.bytes[places[i]];
+  return inside;
+}
+
+// Empty: none.
+std::string_view metadata_at(const Address& address,
+                             const std::array<std::size_t, 4>& places) noexcept {
+  const Address inside = embedded(address, places);
+  const auto row = std::find_if(kMetadata.begin(), kMetadata.end(), [&](const Metadata& each) {
+    return std::equal(each.address.begin(), each.address.end(), inside.bytes.begin());
+  });
+  return row == kMetadata.end() ? std::string_view{} : row->text;
+}
+
+// RFC 5214 6.1: the interface identifier says that an IPv4 address follows.
+bool is_isatap(const Address& address) noexcept {
+  const auto& bytes = address.bytes;
+  return (bytes[8] & 0xFDU) == 0 && bytes[9] == 0 && bytes[10] == 0x5E && bytes[11] == 0xFE;
 }
 
 Judgement judge_by(std::span<const Rule> rules, const Address& address, Judgement otherwise) {
@@ -96,7 +154,19 @@ Address Address::v6(const std::array<std::uint8_t, 16>& bytes) noexcept {
 
 Judgement judge(const Address& address) noexcept {
   const Judgement open{Zone::Public, {}};
-  if (address.family == Address::Family::V4) return judge_by(kV4Rules, address, open);
+  if (address.family == Address::Family::V4) {
+    const std::string_view metadata = metadata_at(address, kEmbeddedNowhere);
+    if (!metadata.empty()) return Judgement{Zone::Never, metadata};
+    return judge_by(kV4Rules, address, open);
+  }
+  for (const auto& places : kEmbedded) {
+    const std::string_view metadata = metadata_at(address, places);
+    if (!metadata.empty()) return Judgement{Zone::Never, metadata};
+  }
+  if (is_isatap(address)) {
+    const Judgement inside = judge_by(kV4Rules, embedded(address, kEmbedded.front()), open);
+    if (inside.zone != Zone::Public) return Judgement{Zone::Never, inside.rule};
+  }
   const bool global_unicast = address.bytes[0] >> 5U == 1;
   return judge_by(kV6Rules, address,
                   global_unicast ? open : Judgement{Zone::Never, "not in 2000::/3"});

@@ -66,6 +66,7 @@ std::shared_ptr<TlsContext> HttpPool::tls_for(const EndpointKey& key) {
 
 void HttpPool::start(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange) {
   EVENTRELAY_ASSERT(!shut_);
+  exchange.detail.clear();
   auto& idle = endpoint->idle;
   while (!idle.empty()) {
     Connection& connection = *idle.back();

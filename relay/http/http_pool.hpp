@@ -20,6 +20,7 @@
 #include "common/base/clock.hpp"
 #include "common/http/client_tls.hpp"
 #include "common/http/types.hpp"
+#include "relay/http/address_order.hpp"
 #include "relay/http/connection.hpp"
 #include "relay/http/pool_slot.hpp"
 #include "relay/http/resolver.hpp"
@@ -44,13 +45,16 @@ struct Endpoint {
   EndpointKey key;
   std::shared_ptr<TlsContext> tls;  // null for http, or if its files can not be used
   std::vector<Connection*> idle;    // last used at the back
+  AddressMemory memory;
 
   // False if a single one of them may not be dialled.
   [[nodiscard]] bool allows(const Addresses& addresses) const;
 };
 
 struct PoolOptions {
-  Duration connect_timeout = std::chrono::seconds(5);  // lookup and TCP, all addresses
+  Duration lookup_timeout = std::chrono::seconds(30);      // not the endpoint's time
+  Duration connect_timeout = std::chrono::seconds(5);      // TCP, each address
+  Duration next_address = std::chrono::milliseconds(250);  // RFC 8305 5: then one more is dialled
   Duration tls_timeout = std::chrono::seconds(5);
   Duration catch_up = std::chrono::milliseconds(50);  // how late a deadline may be noticed
   std::uint32_t idle_per_endpoint = 256;
@@ -88,6 +92,7 @@ class HttpPool {
   friend class Connection;
 
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const Executor& executor() const noexcept { return executor_; }
   [[nodiscard]] std::shared_ptr<TlsContext> tls_for(const EndpointKey& key);
   void open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
 

@@ -1,18 +1,13 @@
 #include "relay/http/resolver.hpp"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <boost/asio/ip/basic_endpoint.hpp>
 #include <boost/asio/post.hpp>
-#include <condition_variable>
-#include <cstring>
-#include <deque>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
+
+#include "relay/http/cares_names.hpp"
 
 namespace eventrelay::relay {
 
@@ -23,47 +18,71 @@ struct Waiter {
   Resolver::Done done;
 };
 
-// One name: an answer with its end, or the list of those who wait for it.
+// One name: an answer with its ends, and those who wait for a first or a new one.
 struct Entry {
   Resolved answer;  // null while the first lookup runs
   TimePoint until{};
+  TimePoint stale_until{};
   bool asking = false;
   std::vector<Waiter> waiters;
+
+  [[nodiscard]] bool fresh(TimePoint now) const { return answer != nullptr && now < until; }
+  [[nodiscard]] bool serves_stale(TimePoint now) const {
+    return answer != nullptr && !answer->addresses.empty() && now < stale_until;
+  }
 };
 
 }  // namespace
 
-// Shared with the threads, which may outlive the resolver while a lookup blocks.
-// Thread: all members under `mutex`.  Bounds: as ResolverOptions.
-struct Resolver::State {
-  explicit State(ResolverOptions given) : options(std::move(given)) {}
+// Shared with questions under way.
+// Thread: all members but `options` under `mutex`.  Bounds: as ResolverOptions.
+struct Resolver::State : public std::enable_shared_from_this<Resolver::State> {
+  State(ResolverOptions given, NameService& service) : options(std::move(given)), names(service) {}
 
+  void ask(const std::string& host, Entry& entry);
   void answer(const std::string& host, LookupAnswer found);
+  void keep(Entry& entry, LookupAnswer found);
   void make_room(TimePoint now);
 
   const ResolverOptions options;
+  NameService& names;  // asked only while the resolver is there
   std::mutex mutex;
-  std::condition_variable wake;
-  std::condition_variable ended;
   std::unordered_map<std::string, Entry> entries;
-  std::deque<std::string> queue;
   std::size_t waiting = 0;
-  unsigned running = 0;
   bool stopped = false;
 };
+
+void Resolver::State::ask(const std::string& host, Entry& entry) {
+  if (stopped || std::exchange(entry.asking, true)) return;
+  // The service must not keep alive what keeps it alive.
+  names.ask(host, [weak = weak_from_this(), host](LookupAnswer found) {
+    if (const auto state = weak.lock()) state->answer(host, std::move(found));
+  });
+}
+
+void Resolver::State::keep(Entry& entry, LookupAnswer found) {
+  const TimePoint now = monotonic_now();
+  if (found.addresses.empty() && found.passing && entry.serves_stale(now)) {
+    entry.until = now + options.negative;
+    return;
+  }
+  if (found.addresses.size() > kAddressesMax) found.addresses.resize(kAddressesMax);
+  const Duration life = found.addresses.empty()
+                            ? options.negative
+                            : std::clamp(found.ttl.value_or(options.ttl_unknown), options.ttl_floor,
+                                         options.ttl_ceiling);
+  entry.answer = std::make_shared<const NameAnswer>(
+      NameAnswer{std::move(found.addresses), std::move(found.reason)});
+  entry.until = now + life;
+  entry.stale_until = entry.until + options.stale_max;
+}
 
 void Resolver::State::answer(const std::string& host, LookupAnswer found) {
   const std::lock_guard lock(mutex);
   const auto it = entries.find(host);
   if (stopped || it == entries.end()) return;
   Entry& entry = it->second;
-  if (found.addresses.size() > kAddressesMax) found.addresses.resize(kAddressesMax);
-  const Duration life = found.addresses.empty()
-                            ? options.negative
-                            : std::clamp(found.ttl.value_or(options.ttl_unknown), options.ttl_floor,
-                                         options.ttl_ceiling);
-  entry.answer = std::make_shared<const Addresses>(std::move(found.addresses));
-  entry.until = monotonic_now() + life;
+  keep(entry, std::move(found));
   entry.asking = false;
   waiting -= entry.waiters.size();
   for (Waiter& waiter : entry.waiters) {
@@ -73,68 +92,52 @@ void Resolver::State::answer(const std::string& host, LookupAnswer found) {
   entry.waiters.clear();
 }
 
-// Drops what has expired; if nothing has, any one entry that nobody waits for.
+// Drops what no longer serves; if nothing is, any one entry that nobody waits for.
 void Resolver::State::make_room(TimePoint now) {
   if (entries.size() < options.entries_max) return;
-  std::erase_if(
-      entries, [now](const auto& item) { return !item.second.asking && item.second.until <= now; });
+  std::erase_if(entries, [now](const auto& item) {
+    const Entry& entry = item.second;
+    return !entry.asking && !entry.fresh(now) && !entry.serves_stale(now);
+  });
   if (entries.size() < options.entries_max) return;
   const auto idle = std::find_if(entries.begin(), entries.end(),
                                  [](const auto& item) { return !item.second.asking; });
   if (idle != entries.end()) entries.erase(idle);
 }
 
-void Resolver::work(const std::shared_ptr<State>& state) {
-  const Lookup lookup = state->options.lookup ? state->options.lookup : Lookup{system_lookup};
-  for (;;) {
-    std::string host;
-    {
-      std::unique_lock lock(state->mutex);
-      state->wake.wait(lock, [&] { return state->stopped || !state->queue.empty(); });
-      if (state->stopped) {
-        --state->running;
-        state->ended.notify_all();
-        return;
-      }
-      host = std::move(state->queue.front());
-      state->queue.pop_front();
-    }
-    state->answer(host, lookup(host));
-  }
-}
-
-Resolver::Resolver(ResolverOptions options) : state_(std::make_shared<State>(std::move(options))) {
-  const unsigned threads = std::max(1U, state_->options.threads);
-  for (unsigned i = 0; i < threads; ++i) {
-    {
-      const std::lock_guard lock(state_->mutex);
-      ++state_->running;
-    }
-    std::thread([state = state_] { work(state); }).detach();
-  }
-}
+Resolver::Resolver(ResolverOptions options)
+    : names_(options.names != nullptr ? std::exchange(options.names, nullptr)
+                                      : std::make_shared<CaresNames>()),
+      state_(std::make_shared<State>(std::move(options), *names_)) {}
 
 Resolver::~Resolver() {
   stop();
 }
 
 void Resolver::stop() {
-  std::unique_lock lock(state_->mutex);
-  state_->stopped = true;
-  for (auto& [host, entry] : state_->entries) entry.waiters.clear();
-  state_->waiting = 0;
-  state_->wake.notify_all();
-  state_->ended.wait_for(lock, std::chrono::seconds(1), [&] { return state_->running == 0; });
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (std::exchange(state_->stopped, true)) return;
+    for (auto& [host, entry] : state_->entries) entry.waiters.clear();
+    state_->waiting = 0;
+  }
+  names_->stop();
 }
 
-Resolved Resolver::find(const std::string& host) const {
+Resolved Resolver::find(const std::string& host) {
   ErrorCode error;
   const auto literal = asio::ip::make_address(host, error);
-  if (!error) return std::make_shared<const Addresses>(Addresses{literal});
+  if (!error) return std::make_shared<const NameAnswer>(NameAnswer{{literal}, {}});
   const std::lock_guard lock(state_->mutex);
   const auto it = state_->entries.find(host);
-  if (it == state_->entries.end() || it->second.answer == nullptr) return nullptr;
-  return it->second.until > monotonic_now() ? it->second.answer : nullptr;
+  if (it == state_->entries.end()) return nullptr;
+  Entry& entry = it->second;
+  const TimePoint now = monotonic_now();
+  if (entry.fresh(now)) return entry.answer;
+  if (!entry.serves_stale(now)) return nullptr;
+  const Resolved stale = entry.answer;
+  state_->ask(host, entry);
+  return stale;
 }
 
 void Resolver::lookup(const std::string& host, const Executor& executor, Done done) {
@@ -145,36 +148,15 @@ void Resolver::lookup(const std::string& host, const Executor& executor, Done do
   const std::lock_guard lock(state_->mutex);
   if (state_->stopped) return;
   if (state_->waiting >= state_->options.waiting_max) {
-    asio::post(executor, [done = std::move(done)] { done(std::make_shared<const Addresses>()); });
+    auto none = std::make_shared<const NameAnswer>(NameAnswer{{}, "too many names are asked for"});
+    asio::post(executor, [done = std::move(done), none] { done(none); });
     return;
   }
   if (!state_->entries.contains(host)) state_->make_room(monotonic_now());
   Entry& entry = state_->entries[host];
   entry.waiters.push_back(Waiter{executor, std::move(done)});
   ++state_->waiting;
-  if (entry.asking) return;
-  entry.asking = true;
-  state_->queue.push_back(host);
-  state_->wake.notify_one();
-}
-
-LookupAnswer system_lookup(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* list = nullptr;
-  LookupAnswer answer;
-  if (::getaddrinfo(host.c_str(), nullptr, &hints, &list) != 0) return answer;
-  for (const addrinfo* item = list; item != nullptr; item = item->ai_next) {
-    Tcp::endpoint endpoint;
-    if (item->ai_addrlen > endpoint.capacity()) continue;
-    std::memcpy(endpoint.data(), item->ai_addr, item->ai_addrlen);
-    endpoint.resize(item->ai_addrlen);
-    answer.addresses.push_back(endpoint.address());
-  }
-  ::freeaddrinfo(list);
-  return answer;
+  state_->ask(host, entry);
 }
 
 }  // namespace eventrelay::relay

@@ -15,10 +15,10 @@ void Committer::collect(PartitionState& partition) {
 }
 
 void Committer::commit() {
-  if (client_->committing()) return;  // the next one covers this
+  if (member_->committing()) return;  // the next one covers this
   commits_.clear();
   for (PartitionState* partition : consumer_.owned()) collect(*partition);
-  if (!commits_.empty()) client_->commit_async(commits_);
+  if (!commits_.empty()) member_->commit_async(commits_);
 }
 
 bool Committer::commit_and_wait(std::span<const Partition> partitions) {
@@ -30,7 +30,7 @@ bool Committer::commit_and_wait(std::span<const Partition> partitions) {
     partition->committed.reset();
     collect(*partition);
   }
-  return commits_.empty() || client_->commit_sync(commits_);
+  return commits_.empty() || member_->commit_sync(commits_);
 }
 
 void Committer::on_failed() {

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "common/kafka/consumer_client.hpp"
+#include "relay/io/kafka.hpp"
 #include "relay/log/consumer.hpp"
 
 namespace eventrelay::relay {
@@ -23,7 +23,7 @@ class Committer {
  public:
   explicit Committer(Consumer& consumer) : consumer_(consumer) {}
 
-  void attach(kafka::ConsumerClient& client) { client_ = &client; }
+  void attach(GroupMember& member) { member_ = &member; }
 
   // What has changed since the last call; returns at once.
   void commit();
@@ -36,7 +36,7 @@ class Committer {
   void collect(PartitionState& partition);
 
   Consumer& consumer_;
-  kafka::ConsumerClient* client_ = nullptr;
+  GroupMember* member_ = nullptr;
   std::vector<kafka::Commit> commits_;
 };
 

@@ -11,17 +11,12 @@ namespace eventrelay::relay {
 
 using Hold = PartitionState::Hold;
 
-namespace {
-// A window that was full is read again when a quarter of it has become free.
-constexpr std::uint32_t kWindowLow = LedgerBounds{}.count_max / 4 * 3;
-}  // namespace
-
 // --- assignment ---------------------------------------------------------------------------------
 
 void Consumer::assign(std::span<const kafka::Assigned> partitions) {
   for (const kafka::Assigned& assigned : partitions) {
     auto& known = partitions_[assigned.partition.value];
-    if (known == nullptr) known = std::make_unique<PartitionState>();
+    if (known == nullptr) known = std::make_unique<PartitionState>(window_);
     PartitionState& partition = *known;
     if (partition.owned) continue;
     partition.id = assigned.partition;
@@ -47,7 +42,8 @@ void Consumer::open(Partition id, Cursors& cursors) {
   if (partition == nullptr || !partition->owned) return;
   partition->cursors = &cursors;
   // Some of what the ranges call done was left to a cursor.
-  if (partition->committed) cursors.ledger_restored(*partition->committed, partition->metadata);
+  if (partition->committed && !failpoint::skips("tell-ranges"))
+    cursors.ledger_restored(*partition->committed, partition->metadata);
   enter_turn(*partition);
 }
 
@@ -130,7 +126,7 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
   for (std::size_t count = 0; count < max; ++count) {
     HeldRecord* record = std::exchange(partition.waiting, nullptr);
     if (record == nullptr) {
-      std::optional<kafka::Message> message = client_->next(partition.id);
+      std::optional<kafka::Message> message = member_->next(partition.id);
       if (!message) {
         partition.has_data = false;
         leave_turn(partition);
@@ -178,9 +174,9 @@ Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) 
     if (!record.begun) return Verdict::Yes;  // finished before the restart, or folded
   }
   queues_.clear();
-  if (subscriptions_.match(record.event, queues_) != Subscriptions::Match::Some) {
-    ++unmatched_;
-    free(partition, record, End::Done);
+  const Subscriptions::Match match = subscriptions_.match(record.event, queues_);
+  if (match != Subscriptions::Match::Some) {
+    unmatched(partition, record, match);
     return Verdict::Yes;
   }
   if (partition.cursors != nullptr && !partition.cursors->empty()) {
@@ -196,6 +192,20 @@ Consumer::Verdict Consumer::take(PartitionState& partition, HeldRecord& record) 
     return Verdict::Held;
   }
   return Verdict::Yes;
+}
+
+// Done, unless its instance may yet come.
+void Consumer::unmatched(PartitionState& partition, HeldRecord& record,
+                         Subscriptions::Match match) {
+  ++unmatched_;
+  if (match == Subscriptions::Match::UnknownInstance) {
+    EVENTRELAY_ASSERT(unknown_ != nullptr);
+    return unknown_->keep(record);
+  }
+  slab_.relay_unmatched_total.add(match == Subscriptions::Match::DeletedInstance
+                                      ? metrics::Unmatched::DeletedInstance
+                                      : metrics::Unmatched::NoSubscription);
+  free(partition, record, End::Done);
 }
 
 Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record) {
@@ -246,7 +256,9 @@ bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) 
 void Consumer::settled(HeldRecord& record, End end) {
   PartitionState& partition = *record.home;
   free(partition, record, end);
-  if (partition.hold == Hold::Window && partition.ledger.in_flight() <= kWindowLow) {
+  // A window that was full is read again when a quarter of it has become free.
+  const std::uint32_t low = window_.count_max / 4 * 3;
+  if (partition.hold == Hold::Window && partition.ledger.in_flight() <= low) {
     let_go(partition);
     enter_turn(partition);
   }

@@ -19,14 +19,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/kafka/consumer_client.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "relay/io/kafka.hpp"
 #include "relay/log/duplicate_window.hpp"
 #include "relay/log/live_gate.hpp"
 #include "relay/log/offset_ledger.hpp"
 #include "relay/record/held_record.hpp"
+#include "relay/record/unknown_sink.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
@@ -34,6 +35,8 @@ namespace eventrelay::relay {
 // One partition of this shard, kept over assignments. Thread: shard thread.
 // Bounds: one ledger, one window of ids and one waiting record.
 struct PartitionState {
+  explicit PartitionState(const LedgerBounds& window) : ledger(window) {}
+
   enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
 
   Partition id;
@@ -59,13 +62,17 @@ struct PartitionState {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Consumer final : public RecordOwner {
  public:
-  // `budget` gets the bytes of each finished record back; may be null.
+  // `window`: of each partition. `budget` gets the bytes of each finished record back; may be null.
   Consumer(Scheduler& scheduler, Subscriptions& subscriptions, metrics::Slab& slab,
-           VolatileBudget* budget)
-      : scheduler_(scheduler), subscriptions_(subscriptions), slab_(slab), budget_(budget) {}
+           const LedgerBounds& window, VolatileBudget* budget)
+      : scheduler_(scheduler),
+        subscriptions_(subscriptions),
+        slab_(slab),
+        window_(window),
+        budget_(budget) {}
 
   // Where records come from; before the first call of any other member.
-  void attach(kafka::ConsumerClient& client) { client_ = &client; }
+  void attach(GroupMember& member) { member_ = &member; }
 
   void assign(std::span<const kafka::Assigned> partitions);
   void on_readable(Partition partition);
@@ -80,6 +87,8 @@ class Consumer final : public RecordOwner {
   // on an assigned partition is read from open() on.
   void guard(LiveGate& gate) { gate_ = &gate; }
   void open(Partition partition, Cursors& cursors);
+  // Who gets the events of instances that are not known; before the first call of any other member.
+  void keep_unknown(UnknownSink& unknown) { unknown_ = &unknown; }
   // A state record of it was acknowledged, or might have been: what waits for one is looked at.
   void state_written(Partition partition);
   // The first offset that the live path has not taken; nothing: not known yet.
@@ -113,6 +122,7 @@ class Consumer final : public RecordOwner {
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
+  void unmatched(PartitionState& partition, HeldRecord& record, Subscriptions::Match match);
   [[nodiscard]] Verdict begin(PartitionState& partition, HeldRecord& record);
   [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
   void free(PartitionState& partition, HeldRecord& record, End end);
@@ -126,9 +136,11 @@ class Consumer final : public RecordOwner {
   Scheduler& scheduler_;
   Subscriptions& subscriptions_;
   metrics::Slab& slab_;
+  LedgerBounds window_;
   VolatileBudget* budget_;
   LiveGate* gate_ = nullptr;
-  kafka::ConsumerClient* client_ = nullptr;
+  UnknownSink* unknown_ = nullptr;
+  GroupMember* member_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
   std::vector<PartitionState*> owned_;
   std::vector<PartitionState*> turn_;  // may be read now

@@ -178,10 +178,6 @@ std::string OffsetLedger::encode_ranges(std::size_t max_bytes) const {
   return writer.finish();
 }
 
-std::size_t OffsetLedger::memory_bytes() const noexcept {
-  return open_.capacity() * sizeof(std::uint64_t) + restored_.capacity() * sizeof(Range);
-}
-
 bool OffsetLedger::is_open(std::int64_t offset) const noexcept {
   if (offset < first_open_ || offset >= next_) return false;
   const std::uint64_t bit = static_cast<std::uint64_t>(offset) & (bounds_.span_max - 1);

@@ -60,8 +60,6 @@ class OffsetLedger {
 
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return open_count_; }
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_; }
-  // The window, and what was read back.
-  [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:
   // Offsets first..last, both inside.

@@ -1,10 +1,9 @@
 // One line of the attempts log: when an attempt ended, how, and what follows.
 //
-// Why:     an operator asks of one event what was tried and answered; the log has it without a
-//          store.
+// Why:     an operator asks what was tried and answered for one event; a topic can tell it, so no
+//          database is needed.
 // Owner:   whoever writes it.  Thread: any, pure.
-// Bounds:  one line of about 250 bytes; ids as they are in the event.
-// Errors:  none.
+// Bounds:  one line of about 250 bytes; ids as they are in the event.  Errors: none.
 #pragma once
 
 #include <cstdint>

@@ -1,21 +1,17 @@
 #include "relay/park/delay_topics.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "common/base/assert.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "relay/log/committer.hpp"
-#include "relay/record/due_clock.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
 
-// What is due and unfinished of one step and partition, at most.
-constexpr LedgerBounds kWindow{.count_max = 1024, .span_max = 1 << 14};
 constexpr std::size_t kTurn = 64;                    // records of one step before the loop's turn
 constexpr Duration kLook = std::chrono::seconds(1);  // wall time may be set, so it is asked again
 constexpr Duration kRenew = std::chrono::hours(1);   // a broker forgets positions nobody renews
@@ -36,15 +32,13 @@ kafka::ReaderOptions reader_options(const Config& config) {
 
 }  // namespace
 
-DelayTopics::DelayPartition::DelayPartition(kafka::TopicPartition where)
-    : place(where), ledger(kWindow) {}
-
-DelayTopics::DelayTopics(Executor executor, const Config& config, DelayParts parts)
-    : executor_(executor),
+DelayTopics::DelayTopics(ShardIo& io, const Config& config, DelayParts parts)
+    : loop_(io.loop()),
+      clock_(io.clock()),
       parts_(std::move(parts)),
       steps_(config.retry.delays),
-      reader_(executor, config.kafka, reader_options(config), parts_.slab),
-      timer_(executor) {}
+      reader_(io.make_reader(reader_options(config))),
+      timer_(loop_.make_timer()) {}
 
 DelayTopics::~DelayTopics() = default;
 
@@ -60,13 +54,13 @@ void DelayTopics::assign(std::span<const Partition> partitions) {
       all_delayed = std::make_unique<DelayPartitions>();
       for (std::size_t step = 0; step < steps_.size(); ++step) {
         all_delayed->emplace_back(
-            kafka::TopicPartition{static_cast<std::uint16_t>(step), partition});
+            kafka::TopicPartition{static_cast<std::uint16_t>(step), partition}, parts_.window);
       }
     }
     for (const DelayPartition& delayed : *all_delayed) places.push_back(delayed.place);
   }
   if (places.empty()) return;
-  reader_.positions(std::move(places), [this](std::span<const kafka::ReadPosition> positions) {
+  reader_->positions(std::move(places), [this](std::span<const kafka::ReadPosition> positions) {
     for (const kafka::ReadPosition& position : positions) open(position);
     poll_later();
   });
@@ -83,7 +77,7 @@ void DelayTopics::open(const kafka::ReadPosition& position) {
   delayed.stopped.clear();
   delayed.ledger.assign(position.committed);
   if (!position.metadata.empty()) delayed.ledger.restore(position.metadata);
-  reader_.start(delayed.place, position.committed.value_or(kafka::kLogStart), *this);
+  reader_->start(delayed.place, position.committed.value_or(kafka::kLogStart), *this);
 }
 
 void DelayTopics::stop_reading(Partition partition) {
@@ -91,7 +85,7 @@ void DelayTopics::stop_reading(Partition partition) {
   const auto found = delayed_.find(partition.value);
   if (found == delayed_.end()) return;
   for (DelayPartition& delayed : *found->second) {
-    if (delayed.reading) reader_.stop(delayed.place);
+    if (delayed.reading) reader_->stop(delayed.place);
     delayed.reading = false;
     if (HeldRecord* const head = std::exchange(delayed.head, nullptr)) free(*head, End::NotDone);
   }
@@ -130,7 +124,7 @@ void DelayTopics::poll() {
 
 void DelayTopics::poll_later() {
   if (std::exchange(posted_, true)) return;
-  asio::post(executor_, [this] {
+  loop_.post([this] {
     posted_ = false;
     poll();
   });
@@ -147,12 +141,9 @@ void DelayTopics::arm() {
   }
   if (!due) return;
   // What is due and still here waits for room: the shard asks again now and then.
-  const milliseconds wait = *due - due_now();
+  const milliseconds wait = *due - clock_.due();
   if (wait <= milliseconds::zero()) return;
-  timer_.expires_after(std::min<Duration>(wait, kLook));
-  timer_.async_wait([this](ErrorCode error) {
-    if (!error) poll();
-  });
+  timer_->arm(clock_.now() + std::min<Duration>(wait, kLook), [this] { poll(); });
 }
 
 void DelayTopics::serve(DelayPartition& delayed) {
@@ -166,7 +157,7 @@ void DelayTopics::serve(DelayPartition& delayed) {
 
 DelayTopics::Progress DelayTopics::load(DelayPartition& delayed) {
   if (!delayed.readable || parts_.outbox.blocked(delayed.place.partition)) return Progress::Waits;
-  kafka::Read read = reader_.next(delayed.place);
+  kafka::Read read = reader_->next(delayed.place);
   switch (read.found) {
     case kafka::Found::Record:
       return take(delayed, std::move(read.message));
@@ -204,7 +195,7 @@ DelayTopics::Progress DelayTopics::take(DelayPartition& delayed, kafka::Message 
   record.message = std::move(message);
   // Written by a clock that was ahead, it would wait longer than its topic is for, jitter included.
   WallTime& due = *record.event.parked->due;
-  due = std::min(due, due_now() + steps_[delayed.place.topic] * 3 / 2);
+  due = std::min(due, clock_.due() + steps_[delayed.place.topic] * 3 / 2);
   record.owner = this;
   record.place = delayed.place.topic;
   ++delayed.held;
@@ -228,7 +219,7 @@ void DelayTopics::restart(DelayPartition& delayed, Offset at) {
               {"offset", at}});
   parts_.slab.kafka_consumer_errors_total.add();
   delayed.ledger.assign(std::nullopt);
-  reader_.start(delayed.place, kafka::kLogStart, *this);
+  reader_->start(delayed.place, kafka::kLogStart, *this);
 }
 
 DelayTopics::Progress DelayTopics::begin(DelayPartition& delayed, HeldRecord& record) {
@@ -255,7 +246,7 @@ DelayTopics::Progress DelayTopics::begin(DelayPartition& delayed, HeldRecord& re
 DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
   HeldRecord& record = *delayed.head;
   const ParkedState& state = *record.event.parked;
-  const WallTime now = due_now();
+  const WallTime now = clock_.due();
   if (*state.due > now) {
     record.copy_out();  // or its whole fetch answer waits with it
     return Progress::Waits;
@@ -263,6 +254,10 @@ DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
   if (!record.begun) {
     if (begin(delayed, record) == Progress::Waits) return Progress::Waits;
     if (delayed.head == nullptr) return Progress::On;  // done before a restart
+  }
+  if (parts_.unknown.take_due(record)) {
+    delayed.head = nullptr;
+    return Progress::On;
   }
   SubscriptionQueue* const queue =
       parts_.subscriptions.find(record.event.instance, state.subscription);
@@ -273,7 +268,7 @@ DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
     return Progress::On;
   }
   if (parts_.is_off(state.subscription, record.partition)) {
-    park_again(delayed, now, steps_.size() - 1);  // until it is switched on again
+    park_again(delayed, now, steps_.size() - 1);  // until it is resumed
     return Progress::On;
   }
   if (queue->jobs >= queue->config.jobs_max) {
@@ -288,7 +283,7 @@ DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
   return Progress::On;
 }
 
-// Nobody behind it waits for a queue that is full; it has not been tried, so nothing is counted.
+// So that nothing behind it waits for a queue that is full. It was not tried, so no attempt counts.
 void DelayTopics::park_again(DelayPartition& delayed, WallTime now, std::size_t step) {
   HeldRecord& record = *std::exchange(delayed.head, nullptr);
   ParkedState state = *record.event.parked;
@@ -334,8 +329,8 @@ void DelayTopics::collect(DelayPartition& delayed) {
 }
 
 void DelayTopics::commit() {
-  if (reader_.committing()) return;  // the next one covers this
-  const TimePoint now = monotonic_now();
+  if (reader_->committing()) return;  // the next one covers this
+  const TimePoint now = clock_.now();
   const bool renew = now - renewed_ >= kRenew;
   if (renew) renewed_ = now;
   commits_.clear();
@@ -345,7 +340,7 @@ void DelayTopics::commit() {
       if (delayed.reading) collect(delayed);
     }
   }
-  if (!commits_.empty()) reader_.commit_async(commits_);
+  if (!commits_.empty()) reader_->commit_async(commits_);
 }
 
 bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
@@ -359,7 +354,7 @@ bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
       collect(delayed);
     }
   }
-  return commits_.empty() || reader_.commit_sync(commits_);
+  return commits_.empty() || reader_->commit_sync(commits_);
 }
 
 void DelayTopics::append_stopped(std::vector<std::string>& reasons) const {
@@ -375,7 +370,7 @@ void DelayTopics::append_stopped(std::vector<std::string>& reasons) const {
 
 void DelayTopics::shutdown() {
   shut_ = true;
-  timer_.cancel();
+  timer_->cancel();
 }
 
 }  // namespace eventrelay::relay

@@ -22,11 +22,12 @@
 #include <vector>
 
 #include "common/config/config.hpp"
-#include "common/kafka/partition_reader.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/dispatch/scheduler.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/log/offset_ledger.hpp"
 #include "relay/park/outbox.hpp"
+#include "relay/park/unknown_instances.hpp"
 #include "relay/record/held_record.hpp"
 #include "relay/subscriptions/subscriptions.hpp"
 
@@ -38,16 +39,18 @@ struct DelayParts {
   Subscriptions& subscriptions;
   Outbox& outbox;
   metrics::Slab& slab;
+  LedgerBounds window;               // what is due and unfinished of one step and partition
   VolatileBudget* budget = nullptr;  // may be null
   std::function<void()> admitted;    // something may be sent
-  // Is this subscription switched off in this partition?
+  UnknownInstances& unknown;
+  // Is this subscription paused in this partition?
   std::function<bool(std::string_view, Partition)> is_off;
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
 class DelayTopics final : public RecordOwner, public kafka::LogSink, public OutboxClient {
  public:
-  DelayTopics(Executor executor, const Config& config, DelayParts parts);
+  DelayTopics(ShardIo& io, const Config& config, DelayParts parts);
   DelayTopics(const DelayTopics&) = delete;
   DelayTopics& operator=(const DelayTopics&) = delete;
   ~DelayTopics();
@@ -88,7 +91,8 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
     std::uint32_t held = 0;      // of its records in memory
     std::string stopped;
 
-    explicit DelayPartition(kafka::TopicPartition where);
+    DelayPartition(kafka::TopicPartition where, const LedgerBounds& window)
+        : place(where), ledger(window) {}
   };
   using DelayPartitions = std::vector<DelayPartition>;  // by step
   enum class Progress : std::uint8_t { On, Waits };
@@ -110,11 +114,12 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   void arm();
   void collect(DelayPartition& delayed);
 
-  Executor executor_;
+  Loop& loop_;
+  const Clock& clock_;
   DelayParts parts_;
   std::vector<milliseconds> steps_;
-  kafka::PartitionReader reader_;
-  Timer timer_;
+  std::unique_ptr<PartitionReader> reader_;
+  std::unique_ptr<LoopTimer> timer_;
   std::unordered_map<std::int32_t, std::unique_ptr<DelayPartitions>> delayed_;
   std::vector<Partition> owned_;
   HeldRecords records_;

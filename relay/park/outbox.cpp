@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
 #include <charconv>
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 
@@ -23,13 +23,11 @@ constexpr Duration kPause =
 // Before the brokers have told of the topics nothing is wrong yet.
 constexpr Duration kPauseAtStart = std::chrono::milliseconds(50);
 constexpr Duration kLate = std::chrono::seconds(2);  // a healthy broker has answered long before
-// Key, headers and the batch around one record, as the topics allow for.
-constexpr std::size_t kRecordOverheadMax = 128U << 10;
 constexpr std::size_t kQueueMin = 4U << 20;
 
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
-  limits.record_bytes_max = config.ingest.body_max + kRecordOverheadMax;
+  limits.record_bytes_max = kafka::parked_bytes_max(config);
   limits.queue_bytes =
       std::max(config.relay.memory_max / shards / 8, kQueueMin) + limits.record_bytes_max;
   return limits;
@@ -40,40 +38,20 @@ std::string slot_of(Partition partition, std::string_view key) {
   return std::to_string(partition.value) + '/' + std::string{key};
 }
 
-ProduceFailure failure_of(Queued queued) noexcept {
-  return queued == Queued::QueueFull ? ProduceFailure::QueueFull : ProduceFailure::Broker;
-}
-
-ProduceFailure failure_of(Stored stored) noexcept {
-  switch (stored) {
-    case Stored::TimedOut:
-      return ProduceFailure::Timeout;
-    case Stored::TooLarge:
-      return ProduceFailure::TooLarge;
-    case Stored::Fatal:
-      return ProduceFailure::Fatal;
-    case Stored::Rejected:
-    case Stored::Persisted:
-      break;
-  }
-  return ProduceFailure::Broker;
-}
-
 }  // namespace
 
-Outbox::Outbox(Executor executor, const OutboxOptions& options, metrics::Slab& slab,
-               Changed changed)
-    : executor_(executor),
+Outbox::Outbox(ShardIo& io, const OutboxOptions& options, metrics::Slab& slab, Changed changed)
+    : loop_(io.loop()),
+      clock_(io.clock()),
       slab_(slab),
       changed_(std::move(changed)),
-      timer_(executor),
-      producer_(executor, options.config.kafka, limits_of(options.config, options.shards), *this,
-                slab),
+      timer_(loop_.make_timer()),
+      producer_(io.make_sink(limits_of(options.config, options.shards), *this)),
       queue_bytes_(limits_of(options.config, options.shards).queue_bytes) {
   const Config& config = options.config;
   const auto open = [&](const std::string& suffix) {
     topic_names_.push_back(kafka::topic_name(config.topics, suffix));
-    return producer_.add_topic(topic_names_.back());
+    return producer_->add_topic(topic_names_.back());
   };
   for (const milliseconds delay : config.retry.delays) open("retry." + kafka::delay_word(delay));
   dead_ = open("dead");
@@ -86,18 +64,13 @@ Outbox::~Outbox() = default;
 // --- what is asked for ------------------------------------------------------------------------
 
 Outbox::Write& Outbox::add(std::size_t topic, Partition partition, Sender sender) {
-  if (free_.empty()) {
-    free_.push_back(&writes_.emplace_back());
-    free_.back()->token = writes_.size();  // 0 is nobody's
-  }
-  Write& write = *free_.back();
-  free_.pop_back();
+  Write& write = writes_.take();
+  if (write.token == 0) write.token = writes_.made();  // a new one; 0 is nobody's
   write.topic = topic;
   write.partition = partition;
-  write.since = monotonic_now();
+  write.since = clock_.now();
   if (sender.client != nullptr) write.senders.push_back(sender);
   waiting_.push_back(&write);
-  ++unwritten_[partition.value];
   return write;
 }
 
@@ -139,10 +112,10 @@ void Outbox::put_state(Partition partition, std::string key, std::string value, 
 
 void Outbox::log_attempt(InstanceId instance, std::string_view line) {
   // What must be written goes first: a slow broker costs lines of the log, not room for events.
-  const bool room = producer_.pending().bytes() + line.size() <= queue_bytes_ / 2;
+  const bool room = producer_->pending_bytes() + line.size() <= queue_bytes_ / 2;
   const RecordHeaders headers;
   const std::string key = std::to_string(instance.value);
-  if (!room || producer_.produce(attempts_, {key, line, &headers, -1}, 0) != Queued::Queued) {
+  if (!room || producer_->produce(attempts_, {key, line, &headers, -1}, 0) != Queued::Queued) {
     slab_.relay_attempts_dropped_total.add();
   }
 }
@@ -165,11 +138,11 @@ void Outbox::send(Write& write) {
 }
 
 Queued Outbox::produce(const Write& write) {
-  met_ = met_ || producer_.ready();
+  met_ = met_ || producer_->ready();
   if (write.held == nullptr) {
     const RecordHeaders headers;
-    return producer_.produce(write.topic, {write.key, write.text, &headers, write.partition.value},
-                             write.token);
+    return producer_->produce(write.topic, {write.key, write.text, &headers, write.partition.value},
+                              write.token);
   }
   Event event = write.held->event;
   event.parked = write.state;
@@ -179,8 +152,8 @@ Queued Outbox::produce(const Write& write) {
   const auto end =
       std::to_chars(digits.data(), digits.data() + digits.size(), event.instance.value).ptr;
   const std::string_view key{digits.data(), static_cast<std::size_t>(end - digits.data())};
-  return producer_.produce(write.topic, {key, event.body, &headers, write.partition.value},
-                           write.token);
+  return producer_->produce(write.topic, {key, event.body, &headers, write.partition.value},
+                            write.token);
 }
 
 void Outbox::on_stored(std::uint64_t token, Stored stored) {
@@ -215,9 +188,7 @@ void Outbox::again(Write& write, Duration pause) {
 }
 
 void Outbox::arm(Duration pause) {
-  timer_.expires_after(pause);
-  timer_.async_wait([this](ErrorCode error) {
-    if (error) return;
+  timer_->arm(clock_.now() + pause, [this] {
     armed_ = false;
     send_again();
   });
@@ -252,8 +223,6 @@ bool Outbox::renew(Write& write) {
 void Outbox::end(Write& write, Receipt receipt) {
   unblock(write);
   waiting_.remove(&write);
-  const auto count = unwritten_.find(write.partition.value);
-  if (--count->second == 0) unwritten_.erase(count);
   const std::vector<Sender> senders = std::exchange(write.senders, {});
   if (!write.key.empty()) go_on(write);
   recycle(write);
@@ -281,7 +250,7 @@ void Outbox::recycle(Write& write) {
   const std::uint64_t token = write.token;
   write = Write{};
   write.token = token;
-  free_.push_back(&write);
+  writes_.give_back(write);
 }
 
 // --- blocked ----------------------------------------------------------------------------------
@@ -307,11 +276,6 @@ void Outbox::unblock(Write& write) {
 
 bool Outbox::blocked(Partition partition) const {
   return blocked_.contains(partition.value);
-}
-
-std::size_t Outbox::unwritten(Partition partition) const {
-  const auto it = unwritten_.find(partition.value);
-  return it == unwritten_.end() ? 0 : it->second;
 }
 
 void Outbox::age(TimePoint now) {
@@ -344,7 +308,6 @@ void Outbox::forget(Partition partition) {
     }
     write = next;
   }
-  unwritten_.erase(partition.value);
   for (const Sender& sender : senders) sender.client->on_receipt(sender.token, Receipt::Forgotten);
   check_drained();
 }
@@ -353,18 +316,18 @@ void Outbox::drain(TimePoint deadline, std::function<void()> done) {
   EVENTRELAY_ASSERT(!drained_);
   drained_ = std::move(done);
   drain_deadline_ = deadline;
-  asio::post(executor_, [this] { check_drained(); });
+  loop_.post([this] { check_drained(); });
 }
 
 void Outbox::check_drained() {
   if (!drained_ || draining_) return;
-  if (!waiting_.empty() && monotonic_now() < drain_deadline_) return;
+  if (!waiting_.empty() && clock_.now() < drain_deadline_) return;
   draining_ = true;
-  producer_.drain(drain_deadline_, [this] { std::exchange(drained_, nullptr)(); });
+  producer_->drain(drain_deadline_, [this] { std::exchange(drained_, nullptr)(); });
 }
 
 void Outbox::shutdown() {
-  timer_.cancel();
+  timer_->cancel();
 }
 
 }  // namespace eventrelay::relay

@@ -1,21 +1,21 @@
 // Writes what must outlive the process before an offset may be let go: parked events, dead
 // letters, state records; and the attempts log, which is best effort.
 //
-//   park, dead_letter, put_state --> producer --stored--> OutboxClient::on_written
+//   park, dead_letter, put_state --> producer --stored--> OutboxClient::on_receipt
 //                                 | refused, failed: again after a pause, its partition blocked
 //
 // Why:     an event leaves memory only after Kafka has acknowledged where it went. What can not be
 //          written stops its partition and is never skipped.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  one cursor per job that leaves plus one per state key; bytes stay in the held events.
-//          The attempts log drops lines once the producer is half full.
+// Bounds:  one write per job that leaves plus one per state key; bytes stay in the held events. The
+//          attempts log drops lines once the producer is half full.
 // Errors:  none comes back but TooLarge; everything else is tried until it is written or forgotten.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,10 +23,10 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
+#include "common/base/pool.hpp"
 #include "common/config/config.hpp"
-#include "common/http/types.hpp"
-#include "common/kafka/producer_client.hpp"
 #include "common/observe/metrics.hpp"
+#include "relay/io/shard_io.hpp"
 #include "relay/park/receipt.hpp"
 #include "relay/record/job.hpp"
 
@@ -43,7 +43,7 @@ class Outbox final : public kafka::ReportSink {
  public:
   using Changed = std::function<void(Partition)>;  // blocked() of it says something else now
 
-  Outbox(Executor executor, const OutboxOptions& options, metrics::Slab& slab, Changed changed);
+  Outbox(ShardIo& io, const OutboxOptions& options, metrics::Slab& slab, Changed changed);
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
   ~Outbox();
@@ -64,8 +64,6 @@ class Outbox final : public kafka::ReportSink {
   [[nodiscard]] std::size_t blocked_partitions() const noexcept { return blocked_.size(); }
   // Why the last one became so.
   [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
-  // Writes of `partition` without a receipt.
-  [[nodiscard]] std::size_t unwritten(Partition partition) const;
   [[nodiscard]] bool idle() const noexcept { return waiting_.empty(); }
   // Tells Forgotten for each of them.
   void forget(Partition partition);
@@ -120,22 +118,21 @@ class Outbox final : public kafka::ReportSink {
   void unblock(Write& write);
   void check_drained();
 
-  Executor executor_;
+  Loop& loop_;
+  const Clock& clock_;
   metrics::Slab& slab_;
   Changed changed_;
-  Timer timer_;
-  kafka::ProducerClient producer_;
+  std::unique_ptr<LoopTimer> timer_;
+  std::unique_ptr<RecordSink> producer_;
   std::size_t queue_bytes_;
   std::vector<std::string> topic_names_;  // the delay topics first
   std::size_t dead_ = 0;
   std::size_t state_ = 0;
   std::size_t attempts_ = 0;
-  std::deque<Write> writes_;
-  std::vector<Write*> free_;
+  Pool<Write> writes_;
   LinkedList<Write, &Write::previous, &Write::next> waiting_;  // all without a receipt, by age
   std::vector<Write*> again_;                                  // wait for the pause to end
   std::unordered_map<std::string, NextState> keys_;            // state records on their way
-  std::unordered_map<std::int32_t, std::uint32_t> unwritten_;  // by partition
   std::unordered_map<std::int32_t, std::uint32_t> blocked_;    // blocking writes by partition
   std::string reason_;
   bool armed_ = false;

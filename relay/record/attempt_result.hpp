@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "common/base/clock.hpp"
 #include "common/observe/metrics_list.hpp"
@@ -26,6 +27,7 @@ struct Result {
   int status = 0;                                   // 0: no answer
   std::optional<std::chrono::seconds> retry_after;  // from a 429, 502, 503 or 504
   Duration took{};                                  // set by the deliverer
+  std::string_view detail{};  // the words of a library; good until the attempt's end was told
 };
 
 }  // namespace eventrelay::relay

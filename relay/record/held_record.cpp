@@ -44,13 +44,6 @@ void settle(const Finished& end) {
   record.owner->settled(record, end.done ? End::Done : End::NotDone);
 }
 
-HeldRecord& HeldRecords::take() {
-  if (free_.empty()) return all_.emplace_back();
-  HeldRecord& record = *free_.back();
-  free_.pop_back();
-  return record;
-}
-
 void HeldRecords::free(HeldRecord& record) {
   EVENTRELAY_ASSERT(record.sending == 0);
   record.message = kafka::Message{};
@@ -63,7 +56,7 @@ void HeldRecords::free(HeldRecord& record) {
   record.kept_elsewhere = 0;
   record.all_done = true;
   record.jobs = 0;
-  free_.push_back(&record);
+  pool_.give_back(record);
 }
 
 }  // namespace eventrelay::relay

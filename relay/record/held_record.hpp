@@ -1,17 +1,16 @@
 // An event in memory with the Kafka message its bytes lie in, and the pool such records come from.
 //
-// Why:     the body is signed and sent where the client library has put it; a record that waits is
-//          copied out, because one message holds its whole fetch answer in memory.
-// Owner:   its origin (the live path, a delay topic, a catch-up read); the scheduler and the
+// Why:     the body is signed and sent where the client library has put it; a record that waits
+//          is copied out, because one message holds its whole fetch answer in memory.
+// Owner:   its RecordOwner (the live path, a delay topic, a catch-up read); the scheduler and the
 //          deliverer borrow it.
 // Thread:  shard thread.
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
 #pragma once
 
-#include <deque>
 #include <string>
-#include <vector>
 
+#include "common/base/pool.hpp"
 #include "common/kafka/consumer_client.hpp"
 #include "relay/record/job.hpp"
 
@@ -24,7 +23,7 @@ struct HeldRecord;
 // read. Thread: shard thread.
 class RecordOwner {
  public:
-  // The last job of `record` ended; the record is the origin's to free. Done: it was delivered, is
+  // The last job of `record` ended; the record is the owner's to free. Done: it was delivered, is
   // dead, or was written where it waits, for every subscription; otherwise its offset stays open.
   virtual void settled(HeldRecord& record, End end) = 0;
 
@@ -44,7 +43,7 @@ struct HeldRecord : HeldEvent {
   std::string copy;
   RecordOwner* owner = nullptr;
   PartitionState* home = nullptr;    // of a record of the live path
-  std::uint32_t place = 0;           // the origin's own: which of its logs it came from
+  std::uint32_t place = 0;           // the owner's: which of its logs it came from
   CursorId cursor = kLivePath;       // of a record of a catch-up read: who has it
   bool begun = false;                // its offset is open in the ledger
   std::uint32_t kept_elsewhere = 0;  // subscriptions a cursor answers for, as counted once
@@ -59,18 +58,17 @@ struct HeldRecord : HeldEvent {
   void keep_copy();
 };
 
-// Tells the origin if this was the end of its record.
+// Tells the owner if this was the end of its record.
 void settle(const Finished& end);
 
 // Thread: shard thread.  Bounds: as its user.
 class HeldRecords {
  public:
-  [[nodiscard]] HeldRecord& take();
+  [[nodiscard]] HeldRecord& take() { return pool_.take(); }
   void free(HeldRecord& record);
 
  private:
-  std::deque<HeldRecord> all_;
-  std::vector<HeldRecord*> free_;
+  Pool<HeldRecord> pool_;
 };
 
 }  // namespace eventrelay::relay

@@ -106,7 +106,7 @@ struct Chain {
   std::uint64_t hash = 0;
   bool whole_queue = false;  // one chain for all of an instance, instead of one per object
   LinkedList<Job, &Job::chain_previous, &Job::chain_next> jobs;
-  Chain* next = nullptr;  // in its bucket, or among the free ones
+  Chain* next = nullptr;  // in its bucket
 };
 
 }  // namespace eventrelay::relay

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/text/percent.hpp"
 #include "relay/request/format.hpp"
 
 namespace eventrelay::relay {
@@ -18,24 +19,13 @@ struct Parameter {
   std::string_view value;
 };
 
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // Takes one decoded byte off the front. A '%' without two hex digits stands for itself, as
 // browsers' decoders have it. Pre: not empty.
 char take_decoded(std::string_view& text) noexcept {
   const char c = text.front();
-  if (c == '%' && text.size() >= 3) {
-    const int high = hex_value(text[1]);
-    const int low = hex_value(text[2]);
-    if (high >= 0 && low >= 0) {
-      text.remove_prefix(3);
-      return static_cast<char>(high * 16 + low);
-    }
+  if (const auto decoded = percent_decoded(text)) {
+    text.remove_prefix(3);
+    return *decoded;
   }
   text.remove_prefix(1);
   return c == '+' ? ' ' : c;
@@ -60,15 +50,16 @@ void append_string(std::string_view encoded, std::string& scratch, std::string& 
 bool split(std::string_view form, std::array<Parameter, kParametersMax>& found,
            std::size_t& count) {
   while (!form.empty()) {
-    const std::size_t end = std::min(form.find('&'), form.size());
+    const std::size_t end = form.find('&');
     const std::string_view piece = form.substr(0, end);
-    form.remove_prefix(std::min(end + 1, form.size()));
+    form = end == std::string_view::npos ? std::string_view{} : form.substr(end + 1);
     if (piece.empty()) continue;
-    const std::size_t equals = std::min(piece.find('='), piece.size());
-    if (same_decoded(piece.substr(0, equals), kSecretParameter)) continue;
+    const std::size_t equals = piece.find('=');
+    const std::string_view name = piece.substr(0, equals);
+    if (same_decoded(name, kSecretParameter)) continue;
     if (count == kParametersMax) return false;
-    const std::string_view value = piece.substr(std::min(equals + 1, piece.size()));
-    found[count++] = Parameter{piece.substr(0, equals), value};
+    const bool has_value = equals != std::string_view::npos;
+    found[count++] = Parameter{name, has_value ? piece.substr(equals + 1) : std::string_view{}};
   }
   return true;
 }

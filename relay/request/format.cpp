@@ -4,13 +4,14 @@
 #include <array>
 #include <charconv>
 
+#include "common/text/utc.hpp"
+#include "common/text/utf8.hpp"
 #include "relay/request/outgoing_head.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 constexpr std::string_view kSpecVersion = "1.0";
 
 template <class Number>
@@ -18,32 +19,6 @@ void append_number(Number number, std::string& out) {
   std::array<char, 24> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
   out.append(digits.data(), end);
-}
-
-// Bytes of the UTF-8 character at the front of `text`, 0 if there is none (RFC 3629 section 4).
-std::size_t utf8_length(std::string_view text) noexcept {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  std::size_t length = 0;
-  unsigned low = 0x80;
-  unsigned high = 0xBF;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3;
-    if (lead == 0xE0) low = 0xA0;   // shorter forms exist
-    if (lead == 0xED) high = 0x9F;  // surrogates
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;  // over U+10FFFF
-  }
-  if (length == 0 || text.size() < length) return 0;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
-  }
-  return length;
 }
 
 void append_escape(char c, std::string& out) {
@@ -106,19 +81,36 @@ bool media_type_is(std::string_view content_type, std::string_view wanted) noexc
 
 enum class RawForm : std::uint8_t { Json, Form, Text };
 
+// JSON by its name, or by no name at all.
+bool is_json_type(std::string_view content_type) noexcept {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  const std::size_t last = type.find_last_not_of(" \t");
+  const std::string_view trimmed = last == std::string_view::npos ? "" : type.substr(0, last + 1);
+  constexpr std::string_view kEnd = "json";
+  return trimmed.empty() || (trimmed.size() > kEnd.size() &&
+                             media_type_is(trimmed.substr(trimmed.size() - kEnd.size()), kEnd));
+}
+
+// A byte order mark may stand before a JSON document (RFC 8259 8.1) and not within another one.
+std::string_view without_mark(std::string_view body) noexcept {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return body.starts_with(kMark) ? body.substr(kMark.size()) : body;
+}
+
 RawForm form_of(const Event& event) noexcept {
   if (media_type_is(event.content_type, "application/x-www-form-urlencoded")) return RawForm::Form;
-  const std::size_t start = event.body.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return RawForm::Text;
-  // Ingest stores a body that is no form only after it was read as a JSON document.
-  const char c = event.body[start];
+  const std::string_view body = without_mark(event.body);
+  const std::size_t start = body.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos || !is_json_type(event.content_type)) return RawForm::Text;
+  // Ingest stores a body with the name of JSON only after it was read as a JSON document.
+  const char c = body[start];
   return c == '{' || c == '[' ? RawForm::Json : RawForm::Text;
 }
 
 // Raw bytes that are JSON stay where they are; others are written to the buffer as JSON.
 std::string_view splice(const Event& event, std::string& buffer) {
   const RawForm form = form_of(event);
-  if (form == RawForm::Json) return event.body;
+  if (form == RawForm::Json) return without_mark(event.body);
   if (form == RawForm::Form && append_form_as_json(event.body, buffer)) return {};
   append_member("\"", event.body, buffer);
   return {};
@@ -132,7 +124,7 @@ Body pieces(const std::string& buffer, std::size_t prefix_size, std::string_view
 
 void append_event_date(const Event& event, std::string& out) {
   if (event.date.empty()) {
-    append_date(event.received, out);
+    append_utc(event.received, out);
   } else {
     append_json_escaped(event.date, out);
   }
@@ -206,11 +198,37 @@ void Formatter::append_fields(const Event& event, std::string& head) const {
   append_event_field("ce-subject", event.object_id, head);
 }
 
+void Formatter::append_object(std::string_view event_type, std::string_view object_type,
+                              std::string_view object_id, std::string_view date, const Event& event,
+                              std::string& buffer) const {
+  buffer.push_back('{');
+  // What ingest could not read off the payload is left out, as every unknown field is.
+  if (!object_id.empty()) append_member(R"("objectId":")", object_id, buffer);
+  const auto next = [&buffer] { return std::string_view{buffer.back() == '{' ? "" : ","}; };
+  if (!object_type.empty()) {
+    buffer.append(next());
+    append_member(R"("objectType":")", object_type, buffer);
+  }
+  if (!event_type.empty()) {
+    buffer.append(next());
+    append_member(R"("eventType":")", event_type, buffer);
+  }
+  buffer.append(next());
+  buffer.append(event_tail_);
+  buffer.append(R"(,"date":")");
+  if (date.empty()) {
+    append_utc(event.received, buffer);
+  } else {
+    append_json_escaped(date, buffer);
+  }
+  buffer.append(R"("})");
+}
+
 Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(R"({"id":)");
   append_number(notification_id(event.id), buffer);
   buffer.append(topic_and_severity_);
-  append_date(event.received, buffer);
+  append_utc(event.received, buffer);
   buffer.append(R"(","message":{"raw":)");
   const std::string_view raw = splice(event, buffer);
   const std::size_t prefix_size = buffer.size();
@@ -218,23 +236,18 @@ Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(element_part_);
   append_member(R"(,"eventId":")", event.id, buffer);
   buffer.append(instance_part_);
-  buffer.append(R"(,"events":[{)");
-  // What ingest could not read off the payload is left out, as every unknown field is.
-  if (!event.object_id.empty()) append_member(R"("objectId":")", event.object_id, buffer);
-  const auto next = [&buffer] { return std::string_view{buffer.back() == '{' ? "" : ","}; };
-  if (!event.object_type.empty()) {
-    buffer.append(next());
-    append_member(R"("objectType":")", event.object_type, buffer);
+  buffer.append(R"(,"events":[)");
+  const std::vector<EventObject> objects = objects_of(event);
+  for (const EventObject& object : objects) {
+    if (!lets_through(filter_, object)) continue;
+    if (buffer.back() != '[') buffer.push_back(',');
+    append_object(object.event_type, object.object_type, object.object_id, object.date, event,
+                  buffer);
   }
-  if (!event.event_type.empty()) {
-    buffer.append(next());
-    append_member(R"("eventType":")", event.event_type, buffer);
+  if (objects.empty()) {
+    append_object(event.event_type, event.object_type, event.object_id, event.date, event, buffer);
   }
-  buffer.append(next());
-  buffer.append(event_tail_);
-  buffer.append(R"(,"date":")");
-  append_event_date(event, buffer);
-  buffer.append(R"("}]}})");
+  buffer.append("]}}");
   return pieces(buffer, prefix_size, raw);
 }
 
@@ -278,38 +291,14 @@ void append_json_escaped(std::string_view text, std::string& out) {
     std::size_t length = 1;
     if (static_cast<unsigned char>(c) < 0x80) {
       append_escape(c, out);
-    } else if (const std::size_t character = utf8_length(text); character != 0) {
+    } else if (const std::size_t character = first_character(text).size; character != 0) {
       out.append(text.substr(0, character));
       length = character;
     } else {
-      out.append(kReplacement);
+      out.append(kReplacementCharacter);
     }
     text.remove_prefix(length);
   }
-}
-
-void append_date(WallTime time, std::string& out) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{std::chrono::floor<std::chrono::seconds>(time - day)};
-  const auto two = [&out](std::int64_t number) {
-    out.push_back(static_cast<char>('0' + number / 10 % 10));
-    out.push_back(static_cast<char>('0' + number % 10));
-  };
-  const int year = int{date.year()};
-  two(year / 100);
-  two(year % 100);
-  out.push_back('-');
-  two(unsigned{date.month()});
-  out.push_back('-');
-  two(unsigned{date.day()});
-  out.push_back('T');
-  two(clock.hours().count());
-  out.push_back(':');
-  two(clock.minutes().count());
-  out.push_back(':');
-  two(clock.seconds().count());
-  out.push_back('Z');
 }
 
 }  // namespace eventrelay::relay

@@ -16,6 +16,7 @@
 
 #include "common/base/event.hpp"
 #include "common/registry/registry.hpp"
+#include "relay/request/objects.hpp"
 
 namespace eventrelay::relay {
 
@@ -35,6 +36,8 @@ struct Body {
 class Formatter {
  public:
   Formatter(Format format, const Instance& instance);
+  // Leaves out, of an event of several objects, those that the filter refuses.
+  void keep_only(const FilterConfig& filter) { filter_ = filter; }
 
   // The body of `event`, which must outlive it; `buffer` is overwritten.
   [[nodiscard]] Body body(const Event& event, std::string& buffer) const;
@@ -46,8 +49,13 @@ class Formatter {
  private:
   [[nodiscard]] Body notification(const Event& event, std::string& buffer) const;
   [[nodiscard]] Body cloud_event(const Event& event, std::string& buffer) const;
+  // One member of `events`.
+  void append_object(std::string_view event_type, std::string_view object_type,
+                     std::string_view object_id, std::string_view date, const Event& event,
+                     std::string& buffer) const;
 
   Format format_;
+  FilterConfig filter_;
   std::string topic_and_severity_;  // `,"topic":"...","severity":"low","createdDate":"`
   std::string instance_part_;       // `,"instanceId":...,"instanceName":"..."`, and whose it is
   std::string element_part_;        // `,"elementKey":"..."`
@@ -64,7 +72,5 @@ void append_json_escaped(std::string_view text, std::string& out);
 // Appends a form body (application/x-www-form-urlencoded) as a JSON object of strings; a name that
 // occurs again has an array. False, and nothing appended: over 256 parameters.
 [[nodiscard]] bool append_form_as_json(std::string_view form, std::string& out);
-// yyyy-MM-ddTHH:mm:ssZ.
-void append_date(WallTime time, std::string& out);
 
 }  // namespace eventrelay::relay

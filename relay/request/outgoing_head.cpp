@@ -6,7 +6,6 @@
 #include <stdexcept>
 
 #include "common/base/assert.hpp"
-#include "common/observe/trace_context.hpp"
 
 namespace eventrelay::relay {
 
@@ -66,13 +65,6 @@ bool is_reserved(std::string_view name) noexcept {
   const auto under = [name](std::string_view prefix) { return starts_with_any_case(name, prefix); };
   return std::any_of(kReserved.begin(), kReserved.end(), same) ||
          std::any_of(kReservedPrefixes.begin(), kReservedPrefixes.end(), under);
-}
-
-template <std::size_t N>
-void put_bytes(std::uint64_t number, std::array<std::uint8_t, N>& out, std::size_t at) noexcept {
-  for (unsigned shift = 64; shift != 0; shift -= 8) {
-    out[at++] = static_cast<std::uint8_t>(number >> (shift - 8) & 0xFFU);
-  }
 }
 
 }  // namespace
@@ -139,12 +131,8 @@ void append_event_field(std::string_view name, std::string_view value, std::stri
 }
 
 void append_trace(const Event& event, const TraceSeed& seed, std::string& head) {
-  eventrelay::TraceSeed bytes;
-  put_bytes(seed.trace_high, bytes.trace, 0);
-  put_bytes(seed.trace_low, bytes.trace, 8);
-  put_bytes(seed.span, bytes.span, 0);
   const std::optional<TraceContext> parent = parse_traceparent(event.traceparent);
-  const TraceparentText text(parent ? child_of(*parent, bytes.span) : start_trace(bytes));
+  const TraceparentText text(parent ? child_of(*parent, seed.span) : start_trace(seed));
   append_field("traceparent", text.view(), head);
   // Cut or encoded it would say something else, so it goes as it came or not at all.
   const bool clean = is_field_value(event.tracestate) && is_tracestate(event.tracestate);
@@ -181,9 +169,11 @@ OutgoingHead::OutgoingHead(const CallbackUrl& url,
 }
 
 RequestTemplate::RequestTemplate(const Instance& instance, const Subscription& subscription)
-    : head_(subscription.url, subscription.delivery.headers),
-      formatter_(subscription.delivery.format, instance),
-      signer_(subscription.delivery.signature, subscription.keys) {}
+    : head_(*subscription.url, subscription.delivery->headers),
+      formatter_(subscription.delivery->format, instance),
+      signer_(subscription.delivery->signature, subscription.keys) {
+  if (subscription.filter != nullptr) formatter_.keep_only(*subscription.filter);
+}
 
 Request RequestTemplate::compose(const Event& event, const AttemptInfo& attempt,
                                  RequestBuffers& buffers) {

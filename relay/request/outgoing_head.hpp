@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "common/base/event.hpp"
+#include "common/observe/trace_context.hpp"
 #include "common/registry/registry.hpp"
 #include "relay/request/format.hpp"
 #include "relay/request/signer.hpp"
@@ -44,13 +45,6 @@ void append_field(std::string_view name, std::string_view value, std::string& he
 // As append_field for a value that came with an event: what is not visible ASCII, and '%' and '"',
 // becomes %XX, and it is cut at kEventValueMax bytes, never inside a %XX. Empty: no field.
 void append_event_field(std::string_view name, std::string_view value, std::string& head);
-
-// Random numbers for one span, from the shell's generator.
-struct TraceSeed {
-  std::uint64_t trace_high = 0;
-  std::uint64_t trace_low = 0;
-  std::uint64_t span = 0;
-};
 
 // Appends traceparent (W3C Trace Context): a child of `parent`, or the root of a new trace if that
 // is not a valid one; `tracestate` only follows a valid parent.

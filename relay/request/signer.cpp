@@ -10,8 +10,6 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr std::string_view kDecodedKey = "whsec_";
-
 void append_base64(const crypto::Mac& mac, std::string& out) {
   std::array<char, 4 * ((crypto::kMacMax + 2) / 3)> text;
   out.append(text.data(), crypto::base64_into(mac.view(), text.data()));
@@ -25,13 +23,14 @@ void hash_body(crypto::Hmac& key, const Body& body) {
 
 crypto::Hmac keyed(Signature scheme, const Secret& key) {
   const std::string_view text = key.reveal();
-  if (scheme != Signature::Standard || !text.starts_with(kDecodedKey)) {
-    return crypto::Hmac(crypto::Digest::Sha256, text);
-  }
-  std::optional<std::string> decoded =
-      crypto::from_base64(text.substr(kDecodedKey.size()), crypto::Padding::Optional);
+  if (scheme != Signature::Standard) return crypto::Hmac(crypto::Digest::Sha256, text);
+  // As crypto::key_from_whsec() reads it where a signature is verified: base64, prefix or not.
+  constexpr std::string_view kPrefix = "whsec_";
+  const std::string_view coded = text.substr(text.starts_with(kPrefix) ? kPrefix.size() : 0);
+  std::optional<std::string> decoded = crypto::from_base64(coded, crypto::Padding::Optional);
   if (!decoded || decoded->empty()) {
-    throw std::invalid_argument("a signature key that starts with whsec_ is not base64 behind it");
+    throw std::invalid_argument(
+        "a key of signature standard is base64, with or without whsec_ in front");
   }
   const Secret bytes(std::move(*decoded));  // wiped when this returns
   return crypto::Hmac(crypto::Digest::Sha256, bytes.reveal());

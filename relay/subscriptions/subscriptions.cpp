@@ -1,17 +1,26 @@
 #include "relay/subscriptions/subscriptions.hpp"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <exception>
+#include <unordered_set>
 #include <utility>
 
 #include "common/base/assert.hpp"
 #include "common/base/start_error.hpp"
 #include "common/observe/log.hpp"
 #include "relay/http/endpoint_guard.hpp"
+#include "relay/request/objects.hpp"
+#include "relay/request/signer.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
+
+// Of an event of several objects, one that passes is enough.
+bool passes(const Subscription& subscription, const Event& event) {
+  return subscription.filter == nullptr || lets_through(*subscription.filter, event);
+}
 
 QueueConfig queue_config(const DeliveryConfig& delivery, const DetachConfig& detach) {
   QueueConfig config;
@@ -24,15 +33,15 @@ QueueConfig queue_config(const DeliveryConfig& delivery, const DetachConfig& det
 }
 
 EndpointKey endpoint_key(const Subscription& subscription, const RelayConfig& relay) {
-  const DeliveryConfig& delivery = subscription.delivery;
+  const DeliveryConfig& delivery = *subscription.delivery;
   const bool allow_private = relay.allow_private_addresses || delivery.allow_private_addresses;
   const EndpointGuard guard(GuardConfig{allow_private, delivery.allow_http, delivery.ports});
   EndpointKey key;
-  key.tls = subscription.url.tls;
+  key.tls = subscription.url->tls;
   key.allow_private = allow_private;
-  key.port = subscription.url.port;
+  key.port = subscription.url->port;
   key.port_allowed = guard.allows_port(key.port);
-  key.host = subscription.url.host;
+  key.host = subscription.url->host;
   key.ca_file = delivery.ca_file;
   key.client_cert = delivery.client_cert;
   return key;
@@ -46,28 +55,97 @@ const Subscription* find_subscription(const Instance* instance, std::string_view
   return nullptr;
 }
 
+// Is what every subscription takes from the configuration the same in both?
+bool same_rules(const Config& a, const Config& b) {
+  return a.retry == b.retry && a.detach == b.detach &&
+         a.relay.allow_private_addresses == b.relay.allow_private_addresses;
+}
+
+// An address by its text, or a name that always is this host: never a subscriber, unless allowed.
+std::string private_host(const std::string& host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return "this host";
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(host, error);
+  if (error) return {};
+  const Address bytes = address.is_v4() ? Address::v4(address.to_v4().to_bytes())
+                                        : Address::v6(address.to_v6().to_bytes());
+  const Judgement judged = judge(bytes);
+  return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
+}
+
+// Tries what every subscription needs. What can be wrong with it is wrong for all that share its
+// delivery, but for its keys: those are tried where they have a form. Thread: one owner.
+// Bounds: one entry per delivery that is not shared.
+class Checker {
+ public:
+  explicit Checker(const Config& config) : config_(config) {}
+
+  // Throws StartError naming the subscription.
+  void check(const Instance& instance, const Subscription& subscription) {
+    const DeliveryConfig& delivery = *subscription.delivery;
+    try {
+      if (!seen_.insert(&delivery).second) return check_keys(subscription);
+      const RetryConfig& retry = config_.retry;
+      const Target probe(
+          instance, subscription,
+          std::make_shared<const RetryPolicy>(plan_of(retry, delivery, retry.delays)));
+      if (!subscription.url->tls) return;
+      if (delivery.ca_file.empty() && delivery.client_cert.empty()) return;
+      static_cast<void>(make_client_tls(ClientTlsConfig{delivery.ca_file, delivery.client_cert}));
+    } catch (const std::exception& error) {
+      throw StartError("subscription " + subscription.id + ": " + error.what());
+    }
+  }
+
+ private:
+  static void check_keys(const Subscription& subscription) {
+    const Signature scheme = subscription.delivery->signature;
+    const bool plain = std::none_of(
+        subscription.keys.begin(), subscription.keys.end(),
+        [](const Secret& key) { return key.empty() || key.reveal().starts_with("whsec_"); });
+    if (scheme == Signature::None || (scheme == Signature::Elements && plain)) return;
+    static_cast<void>(Signer(scheme, subscription.keys));
+  }
+
+  const Config& config_;
+  std::unordered_set<const DeliveryConfig*> seen_;
+};
+
 }  // namespace
 
-void Subscriptions::use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished) {
-  routes_.clear();  // they point into the old registry
-  settings_ = std::move(settings);
-  common_policy_ = std::make_shared<const RetryPolicy>(
-      plan_of(settings_->config.retry, DeliveryConfig{}, steps_));
-  for (auto it = queues_.begin(); it != queues_.end();) {
-    SubscriptionQueue& queue = *it->second.queue;
-    const Instance* const instance = settings_->registry.find(it->second.instance);
-    const Subscription* const subscription = find_subscription(instance, it->first);
-    if (subscription == nullptr) {
-      failing_.erase(queue.index);
-      scheduler_.retire(queue, finished);
-      it = queues_.erase(it);
-      continue;
+void Subscriptions::use(const Update& update, std::vector<Finished>& finished) {
+  const std::shared_ptr<const Settings> former = std::exchange(settings_, update.settings);
+  const bool all = former == nullptr || !same_rules(former->config, settings_->config);
+  if (all) {
+    common_policy_ = std::make_shared<const RetryPolicy>(
+        plan_of(settings_->config.retry, DeliveryConfig{}, steps_));
+  }
+  for (const Change& change : update.changes) {
+    routes_.erase(change.id);
+    const Instance* const before = former->registry.find(change.id);
+    if (before == nullptr || all) continue;
+    for (const Subscription& subscription : before->subscriptions) {
+      const auto known = queues_.find(subscription.id);
+      if (known != queues_.end()) refresh(known, finished);
     }
-    if (TargetPtr target = make_target(*instance, *subscription)) {
-      scheduler_.configure(queue, queue_config(subscription->delivery, settings_->config.detach));
-      set_target(queue, std::move(target));
-    }
-    ++it;
+  }
+  if (!all) return;
+  for (auto it = queues_.begin(); it != queues_.end();) refresh(it++, finished);
+}
+
+void Subscriptions::refresh(TextMap<Known>::iterator known, std::vector<Finished>& finished) {
+  SubscriptionQueue& queue = *known->second.queue;
+  const Instance* const instance = settings_->registry.find(known->second.instance);
+  const Subscription* const subscription = find_subscription(instance, known->first);
+  if (subscription == nullptr) {
+    failing_.erase(queue.index);
+    scheduler_.retire(queue, finished);
+    queues_.erase(known);
+    return;
+  }
+  if (TargetPtr target = make_target(*instance, *subscription)) {
+    scheduler_.configure(queue, queue_config(*subscription->delivery, settings_->config.detach));
+    set_target(queue, std::move(target));
   }
 }
 
@@ -76,13 +154,19 @@ Subscriptions::Match Subscriptions::match(const Event& event,
   auto it = routes_.find(event.instance);
   if (it == routes_.end()) {
     const Instance* const instance = settings_->registry.find(event.instance);
-    if (instance == nullptr) return Match::UnknownInstance;
+    if (instance == nullptr) return knows(event.instance);
     it = routes_.emplace(event.instance, make_route(*instance)).first;
   }
   for (const Arm& arm : it->second.arms) {
-    if (arm.subscription->wants(event.event_type, event.object_type)) queues.push_back(arm.queue);
+    if (passes(*arm.subscription, event)) queues.push_back(arm.queue);
   }
   return queues.empty() ? Match::None : Match::Some;
+}
+
+Subscriptions::Match Subscriptions::knows(InstanceId instance) const noexcept {
+  const Registry& registry = settings_->registry;
+  if (registry.find(instance) != nullptr) return Match::None;
+  return registry.deleted(instance) ? Match::DeletedInstance : Match::UnknownInstance;
 }
 
 Subscriptions::Route Subscriptions::make_route(const Instance& instance) {
@@ -102,7 +186,7 @@ SubscriptionQueue& Subscriptions::queue_of(const Instance& instance,
   // check_subscriptions() has built the same before these settings were taken.
   EVENTRELAY_ASSERT(target != nullptr);
   SubscriptionQueue& queue =
-      scheduler_.add_queue(queue_config(subscription.delivery, settings_->config.detach));
+      scheduler_.add_queue(queue_config(*subscription.delivery, settings_->config.detach));
   queues_.emplace(subscription.id, Known{&queue, instance.id});
   set_target(queue, std::move(target));
   return queue;
@@ -110,8 +194,8 @@ SubscriptionQueue& Subscriptions::queue_of(const Instance& instance,
 
 TargetPtr Subscriptions::make_target(const Instance& instance, const Subscription& subscription) {
   try {
-    TargetPtr target(new Target(instance, subscription, policy_of(subscription.delivery)));
-    target->endpoint = pool_.endpoint(endpoint_key(subscription, settings_->config.relay));
+    TargetPtr target(new Target(instance, subscription, policy_of(*subscription.delivery)));
+    target->endpoint = caller_.endpoint(endpoint_key(subscription, settings_->config.relay));
     return target;
   } catch (const std::exception& error) {
     log::error("subscription can not be used",
@@ -172,22 +256,66 @@ std::vector<Failing> Subscriptions::failing(std::size_t max) const {
 }
 
 void check_subscriptions(const Settings& settings) {
-  for (const auto& instance : settings.registry.instances()) {
-    for (const Subscription& subscription : instance->subscriptions) {
+  Checker checker(settings.config);
+  settings.registry.for_each([&checker](const Instance& instance) {
+    for (const Subscription& each : instance.subscriptions) checker.check(instance, each);
+  });
+}
+
+std::vector<std::string> subscription_problems(const Settings& settings) {
+  Checker checker(settings.config);
+  std::vector<std::string> problems;
+  settings.registry.for_each([&](const Instance& instance) {
+    for (const Subscription& each : instance.subscriptions) {
       try {
-        const RetryConfig& retry = settings.config.retry;
-        const Target probe(*instance, subscription,
-                           std::make_shared<const RetryPolicy>(
-                               plan_of(retry, subscription.delivery, retry.delays)));
-        if (!subscription.url.tls) continue;
-        const DeliveryConfig& delivery = subscription.delivery;
-        if (delivery.ca_file.empty() && delivery.client_cert.empty()) continue;
-        static_cast<void>(make_client_tls(ClientTlsConfig{delivery.ca_file, delivery.client_cert}));
-      } catch (const std::exception& error) {
-        throw StartError("subscription " + subscription.id + ": " + error.what());
+        checker.check(instance, each);
+      } catch (const StartError& problem) {
+        problems.emplace_back(problem.what());
+      }
+    }
+  });
+  std::sort(problems.begin(), problems.end());
+  return problems;
+}
+
+std::vector<std::string> subscription_warnings(const Settings& settings) {
+  std::vector<std::string> warnings;
+  const bool all = settings.config.relay.allow_private_addresses;
+  settings.registry.for_each([&](const Instance& instance) {
+    for (const Subscription& subscription : instance.subscriptions) {
+      const std::string zone = private_host(subscription.url->host);
+      if (zone.empty() || all || subscription.delivery->allow_private_addresses) continue;
+      warnings.push_back("subscription " + subscription.id + ": its host is " + zone +
+                         ", which is not public: nothing will be delivered unless "
+                         "delivery.allow_private_addresses is true");
+    }
+  });
+  std::sort(warnings.begin(), warnings.end());
+  return warnings;
+}
+
+void check_changes(const Update& update) {
+  Checker checker(update.settings->config);
+  for (const Change& change : update.changes) {
+    if (change.instance == nullptr) continue;
+    for (const Subscription& each : change.instance->subscriptions) {
+      checker.check(*change.instance, each);
+    }
+  }
+}
+
+std::vector<std::string> subscriptions_gone(const Registry& registry, const Changes& changes) {
+  std::vector<std::string> gone;
+  for (const Change& change : changes) {
+    const Instance* const before = registry.find(change.id);
+    if (before == nullptr || !before->events_enabled) continue;
+    for (const Subscription& subscription : before->subscriptions) {
+      if (find_subscription(change.instance.get(), subscription.id) == nullptr) {
+        gone.push_back(subscription.id);
       }
     }
   }
+  return gone;
 }
 
 }  // namespace eventrelay::relay

@@ -21,7 +21,7 @@
 #include "common/registry/settings.hpp"
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/http/deliverer.hpp"
-#include "relay/http/http_pool.hpp"
+#include "relay/io/endpoint_caller.hpp"
 
 namespace eventrelay::relay {
 
@@ -37,16 +37,20 @@ struct Failing {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Subscriptions {
  public:
-  enum class Match : std::uint8_t { Some, None, UnknownInstance };
+  // Unknown: it may yet come. Deleted: it was known, and nobody will want its events.
+  enum class Match : std::uint8_t { Some, None, UnknownInstance, DeletedInstance };
 
   // `steps`: the delay topics there are.
-  Subscriptions(Scheduler& scheduler, HttpPool& pool, std::vector<milliseconds> steps)
-      : scheduler_(scheduler), pool_(pool), steps_(std::move(steps)) {}
+  Subscriptions(Scheduler& scheduler, EndpointCaller& caller, std::vector<milliseconds> steps)
+      : scheduler_(scheduler), caller_(caller), steps_(std::move(steps)) {}
 
-  // Jobs of subscriptions that are gone end in `finished`; the others go on under the new ones.
-  void use(std::shared_ptr<const Settings> settings, std::vector<Finished>& finished);
+  // Jobs of subscriptions that are gone end in `finished`; those of changed ones go on under the
+  // new ones. All others are touched only where the configuration they share has changed.
+  void use(const Update& update, std::vector<Finished>& finished);
   // Appends the queues that want `event`.
   [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
+  // Whether the instance is known, or was deleted; None: it is known.
+  [[nodiscard]] Match knows(InstanceId instance) const noexcept;
   // The queue of one subscription by its id; null: it is gone.
   [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
   [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
@@ -75,6 +79,7 @@ class Subscriptions {
     InstanceId instance;
   };
 
+  void refresh(TextMap<Known>::iterator known, std::vector<Finished>& finished);
   [[nodiscard]] Route make_route(const Instance& instance);
   [[nodiscard]] SubscriptionQueue& queue_of(const Instance& instance,
                                             const Subscription& subscription);
@@ -83,7 +88,7 @@ class Subscriptions {
   void set_target(const SubscriptionQueue& queue, TargetPtr target);
 
   Scheduler& scheduler_;
-  HttpPool& pool_;
+  EndpointCaller& caller_;
   std::vector<milliseconds> steps_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;
@@ -95,5 +100,15 @@ class Subscriptions {
 
 // Tries to build what every subscription needs. Throws StartError naming the first that fails.
 void check_subscriptions(const Settings& settings);
+// What is wrong with subscriptions, one line each, all of them: empty where a start would succeed.
+[[nodiscard]] std::vector<std::string> subscription_problems(const Settings& settings);
+// What a start takes though nothing can ever be delivered: one line each.
+[[nodiscard]] std::vector<std::string> subscription_warnings(const Settings& settings);
+// check_subscriptions() of the instances that changed.
+void check_changes(const Update& update);
+
+// The ids of the subscriptions that `registry` has and will not have after `changes`.
+[[nodiscard]] std::vector<std::string> subscriptions_gone(const Registry& registry,
+                                                          const Changes& changes);
 
 }  // namespace eventrelay::relay

@@ -32,10 +32,10 @@ class FakeService : public Service {
   std::vector<std::string> not_ready() const override {
     return ready ? std::vector<std::string>{} : std::vector<std::string>{"kafka \"unreachable\""};
   }
-  void reload(std::shared_ptr<const Settings> settings) override {
+  void use(const UpdatePtr& update) override {
     ++reloads;
     if (!reload_error.empty()) throw StartError(reload_error);
-    settings_ = std::move(settings);
+    settings_ = update->settings;
   }
   void drain(std::function<void()> done) override {
     if (on_drain) return on_drain(std::move(done));

@@ -266,7 +266,7 @@ TEST(RelayDetach, EndsTheEntriesOfASubscriptionThatIsGone) {
   ASSERT_TRUE(scene.says(relay, "\"detached\":1")) << relay.service().status();
   // Only the other one is left.
   const auto rest = scene.flow.load(Flow::url(scene.server.port()), {}, {}, kOther);
-  relay.service().reload(rest);
+  relay.reload(rest);
   scene.main.held = false;
   EXPECT_TRUE(scene.says(relay, "\"detached\":0")) << relay.service().status();
   EXPECT_TRUE(eventually([&] { return relay.of_partition(scene.partition, "committed") == 100; }))

@@ -201,13 +201,20 @@ inline void Flow::write(int first, int count, const Fields& fields) {
 class Relay {
  public:
   // With a budget, as `dev` has one: the embedded broker is not asked for what it does not know.
-  explicit Relay(std::shared_ptr<const Settings> settings) : service_(make_service(&budget_)) {
+  explicit Relay(std::shared_ptr<const Settings> settings)
+      : service_(make_service(&budget_)), settings_(std::move(settings)) {
     service_->set_failed([this](const std::string& reason) { failure_ = reason; });
-    service_->start(std::move(settings));
+    service_->start(settings_);
   }
   ~Relay() { service_->stop(); }
 
   [[nodiscard]] Service& service() { return *service_; }
+  // As a reload that leads to `settings`.
+  void reload(std::shared_ptr<const Settings> settings) {
+    use(update_between(*settings_, std::move(settings)));
+  }
+  // As changes of single instances that come in.
+  void apply(Changes changes) { use(update_settings(*settings_, std::move(changes))); }
   [[nodiscard]] bool ready() const { return service_->not_ready().empty(); }
   // True if the drain ended by itself.
   bool drain() {
@@ -239,8 +246,14 @@ class Relay {
   static void pause() { eventrelay::test::be_slow(std::chrono::milliseconds(5)); }
 
  private:
+  void use(const UpdatePtr& update) {
+    service_->use(update);
+    settings_ = update->settings;
+  }
+
   VolatileBudget budget_{std::size_t{1} << 30};
   std::unique_ptr<Service> service_;
+  std::shared_ptr<const Settings> settings_;
   std::string failure_;
 };
 

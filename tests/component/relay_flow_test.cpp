@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/kafka/tools/topic_reader.hpp"
+#include "common/registry/instance_maker.hpp"
 #include "tests/support/eventually.hpp"
 
 namespace eventrelay::relay::test {
@@ -180,18 +182,127 @@ TEST(RelayFlow, StopsAPartitionAtARecordOfAnUnknownVersion) {
   EXPECT_TRUE(relay.drain());
 }
 
-TEST(RelayFlow, CountsAnEventThatNobodyWantsAsDone) {
+TEST(RelayFlow, CountsAnEventOfADeletedInstanceAsDone) {
+  Arrived arrived;
+  Server server(counting(arrived));
+  Flow flow;
+  Relay relay(flow.load(Flow::url(server.port())));
+  relay.apply(Changes{{InstanceId{kInstance}, nullptr}});
+  flow.write(0, 40);
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 10; }));
+  EXPECT_TRUE(eventually(
+      [&] { return relay.service().status().find("\"unmatched\":40,") != std::string::npos; }));
+  EXPECT_THAT(relay.service().status(), HasSubstr("\"unknown_instances\":[]"));
+  EXPECT_EQ(arrived.total(), 0U);
+  EXPECT_TRUE(relay.drain());
+}
+
+TEST(RelayFlow, LetsTheEventsOfAnUnknownInstanceWaitForItAndHoldNobodyUp) {
+  Arrived arrived;
+  Server server(counting(arrived));
+  Flow flow;
+  const std::string url = Flow::url(server.port());
+  Flow::Fields stranger;
+  stranger.instance = 99;
+  flow.write(0, 40, stranger);
+  Relay relay(flow.load(url));
+  flow.write(100, 8);
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 8; })) << arrived.distinct();
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 12; }));
+  EXPECT_THAT(relay.service().status(),
+              HasSubstr("\"unknown_instances\":[{\"instance\":99,\"events\":40,"));
+  relay.apply(
+      Changes{{InstanceId{99}, flow.load(url, {}, {}, 99)->registry.share(InstanceId{99})}});
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 48; })) << arrived.distinct();
+  EXPECT_TRUE(arrived.repeated().empty());
+  EXPECT_TRUE(eventually([&] {
+    return relay.service().status().find("\"unknown_instances\":[]") != std::string::npos;
+  }));
+  EXPECT_TRUE(relay.drain());
+}
+
+TEST(RelayFlow, GivesAnEventUpWhoseInstanceNeverComes) {
   Arrived arrived;
   Server server(counting(arrived));
   Flow flow;
   Flow::Fields stranger;
   stranger.instance = 99;
-  flow.write(0, 40, stranger);
-  Relay relay(flow.load(Flow::url(server.port())));
-  ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 10; }));
-  EXPECT_TRUE(eventually(
-      [&] { return relay.service().status().find("\"unmatched\":40,") != std::string::npos; }));
+  flow.write(0, 1, stranger);
+  Relay relay(flow.load(Flow::url(server.port()), {},
+                        "relay: {shards: 1, drain_timeout: 5s, unknown_instance_wait: 250ms}\n"));
+  kafka::TopicReader dead(flow.client_config(), "t.dead", kafka::From::Beginning);
+  std::optional<kafka::Message> message;
+  const TimePoint end = monotonic_now() + kPatience;
+  while (!message && monotonic_now() < end) message = dead.next(milliseconds(100));
+  ASSERT_TRUE(message);
+  const auto event = message->event();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->id, Flow::id_of(0));
+  ASSERT_TRUE(event->parked);
+  EXPECT_EQ(event->parked->reason, "unknown_instance");
+  EXPECT_EQ(event->parked->dead_class, kPipelineFailure);
   EXPECT_EQ(arrived.total(), 0U);
+  EXPECT_TRUE(relay.drain());
+}
+
+InstancePtr instance_at(std::uint64_t id, const std::string& url) {
+  static InstanceMaker maker(AnyPort::Yes);
+  InstanceConfig config;
+  config.id = id;
+  config.element = "box";
+  config.events_enabled = true;
+  config.callback_url = url;
+  config.delivery.allow_http = true;
+  config.delivery.signature = Signature::None;
+  return maker.make(std::move(config));
+}
+
+// One of 10,000 gets another address while another one's request is under way: that request ends
+// as it began, its connections stay, and the change is in force at once.
+TEST(RelayFlow, TouchesNobodyElseWhenOneOfTenThousandInstancesChanges) {
+  Arrived arrived;
+  std::atomic<bool> held{true};
+  Server server([&](Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      const bool first = Arrived::header(request, "Elements-Webhook-Id") == Flow::id_of(0);
+      while (first && held) Relay::pause();
+      arrived.take(request);
+      peer.write(kAnswer);
+    }
+  });
+  Arrived moved;
+  Server fresh(counting(moved));
+  Flow flow;
+  Relay relay(flow.load(Flow::url(server.port())));
+  Changes all;
+  for (std::uint64_t id = 1000; id < 11'000; ++id) {
+    all.push_back({InstanceId{id}, instance_at(id, Flow::url(server.port()))});
+  }
+  relay.apply(std::move(all));
+  Flow::Fields one;
+  one.instance = 1001;
+  flow.write(0, 40, one);
+  Flow::Fields other;
+  other.instance = 1002;
+  flow.write(100, 4, other);
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 43; })) << arrived.distinct();
+  const int connections = server.connections();
+
+  const TimePoint begun = monotonic_now();
+  relay.apply(Changes{{InstanceId{1002}, instance_at(1002, Flow::url(fresh.port()))}});
+  const auto applied =
+      std::chrono::duration_cast<std::chrono::microseconds>(monotonic_now() - begun);
+  RecordProperty("apply_us", static_cast<int>(applied.count()));
+  flow.write(200, 4, other);
+  ASSERT_TRUE(eventually([&] { return moved.distinct() == 4; })) << moved.distinct();
+  EXPECT_LT(applied, std::chrono::seconds(1));
+  EXPECT_EQ(server.connections(), connections);
+  held = false;
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 44; })) << arrived.distinct();
+  EXPECT_TRUE(arrived.repeated().empty());
+  for (const std::string& request : arrived.requests()) {
+    EXPECT_TRUE(Arrived::header(request, "Eventrelay-Attempt").empty());
+  }
   EXPECT_TRUE(relay.drain());
 }
 
@@ -234,7 +345,7 @@ TEST(RelayFlow, DeliversWhatWaitsToTheNewAddressAfterAReload) {
   flow.write(0, 20);
   Relay relay(flow.load(Flow::url(old.port())));
   ASSERT_TRUE(eventually([&] { return old.connections() > 0; }));
-  relay.service().reload(flow.load(Flow::url(fresh.port())));
+  relay.reload(flow.load(Flow::url(fresh.port())));
   ASSERT_TRUE(eventually([&] { return arrived.distinct() == 20; })) << arrived.distinct();
   EXPECT_TRUE(eventually([&] { return relay.of_partition(0, "committed") == 5; }));
   EXPECT_TRUE(relay.drain());

@@ -148,6 +148,33 @@ class TestExchange final : public Exchange {
   std::optional<Result> end;
 };
 
+using Lookup = std::function<LookupAnswer(const std::string& host)>;
+
+// Names answered by a function that may block: one thread per question, ended by the destructor.
+// Thread: any.
+class ScriptedNames final : public NameService {
+ public:
+  explicit ScriptedNames(Lookup lookup) : lookup_(std::move(lookup)) {}
+  ~ScriptedNames() override {
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void ask(const std::string& host, Done done) override {
+    const std::lock_guard lock(mutex_);
+    threads_.emplace_back([this, host, done = std::move(done)] {
+      LookupAnswer found = lookup_(host);
+      if (!stopped_) done(std::move(found));
+    });
+  }
+  void stop() override { stopped_ = true; }
+
+ private:
+  Lookup lookup_;
+  std::mutex mutex_;
+  std::atomic<bool> stopped_{false};
+  std::vector<std::thread> threads_;
+};
+
 // The client side: a loop, a resolver with an injected lookup, a pool. Thread: owner.
 class Client {
  public:
@@ -206,9 +233,8 @@ class Client {
  private:
   static ResolverOptions resolver_options(Lookup lookup) {
     ResolverOptions options;
-    options.lookup = std::move(lookup);
-    options.threads = 1;
-    options.ttl_floor = options.negative = Duration::zero();
+    if (lookup) options.names = std::make_shared<ScriptedNames>(std::move(lookup));
+    options.ttl_floor = options.negative = options.stale_max = Duration::zero();
     return options;
   }
 

@@ -7,6 +7,7 @@
 
 #include "common/kafka/tools/topic_reader.hpp"
 #include "relay/backlog/state_log.hpp"
+#include "relay/real_io.hpp"
 #include "tests/component/relay_flow.hpp"
 
 namespace eventrelay::relay::test {
@@ -20,10 +21,11 @@ constexpr std::string_view kSubscription = "427236";
 // What a shard has of the state topic, with everything that it is told. Thread: the test's.
 class Owner {
  public:
-  Owner(asio::io_context& loop, const Settings& settings)
+  Owner(asio::io_context& loop, const std::shared_ptr<const Settings>& settings)
       : loop_(loop),
-        outbox_(loop.get_executor(), OutboxOptions{settings.config, 1}, slab_, [](Partition) {}),
-        log_(loop.get_executor(), settings.config, parts()) {
+        io_(loop.get_executor(), settings, slab_, nullptr),
+        outbox_(io_, OutboxOptions{settings->config, 1}, slab_, [](Partition) {}),
+        log_(io_, settings->config, parts()) {
     log_.assign(kPlace);
   }
 
@@ -79,6 +81,7 @@ class Owner {
   bool ready_ = false;
   int durable_ = 0;
   std::string stopped_;
+  RealIo io_;
   Outbox outbox_;
   StateLog log_;
 };
@@ -94,7 +97,7 @@ class StateLogTest : public ::testing::Test {
     return so();
   }
   bool ownership(std::optional<Owner>& owner) {
-    owner.emplace(loop_, *settings_);
+    owner.emplace(loop_, settings_);
     return run([&] { return owner->ready(); });
   }
   // What counts of the topic, as the next owner would read it.
@@ -140,7 +143,7 @@ TEST_F(StateLogTest, HandsTheEntriesOfOneOwnerToTheNext) {
 
 TEST_F(StateLogTest, IsNotReadyBeforeTheGroupHasTakenItsCommit) {
   std::optional<Owner> owner;
-  owner.emplace(loop_, *settings_);
+  owner.emplace(loop_, settings_);
   owner->is_member(false);
   ASSERT_TRUE(run([&] { return owner->asked() == 1; }));
   loop_.restart();

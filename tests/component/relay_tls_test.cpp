@@ -52,10 +52,12 @@ class Certificates {
     const auto* const text = reinterpret_cast<const unsigned char*>(name.c_str());
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, text, -1, -1, 0);
     X509_set_issuer_name(cert, subject);
-    X509_EXTENSION* const extension =
-        X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, options.names.c_str());
-    X509_add_ext(cert, extension, -1);
-    X509_EXTENSION_free(extension);
+    if (!options.names.empty()) {
+      X509_EXTENSION* const extension =
+          X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, options.names.c_str());
+      X509_add_ext(cert, extension, -1);
+      X509_EXTENSION_free(extension);
+    }
     X509_sign(cert, key, EVP_sha256());
     write(config.key, [&](FILE* file) {
       PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
@@ -115,7 +117,7 @@ Server::Script over_tls(const TlsServerConfig& config, Verdict& seen) {
 }
 
 LookupAnswer loopback(const std::string&) {
-  return LookupAnswer{{asio::ip::address_v4::loopback()}, {}};
+  return LookupAnswer{{asio::ip::address_v4::loopback()}};
 }
 
 class RelayTls : public testing::Test {
@@ -178,6 +180,63 @@ TEST_F(RelayTls, SendsNothingToAnEndpointItDoesNotBelieve) {
   EXPECT_EQ(exchange(named, named.cert, "127.0.0.1").outcome, Outcome::Tls) << "no such address";
   EXPECT_EQ(exchange(good, "").outcome, Outcome::Tls) << "not known to the system";
   EXPECT_TRUE(seen.requests.empty());
+}
+
+// RFC 9525 6.4: the subject is no place for a name, also where there is no subjectAltName at all or
+// one without a name of a host.
+TEST_F(RelayTls, BelievesNoNameOfTheSubject) {
+  for (const char* names :
+       {"", "email:a@callback.test", "IP:127.0.0.1", "URI:https://callback.test/"}) {
+    const TlsServerConfig shown = certificates.make("callback.test", {.names = names});
+    EXPECT_EQ(exchange(shown, shown.cert).outcome, Outcome::Tls) << names;
+  }
+  EXPECT_TRUE(seen.requests.empty());
+}
+
+TEST_F(RelayTls, TellsWhatIsWrongInTheWordsOfTheLibrary) {
+  const TlsServerConfig good = certificates.make("good");
+  const TlsServerConfig past = certificates.make("past", {.from = -2 * kHour, .until = -kHour});
+  const TlsServerConfig wrong = certificates.make("wrong", {.names = "DNS:elsewhere.test"});
+  const std::vector<std::pair<TlsServerConfig, std::string>> rows{
+      {past, "certificate has expired"}, {wrong, "hostname mismatch"}, {good, ""}};
+  for (const auto& [shown, words] : rows) {
+    Server server(over_tls(shown, seen));
+    Client client({}, loopback);
+    TestExchange exchange;
+    client.start(exchange, client.pool().endpoint(key(server.port(), shown.cert)), {"x"},
+                 std::chrono::seconds(1));
+    ASSERT_TRUE(client.run_until([&] { return exchange.end.has_value(); }));
+    EXPECT_EQ(exchange.detail, words);
+  }
+}
+
+// A server that demands a client certificate says so behind the handshake (TLS 1.3), in it (1.2),
+// or closes without a word.
+TEST_F(RelayTls, CallsAMissingClientCertificateTls) {
+  const TlsServerConfig good = certificates.make("good");
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    for (const bool silent : {false, true}) {
+      Server server([&](Peer& peer) {
+        const auto context = make_server_tls(good);
+        SSL_CTX_set_min_proto_version(context->native_handle(), version);
+        SSL_CTX_set_max_proto_version(context->native_handle(), version);
+        context->set_verify_mode(asio::ssl::verify_peer |
+                                 (silent ? 0 : asio::ssl::verify_fail_if_no_peer_cert));
+        asio::ssl::stream<asio::ip::tcp::socket&> stream(peer.socket(), *context);
+        ErrorCode error;
+        stream.handshake(asio::ssl::stream_base::server, error);
+        if (silent) return peer.reset();
+        peer.wait_closed();
+      });
+      Client client({}, loopback);
+      TestExchange exchange;
+      client.start(exchange, client.pool().endpoint(key(server.port(), good.cert)), {"x"});
+      ASSERT_TRUE(client.run_until([&] { return exchange.end.has_value(); }));
+      EXPECT_EQ(exchange.end->outcome, Outcome::Tls) << version << silent;
+      EXPECT_NE(exchange.detail.find("asks for a client certificate"), std::string::npos)
+          << exchange.detail;
+    }
+  }
 }
 
 TEST_F(RelayTls, EndsWhenTheOtherSideDoesNotSpeakTls) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
-BIN = ROOT / "build/release/bin"
+BIN = Path(os.environ.get("EVENTRELAY_BIN", ROOT / "build/release/bin"))
 PAGES = sorted(
     ROOT / line
     for line in subprocess.run(

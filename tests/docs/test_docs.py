@@ -86,6 +86,27 @@ def test_every_configuration_key_is_described() -> None:
             assert known or path in coming or section in coming, path
 
 
+def test_the_chart_has_the_schema_of_the_program() -> None:
+    """Until the program can tell its schema, the one of the chart is made of the page of keys."""
+    answer = subprocess.run(
+        [BIN / "eventrelay", "config-schema", "--draft7"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    generator = (ROOT / "helm/generate/config_schema.py").read_text("utf-8")
+    made_of_the_page = not re.search(r"^COMING: [^=]*= \{\}$", generator, re.M)
+    if answer.returncode == 0:
+        assert not made_of_the_page, (
+            "the program tells its schema now: run helm/generate/generate --schema-of"
+            " build/release/bin/eventrelay, and empty COMING of helm/generate/config_schema.py"
+        )
+        shipped = json.loads((ROOT / "helm/config.schema.json").read_text("utf-8"))
+        assert json.loads(answer.stdout) == shipped
+    else:
+        assert made_of_the_page, answer.stderr
+
+
 def commands() -> list[tuple[Block, str]]:
     """Every line of a block that calls the command line tool, with what continues it."""
     found = []

@@ -23,12 +23,13 @@ PLACE = ("common", "ingest", "relay", "bench", "cli")
 # third party -> folders that may include it (besides the limit programs and tests, see below)
 THIRD_PARTY = {
     "librdkafka/": ["common/kafka/*", "common/observe/kafka_version.cpp"],
+    "ares.h": ["relay/http/cares_names.cpp"],
     "openssl/": ["common/base/*", "common/http/*"],
     "boost/asio/ssl": ["common/http/*"],
     "simdjson": ["common/text/*"],
     "boost/beast": ["common/http/*", "common/process/*", "ingest/*", "relay/http/*", "cli/*",
                     "bench/load/*"],
-    "yaml-cpp/": ["common/config/*"],
+    "yaml.h": ["common/config/*"],
     "spdlog/": ["common/observe/*"],
     "prometheus/": ["common/observe/*"],
     "CLI/": ["common/process/*", "cli/*", "bench/*"],
@@ -55,6 +56,7 @@ PURE = [
     "relay/http/endpoint_guard*.[ch]pp",
     "relay/http/delivery*.[ch]pp",
     "relay/http/retry_after*.[ch]pp",
+    "relay/http/address_order*.[ch]pp",
     "relay/http/pool_slot*.[ch]pp",
     "relay/backlog/ownership*.[ch]pp",
     "relay/backlog/state_follower*.[ch]pp",

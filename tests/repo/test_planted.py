@@ -160,6 +160,10 @@ PLANTED: dict[str, list[tuple[dict[str, str], dict[str, str]]]] = {
             {"common/base/clock.cpp": "auto t = std::chrono::steady_clock::now();\n"},
         ),
         (
+            {"relay/log/a.cpp": "auto t = monotonic_now();\n"},
+            {"relay/http/connection.cpp": "auto t = monotonic_now();\n"},
+        ),
+        (
             {"tests/unit/a.cpp": "std::this_thread::sleep_for(1s);\n"},
             {"tests/unit/a.cpp": "// sleep_for\n"},
         ),

@@ -1,7 +1,7 @@
 // Virtual time: what is to happen, in order of time and then of asking. Nothing here sleeps.
 //
 // Why:     one seed is one trace; an hour of retries passes in milliseconds.
-// Owner:   World.  Thread: one.  Bounds: one cursor per thing that is to happen.
+// Owner:   World.  Thread: one.  Bounds: one entry per thing that is to happen.
 // Errors:  none.
 #pragma once
 
@@ -16,6 +16,8 @@
 
 namespace eventrelay::relay::simulation {
 
+inline constexpr WallTime kWallBegin{std::chrono::milliseconds{1'700'000'000'000}};
+
 // One life of a worker's process. Thread: one.
 struct Life {
   int worker = 0;
@@ -28,57 +30,63 @@ struct Life {
 using LifePtr = std::shared_ptr<Life>;
 
 // Thread: one.  Bounds: see the head of this file.
-class Clock {
+class VirtualTime {
  public:
   using Task = std::function<void()>;
 
-  [[nodiscard]] TimePoint now() const noexcept { return now_; }
-  [[nodiscard]] WallTime wall() const noexcept {
-    return WallTime{std::chrono::milliseconds{1'700'000'000'000}} +
-           std::chrono::floor<std::chrono::milliseconds>(now_.time_since_epoch());
-  }
+  [[nodiscard]] TimePoint now() const noexcept { return moment_.now; }
+  [[nodiscard]] WallTime wall() const noexcept { return moment_.wall; }
+  // For a relay::Clock that shows it.
+  [[nodiscard]] const Moment& moment() const noexcept { return moment_; }
 
-  void after(Duration delay, Task task) { push(now_ + delay, nullptr, std::move(task)); }
+  void after(Duration delay, Task task) { push(now() + delay, nullptr, std::move(task)); }
   // Only while `life` lasts, and not while it is stopped.
   void after(Duration delay, const LifePtr& life, Task task) {
-    push(now_ + delay, life, std::move(task));
+    push(now() + delay, life, std::move(task));
   }
 
   // Runs the next thing; false: nothing is to happen before `end`.
   bool step(TimePoint end) {
     if (queue_.empty() || queue_.top().at > end) return false;
-    BacklogCursor cursor = queue_.top();
+    // Its time and number, which order the queue, stay as they are until it is popped.
+    Entry entry = std::move(const_cast<Entry&>(queue_.top()));
     queue_.pop();
-    now_ = std::max(now_, cursor.at);
-    if (cursor.life != nullptr) {
-      if (!cursor.life->alive) return true;
-      if (cursor.life->stopped_until > now_) {
-        cursor.at = cursor.life->stopped_until;
-        queue_.push(std::move(cursor));  // keeps its place among those that wait with it
+    set(std::max(now(), entry.at));
+    if (entry.life != nullptr) {
+      if (!entry.life->alive) return true;
+      if (entry.life->stopped_until > now()) {
+        entry.at = entry.life->stopped_until;
+        queue_.push(std::move(entry));  // keeps its place among those that wait with it
         return true;
       }
     }
-    cursor.task();
+    entry.task();
     return true;
   }
 
  private:
-  struct BacklogCursor {
+  struct Entry {
     TimePoint at;
     std::uint64_t serial;
     LifePtr life;
     Task task;
-    bool operator<(const BacklogCursor& other) const noexcept {
+    bool operator<(const Entry& other) const noexcept {
       return at != other.at ? at > other.at : serial > other.serial;
     }
   };
 
   void push(TimePoint at, LifePtr life, Task task) {
-    queue_.push(BacklogCursor{std::max(at, now_), serial_++, std::move(life), std::move(task)});
+    queue_.push(Entry{std::max(at, now()), serial_++, std::move(life), std::move(task)});
   }
 
-  std::priority_queue<BacklogCursor> queue_;
-  TimePoint now_{};
+  void set(TimePoint now) noexcept {
+    moment_.now = now;
+    moment_.wall =
+        kWallBegin + std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch());
+  }
+
+  std::priority_queue<Entry> queue_;
+  Moment moment_{TimePoint{}, kWallBegin};
   std::uint64_t serial_ = 0;
 };
 

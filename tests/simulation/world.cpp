@@ -4,14 +4,17 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "common/base/event.hpp"
+
 namespace eventrelay::relay::simulation {
 
 namespace {
 
 constexpr std::int64_t kEventsMin = 40;
 constexpr std::int64_t kEventsMore = 60;
-constexpr std::int64_t kBeforeCrowd = 10;      // events of each partition
-constexpr Duration kGrace = milliseconds{30};  // what a dying process had sent still lands
+constexpr std::int64_t kBeforeCrowd = 10;         // events of each partition
+constexpr Duration kCompactionLag = seconds{40};  // longer than it takes to write again
+constexpr Duration kGrace = milliseconds{30};     // what a dying process had sent still lands
 
 // Calls `found` for each offset that run lengths from `from` on name.
 template <class Found>
@@ -29,18 +32,55 @@ void each_in_ranges(const std::string& text, std::int64_t from, Found found) {
   }
 }
 
+std::uint64_t instance_of(int partition) {
+  return 100 + static_cast<std::uint64_t>(partition);
+}
+
+// Those of the crowd ask for what comes after it has come.
+std::string type_word(const SimEvent& event) {
+  return (event.at < kBeforeCrowd ? "E" : "L") + std::to_string(event.type);
+}
+
+kafka::MadeRecord record_of(int partition, const SimEvent& given, std::size_t bytes) {
+  kafka::MadeRecord record;
+  record.partition = Partition{partition};
+  record.offset = Offset{given.at};
+  record.key = std::to_string(instance_of(partition));
+  record.value.assign(bytes, 'x');
+  record.stamped = kWallBegin + std::chrono::floor<milliseconds>(given.produced.time_since_epoch());
+  const std::string id = std::to_string(given.at);
+  const std::string type = type_word(given);
+  Event event;
+  event.id = id;
+  event.element = "box";
+  event.instance = InstanceId{instance_of(partition)};
+  event.event_type = type;
+  event.object_type = "files";
+  event.object_id = given.object;
+  event.date = "2026-01-01T00:00:00Z";
+  event.received = record.stamped;
+  event.content_type = "application/json";
+  event.body = record.value;
+  for (const HeaderField& field : RecordHeaders(event)) {
+    record.headers.emplace_back(field.name, field.value);
+  }
+  return record;
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed, Fault planted, const Weather& may)
     : random(seed), fault(planted), weather(may) {
   make_events();
   make_subscribers();
+  make_settings();
   for (const Subscriber& sub : subs) fates_.emplace_back(logs[at(sub.partition)].size());
   for (int p = 0; p < kPartitions; ++p) forgotten_[at(p)].resize(logs[at(p)].size());
   if (weather.late && chance(0.3)) {
     unwritable_from = TimePoint{ms(3000, 40'000)};
     unwritable_until = unwritable_from + ms(1000, 15'000);
   }
+  if (weather.expires && chance(0.2)) retention = ms(30'000, 60'000);
 }
 
 void World::make_events() {
@@ -54,8 +94,8 @@ void World::make_events() {
       event.at = i;
       event.object = "o" + std::to_string(up_to(5));
       event.type = static_cast<std::uint32_t>(up_to(4));
-      event.bytes = static_cast<std::size_t>(200 + up_to(2000));
       event.produced = when;
+      event.record = record_of(p, event, static_cast<std::size_t>(200 + up_to(2000)));
       logs[at(p)].push_back(std::move(event));
     }
   }
@@ -70,7 +110,7 @@ void World::make_subscribers() {
   for (int p = 0; p < kPartitions; ++p) {
     for (int i = 0; i < 5; ++i) {
       Subscriber sub;
-      sub.id = std::to_string(100 + p) + (i == 0 ? "" : "." + std::to_string(i));
+      sub.name = i == 0 ? "" : "s" + std::to_string(i);
       sub.partition = p;
       if (i >= 2 && weather.sick) sub.health = kSick[static_cast<std::size_t>(up_to(7))];
       sub.ordering = i == 1 ? Ordering::Object : kOrderings[static_cast<std::size_t>(up_to(3))];
@@ -83,22 +123,68 @@ void World::make_subscribers() {
     }
     for (int i = 0; i < weather.hanging; ++i) {
       Subscriber sub;
-      sub.id = std::to_string(100 + p) + ".h" + std::to_string(i);
+      sub.name = "h" + std::to_string(i);
       sub.partition = p;
       sub.health = Health::Hanging;
       sub.late = true;
       subs.push_back(std::move(sub));
     }
   }
+  for (int i = 0; i < std::ssize(subs); ++i) {
+    Subscriber& sub = subs[at(i)];
+    sub.id = std::to_string(instance_of(sub.partition)) + (sub.name.empty() ? "" : "/" + sub.name);
+    numbers_.emplace(sub.id, i);
+  }
+}
+
+// What a configuration file would say of all that.
+void World::make_settings() {
+  const bool boundless = fault == Fault::NoQueueBound || fault == Fault::NoConcurrencyBudget;
+  Config config;
+  config.retry.delays.assign(kSteps.begin(), kSteps.end());
+  config.detach.after = boundless ? 1000 : kQueueJobs;
+  config.detach.blocked_max = 3;
+  if (fault == Fault::NeverCatchUp) config.detach.sweep_interval = std::chrono::hours{1000};
+  config.relay.inflight_max = fault == Fault::KeepsNoSlots ? 7 : kInFlight;
+  for (int p = 0; p < kPartitions; ++p) {
+    InstanceConfig instance;
+    instance.id = instance_of(p);
+    instance.name = "p" + std::to_string(p);
+    instance.element = "box";
+    instance.events_enabled = true;
+    for (const Subscriber& sub : subs) {
+      if (sub.partition != p) continue;
+      DeliveryConfig delivery;
+      delivery.ordering = sub.ordering;
+      delivery.concurrency = fault == Fault::NoConcurrencyBudget ? 1000 : kConcurrency;
+      delivery.rate = sub.rate;
+      delivery.signature = Signature::None;
+      delivery.exhausted = sub.queues_exhausted ? Exhausted::Queue : Exhausted::Dead;
+      if (sub.name.empty()) {
+        instance.callback_url = "https://p" + std::to_string(p) + ".example.test/";
+        instance.delivery = delivery;
+        continue;
+      }
+      SubscriptionConfig subscription;
+      subscription.name = sub.name;
+      subscription.url = "https://" + sub.name + ".example.test/";
+      subscription.delivery = delivery;
+      for (std::uint32_t type = 0; type < 4; ++type) {
+        if ((sub.types >> type & 1U) == 0) continue;
+        if (!sub.late) subscription.filter.event_types.push_back("E" + std::to_string(type));
+        subscription.filter.event_types.push_back("L" + std::to_string(type));
+      }
+      instance.subscriptions.push_back(std::move(subscription));
+    }
+    config.instances.push_back(std::move(instance));
+  }
+  Registry registry(config);
+  settings = std::make_shared<const Settings>(Settings{std::move(config), std::move(registry)});
 }
 
 bool World::wants(int sub, const SimEvent& event) const {
   if (subs[at(sub)].late && event.at < kBeforeCrowd) return false;
   return (subs[at(sub)].types >> event.type & 1U) != 0;
-}
-
-EventKey World::key(int sub, const SimEvent& event) const {
-  return EventKey{subs[at(sub)].id, event.object, subs[at(sub)].ordering};
 }
 
 std::int64_t World::log_end(int partition) const {
@@ -160,6 +246,7 @@ void World::park(const LifePtr& life, std::uint64_t stay, int partition, int ste
   auto& topic = parked[at(partition)][at(step)];
   const auto offset = static_cast<std::int64_t>(topic.size());
   topic.push_back(record);
+  topic.back().record.offset = Offset{offset};
   delays_forgotten_[at(partition)][at(step)].push_back(false);
   Fate& one = fate(record.subscriber, record.at);
   one.parked.emplace_back(step, offset);
@@ -172,23 +259,69 @@ void World::park(const LifePtr& life, std::uint64_t stay, int partition, int ste
   }
   ++tally.parked;
   note("parked", life->worker, record.subscriber, record.at);
+  for (const auto& [number, tell] : watchers) tell(Log{Log::Kind::Retry, partition, step});
 }
 
-void World::dead_letter(const LifePtr& life, int partition, int sub, std::int64_t offset) {
-  static_cast<void>(partition);
+void World::dead_letter(const LifePtr& life, int sub, std::int64_t offset) {
   fate(sub, offset).dead = true;
   ++tally.dead;
   note("dead", life->worker, sub, offset);
 }
 
-void World::put_state(const LifePtr& life, int partition, const StateRow& row) {
-  state[at(partition)].push_back(row);
+void World::put_state(const LifePtr& life, int partition, const kafka::MadeRecord& row) {
+  auto& log = state[at(partition)];
+  log.push_back(row);
+  log.back().offset = Offset{std::ssize(log) - 1};
+  log.back().stamped = clock.wall();
+  compacted[at(partition)].push_back(false);
   ++tally.state_records;
+  const bool fresh = !counted_[at(partition)].records().contains(row.key);
   note("state", life->worker, partition, static_cast<std::int64_t>(state[at(partition)].size()));
   if (trace) std::printf("    %s %s\n", row.key.c_str(), row.value.c_str());
   if (!counted_[at(partition)].take(row.key, row.value)) breach("a state record is not read");
+  if (row.key == kOwnerKey) {
+    const auto mark = decode_owner(row.value);
+    if (mark && ++marks_[mark->owner] > 1) ++tally.owned_again;
+  } else if (!row.value.empty()) {
+    if (const auto record = decode_state(row.value)) note_state(life, partition, *record, fresh);
+  }
   judge(partition);
-  for (const auto& [life_of, tell] : state_grew[at(partition)]) tell();
+  for (const auto& [number, tell] : watchers) tell(Log{Log::Kind::State, partition, 0});
+}
+
+// What the first record of a cursor says about its subscription.
+void World::note_state(const LifePtr& life, int partition, const StateRecord& record, bool fresh) {
+  if (!fresh) return;
+  if (record.state == CursorState::Blocked) {
+    ++tally.blocks;
+    const std::int64_t known = known_to[at(partition)];
+    if (owner[at(partition)] == life && record.from.value < known) {
+      excuse_object(sub_of(record.subscription), record.from.value, known);
+    }
+  } else if (!record.object) {
+    ++tally.detaches;
+  }
+}
+
+void World::compact(int partition) {
+  const auto& log = state[at(partition)];
+  std::map<std::string_view, std::size_t> last;
+  for (std::size_t i = 0; i < log.size(); ++i) {
+    if (log[i].stamped + std::chrono::floor<milliseconds>(kCompactionLag) > clock.wall()) break;
+    const auto [it, first] = last.try_emplace(log[i].key, i);
+    if (first) continue;
+    if (!compacted[at(partition)][it->second]) ++tally.compacted;
+    compacted[at(partition)][it->second] = true;
+    it->second = i;
+  }
+}
+
+Offset World::written_since(int partition, WallTime since) const {
+  const auto& events = logs[at(partition)];
+  const std::int64_t end = log_end(partition);
+  std::int64_t first = 0;
+  while (first < end && events[static_cast<std::size_t>(first)].record.stamped < since) ++first;
+  return Offset{first};
 }
 
 bool World::commit_events(const LifePtr& life, int partition, std::uint64_t generation,
@@ -214,7 +347,8 @@ bool World::commit_events(const LifePtr& life, int partition, std::uint64_t gene
   return true;
 }
 
-void World::commit_delay(int partition, int step, const Committed& now) {
+void World::commit_delay(const LifePtr& life, std::uint64_t stay, int partition, int step,
+                         const Committed& now) {
   delays_committed[at(partition)][at(step)] = now;
   auto& forgotten = delays_forgotten_[at(partition)][at(step)];
   std::fill(forgotten.begin(), forgotten.end(), false);
@@ -225,6 +359,7 @@ void World::commit_delay(int partition, int step, const Committed& now) {
   });
   note("commit delay", partition, step, now.offset->value);
   judge(partition);
+  if (owner[at(partition)] != life || stays[at(partition)] != stay) excuse(partition);
 }
 
 // --- the truth -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // What is outside a relay process and outlives it: Kafka's logs, the group, the endpoints; and the
 // truth that is checked whenever something is delivered, written or committed.
 //
-//   Relay --write, commit--> logs --read--> Relay      Relay --call--> endpoint --answer--> Relay
+//   Shard --write, commit--> logs --read--> Shard      Shard --call--> endpoint --answer--> Shard
 //
 // Why:     a hole shows only under a kill at one moment, a late acknowledgement, an endpoint that
 //          comes back; so all of it is one seeded program in virtual time.
@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -20,6 +21,8 @@
 #include <vector>
 
 #include "clock.hpp"
+#include "common/kafka/consumer_client.hpp"
+#include "common/registry/settings.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
 #include "relay/dispatch/retry.hpp"
 #include "relay/http/delivery.hpp"
@@ -29,7 +32,8 @@ namespace eventrelay::relay::simulation {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Planted in the shell to see that the checks find it. Thread: value.
+// Planted outside of the shard, in its settings, or as a step that it leaves out (failpoint), to
+// see that the checks find it. Thread: value.
 enum class Fault : std::uint8_t {
   None,
   SettleBeforeParked,   // an offset is let go before its delay record is acknowledged
@@ -48,8 +52,14 @@ enum class Fault : std::uint8_t {
   CatchUpFeedsTheSlow,  // a catch-up read goes on at the pace of the one that it waits for
   KeepsNoSlots,         // a shard has too few slots to keep any from those who hang
   OwnUnconfirmed,       // an owner begins though the group does not take its commit
+  OneKey,               // one record per subscription or object, whatever it begins with
+  SettleAtOnce,         // queued jobs are done with the detach, not with its record
+  DoneAtHandout,        // an event is done when a catch-up read hands it out
+  PositionAtReread,     // a record's position is what was read, not what is done
+  ChainGoesOn,          // a failing event leaves its chain alone
+  GiveBackAlone,        // and so does one that goes back to its cursor
 };
-inline constexpr int kFaults = 17;
+inline constexpr int kFaults = 23;
 
 inline constexpr int kPartitions = 2;
 inline constexpr int kWorkers = 2;
@@ -64,6 +74,11 @@ inline constexpr Duration kHealthyWait = seconds{8};
 inline constexpr Duration kCalmWait = seconds{1};
 inline constexpr Duration kHang = seconds{5};
 
+// Bounds of one shard and of one subscription.
+inline constexpr std::uint32_t kQueueJobs = 10;
+inline constexpr std::uint32_t kConcurrency = 3;
+inline constexpr std::uint32_t kInFlight = 24;
+
 enum class Health : std::uint8_t {
   Healthy,
   Dead,
@@ -77,6 +92,7 @@ enum class Health : std::uint8_t {
 
 struct Subscriber {
   std::string id;
+  std::string name;  // in its instance; empty: its callback
   int partition = 0;
   Ordering ordering = Ordering::None;
   std::uint32_t types = ~0U;
@@ -90,22 +106,24 @@ struct SimEvent {
   std::int64_t at = 0;
   std::string object;
   std::uint32_t type = 0;
-  std::size_t bytes = 0;
   TimePoint produced{};
+  kafka::MadeRecord record;
 };
 
 // A parked event in a delay topic.
 struct ParkRecord {
   std::int64_t at = 0;  // in `events`
   int subscriber = 0;
-  std::uint32_t attempts = 0;
   WallTime due{};
-  WallTime first_failure{};
+  kafka::MadeRecord record;
 };
 
-struct StateRow {
-  std::string key;
-  std::string value;
+// One partition of one topic.
+struct Log {
+  enum class Kind : std::uint8_t { Events, Retry, State, Dead, Attempts };
+  Kind kind = Kind::Events;
+  int partition = 0;
+  int step = 0;  // of Retry
 };
 
 // What a group holds about one partition of a topic.
@@ -127,9 +145,12 @@ struct Weather {
   bool kills = true;
   bool stops = true;
   bool moves = true;
-  bool late = true;  // acknowledgements, and topics that can not be written for a while
-  bool sick = true;  // endpoints, or called at a limited rate
-  int hanging = 0;   // subscriptions of each partition besides, that hang
+  bool late = true;     // acknowledgements, and topics that can not be written for a while
+  bool drains = true;   // a process ends in good order
+  bool pauses = true;   // subscriptions are paused by hand
+  bool expires = true;  // the log keeps its events for a short time only
+  bool sick = true;     // endpoints, or called at a limited rate
+  int hanging = 0;      // subscriptions of each partition besides, that hang
 };
 
 struct Tally {
@@ -141,11 +162,14 @@ struct Tally {
   std::uint64_t kills = 0;
   std::uint64_t stops = 0;
   std::uint64_t moves = 0;
+  std::uint64_t drains = 0;
+  std::uint64_t pauses = 0;
+  std::uint64_t expired = 0;
+  std::uint64_t compacted = 0;
   std::uint64_t detaches = 0;
   std::uint64_t blocks = 0;
   std::uint64_t catch_ups = 0;
   std::uint64_t refused_commits = 0;
-  std::uint64_t beaten = 0;
   std::uint64_t owned_again = 0;
   std::uint64_t restored = 0;  // offsets known to be done after a restart
   Duration healthy_wait{};     // the longest of a healthy subscription
@@ -165,10 +189,8 @@ class World {
   [[nodiscard]] milliseconds ms(std::int64_t from, std::int64_t to) {
     return milliseconds{from + up_to(to - from + 1)};
   }
-  [[nodiscard]] Moment moment() const { return Moment{clock.now(), clock.wall()}; }
   [[nodiscard]] bool wants(int sub, const SimEvent& event) const;
-  [[nodiscard]] EventKey key(int sub, const SimEvent& event) const;
-  [[nodiscard]] std::vector<SimEvent>& log(int partition) { return logs[at(partition)]; }
+  [[nodiscard]] int sub_of(std::string_view id) const { return numbers_.find(id)->second; }
   // One past the last that can be read now.
   [[nodiscard]] std::int64_t log_end(int partition) const;
 
@@ -178,12 +200,18 @@ class World {
   // `stay`: of the partition when the write began.
   void park(const LifePtr& life, std::uint64_t stay, int partition, int step,
             const ParkRecord& record);
-  void dead_letter(const LifePtr& life, int partition, int sub, std::int64_t at);
-  void put_state(const LifePtr& life, int partition, const StateRow& row);
+  void dead_letter(const LifePtr& life, int sub, std::int64_t at);
+  void put_state(const LifePtr& life, int partition, const kafka::MadeRecord& record);
+  // Older rows of a key go, except for what is young.
+  void compact(int partition);
+  // The first offset written at `since` or later.
+  [[nodiscard]] Offset written_since(int partition, WallTime since) const;
   // Refused unless `life` has the partition still, by the same hand-over.
   [[nodiscard]] bool commit_events(const LifePtr& life, int partition, std::uint64_t generation,
                                    const Committed& committed);
-  void commit_delay(int partition, int step, const Committed& committed);
+  // Nothing fences these: a former owner may set them back.
+  void commit_delay(const LifePtr& life, std::uint64_t stay, int partition, int step,
+                    const Committed& committed);
 
   [[nodiscard]] Reply call(const LifePtr& life, int sub, std::int64_t at);
   // `current`: who sent it is still whom the partition was given to then.
@@ -212,18 +240,24 @@ class World {
   Random random;
   Fault fault;
   Weather weather;
-  Clock clock;
+  VirtualTime clock;
+  std::shared_ptr<const Settings> settings;  // what every process runs on
   bool healed = false;
   std::uint64_t lives = 0;
   std::vector<Subscriber> subs;
   std::array<std::vector<SimEvent>, kPartitions> logs;
-  std::array<std::array<std::vector<ParkRecord>, kStepCount>, kPartitions> parked;
+  std::array<std::array<std::deque<ParkRecord>, kStepCount>, kPartitions> parked;
   std::array<std::array<Committed, kStepCount>, kPartitions> delays_committed;
-  std::array<std::vector<StateRow>, kPartitions> state;
-  // By the life that reads it.
-  std::array<std::map<std::uint64_t, std::function<void()>>, kPartitions> state_grew;
+  std::array<std::deque<kafka::MadeRecord>, kPartitions> state;
+  // Rows that compaction has taken.
+  std::array<std::vector<bool>, kPartitions> compacted;
+  std::optional<Duration> retention;  // of `events`
+  // Who is told when something was written, in the order in which they came.
+  std::map<std::uint64_t, std::function<void(const Log&)>> watchers;
+  std::uint64_t watchers_made = 0;
   std::array<Committed, kPartitions> committed;
-  std::array<LifePtr, kPartitions> owner;  // as the group knows it
+  std::array<std::int64_t, kPartitions> known_to{};  // where the ranges told to its owner end
+  std::array<LifePtr, kPartitions> owner;            // as the group knows it
   std::array<TimePoint, kPartitions> calm_since{};
   std::array<std::uint64_t, kPartitions> stays{};        // take-overs so far
   std::array<std::uint64_t, kPartitions> generations{};  // hand-overs by the group
@@ -246,6 +280,8 @@ class World {
 
   void make_subscribers();
   void make_events();
+  void make_settings();
+  void note_state(const LifePtr& life, int partition, const StateRecord& record, bool fresh);
   [[nodiscard]] Fate& fate(int sub, std::int64_t at) {
     return fates_[static_cast<std::size_t>(sub)][static_cast<std::size_t>(at)];
   }
@@ -258,7 +294,9 @@ class World {
   void judge_order(int sub, std::int64_t at);
   [[nodiscard]] Duration latency();
 
-  std::vector<std::vector<Fate>> fates_;  // [subscriber][offset]
+  std::map<std::string, int, std::less<>> numbers_;  // of subscribers, by id
+  std::map<std::string, int> marks_;                 // by who made them
+  std::vector<std::vector<Fate>> fates_;             // [subscriber][offset]
   std::array<std::vector<bool>, kPartitions> forgotten_;
   std::array<std::array<std::vector<bool>, kStepCount>, kPartitions> delays_forgotten_;
   std::array<StateTable, kPartitions> counted_;

@@ -12,6 +12,7 @@ import pytest
 from support import box
 from support.programs import Program
 from support.stack import INSTANCE, V1_TOKEN, Stack, new_stack
+from support.wait import hold
 from support.wire import Reply, exchange
 
 BODY = box.body(1)
@@ -267,3 +268,17 @@ def test_app_wide_url_names_instances_in_a_header(served: tuple[Stack, Program])
     assert exchange(ingest.port, unknown).replies[0].status == 404
     broken = v2(target=V1, extra=[("Element-Instances", "a,b")])
     assert exchange(ingest.port, broken).replies[0].status == 400
+
+
+def test_a_refused_request_is_found_in_the_log_by_its_id(served: tuple[Stack, Program]) -> None:
+    _, ingest = served
+    reply = exchange(ingest.port, v2(target=PATH + "?token=planted", drop=PRIMARY)).replies[0]
+    assert reply.status in (400, 401)
+    told = json.loads(reply.body)
+    hold(1.1)  # at most ten such lines a second
+    again = json.loads(exchange(ingest.port, change(AT, OLD)).replies[0].body)
+    lines = {line["requestId"]: line for line in ingest.said("request refused")}
+    assert lines[again["requestId"]]["status"] == 401
+    assert lines[again["requestId"]]["reason"] == again["message"]
+    assert lines[again["requestId"]]["path"] == PATH
+    assert told["requestId"] != again["requestId"] and "planted" not in ingest.log()

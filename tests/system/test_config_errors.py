@@ -282,3 +282,55 @@ def test_port_in_use_is_a_runtime_error(tmp_path: Path) -> None:
         done = run("eventrelay-relay", "-c", str(path), seconds=20)
     assert done.returncode == 1
     assert config["admin"]["listen"] in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "key, value, holds",
+    [
+        (DELIVERY + "signature", "standard-ed25519", ["subscription 1", "standard-ed25519"]),
+        (DELIVERY + "ca_file", "/no/such/authorities.pem", ["subscription 1", "authorities.pem"]),
+        (DELIVERY + "client_cert", "/no/such/client.pem", ["subscription 1", "client.pem"]),
+        ("ingest.tls", {"cert": "/no/such.pem", "key": "/no/such.key"}, ["/no/such"]),
+    ],
+)
+def test_check_config_refuses_what_a_start_refuses(
+    tmp_path: Path, key: str, value: Any, holds: list[str]
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(with_value(key, value)))
+    done = run("eventrelay", "check-config", "-c", str(path))
+    told = done.stderr.decode()
+    assert done.returncode == 78, told
+    for word in holds:
+        assert word in told, told
+    assert "planted" not in told
+
+
+def test_check_config_refuses_a_key_of_the_wrong_form(tmp_path: Path) -> None:
+    config = with_value(DELIVERY + "signature", "standard")
+    config["instances"][0]["configuration"]["event.notification.signature.key"] = "whsec_planted!!"
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(config))
+    done = run("eventrelay", "check-config", "-c", str(path))
+    assert done.returncode == 78
+    assert "whsec_ is not base64" in done.stderr.decode()
+    assert "planted" not in done.stderr.decode()
+
+
+def test_check_config_tells_event_urls_and_what_looks_like_a_mistake(tmp_path: Path) -> None:
+    config = copy.deepcopy(BASE)
+    configuration = config["instances"][0]["configuration"]
+    configuration["event.notification.signature.kye"] = configuration.pop(
+        "event.notification.signature.key"
+    )
+    configuration["event.notification.callback.url"] = "https://127.0.0.1/x"
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(config))
+    done = run("eventrelay", "check-config", "-c", str(path))
+    told = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    assert "/elements/api-v2/events/box/MQ==" in told
+    assert "not signed: 1\n" in told
+    assert "did you mean event.notification.signature.key?" in told
+    assert "127.0.0.0/8, which is not public" in told
+    assert "planted" not in told

@@ -187,7 +187,8 @@ def test_a_callback_is_what_the_receivers_page_says(stack: Stack, receiver: Rece
     assert shape(json.loads(delivery.body)) == shape(json.loads(text))
     for header in ("Content-Type", "User-Agent", "Elements-Webhook-Id", "traceparent"):
         assert header.lower() in delivery.headers and f"`{header}`" in page
-    assert json.loads(delivery.body)["message"]["eventId"] == delivery.headers["elements-webhook-id"]
+    told = json.loads(delivery.body)["message"]["eventId"]
+    assert told == delivery.headers["elements-webhook-id"]
 
 
 def test_every_scheme_is_on_the_page_of_providers(tmp_path: Path) -> None:
@@ -219,15 +220,10 @@ def test_every_scheme_is_on_the_page_of_providers(tmp_path: Path) -> None:
         assert answer.returncode == 0, answer.stderr
 
 
-def test_the_example_loads_once_its_secrets_are_there(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("key\n")
-    secrets = {"BOX_PRIMARY": str(tmp_path / "key"), "BOX_SECONDARY": "a", "DOCS_KEY": "b"}
+def test_the_example_loads_as_it_is(tmp_path: Path) -> None:
     command = [BIN / "eventrelay", "check-config", "-c", ROOT / "docs/example.yaml"]
-    for more, code in (({}, 78), ({"AUDIT_KEY": "c"}, 0)):
-        answer = subprocess.run(
-            command, env={**os.environ, **secrets, **more}, capture_output=True, check=False
-        )
-        assert answer.returncode == code, answer.stdout + answer.stderr
+    answer = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def test_configuration_of_the_readme_is_taken(tmp_path: Path) -> None:

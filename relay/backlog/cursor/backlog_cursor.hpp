@@ -4,10 +4,10 @@
 //   nothing is    | out: dispatched and not finished    | read by the next     | the live path's,
 //   left to do    | returned: to be read again          | catch-up read        | or of a later one
 //
-// Why:     below `read again` everything that is neither out nor returned is done, so a cursor is a
+// Why:     below `reread` everything that is neither out nor returned is done, so a cursor is a
 //          few numbers and what is under way.
 // Owner:   Cursors.  Thread: shard-local.
-// Bounds:  about 220 B per cursor and 8 B per event under way; O(1) to find by id or object.
+// Bounds:  about 230 B per cursor and 8 B per event under way; O(1) to find by id or object.
 // Errors:  none.
 #pragma once
 
@@ -26,6 +26,25 @@ namespace eventrelay::relay {
 
 struct CursorGroup;
 
+// What a record said of a cursor.
+struct CursorSnapshot {
+  Offset position;
+  bool ended = false;  // it said where the cursor ends
+  bool over = false;   // and that nothing is left of it
+};
+
+// Where the record of a cursor stands: none to write; one is due; one is on its way; one is on its
+// way and another is due behind it. The tombstone is the last: the cursor is gone once Kafka has
+// it.
+enum class RecordSync : std::uint8_t {
+  Idle,
+  Due,
+  Writing,
+  WritingAndDue,
+  TombstoneDue,
+  TombstoneWriting
+};
+
 // Thread: shard-local.  Bounds: see the head of this file.
 struct BacklogCursor {
   CursorId id;
@@ -34,10 +53,10 @@ struct BacklogCursor {
   std::string object;
   Offset from;
   Offset reread;
-  Offset end{-1};               // negative: it goes on
-  Offset blocked_at;            // of Blocked
-  Offset written_position{-1};  // of the last record, and of the last that is acknowledged
-  Offset acked_position{-1};
+  Offset end{-1};                         // negative: it goes on
+  Offset blocked_at;                      // of Blocked
+  std::optional<CursorSnapshot> written;  // the last record
+  std::optional<CursorSnapshot> acked;    // the last one that is acknowledged
   OffsetSet out;
   OffsetSet returned;
   // Whose unfinished events it takes over once its first record is acknowledged.
@@ -46,24 +65,31 @@ struct BacklogCursor {
   WallTime due_wall{};
   WallTime since{};
   std::uint32_t attempt = 0;
-  std::uint32_t follow_index = 0;  // in SweepState::following
+  std::uint32_t follow_index = 0;  // in CatchUpState::following
   CursorState state = CursorState::Detached;
-  std::uint8_t reason = 0;   // in CursorTable::reasons
-  bool whole = true;         // of the whole subscription; `object` says nothing
-  bool durable = false;      // a record of it is acknowledged: what it covers may be skipped
-  bool changed = false;      // it moved since its last record
-  bool queued = false;       // for a record
-  bool writing = false;      // a record is on its way
-  bool ending = false;       // and it is the tombstone
-  bool end_written = false;  // the last record said where it ends; and the last acknowledged one
-  bool end_acked = false;
-  bool over = false;          // nothing is left of it
-  bool over_written = false;  // the last record said so; and the last acknowledged one
-  bool over_acked = false;
+  std::uint8_t reason = 0;  // in CursorTable::reasons
+  RecordSync sync = RecordSync::Idle;
+  bool whole = true;       // of the whole subscription; `object` says nothing
+  bool changed = false;    // it moved since its last record
+  bool over = false;       // nothing is left of it
   bool forgotten = false;  // its subscription is gone
-  bool rescuing = false;   // what is under way goes to the dead-letter topic
+  bool expiring = false;   // what is under way goes to the dead letters
   bool following = false;  // in the catch-up read that is under way
 
+  // A record of it is acknowledged: what it covers may be skipped.
+  [[nodiscard]] bool durable() const noexcept { return acked.has_value(); }
+  [[nodiscard]] bool due_to_write() const noexcept {
+    return sync == RecordSync::Due || sync == RecordSync::WritingAndDue ||
+           sync == RecordSync::TombstoneDue;
+  }
+  [[nodiscard]] bool writing() const noexcept {
+    return sync == RecordSync::Writing || sync == RecordSync::WritingAndDue ||
+           sync == RecordSync::TombstoneWriting;
+  }
+  // Its tombstone is due or on its way.
+  [[nodiscard]] bool ending() const noexcept {
+    return sync == RecordSync::TombstoneDue || sync == RecordSync::TombstoneWriting;
+  }
   [[nodiscard]] bool open() const noexcept { return end.value < 0; }
   [[nodiscard]] bool covers(Offset at) const noexcept { return at >= from && (open() || at < end); }
   [[nodiscard]] bool replays() const noexcept { return state == CursorState::Replay; }
@@ -78,7 +104,7 @@ struct CursorGroup {
   std::vector<BacklogCursor*> buckets;  // objects, by hash; those of one object never overlap
   std::uint32_t objects = 0;
   std::uint32_t objects_over = 0;
-  bool expire_next = false;  // hands out nothing until it is rescued
+  bool expire_next = false;  // hands out nothing before its expiry
 
   [[nodiscard]] BacklogCursor* whole_at(Offset at) const noexcept;
   // Cursors of one object, in no order.

@@ -74,7 +74,7 @@ std::optional<Offset> CursorBook::place(const BacklogCursor& cursor, Offset live
 
 bool CursorBook::undispatched(const BacklogCursor& cursor) const {
   if (cursor.over || cursor.open()) return false;
-  if (cursor.rescuing) return true;
+  if (cursor.expiring) return true;
   if (cursor.state == CursorState::Blocked && !cursor.out.contains(cursor.blocked_at)) return true;
   return first_returned(cursor) || reach(cursor) < cursor.end;
 }
@@ -87,15 +87,16 @@ bool CursorBook::wants(const BacklogCursor& cursor, Offset at) const {
 }
 
 void CursorBook::mark(BacklogCursor& cursor) {
-  if (cursor.queued) return;
-  cursor.queued = true;
-  if (!cursor.writing) writes.queue.push_back(cursor.id);
+  if (cursor.sync == RecordSync::Writing) cursor.sync = RecordSync::WritingAndDue;
+  if (cursor.sync != RecordSync::Idle) return;
+  cursor.sync = RecordSync::Due;
+  writes.queue.push_back(cursor.id);
 }
 
 void CursorBook::note(BacklogCursor& cursor) {
   cursor.changed = true;
-  if (cursor.out.empty()) cursor.rescuing = false;
-  if (cursor.over || cursor.open() || !cursor.durable || !cursor.out.empty()) return;
+  if (cursor.out.empty()) cursor.expiring = false;
+  if (cursor.over || cursor.open() || !cursor.durable() || !cursor.out.empty()) return;
   if (first_returned(cursor) || reach(cursor) < cursor.end) return;
   if (cursor.following) return unfollow(cursor);  // and comes back here
   cursor.over = true;
@@ -149,7 +150,7 @@ void CursorBook::attach(BacklogCursor& cursor, Offset end) {
 }
 
 void CursorBook::attach_if_there(BacklogCursor& cursor, Offset live) {
-  if (!cursor.open() || !cursor.durable || cursor.replays() || !cursor.returned.empty()) return;
+  if (!cursor.open() || !cursor.durable() || cursor.replays() || !cursor.returned.empty()) return;
   if (cursor.state != CursorState::Detached) return;
   // Events that the live path passes unasked were skipped for this cursor: it must have them first.
   const Offset top = limit(cursor);
@@ -158,7 +159,7 @@ void CursorBook::attach_if_there(BacklogCursor& cursor, Offset live) {
   // Nor may an object's cursor end below what a whole one has passed because of it, or leave
   // events to one that is not written yet.
   for (const BacklogCursor* const whole : cursor.group->whole) {
-    if (!cursor.whole && (reach(*whole) > cursor.reread || !whole->durable)) return;
+    if (!cursor.whole && (reach(*whole) > cursor.reread || !whole->durable())) return;
   }
   if (cursor.reread >= end && end > cursor.from) attach(cursor, cursor.reread);
 }
@@ -172,7 +173,7 @@ void CursorBook::calm(BacklogCursor& cursor) {
 }
 
 void CursorBook::hand_over(BacklogCursor& cursor, const ChainJob& job) {
-  if (cursor.durable) return drop_job(*cursor.group, job);
+  if (cursor.durable()) return drop_job(*cursor.group, job);
   if (cursor.takes_over == nullptr) cursor.takes_over = std::make_unique<std::vector<ChainJob>>();
   cursor.takes_over->push_back(job);
 }
@@ -198,25 +199,26 @@ namespace {
 
 // Nothing that could be read again, after a crash either, needs it any more.
 bool needless(const BacklogCursor& cursor, Offset ledger) {
-  if (!cursor.over_acked || cursor.ending || cursor.writing || cursor.queued) return false;
+  if (!cursor.acked || !cursor.acked->over || cursor.sync != RecordSync::Idle) return false;
   if (cursor.forgotten || cursor.replays()) return true;
   if (ledger < cursor.end) return false;
   for (const BacklogCursor* const other : cursor.group->whole) {
-    if (other == &cursor || other->over_acked || other->from >= cursor.end) continue;
+    const CursorSnapshot acked = other->acked.value_or(CursorSnapshot{Offset{-1}, false, false});
+    if (other == &cursor || acked.over || other->from >= cursor.end) continue;
     if (cursor.whole) {
       // Its being there tells a reader of the log that the other one has ended.
-      if (other->from < cursor.from && !other->end_acked) return false;
+      if (other->from < cursor.from && !acked.ended) return false;
     } else if (other->open() || other->end > cursor.from) {
       // It would hand out again what the cursor for the object has done.
       const Offset both = other->open() ? cursor.end : std::min(cursor.end, other->end);
-      if (other->acked_position < both) return false;
+      if (acked.position < both) return false;
     }
   }
   if (cursor.whole) return true;
   const CursorGroup& group = *cursor.group;
   const BacklogCursor* one = group.object_first(cursor.object);
   for (; one != nullptr; one = group.object_next(*one)) {
-    if (one->from < cursor.from && !one->end_acked) return false;
+    if (one->from < cursor.from && !(one->acked && one->acked->ended)) return false;
   }
   return true;
 }
@@ -226,8 +228,8 @@ bool needless(const BacklogCursor& cursor, Offset ledger) {
 void CursorBook::retire() {
   for (const auto& cursor : table.slots()) {
     if (cursor == nullptr || !cursor->over || !needless(*cursor, writes.ledger)) continue;
-    cursor->ending = true;
-    mark(*cursor);
+    cursor->sync = RecordSync::TombstoneDue;
+    writes.queue.push_back(cursor->id);
   }
 }
 

@@ -3,8 +3,7 @@
 //
 // Why:     live path, catch-up read and records look at the same numbers; each rule about them is
 //          here once.
-// Owner:   Cursors.  Thread: shard-local.
-// Bounds:  as CursorTable.  Errors: none.
+// Owner:   Cursors.  Thread: shard-local.  Bounds: as CursorTable.  Errors: none.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +22,7 @@ namespace eventrelay::relay {
 struct CatchUpState {
   bool active = false;
   bool expire = false;
-  Offset below;     // of a expiry
+  Offset below;     // of an expiry: it ends there
   Offset position;  // everything below was offered
   std::vector<BacklogCursor*> following;
 };

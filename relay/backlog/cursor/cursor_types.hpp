@@ -78,13 +78,6 @@ struct Pause {
   std::optional<TimePoint> not_before;
 };
 
-struct Replay {
-  std::string_view subscription;
-  Offset from;
-  Offset end;  // at most the live position
-  std::string_view reason;
-};
-
 // What a job of a cursor starts with.
 struct Handout {
   CursorState state = CursorState::Detached;
@@ -127,7 +120,7 @@ struct CursorStatus {
 };
 
 struct CursorCounts {
-  std::size_t detached = 0;  // whole subscriptions, switched off ones not included
+  std::size_t detached = 0;  // whole subscriptions, paused ones not included
   std::size_t off = 0;
   std::size_t blocked = 0;  // objects, and ordered instances, that wait for their time
   std::size_t replays = 0;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kOrder = "order";
 
-// The first offset behind `at` that another cursor for the same begins with.
+// Lets the cursor end where the next one for the same subscription or object begins.
 void end_before_next(const CursorGroup& group, BacklogCursor& cursor) {
   const auto take = [&cursor](const BacklogCursor& other) {
     if (other.from <= cursor.from) return;
@@ -47,17 +47,17 @@ void Cursors::load(const StateRecord& record, const Moment& moment) {
   cursor->attempt = record.attempt;
   cursor->since = record.since;
   cursor->reason = book_.table.reason(record.reason);
-  cursor->durable = true;
-  cursor->written_position = cursor->acked_position = record.position;
-  cursor->end_written = cursor->end_acked = record.end.has_value();
+  cursor->written = cursor->acked =
+      CursorSnapshot{record.position, record.end.has_value(), record.complete()};
   CursorBook::restore(*cursor, record.ranges);
   BacklogCursor& added = book_.table.add(group, std::move(cursor));
   if (!record.complete()) return;
-  added.over = added.over_written = added.over_acked = true;
+  added.over = true;
   if (!added.whole) ++group.objects_over;
 }
 
-// A cursor that went on when a later one for the same was made had been attached before.
+// A later cursor for the same is only made once the earlier one is attached, so an open cursor ends
+// where the later one begins.
 void Cursors::loaded() {
   for (const auto& cursor : book_.table.slots()) {
     if (cursor == nullptr || cursor->replays() || !cursor->open()) continue;
@@ -90,7 +90,7 @@ Cover Cursors::cover(const EventKey& key, Offset at) const {
   const BacklogCursor* const object = group->object_at(key.object, at);
   if (whole == nullptr && object == nullptr) return Cover::None;
   const bool durable =
-      (whole != nullptr && whole->durable) || (object != nullptr && object->durable);
+      (whole != nullptr && whole->durable()) || (object != nullptr && object->durable());
   return durable ? Cover::Durable : Cover::NotYet;
 }
 
@@ -156,7 +156,7 @@ BacklogCursor& Cursors::make(CursorGroup& group, const EventKey* object, Offset 
   return added;
 }
 
-// What an owner before had finished from `at` on stays finished.
+// What a former owner had finished from `at` on stays finished.
 void Cursors::skip_ahead(BacklogCursor& cursor, Offset at) const {
   const Offset to = cursor.open() ? book_.ahead.to : std::min(book_.ahead.to, cursor.end);
   cursor.reread = std::max(at, to);
@@ -256,7 +256,7 @@ std::optional<CursorId> Cursors::block(const Block& block, const Moment& moment)
       cursor->returned.insert(job.at);
     }
     if (job.owner != cursor->id) book_.hand_over(*cursor, job);
-    if (cursor->out.empty()) cursor->rescuing = false;
+    if (cursor->out.empty()) cursor->expiring = false;
     cursor->changed = true;
     return *cursor;
   };
@@ -285,7 +285,7 @@ void Cursors::give_back(CursorId id, std::span<const Offset> offsets, const Paus
   for (const Offset at : offsets) {
     if (cursor->out.erase(at)) cursor->returned.insert(at);
   }
-  if (cursor->out.empty()) cursor->rescuing = false;
+  if (cursor->out.empty()) cursor->expiring = false;
   if (pause.not_before) cursor->due = std::max(cursor->due, *pause.not_before);
 }
 
@@ -318,28 +318,6 @@ bool Cursors::goes_on(CursorId id) const {
   return cursor != nullptr && cursor->whole && cursor->open();
 }
 
-// Its name lies below everything that may be detached later, so no two cursors share one.
-std::optional<CursorId> Cursors::replay(const Replay& replay, const Moment& moment) {
-  if (replay.end <= replay.from) return std::nullopt;
-  const std::string subscription(replay.subscription);
-  Offset name = std::min(replay.from, Offset{book_.writes.ledger.value - 1});
-  while (name.value >= 0 && book_.table.find_key(state_key(subscription, std::nullopt, name))) {
-    --name.value;
-  }
-  if (name.value < 0) return std::nullopt;
-  CursorGroup& group = book_.table.group(subscription);
-  auto cursor = std::make_unique<BacklogCursor>();
-  cursor->state = CursorState::Replay;
-  cursor->from = name;
-  cursor->reread = replay.from;
-  cursor->end = replay.end;
-  cursor->since = moment.wall;
-  cursor->reason = book_.table.reason(replay.reason);
-  BacklogCursor& added = book_.table.add(group, std::move(cursor));
-  book_.mark(added);
-  return added.id;
-}
-
 void Cursors::forget_unless(const std::function<bool(std::string_view)>& is_known) {
   for (const auto& cursor : book_.table.slots()) {
     if (cursor == nullptr || cursor->forgotten || is_known(cursor->group->subscription)) continue;
@@ -356,7 +334,7 @@ void Cursors::forget_unless(const std::function<bool(std::string_view)>& is_know
   }
 }
 
-// The catch-up read's side of Cursors: who is ready, who takes an event, who stays behind.
+// The catch-up read's side of Cursors: who is ready, who takes an event, who is deferred.
 
 namespace {
 
@@ -393,8 +371,8 @@ class ReadyCollector {
 
  private:
   [[nodiscard]] bool is_ready(const BacklogCursor& cursor) const {
-    const bool holds = cursor.rescuing && group_.ordering != Ordering::None;
-    return cursor.durable && !cursor.over && cursor.due <= now_ && !holds;
+    const bool holds = cursor.expiring && group_.ordering != Ordering::None;
+    return cursor.durable() && !cursor.over && cursor.due <= now_ && !holds;
   }
 
   // An earlier cursor of its object will not hand out everything in this catch-up read.
@@ -462,7 +440,8 @@ void each_cursor(const CursorGroup& group, Visit visit) {
 
 }  // namespace
 
-// In order, nothing overtakes what is under way: that ends first, and nothing more begins.
+// Where order matters, nothing may overtake what is under way: that ends first, and nothing more is
+// handed out meanwhile.
 std::optional<Offset> Cursors::begin_expire(Offset below) {
   EVENTRELAY_ASSERT(!book_.catch_up.active);
   CatchUpState& catch_up = book_.catch_up;
@@ -474,14 +453,14 @@ std::optional<Offset> Cursors::begin_expire(Offset below) {
     bool busy = false;
     bool near = false;
     each_cursor(group, [&](const BacklogCursor& cursor) {
-      busy = busy || (!cursor.out.empty() && !cursor.rescuing);
-      near = near || (cursor.durable && book_.place(cursor, below));
+      busy = busy || (!cursor.out.empty() && !cursor.expiring);
+      near = near || (cursor.durable() && book_.place(cursor, below));
     });
     group.expire_next = near && busy && group.ordering != Ordering::None;
     if (!near || group.expire_next) continue;
     each_cursor(group, [&](BacklogCursor& cursor) {
       const auto place = book_.place(cursor, below);
-      if (!place || !cursor.durable) return;
+      if (!place || !cursor.durable()) return;
       book_.follow(cursor);
       lowest = std::min(lowest, *place);
     });
@@ -527,7 +506,7 @@ void Cursors::offer(const EventKey& key, Offset at, const Moment& moment,
     object = &make(*group, &key, at, moment);
   }
   if (object == nullptr) return;
-  if (whole_wants && !object->durable) {
+  if (whole_wants && !object->durable()) {
     // It stays unfinished here until the object's record is acknowledged.
     dispatched(whole->id, at);
     book_.hand_over(*object, ChainJob{at, whole->id});
@@ -543,7 +522,7 @@ void Cursors::dispatched(CursorId id, Offset at) {
   cursor->out.insert(at);
   cursor->reread = std::max(cursor->reread, Offset{at.value + 1});
   cursor->changed = true;
-  cursor->rescuing = book_.catch_up.expire;
+  cursor->expiring = book_.catch_up.expire;
   // A blocked one tries its event alone.
   if (cursor->state == CursorState::Blocked && !book_.catch_up.expire) book_.unfollow(*cursor);
 }
@@ -613,8 +592,9 @@ void Cursors::commit(TimePoint now, CommitMode mode) {
   for (std::size_t seen = 0; seen < slots.size(); ++seen) {
     if (writes.next_slot >= slots.size()) writes.next_slot = 0;
     BacklogCursor* const cursor = slots[writes.next_slot++].get();
-    if (cursor == nullptr || cursor->over || cursor->queued) continue;
-    if (!cursor->changed && book_.position(*cursor) == cursor->written_position) continue;
+    if (cursor == nullptr || cursor->over || cursor->due_to_write()) continue;
+    const bool moved = !cursor->written || book_.position(*cursor) != cursor->written->position;
+    if (!cursor->changed && !moved) continue;
     book_.mark(*cursor);
     if (!all && ++marked >= most) return;
   }
@@ -632,17 +612,15 @@ std::optional<StateWrite> Cursors::next_write() {
     BacklogCursor* const cursor = book_.table.find(writes.queue.front());
     writes.queue.pop_front();
     if (cursor == nullptr) continue;
-    cursor->queued = false;
-    cursor->writing = true;
+    const bool last = cursor->ending();
+    cursor->sync = last ? RecordSync::TombstoneWriting : RecordSync::Writing;
     cursor->changed = false;
     ++writes.writing;
     StateRecord record = book_.record(*cursor);
     StateWrite write{
         cursor->id.value, state_key(record.subscription, record.object, record.from), {}};
-    if (cursor->ending) return write;
-    cursor->written_position = record.position;
-    cursor->end_written = !cursor->open();
-    cursor->over_written = cursor->over;
+    if (last) return write;
+    cursor->written = CursorSnapshot{record.position, !cursor->open(), cursor->over};
     record.epoch = epoch_;
     write.value = encode(record);
     return write;
@@ -657,27 +635,25 @@ bool Cursors::acknowledge(std::uint64_t token) {
     return false;
   }
   BacklogCursor* const cursor = book_.table.find(CursorId{token});
-  if (cursor == nullptr || !cursor->writing) return false;
+  if (cursor == nullptr || !cursor->writing()) return false;
   --writes.writing;
-  cursor->writing = false;
-  if (cursor->ending) {
+  if (cursor->ending()) {
     book_.unfollow(*cursor);
     book_.table.erase(*cursor);
     return false;
   }
-  cursor->acked_position = cursor->written_position;
-  cursor->end_acked = cursor->end_written;
-  cursor->over_acked = cursor->over_written;
-  if (cursor->queued) writes.queue.push_back(cursor->id);
-  const bool first = !cursor->durable;
-  cursor->durable = true;
+  const bool again = cursor->due_to_write();
+  cursor->sync = again ? RecordSync::Due : RecordSync::Idle;
+  if (again) writes.queue.push_back(cursor->id);
+  const bool first = !cursor->durable();
+  cursor->acked = cursor->written;
   if (first) {
     book_.ownership(*cursor);
     const bool changed = cursor->changed;
     book_.note(*cursor);  // it may be over; that alone is nothing new to write
     cursor->changed = changed;
   }
-  if (cursor->over_acked && cursor->forgotten) book_.retire();
+  if (cursor->acked->over && cursor->forgotten) book_.retire();
   return first;
 }
 
@@ -690,8 +666,8 @@ void Cursors::raise(StateEpoch epoch) {
   epoch_ = epoch;
   for (const auto& cursor : book_.table.slots()) {
     // A tombstone counts whoever wrote it.
-    if (cursor == nullptr || cursor->ending || !cursor->writing) continue;
-    cursor->writing = cursor->queued = false;
+    if (cursor == nullptr || cursor->ending() || !cursor->writing()) continue;
+    cursor->sync = RecordSync::Idle;
     --book_.writes.writing;
     book_.mark(*cursor);
   }
@@ -701,7 +677,7 @@ Followed Cursors::followed(std::string_view key, std::optional<StateEpoch> epoch
   if (epoch && *epoch > epoch_) return Followed::Fenced;
   if (key == kOwnerKey || (epoch && *epoch == epoch_)) return Followed::Fine;
   if (BacklogCursor* const cursor = book_.table.find_key(key)) {
-    if (cursor->ending) return Followed::Fine;  // most likely our own tombstone; one more follows
+    if (cursor->ending()) return Followed::Fine;  // most likely our own tombstone; one more follows
     book_.mark(*cursor);
     return Followed::Repaired;
   }

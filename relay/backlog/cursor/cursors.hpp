@@ -2,10 +2,11 @@
 // out to whom, and which records of the `state` topic say so.
 //
 //   live path --meet--> take | skip | wait           refused, failed --detach, block--> cursor
-//   cursor --begin_sweep, offer--> scheduler --done, give_back--> cursor --end_sweep--> attached
+//   cursor --begin_catch_up, offer--> scheduler --done, give_back--> cursor
+//   cursor --end_catch_up, at the live position--> attached
 //   cursor --next_write--> state topic --acknowledge--> what it covers may be skipped
 //
-// Why:     a subscription that is away costs one cursor and one record; nobody waits for it.
+// Why:     a detached subscription costs one cursor and one record, and holds nobody else up.
 // Owner:   the shard, one per owned partition, from its take-over to its loss.
 // Thread:  shard-local; time is an argument.
 // Bounds:  CursorBounds; O(1) per event where a subscription has no cursors.
@@ -47,42 +48,41 @@ class Cursors {
   // True: every event is the live path's; meet() need not be asked.
   [[nodiscard]] bool empty() const noexcept { return book_.table.empty(); }
   [[nodiscard]] bool has_cursors(std::string_view subscription) const;
-  // Whose is the event at the live position? None: admit it. Durable: done for the ledger. NotYet:
-  // hold the partition and ask again after acknowledge(). Ask for all subscriptions of the event
-  // before one is admitted. May make a cursor: an older event of its order still waits.
+  // Does a cursor answer for the event at the live position? None: admit it. Durable: a cursor
+  // does, so it is done for the ledger. NotYet: hold the partition and ask again after
+  // acknowledge(). Ask for all subscriptions of the event before one is admitted. May make a
+  // cursor, where an older event of the same order still waits.
   [[nodiscard]] Cover meet(const EventKey& key, Offset at, const Moment& moment);
   // The same about a live job that has left the scheduler (detach, block). Durable: settle it as
   // done; NotYet: ask again after acknowledge(); None: it is still the live path's.
   [[nodiscard]] Cover cover(const EventKey& key, Offset at) const;
-  // A live job was delivered, parked or is dead. Needed only if has_entries().
+  // A live job was delivered, parked or is dead. Needed only while has_cursors().
   void live_ended(std::string_view subscription, Offset at);
   // The ledger's offset that the broker has taken: what is attached below it may be forgotten.
   void committed(Offset next);
 
   // --- Leaving the live path ---
 
-  // The whole subscription waits in the log from now on. If one goes on already, that one is
-  // returned; it takes what is named, and becomes Off if that is asked for.
+  // The whole subscription waits in the log from now on. A cursor that is open already is returned;
+  // it takes what is named, and becomes Off if that is asked for.
   CursorId detach(const Detach& detach, const Moment& moment);
   // An attempt of an ordered subscription failed: its job and all behind it in its chain leave the
-  // scheduler. Live ones settle as cover() says; read again ones are back with their cursors
-  // already. Nothing: too many are blocked; then detach() with the live ones among `queued`, and
-  // give_back() of the read again ones with a pause.
+  // scheduler. Live jobs settle as cover() says; jobs of a catch-up read are back with their
+  // cursors already. Nothing: too many are blocked; then call detach() with the live jobs among
+  // `queued`, and give_back() with a pause for those of a catch-up read.
   [[nodiscard]] std::optional<CursorId> block(const Block& block, const Moment& moment);
-  // Swept jobs left the scheduler unfinished (breaker open, switched off, no room after all): they
-  // are read again, not before `pause.not_before`. Ordered: together with all behind them in their
-  // chain.
+  // Jobs of a catch-up read left the scheduler unfinished (breaker open, paused, no room after
+  // all): their events are read again, not before `pause.not_before`. An ordered job goes back
+  // together with all behind it in its chain.
   void give_back(CursorId cursor, std::span<const Offset> offsets, const Pause& pause = {});
-  // A read again job was delivered, or its delay or dead-letter record is acknowledged.
+  // A job of a catch-up read was delivered, or its delay or dead-letter record is acknowledged.
   void done(CursorId cursor, Offset at);
-  // False: it was not off. Off is made by detach().
+  // Ends a pause. False: the subscription was not paused. detach() begins one.
   bool resume(std::string_view subscription);
   [[nodiscard]] bool is_off(std::string_view subscription) const;
-  // A whole subscription that is not attached: its ordered jobs may be given back instead of
-  // blocked while the breaker is open, as no live job is behind them.
+  // True for a whole subscription that is still detached. No live job is behind its ordered jobs,
+  // so while the breaker is open they may be given back instead of blocked.
   [[nodiscard]] bool goes_on(CursorId cursor) const;
-  // Sends a range once more. Nothing: no name is free for it.
-  std::optional<CursorId> replay(const Replay& replay, const Moment& moment);
   // Ends the cursors of subscriptions that are gone.
   void forget_unless(const std::function<bool(std::string_view)>& is_known);
 
@@ -93,11 +93,11 @@ class Cursors {
   [[nodiscard]] std::optional<Offset> begin_catch_up(ReadinessGate& gate, Offset live,
                                                      const Moment& moment);
   // The same for what the log start will soon reach, ready or not: cursors with a position below
-  // `below`, up to there. What is offered goes to the dead-letter topic: handed(), and done() when
-  // that record is acknowledged. Ask before each begin_sweep() while the log start is near.
+  // `below`, up to there. What is offered goes to the dead letters: call dispatched(), and done()
+  // when that record is acknowledged. Ask before each begin_catch_up() while the log start is near.
   [[nodiscard]] std::optional<Offset> begin_expire(Offset below);
   // Appends the cursors that take this event; asked once per subscription that it matches. Admit
-  // one job for each, then handed(), or stay_behind(); asking twice before that is fine.
+  // one job for each, then call dispatched() or defer(); asking twice before that is fine.
   void offer(const EventKey& key, Offset at, const Moment& moment, std::vector<CursorId>& takers);
   void dispatched(CursorId cursor, Offset at);
   // Its queue has no room for `at`: its subscription goes on from there in the next catch-up read.
@@ -121,7 +121,7 @@ class Cursors {
   // Kafka has it. True: a cursor became durable, ask meet() and cover() again.
   bool acknowledge(std::uint64_t token);
   [[nodiscard]] std::size_t writes_pending() const noexcept;  // on their way, or due
-  // What is written from now on carries this epoch; what is on its way does not count.
+  // What is written from now on carries this epoch; a record that is on its way is written again.
   void raise(StateEpoch epoch);
   // A record that appeared behind our mark, in log order; no epoch: a tombstone.
   Followed followed(std::string_view key, std::optional<StateEpoch> epoch);

@@ -1,9 +1,9 @@
 // A small set of offsets, mostly appended to at its end.
 //
-// Why:     what is under way of one cursor is a handful of offsets, asked for its lowest all the
-//          time.
+// Why:     what is under way for one cursor is a handful of offsets, and the lowest is asked for
+//          all the time.
 // Owner:   its cursor.  Thread: shard-local.
-// Bounds:  8 B per offset; O(log n) to find, O(n) to insert or erase but at the end.
+// Bounds:  8 B per offset; O(log n) to find, O(n) to insert or erase except at the end.
 // Errors:  none.
 #pragma once
 

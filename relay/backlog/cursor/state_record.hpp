@@ -1,6 +1,6 @@
 // Records of the `state` topic: what one subscription, or one object of it, still has to get.
 //
-// Why:     a subscription that is away costs one small record, whatever waits for it.
+// Why:     a detached subscription costs one small record, however much waits for it.
 // Owner:   the codec: nobody, pure functions; StateTable: StateLog while it reads a partition.
 // Thread:  any; StateTable one owner.
 // Bounds:  a value is at most kStateValueMax bytes; the table holds one record per key of a
@@ -35,7 +35,7 @@ using StateEpoch = std::uint64_t;
 
 enum class CursorState : std::uint8_t {
   Detached,  // the log is its queue; a catch-up read feeds it when its endpoint can be called
-  Off,       // like Detached, but only after it is switched on again
+  Off,       // paused: like Detached, but nothing is read for it before it is resumed
   Blocked,   // its event at the position failed and is tried again when due, alone
   Replay,    // a range that is sent once more, beside everything else
 };

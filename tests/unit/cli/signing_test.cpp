@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/command.hpp"
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -11,9 +12,9 @@ constexpr WallTime kNow{std::chrono::seconds(1'600'000'000)};
 
 Signed signed_by(const std::string& scheme, const std::vector<std::string>& keys) {
   Signed message;
-  message.body = R"({"a":1})";
-  message.target = "https://a.example/x";
   const auto& row = scheme_named(scheme);
+  message.body = providers::sample_body(*providers::provider_of_scheme(scheme), 1, 2, keys.front());
+  message.target = "https://a.example/x";
   const std::string timestamp = providers::format_stamp(row.stamp, kNow);
   providers::SignInput input;
   input.uri = message.target;
@@ -43,9 +44,24 @@ TEST(Signing, EverySchemeRefusesAnotherKeyAndAChangedBody) {
     EXPECT_NE(judge(scheme, keys_from({"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}), message, kNow),
               "")
         << name;
+    const bool signs_body =
+        scheme.proof != providers::Proof::Bearer && scheme.proof != providers::Proof::ClientState;
     message.body += " ";
-    EXPECT_NE(judge(scheme, keys_from({key}), message, kNow), "") << name;
+    EXPECT_EQ(judge(scheme, keys_from({key}), message, kNow).empty(), !signs_body) << name;
   }
+}
+
+TEST(Signing, WantsTheUriAndTheIdWhereTheyAreSigned) {
+  for (const char* scheme : {"hubspot-v3", "hubspot-v2", "twilio"}) {
+    EXPECT_THROW(require_uri(scheme_named(scheme), ""), Failure) << scheme;
+    EXPECT_THROW(require_uri(scheme_named(scheme), "/path"), Failure) << scheme;
+    EXPECT_NO_THROW(require_uri(scheme_named(scheme), "https://a.example/path")) << scheme;
+  }
+  EXPECT_NO_THROW(require_uri(scheme_named("github"), ""));
+  EXPECT_THROW(require_id(scheme_named("standard"), ""), Failure);
+  EXPECT_THROW(require_id(scheme_named("svix"), ""), Failure);
+  EXPECT_NO_THROW(require_id(scheme_named("box-v2"), "")) << "it carries an id and signs none";
+  EXPECT_EQ(uri_signed_for("http://127.0.0.1:8080/a?b"), "https://127.0.0.1:8080/a?b");
 }
 
 TEST(Signing, NamesTheSchemesWhenOneIsUnknown) {

@@ -20,6 +20,14 @@ TEST(Target, KnowsThePortsOfTheSchemesAndTheEmptyPath) {
   EXPECT_EQ(parse_target("http://[::1]:8080/x").host, "::1");
 }
 
+TEST(Target, RefusesAPortThatIsNone) {
+  for (const char* url : {"http://h:73979/", "http://h:65536/", "http://h:0/",
+                          "https://h:99999999999/", "http://h:4294967376/"}) {
+    EXPECT_THROW((void)parse_target(url), HttpFailure) << url;
+  }
+  EXPECT_EQ(parse_target("http://h:65535/").port, "65535");
+}
+
 TEST(Target, RefusesWhatIsNotHttp) {
   for (const char* url :
        {"", "a.example/x", "ftp://a.example/", "http://", "file:///etc/passwd", "http://a b/"}) {

@@ -62,6 +62,7 @@ TEST(AnswerTable, CoversTheEnumWithTheStatusesOfTheInterface) {
       {E::TargetTooLong, 414},    {E::ContentEncoding, 415},  {E::ContentType, 415},
       {E::SourceOverRate, 429},   {E::HeadTooLarge, 431},     {E::KafkaUnavailable, 503},
       {E::MemoryBudget, 503},     {E::Draining, 503},         {E::EventTooLarge, 413},
+      {E::JsonTooDeep, 400},      {E::TooManyObjects, 413},   {E::BadChallenge, 400},
       {E::Internal, 500}};
   ASSERT_EQ(statuses.size(), kIngestErrors);
   for (const auto& [error, status] : statuses) {
@@ -150,10 +151,11 @@ TEST(AnswerBytes, RenderWhatIsNotStoredAndHandshakes) {
   const Parsed nothing = parse(render_nothing_stored("events are disabled", After::Keep, buffer));
   EXPECT_EQ(nothing.status_line, "HTTP/1.1 200 OK");
   EXPECT_EQ(nothing.body, R"({"eventIds":[],"reason":"events are disabled"})");
-  const Parsed reply = parse(render_reply("challenge <x>", After::Close, buffer));
+  const Parsed reply = parse(render_reply("challenge <x>", "A: b\r\n", After::Close, buffer));
   EXPECT_EQ(reply.body, "challenge <x>");
   EXPECT_EQ(reply.fields.at("Content-Type"), "text/plain");
   EXPECT_EQ(reply.fields.at("X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(reply.fields.at("A"), "b");
   EXPECT_EQ(reply.fields.at("Connection"), "close");
 }
 

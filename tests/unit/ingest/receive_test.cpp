@@ -106,6 +106,7 @@ class Ingest {
   const Event& event(std::size_t i = 0) const { return received_.events[i]; }
   std::size_t events() const { return received_.events.size(); }
   std::string_view reason() const { return received_.reason; }
+  const Received& received() const { return received_; }
 
  private:
   Receiver receiver_;
@@ -134,6 +135,37 @@ TEST(Receive, TurnsASignedBoxCallIntoOneEvent) {
   EXPECT_EQ(event.body, kBody);
   EXPECT_EQ(event.body.data(), ingest.body().data()) << "where it lies";
   EXPECT_FALSE(event.parked);
+}
+
+TEST(Receive, AChangeOfInstancesCountsFromTheNextRequestOn) {
+  Config config = config_of({instance(1, "box")});
+  Registry registry(config);
+  const auto settings = std::make_shared<const Settings>(Settings{config, std::move(registry)});
+  const Registry other(config_of({instance(2, "box")}));
+  const UpdatePtr update = update_settings(
+      *settings, Changes{{InstanceId{1}, nullptr}, {InstanceId{2}, other.share(InstanceId{2})}});
+  Ingest ingest(config);
+  Receiver former(settings);
+  ingest.box("/box/1");
+  const auto under_way = former.route(ingest.head());
+  ASSERT_TRUE(under_way);
+  Receiver next(former, update->settings);
+  EXPECT_FALSE(next.route(ingest.head()));
+  const auto received = former.receive(ingest.head(), *under_way, ingest.body(), kNow);
+  ASSERT_TRUE(received);
+  ASSERT_EQ(received->events.size(), 1U);
+  EXPECT_EQ(received->events[0].instance.value, 1U);
+  ingest.box("/box/2");
+  EXPECT_FALSE(former.route(ingest.head()));
+  const auto route = next.route(ingest.head());
+  ASSERT_TRUE(route);
+  EXPECT_EQ(route->source, under_way->source);  // compiled once
+  ingest.box("/box");                           // the only one of its element
+  const auto only = next.route(ingest.head());
+  ASSERT_TRUE(only);
+  const auto event = next.receive(ingest.head(), *only, ingest.body(), kNow);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->events[0].instance.value, 2U);
 }
 
 TEST(Receive, GivesAProvidersRetryTheSameEventIdAndANewTrace) {
@@ -232,7 +264,7 @@ TEST(Receive, TakesJsonByItsNameOrWithoutOne) {
       {"text/json", 202},
       {"", 202},
       {"text/plain", 415},
-      {"application/x-www-form-urlencoded", 415},
+      {"application/x-www-form-urlencoded", 400},  // GitHub sends forms, with `payload`
       {"application/jsonp", 415},
       {"/json", 415},
       {"application/json\xC3\xA9", 415},
@@ -341,7 +373,9 @@ TEST(ReceiveBoxV1, FansOutToEveryInstanceOfAUser) {
   EXPECT_EQ(event.object_id, "73");
   EXPECT_EQ(event.date, "");
   EXPECT_EQ(event.content_type, kForm);
-  EXPECT_EQ(event.body, form) << "byte for byte";
+  EXPECT_EQ(event.body, R"(userId=["u1","u2","u2","nobody"]&event=uploaded&itemId=73)"
+                        "&itemType=file&newItemId=&x=y")
+      << "all but the token";
   EXPECT_EQ(event.provider_id.size(), 64U);
   const std::string id{event.id};
   ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, form).answer(), 202);
@@ -352,11 +386,12 @@ TEST(ReceiveBoxV1, TakesAGetWithAQuery) {
   Ingest ingest(config_of({instance(1, "box", "u1")}));
   const std::string query = "userId=%5B%22u1%22%5D&event=moved&itemId=1&token=shared";
   ASSERT_EQ(ingest.start(Method::Get, "/box?" + query, "", "").answer(), 202);
-  EXPECT_EQ(ingest.event().body, query);
+  const std::string stored = query.substr(0, query.find("&token"));
+  EXPECT_EQ(ingest.event().body, stored);
   EXPECT_EQ(ingest.event().content_type, kForm);
   EXPECT_EQ(ingest.event().event_type, "UPDATED");
   ASSERT_EQ(ingest.start(Method::Post, "/box?" + query, "", "").answer(), 202);
-  EXPECT_EQ(ingest.event().body, query) << "a POST with nothing but a query";
+  EXPECT_EQ(ingest.event().body, stored) << "a POST with nothing but a query";
 }
 
 TEST(ReceiveBoxV1, GoesToTheInstanceOfItsUrl) {
@@ -388,9 +423,35 @@ TEST(ReceiveBoxV1, AnswersByTheTable) {
     Ingest ingest(config_of({instance(1, "box", "u1")}));
     EXPECT_EQ(ingest.start(Method::Post, "/box", kForm, form).answer(), status) << form;
     if (status == 200) {
-      EXPECT_EQ(ingest.reason(), "no user of this call belongs to an instance");
+      EXPECT_EQ(ingest.reason(), form == "token=shared"
+                                     ? "the call has no parameter userId"
+                                     : "no user of this call belongs to an instance");
     }
   }
+}
+
+TEST(ReceiveBoxV1, StoresTheTokenNowhere) {
+  for (const char* form :
+       {"token=shared&userId=u1&event=moved", "userId=u1&token=shared&event=moved",
+        "userId=u1&event=moved&token=shared", "userId=u1&event=moved&%74oken=%73hared",
+        "&&userId=u1&event=moved&token=shared&"}) {
+    Ingest ingest(config_of({instance(1, "box", "u1")}));
+    ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, form).answer(), 202) << form;
+    const std::string_view body = ingest.event().body;
+    EXPECT_EQ(body.find("hared"), std::string_view::npos) << body;
+    EXPECT_EQ(body.find("oken"), std::string_view::npos) << body;
+    EXPECT_NE(body.find("userId=u1&event=moved"), std::string_view::npos) << body;
+  }
+}
+
+TEST(ReceiveBoxV1, CountsWhatIsNotStored) {
+  Ingest ingest(config_of({instance(1, "box", "u1"), instance(2, "box", "u2", false)}));
+  ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, "to_user_ids=u1&token=shared").answer(), 200);
+  EXPECT_EQ(ingest.received().not_stored, metrics::NotStored::NoUserParameter);
+  ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, "userId=u9&token=shared").answer(), 200);
+  EXPECT_EQ(ingest.received().not_stored, metrics::NotStored::NoUser);
+  ASSERT_EQ(ingest.start(Method::Post, "/box", kForm, "userId=u2&token=shared").answer(), 200);
+  EXPECT_EQ(ingest.received().not_stored, metrics::NotStored::Disabled);
 }
 
 TEST(ReceiveBoxV1, IsRefusedUnlessEnabledWithAToken) {
@@ -422,6 +483,178 @@ TEST(ReceiveBoxV1, MakesAtMost256EventsAtLimit) {
   }
   Ingest ingest(config_of(std::move(instances)));
   EXPECT_EQ(ingest.start(Method::Post, "/box", kForm, "userId=u1&token=shared").answer(), 503);
+}
+
+Config config_with(const std::string& element, const std::string& scheme, const std::string& key,
+                   std::vector<InstanceConfig> instances) {
+  Config config;
+  config.instances = std::move(instances);
+  config.sources[element].scheme = scheme;
+  config.sources[element].keys = {Secret(key)};
+  config.sources[element].token = Secret("token");
+  return config;
+}
+
+TEST(ReceiveHandshake, IsAnsweredAndStoresNothing) {
+  Ingest dropbox(config_with("dropbox", "", "k", {instance(1, "dropbox")}));
+  ASSERT_EQ(dropbox.start(Method::Get, "/dropbox/1?challenge=abc", "", "").answer(), 200);
+  EXPECT_EQ(dropbox.received().reply, "abc");
+  EXPECT_EQ(dropbox.received().handshake, metrics::HandshakeKind::Dropbox);
+  EXPECT_EQ(dropbox.start(Method::Get, "/dropbox", "", "").answer(), 405) << "no challenge";
+  EXPECT_EQ(dropbox.receiver().allowed_methods(dropbox.head()), "GET, POST");
+  EXPECT_EQ(dropbox.start(Method::Get, "/dropbox?challenge=%0A", "", "").answer(), 400);
+  EXPECT_EQ(dropbox.start(Method::Get, "/dropbox/7?challenge=abc", "", "").answer(), 404);
+
+  Ingest meta(config_with("meta", "", "k", {instance(1, "meta")}));
+  const std::string query = "hub.mode=subscribe&hub.challenge=11&hub.verify_token=";
+  ASSERT_EQ(meta.start(Method::Get, "/meta?" + query + "token", "", "").answer(), 200);
+  EXPECT_EQ(meta.received().reply, "11");
+  EXPECT_EQ(meta.start(Method::Get, "/meta?" + query + "other", "", "").answer(), 401);
+
+  Ingest graph(config_with("microsoftgraph", "", "", {instance(1, "microsoftgraph")}));
+  ASSERT_EQ(graph.start(Method::Post, "/microsoftgraph?validationToken=a%20b+c", "text/plain", "")
+                .answer(),
+            200);
+  EXPECT_EQ(graph.received().reply, "a b c");
+
+  Ingest events(config_with("cloudevents", "", "k", {instance(1, "cloudevents")}));
+  events.start(Method::Options, "/cloudevents", "", "").with("WebHook-Request-Origin", "e.example");
+  ASSERT_EQ(events.answer(), 200);
+  EXPECT_EQ(events.received().reply, "");
+  EXPECT_EQ(events.received().fields, "WebHook-Allowed-Origin: e.example\r\nAllow: POST\r\n");
+  EXPECT_EQ(events.start(Method::Options, "/cloudevents", "", "").answer(), 405);
+  EXPECT_EQ(events.receiver().allowed_methods(events.head()), "OPTIONS, POST");
+}
+
+TEST(ReceiveHandshake, ThatIsSignedIsVerifiedFirst) {
+  Ingest slack(config_of({instance(10, "slack"), instance(9, "github")}));
+  const std::string body = R"({"type":"url_verification","challenge":"xyz"})";
+  slack.start(Method::Post, "/slack/10", kJson, body);
+  EXPECT_EQ(slack.answer(), 401);
+  slack.sign("slack", {Secret("slackkey")}, "1577862030");
+  ASSERT_EQ(slack.answer(), 200);
+  EXPECT_EQ(slack.received().reply, "xyz");
+  slack.start(Method::Post, "/github/9", kJson, "{}").sign("github", {Secret("mysecret")}, "");
+  ASSERT_EQ(slack.with("X-GitHub-Event", "ping").answer(), 200);
+  EXPECT_EQ(slack.reason(), "ping");
+  EXPECT_EQ(slack.received().handshake, metrics::HandshakeKind::Github);
+}
+
+TEST(ReceiveHandshake, IsTheElementsUnlessTheSourceSaysAnother) {
+  Config config = config_with("own", "dropbox", "k", {instance(1, "own")});
+  Ingest own(std::move(config));
+  EXPECT_EQ(own.start(Method::Get, "/own?challenge=abc", "", "").answer(), 200)
+      << "a source of another name takes the handshake of its scheme's element";
+  config = config_with("dropbox", "", "k", {instance(1, "dropbox")});
+  config.sources["dropbox"].handshake = "none";
+  Ingest none(std::move(config));
+  EXPECT_EQ(none.start(Method::Get, "/dropbox?challenge=abc", "", "").answer(), 405);
+}
+
+TEST(Receive, ReadsTheFieldsOfOtherProviders) {
+  Ingest ingest(config_of({instance(9, "github")}));
+  ingest.start(Method::Post, "/github/9", kJson, R"({"action":"opened","issue":{"id":7}})");
+  ingest.sign("github", {Secret("mysecret")}, "").with("X-GitHub-Event", "issues");
+  ASSERT_EQ(ingest.answer(), 202);
+  EXPECT_EQ(ingest.event().event_type, "CREATED");
+  EXPECT_EQ(ingest.event().object_type, "issues");
+  EXPECT_EQ(ingest.event().object_id, "7");
+  Ingest own(config_with("own", "github", "mysecret", {instance(1, "own")}));
+  own.start(Method::Post, "/own/1", kJson, R"({"action":"opened","issue":{"id":7}})");
+  own.sign("github", {Secret("mysecret")}, "").with("X-GitHub-Event", "issues");
+  ASSERT_EQ(own.answer(), 202);
+  EXPECT_EQ(own.event().object_id, "7") << "a source of another name";
+}
+
+TEST(Receive, TakesGithubsFormWithItsBytesAndSignatureKept) {
+  Ingest ingest(config_of({instance(9, "github")}));
+  const std::string form =
+      "payload=%7B%22action%22%3A%22opened%22%2C%22issue%22%3A%7B%22id%22%3A7"
+      "%7D%7D";
+  ingest.start(Method::Post, "/github/9", kForm, form).sign("github", {Secret("mysecret")}, "");
+  ASSERT_EQ(ingest.with("X-GitHub-Event", "issues").answer(), 202);
+  EXPECT_EQ(ingest.event().body, form);
+  EXPECT_EQ(ingest.event().content_type, kForm);
+  EXPECT_EQ(ingest.event().object_id, "7");
+}
+
+std::string hubspot_body(std::size_t objects, const std::string& portal = "1") {
+  std::string body = "[";
+  for (std::size_t i = 0; i < objects; ++i) {
+    body += (i == 0 ? "" : ",") + std::string(R"({"eventId":)") + std::to_string(i) +
+            R"(,"portalId":)" + portal + R"(,"subscriptionType":"contact.creation"})";
+  }
+  return body + "]";
+}
+
+TEST(ReceiveObjects, MakesARecordForEveryTwenty) {
+  const auto sent = [](Ingest& ingest, const std::string& body) {
+    ingest.start(Method::Post, "/hubspot/1", kJson, body);
+    return ingest.sign("hubspot-v1", {Secret("k")}, "").answer();
+  };
+  Ingest ingest(config_with("hubspot", "hubspot-v1", "k", {instance(1, "hubspot")}));
+  ASSERT_EQ(sent(ingest, hubspot_body(1)), 202);
+  EXPECT_EQ(ingest.event().object_type, "contact");
+  EXPECT_EQ(ingest.event().part, "");
+  ASSERT_EQ(sent(ingest, hubspot_body(20)), 202);
+  ASSERT_EQ(ingest.events(), 1U);
+  EXPECT_EQ(ingest.event().part, "");
+  EXPECT_EQ(ingest.event().object_type, "") << "several objects are read from the body";
+  const std::string body = hubspot_body(41);
+  ASSERT_EQ(sent(ingest, body), 202);
+  ASSERT_EQ(ingest.events(), 3U);
+  std::vector<std::string> ids;
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ingest.event(i).part, std::to_string(i + 1) + "/3");
+    EXPECT_EQ(ingest.event(i).body, body);
+    ids.emplace_back(ingest.event(i).id);
+  }
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 3U);
+  ASSERT_EQ(sent(ingest, body), 202);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(ingest.event(i).id, ids[i]) << "sent again";
+  ASSERT_EQ(sent(ingest, hubspot_body(5000)), 202);
+  EXPECT_EQ(ingest.events(), 250U);
+  EXPECT_EQ(sent(ingest, hubspot_body(5001)), 413);
+}
+
+TEST(ReceiveObjects, GoToTheInstancesWhoseUserTheyName) {
+  Ingest ingest(config_with(
+      "hubspot", "hubspot-v1", "k",
+      {instance(1, "hubspot", "62515"), instance(2, "hubspot", "62516"), instance(3, "hubspot")}));
+  const auto sent = [&ingest](const std::string& body) {
+    ingest.start(Method::Post, "/hubspot", kJson, body);
+    return ingest.sign("hubspot-v1", {Secret("k")}, "").answer();
+  };
+  ASSERT_EQ(sent(hubspot_body(1, "62516")), 202);
+  ASSERT_EQ(ingest.events(), 1U);
+  EXPECT_EQ(ingest.event().instance.value, 2U);
+  ASSERT_EQ(sent(R"([{"portalId":62515},{"portalId":62516},{"portalId":9}])"), 202);
+  ASSERT_EQ(ingest.events(), 2U);
+  EXPECT_EQ(sent(hubspot_body(1, "9")), 200);
+  EXPECT_EQ(ingest.received().not_stored, metrics::NotStored::NoUser);
+  EXPECT_EQ(sent("[{}]"), 404) << "it names nobody, and there are three";
+}
+
+TEST(Receive, TakesACloudEventOfAnyType) {
+  Ingest ingest(config_with("cloudevents", "", "k", {instance(1, "cloudevents")}));
+  ingest.start(Method::Post, "/cloudevents/1", "text/plain", "{not json");
+  ingest.with("Authorization", "Bearer k");
+  EXPECT_EQ(ingest.answer(), 415);
+  ingest.with("ce-id", "1").with("ce-source", "/s").with("ce-type", "shop.order.created");
+  ASSERT_EQ(ingest.answer(), 202);
+  EXPECT_EQ(ingest.event().object_type, "shop.order");
+  EXPECT_EQ(ingest.event().event_type, "CREATED");
+  EXPECT_EQ(ingest.event().body, "{not json");
+}
+
+TEST(Receive, WantsTheClientStateOfMicrosoftGraph) {
+  Ingest ingest(config_with("microsoftgraph", "", "", {instance(1, "microsoftgraph")}));
+  ingest.start(Method::Post, "/microsoftgraph/1", kJson,
+               R"({"value":[{"clientState":"token","changeType":"created"}]})");
+  ASSERT_EQ(ingest.answer(), 202);
+  EXPECT_EQ(ingest.event().event_type, "CREATED");
+  ingest.start(Method::Post, "/microsoftgraph/1", kJson, R"({"value":[{"clientState":"x"}]})");
+  EXPECT_EQ(ingest.answer(), 401);
 }
 
 TEST(Receiver, NamesASourceThatCannotWork) {

@@ -9,7 +9,6 @@
 
 #include "common/base/crypto.hpp"
 #include "common/base/crypto_aead.hpp"
-#include "common/base/crypto_ed25519.hpp"
 
 namespace eventrelay {
 namespace {
@@ -71,16 +70,6 @@ TEST(CryptoAead, EveryChangedBitIsRefused) {
   }
   EXPECT_FALSE(crypto::aead_open(bytes(one.key), bytes(one.nonce), bytes(one.associated),
                                  std::string_view(sealed).substr(0, 15)));
-}
-
-// RFC 8032, section 7.1, tests 1 and 2.
-TEST(CryptoEd25519, GivesThePublicKeysOfTheStandard) {
-  EXPECT_EQ(crypto::hex(crypto::ed25519_public_key(
-                bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))),
-            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-  EXPECT_EQ(crypto::hex(crypto::ed25519_public_key(
-                bytes("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))),
-            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
 }
 
 MasterKey key(std::string id, char fill) {

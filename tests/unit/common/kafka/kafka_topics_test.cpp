@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/kafka/record_size.hpp"
+#include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/registry/settings.hpp"
 
@@ -98,6 +100,106 @@ TEST(DelayWord, UsesTheLargestUnitThatFits) {
   EXPECT_EQ(delay_word(seconds{300}), "5m");
   EXPECT_EQ(delay_word(seconds{7200}), "2h");
   EXPECT_EQ(delay_word(seconds{36000}), "10h");
+}
+
+// --- what fits ----------------------------------------------------------------------------------
+
+// A record that a topic of events takes at all is taken by every topic it may be copied into, with
+// the headers that parking adds.
+TEST(RecordSize, WhatEventsTakesCanBeParked) {
+  Config config = config_with({seconds{5}, seconds{60}});
+  config.sources["box"].body_max = std::size_t{25} << 20;
+  config.sources["small"].body_max = 1024;
+  EXPECT_EQ(body_bytes_max(config), std::size_t{25} << 20);
+  EXPECT_GT(accepted_bytes_max(config), (std::size_t{25} << 20) + (16U << 10));
+  std::size_t events = 0;
+  std::size_t copies = 0;
+  for (const TopicSpec& topic : topic_plan(config)) {
+    const std::string bytes = property(topic, "max.message.bytes");
+    if (bytes.empty()) continue;
+    if (topic.name == "eventrelay.events") {
+      events = std::stoul(bytes);
+      EXPECT_GE(events, accepted_bytes_max(config) + kBatchBytes);
+    } else {
+      ++copies;
+      EXPECT_GE(std::stoul(bytes), events + kParkedBytes) << topic.name;
+      EXPECT_GE(std::stoul(bytes), parked_bytes_max(config) + 4096) << topic.name;
+    }
+  }
+  EXPECT_EQ(copies, 3U);
+  EXPECT_GE(parked_bytes_max(config), events + 4096);
+}
+
+std::map<std::string, int> counts_of(const std::vector<TopicSpec>& plan, int partitions) {
+  std::map<std::string, int> counts;
+  for (const TopicSpec& topic : plan) counts[topic.name] = partitions;
+  return counts;
+}
+
+std::map<std::string, std::size_t> sizes_of(const std::vector<TopicSpec>& plan) {
+  std::map<std::string, std::size_t> sizes;
+  for (const TopicSpec& topic : plan) {
+    const std::string bytes = property(topic, "max.message.bytes");
+    if (!bytes.empty()) sizes[topic.name] = std::stoul(bytes);
+  }
+  return sizes;
+}
+
+TEST(TopicDifferences, AreNoneWhereAllIsAsConfigured) {
+  Config config = config_with({seconds{5}});
+  config.topics.partitions = 12;
+  const auto plan = topic_plan(config);
+  EXPECT_TRUE(topic_differences(config, plan, counts_of(plan, 12), sizes_of(plan)).empty());
+  EXPECT_TRUE(topic_differences(config, plan, counts_of(plan, 12), {}).empty());
+}
+
+TEST(TopicDifferences, NameOtherCountsThanConfigured) {
+  Config config = config_with({seconds{5}});
+  const auto plan = topic_plan(config);
+  for (const int configured : {6, 24, 3}) {
+    config.topics.partitions = configured;
+    const auto found = topic_differences(config, plan, counts_of(plan, 12), {});
+    ASSERT_FALSE(found.empty()) << configured;
+    EXPECT_EQ(found.front(),
+              "topic \"eventrelay.events\" has 12 partitions, topics.partitions is " +
+                  std::to_string(configured));
+  }
+}
+
+TEST(TopicDifferences, NameATopicThatDiffersFromEventsAndOneThatIsMissing) {
+  Config config = config_with({seconds{5}});
+  config.topics.partitions = 12;
+  const auto plan = topic_plan(config);
+  auto counts = counts_of(plan, 12);
+  counts["eventrelay.state"] = 3;
+  counts.erase("eventrelay.dead");
+  const auto found = topic_differences(config, plan, counts, {});
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_NE(found[0].find("\"eventrelay.dead\" does not exist"), std::string::npos) << found[0];
+  EXPECT_NE(found[1].find("\"eventrelay.state\" has 3 partitions"), std::string::npos) << found[1];
+}
+
+TEST(TopicDifferences, NameATopicThatTakesLessThanIsAccepted) {
+  Config config = config_with({seconds{5}});
+  const auto plan = topic_plan(config);
+  auto sizes = sizes_of(plan);
+  sizes["eventrelay.retry.5s"] = 1'048'588;
+  const auto found =
+      topic_differences(config, plan, counts_of(plan, config.topics.partitions), sizes);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_NE(found[0].find("\"eventrelay.retry.5s\" takes records of 1048588 bytes"),
+            std::string::npos)
+      << found[0];
+}
+
+TEST(AcceptedByTopics, IsWhatTheTightestTopicStillTakesWhenParked) {
+  const Config config = config_with({seconds{5}});
+  const auto plan = topic_plan(config);
+  auto sizes = sizes_of(plan);
+  EXPECT_EQ(accepted_by_topics(sizes, config), accepted_bytes_max(config));
+  EXPECT_EQ(accepted_by_topics({}, config), accepted_bytes_max(config));
+  sizes["eventrelay.retry.5s"] = 1'048'588;
+  EXPECT_EQ(accepted_by_topics(sizes, config), 1'048'588 - kBatchBytes - kParkedBytes);
 }
 
 }  // namespace

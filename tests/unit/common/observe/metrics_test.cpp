@@ -121,6 +121,25 @@ TEST(Exporter, ShowsOneTierWithWhatIsShared) {
   EXPECT_THAT(exporter.expose(), HasSubstr("# TYPE eventrelay_ingest_events_total counter"));
 }
 
+// 0 would be a moment 56 years ago in every graph.
+TEST(Exporter, PrintsNoSampleForAMomentThatThereIsNoneOf) {
+  Exporter exporter;
+  Slab& slab = exporter.add_slab();
+  exporter.add_gauges([] {
+    return std::vector<ScrapedGauge>{
+        {"relay_subscription_backlog_events", "x", "subscription", {}}};
+  });
+  for (const char* name :
+       {"relay_oldest_pending_timestamp_seconds", "relay_last_delivery_timestamp_seconds",
+        "relay_oldest_detached_timestamp_seconds",
+        "relay_subscription_backlog_events"}) {
+    EXPECT_THAT(exporter.expose(), Not(HasSubstr(name)));
+  }
+  slab.relay_oldest_detached_timestamp_seconds.set(1.5);
+  EXPECT_EQ(value_of(exporter.expose(), "eventrelay_relay_oldest_detached_timestamp_seconds"),
+            "1.5");
+}
+
 TEST(Exporter, PrintsGaugesMadeAtTheScrape) {
   Exporter exporter;
   int scrapes = 0;
@@ -174,7 +193,7 @@ TEST(MetricsList, NamesEachMetricOnceAndInForm) {
 TEST(MetricsList, HasAWordForEveryEnumerator) {
   EXPECT_EQ(static_cast<std::size_t>(Code::k503) + 1, kCodeWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Reject::Timeout) + 1, kRejectWords.size());
-  EXPECT_EQ(static_cast<std::size_t>(Outcome::TooLarge) + 1, kOutcomeWords.size());
+  EXPECT_EQ(static_cast<std::size_t>(Outcome::UnknownInstance) + 1, kOutcomeWords.size());
   EXPECT_EQ(static_cast<std::size_t>(ProduceFailure::TooLarge) + 1, kProduceFailureWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Level::Error) + 1, kLevelWords.size());
 }

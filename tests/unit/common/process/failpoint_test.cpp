@@ -45,6 +45,16 @@ TEST_F(FailpointTest, ReadsPassAndActionInAnyOrder) {
   EXPECT_EQ(failpoint::armed->action, failpoint::Armed::Action::Stop);
 }
 
+TEST_F(FailpointTest, LeavesOutAStepOnlyWhereThatIsArmed) {
+  EXPECT_FALSE(failpoint::skips("give-back"));
+  failpoint::arm("give-back:skip");
+  EXPECT_TRUE(failpoint::skips("give-back"));
+  EXPECT_FALSE(failpoint::skips("tell-ranges"));
+  failpoint::at("before-park");
+  EXPECT_THROW(failpoint::arm("before-park:skip"), std::invalid_argument);
+  EXPECT_THROW(failpoint::arm("give-back"), std::invalid_argument);
+}
+
 TEST_F(FailpointTest, LetsOtherPlacesAndEarlierPassesGoBy) {
   failpoint::arm("before-park:3");
   failpoint::at("before-dead");

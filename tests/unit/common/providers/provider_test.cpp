@@ -30,15 +30,27 @@ TEST(Providers, HaveSchemesThatExistAndBelongToThem) {
 
 TEST(Providers, HaveSamplesWhoseMarksAreFilled) {
   for (const Provider& row : providers()) {
-    const std::string first = sample_body(row, 0xABC, 73'835'521'473U);
-    EXPECT_EQ(first.find('@'), std::string(row.sample).find("@example") == std::string::npos
-                                   ? std::string::npos
-                                   : first.find("@example"))
-        << first;
-    EXPECT_NE(first, sample_body(row, 0xABD, 73'835'521'474U)) << row.key;
+    const std::string first = sample_body(row, 0xABC, 73'835'521'473U, "token");
+    for (const char* mark : {"@event@", "@object@", "@token@"}) {
+      EXPECT_EQ(first.find(mark), std::string::npos) << row.key;
+    }
+    EXPECT_NE(first, sample_body(row, 0xABD, 73'835'521'474U, "token")) << row.key;
+    if (row.sample.front() != '{' && row.sample.front() != '[') continue;
     boost::json::error_code error;
     (void)boost::json::parse(first, error);
     EXPECT_FALSE(error) << row.key << ": " << first;
+  }
+}
+
+TEST(Providers, AreThoseOfTheInterface) {
+  std::set<std::string_view> keys;
+  for (const Provider& row : providers()) keys.insert(row.key);
+  EXPECT_EQ(keys,
+            (std::set<std::string_view>{"box", "dropbox", "github", "hubspot", "meta",
+                                        "microsoftgraph", "shopify", "slack", "stripe", "twilio",
+                                        "zendesk", "standard", "svix", "elements", "cloudevents"}));
+  for (const Scheme& scheme : schemes()) {
+    EXPECT_NE(provider_of_scheme(scheme.name), nullptr) << scheme.name;
   }
 }
 

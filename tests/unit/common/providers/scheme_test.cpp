@@ -130,6 +130,54 @@ const std::vector<Case>& genuine() {
        {"abcd1234efgh5678"},
        R"({"message":{"eventId":"1"}})",
        {{"Elements-Webhook-Signature", "sha256=K85qmTIlvEkOr6S+WiOKj/yfELQSC8lsRD0RALn7fLE="}}},
+      {"hubspot-v1",
+       {"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"},
+       R"([{"eventId":1,"subscriptionId":12345,"portalId":62515,"occurredAt":1564113600000,)"
+       R"("subscriptionType":"contact.creation","attemptNumber":0,"objectId":123,)"
+       R"("changeSource":"CRM","changeFlag":"NEW","appId":54321}])",
+       {{"X-HubSpot-Signature",
+         "232db2615f3d666fe21a8ec971ac7b5402d33b9a925784df3ca654d05f4817de"}}},
+      {"hubspot-v2",
+       {"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"},
+       "",
+       {{"Host", "www.example.com"},
+        {"X-HubSpot-Signature",
+         "eee2dddcc73c94d699f5e395f4b9d454a069a6855fbfa152e91e88823087200e"}},
+       "0",
+       Method::Get,
+       "/webhook_uri"},
+      {"hubspot-v2",
+       {"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"},
+       R"({"example_field":"example_value"})",
+       {{"Host", "www.example.com"},
+        {"X-HubSpot-Signature",
+         "9569219f8ba981ffa6f6f16aa0f48637d35d728c7e4d93d0d52efaa512af7900"}},
+       "0",
+       Method::Post,
+       "/webhook_uri"},
+      {"twilio",
+       {"12345"},
+       "CallSid=CA1234567890ABCDE&Digits=1234&From=%2B14158675309&To=%2B18005551212&"
+       "Caller=%2B14158675309",
+       {{"Host", "mycompany.com"}, {"X-Twilio-Signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8="}},
+       "0",
+       Method::Post,
+       "/myapp.php?foo=1&bar=2"},
+      {"twilio",
+       {"12345"},
+       "Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234",
+       {{"Host", "mycompany.com"}, {"X-Twilio-Signature", "IK+Dwps556ElfBT0I3Rgjkr1wJU="}},
+       "0",
+       Method::Post,
+       "/myapp.php?foo=1&bar=2"},
+      {"twilio",
+       {"12345"},
+       R"({"property": "value", "boolean": true})",
+       {{"Host", "mycompany.com"}, {"X-Twilio-Signature", "a9nBmqA0ju/hNViExpshrM61xv4="}},
+       "0",
+       Method::Post,
+       "/myapp.php?foo=1&bar=2"
+       "&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"},
   };
   return cases;
 }
@@ -199,12 +247,14 @@ TEST(SchemeVectors, NeverVerifyWithoutAKey) {
 TEST(SchemeVectors, AreWhatSignProduces) {
   for (const Case& c : genuine()) {
     const Scheme& scheme = *find_scheme(c.scheme);
-    SignInput input{.uri = "https://www.example.com/webhook_uri", .body = c.body};
-    std::string id;
+    std::string uri = "https://";
+    SignInput input{.method = c.method == Method::Get ? "GET" : "POST", .body = c.body};
     for (const auto& [name, value] : c.headers) {
+      if (name == "Host") uri += value + c.target;
       if (equal_without_case(name, scheme.timestamp)) input.timestamp = value;
       if (equal_without_case(name, scheme.id)) input.id = value;
     }
+    input.uri = uri;
     const std::vector<SignedField> fields = sign(scheme, secrets(c.keys), input);
     ASSERT_FALSE(fields.empty());
     EXPECT_EQ(fields.back().name, scheme.signature[0]);
@@ -256,10 +306,14 @@ TEST(StripeScheme, RefusesWhatIsNotSigned) {
   EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=xyz"))), ProviderError::MalformedBase64);
   EXPECT_EQ(error_of(judge(stripe("t=1533204620,v1=" + code.substr(2)))),
             ProviderError::SignatureWrong);
-  EXPECT_EQ(error_of(judge(stripe("t=1533204620," + code))), ProviderError::MalformedRequest);
+  EXPECT_EQ(error_of(judge(stripe("t=1533204620," + code))), ProviderError::SignatureMissing);
   std::string many = "t=1533204620";
-  for (std::size_t i = 0; i <= kCandidatesMax; ++i) many += ",v1=" + wrong;
+  for (std::size_t i = 0; i < kCandidatesMax; ++i) many += ",v1=" + wrong;
   EXPECT_EQ(error_of(judge(stripe(many))), ProviderError::MalformedRequest);
+}
+
+TEST(StripeScheme, TakesABlankBesideAnItem) {
+  EXPECT_TRUE(judge(stripe("t=1533204620, v1=" + stripe_code("1533204620"))));
 }
 
 // The suite of the Standard Webhooks libraries.
@@ -274,6 +328,51 @@ TEST(StandardWebhooks, TakesOneOfSeveralSignatures) {
       "v2,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc= "
       "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
   EXPECT_TRUE(judge(c));
+}
+
+TEST(StandardWebhooks, PassesOverWhatItCanNotUse) {
+  const std::string good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+  Case c = standard();
+  for (const std::string& value :
+       {"v1,AAAA  " + good, "nocomma " + good, "v1,!!!! " + good, " " + good + " ", ", " + good}) {
+    c.headers[2].second = value;
+    EXPECT_TRUE(judge(c)) << value;
+  }
+  std::string many;
+  for (std::size_t i = 0; i + 1 < kCandidatesMax; ++i) {
+    many += "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc= ";
+  }
+  c.headers[2].second = many + good;
+  EXPECT_TRUE(judge(c));
+  c.headers[2].second = "v1,AAAA " + many + good;
+  EXPECT_EQ(error_of(judge(c)), ProviderError::MalformedRequest) << "one more than may be";
+}
+
+// The key pair of RFC 8032, section 7.1, test 2.
+const std::string kPublicKey = "whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
+const std::string kPrivateKey = "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs=";
+
+TEST(StandardWebhooks, VerifiesEd25519WithThePublicKeyAlone) {
+  for (const std::string scheme : {"standard", "svix"}) {
+    const auto fields = sign(*find_scheme(scheme), secrets({kPrivateKey}),
+                             {.id = "msg_1", .timestamp = "1614265330", .body = "{}"});
+    Case c{scheme, {kPublicKey}, "{}", {}, "1614265330"};
+    for (const SignedField& field : fields) c.headers.emplace_back(field.name, field.value);
+    EXPECT_EQ(c.headers.back().second.substr(0, 4), "v1a,");
+    EXPECT_TRUE(judge(c));
+    c.headers.back().second = "v1,AAAA v1a,AAAA " + c.headers.back().second;
+    EXPECT_TRUE(judge(c));
+    c.keys = {"whsec_AAAA", kPublicKey};
+    EXPECT_TRUE(judge(c)) << "both kinds may be live";
+    c.body = "{ }";
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
+    c.body = "{}";
+    c.keys = {"whsec_AAAA"};
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
+    EXPECT_THROW((void)sign(*find_scheme(scheme), secrets({kPublicKey}), {.id = "m"}),
+                 std::runtime_error);
+    EXPECT_THROW(Verifier(*find_scheme(scheme), secrets({"whpk_AAAA"}), {}), std::runtime_error);
+  }
 }
 
 TEST(StandardWebhooks, KeepsItsWindowOnBothSides) {
@@ -296,8 +395,10 @@ TEST(StandardWebhooks, RefusesTheNegativesOfItsSuite) {
   c.headers[0].second = "msg_other";
   EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
   c = standard();
-  c.headers[2].second = "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+  c.headers[2].second = "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
   EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureMissing);
+  c.headers[2].second = "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
   c.headers[2].second = "v1,dawfeoifkpqwoekfpqoekf";
   EXPECT_EQ(error_of(judge(c)), ProviderError::MalformedBase64);
   c.headers[2].second = "";
@@ -351,11 +452,107 @@ TEST(GithubScheme, RefusesOtherFormsOfTheSignature) {
   }
 }
 
+TEST(HubspotScheme, DecodesTheUriAsHubspotDoes) {
+  const auto signed_by_hubspot = [](const std::string& uri) {
+    return sign(*find_scheme("hubspot-v3"), secrets({"k"}),
+                {.uri = uri, .timestamp = "1564113600000", .body = "{}"})
+        .back()
+        .value;
+  };
+  const std::string plain = "https://h.example/a:/?@!$'()*,;b%20%5B?x=%";
+  const std::string coded = "https://h.example/a%3A%2f%3F%40%21%24%27%28%29%2A%2c%3Bb%20%5B?x=%";
+  EXPECT_EQ(signed_by_hubspot(coded), signed_by_hubspot(plain));
+  Case c{"hubspot-v3", {"k"}, "{}", {}, "1564113600", Method::Post};
+  c.target = coded.substr(coded.find("/a"));
+  c.headers = {{"Host", "h.example"},
+               {"X-HubSpot-Request-Timestamp", "1564113600000"},
+               {"X-HubSpot-Signature-v3", signed_by_hubspot(plain)}};
+  EXPECT_TRUE(judge(c));
+  c.target = "http://other.example" + c.target;
+  EXPECT_TRUE(judge(c)) << "an absolute target counts from its path on";
+}
+
+TEST(HubspotScheme, TakesTheOriginThatTheProviderCalls) {
+  IncomingHead head;
+  head.method = Method::Post;
+  head.target = "/webhook_uri";
+  head.add("Host", "internal:8080");
+  head.add("X-HubSpot-Request-Timestamp", "1564113600000");
+  head.add("X-HubSpot-Signature-v3", "eT0ip2TKVpsIi1vb5C2Uu42eNdHL+oTE3NRZOF67O2U=");
+  const Scheme& scheme = *find_scheme("hubspot-v3");
+  const auto keys = secrets({"yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"});
+  const WallTime now = *parse_stamp(Stamp::Seconds, "1564113600");
+  const std::string body = R"({"example_field":"example_value"})";
+  Verifier told(scheme, keys, scheme.window, "https://www.example.com");
+  EXPECT_TRUE(told.verify(head, body, now));
+  Verifier not_told(scheme, keys, scheme.window);
+  EXPECT_FALSE(not_told.verify(head, body, now));
+}
+
+TEST(HubspotScheme, ToldItsVersionTakesNoOther) {
+  for (Case c : genuine()) {
+    if (c.scheme != "hubspot-v1" && c.scheme != "hubspot-v2") continue;
+    c.headers.emplace_back("X-HubSpot-Signature-Version", c.scheme.substr(8));
+    EXPECT_TRUE(judge(c)) << c.scheme;
+    c.headers.back().second = "v9";
+    EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong) << c.scheme;
+  }
+}
+
+TEST(TwilioScheme, TakesTheUriWithAndWithoutTheDefaultPort) {
+  Case c = genuine()[16];
+  ASSERT_EQ(c.scheme, "twilio");
+  c.headers[1].second = "kvajT1Ptam85bY51eRf/AJRuM3w=";  // published for :443 in the URI
+  EXPECT_TRUE(judge(c));
+  c.headers[0].second = "mycompany.com:443";
+  EXPECT_TRUE(judge(c));
+  c.headers[1].second = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
+  EXPECT_TRUE(judge(c));
+}
+
+TEST(TwilioScheme, RefusesAJsonBodyWithoutItsHash) {
+  Case c = genuine()[18];
+  ASSERT_EQ(c.scheme, "twilio");
+  c.body = "{}";
+  EXPECT_EQ(error_of(judge(c)), ProviderError::SignatureWrong);
+}
+
+TEST(BearerScheme, ComparesTheWordWithoutCaseAndTheTokenWith) {
+  const auto with = [](const std::string& value) {
+    return judge({"bearer", {"secret-token"}, "{}", {{"Authorization", value}}});
+  };
+  EXPECT_TRUE(with("Bearer secret-token"));
+  EXPECT_TRUE(with("bearer secret-token"));
+  EXPECT_TRUE(with("BEARER  secret-token"));
+  EXPECT_EQ(error_of(with("Bearer Secret-token")), ProviderError::TokenWrong);
+  EXPECT_EQ(error_of(with("Bearer")), ProviderError::TokenWrong);
+  EXPECT_EQ(error_of(with("Basic secret-token")), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(judge({"bearer", {"k"}, "{}", {}})), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(judge({"bearer", {""}, "{}", {{"Authorization", "Bearer "}}})),
+            ProviderError::TokenWrong);
+}
+
+TEST(GraphScheme, WantsTheTokenInEveryNotification) {
+  const auto with = [](const std::string& body) {
+    return judge({"microsoftgraph", {"state"}, body, {}});
+  };
+  EXPECT_TRUE(with(R"({"value":[{"clientState":"state"},{"clientState":"state"}]})"));
+  EXPECT_EQ(error_of(with(R"({"value":[{"clientState":"state"},{"clientState":"other"}]})")),
+            ProviderError::TokenWrong);
+  EXPECT_EQ(error_of(with(R"({"value":[{"clientState":"state"},{}]})")), ProviderError::TokenWrong);
+  EXPECT_EQ(error_of(with(R"({"value":[{"clientState":null}]})")), ProviderError::TokenWrong);
+  EXPECT_EQ(error_of(with(R"({"value":[]})")), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(with(R"({"clientState":"state"})")), ProviderError::SignatureMissing);
+  EXPECT_EQ(error_of(with("{")), ProviderError::MalformedJson);
+  EXPECT_EQ(error_of(judge({"microsoftgraph", {""}, R"({"value":[{"clientState":""}]})", {}})),
+            ProviderError::TokenWrong);
+}
+
 TEST(SchemeTable, HasEveryRowOnceAndWhole) {
-  EXPECT_EQ(schemes().size(), 12U);
+  EXPECT_EQ(schemes().size(), 17U);
   for (const Scheme& scheme : schemes()) {
     EXPECT_EQ(find_scheme(scheme.name), &scheme);
-    EXPECT_FALSE(scheme.signature[0].empty()) << scheme.name;
+    EXPECT_EQ(scheme.signature[0].empty(), scheme.proof == Proof::ClientState) << scheme.name;
     EXPECT_EQ(scheme.text.back(), Piece::End) << scheme.name;
   }
   EXPECT_EQ(find_scheme("nothing"), nullptr);

@@ -2,9 +2,16 @@
 #include "common/registry/registry.hpp"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <algorithm>
+#include <map>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "common/registry/instance_maker.hpp"
 
 namespace eventrelay {
 namespace {
@@ -29,7 +36,7 @@ TEST(Registry, FindsByIdByUserAndByElement) {
   ASSERT_NE(registry.find(InstanceId{3}), nullptr);
   EXPECT_EQ(registry.find(InstanceId{3})->element, "github");
   EXPECT_EQ(registry.find(InstanceId{5}), nullptr);
-  EXPECT_EQ(registry.instances().size(), 4U);
+  EXPECT_EQ(registry.size(), 4U);
 
   const auto users = registry.by_user("box", "u");
   ASSERT_EQ(users.size(), 2U);
@@ -51,7 +58,7 @@ TEST(Registry, StaysValidWhenMoved) {
   Registry first(config);
   const Registry second(std::move(first));
   ASSERT_EQ(second.by_user("box", "u").size(), 1U);
-  EXPECT_EQ(second.by_user("box", "u")[0], second.find(InstanceId{1}));
+  EXPECT_EQ(second.by_user("box", "u")[0].get(), second.find(InstanceId{1}));
 }
 
 TEST(Registry, MakesOneSubscriptionPerReceiver) {
@@ -82,7 +89,7 @@ TEST(Registry, MakesOneSubscriptionPerReceiver) {
 
   const Subscription& second = made.subscriptions[1];
   EXPECT_EQ(second.id, "7/audit");
-  EXPECT_EQ(second.url.port, 8443);
+  EXPECT_EQ(second.url->port, 8443);
   EXPECT_TRUE(second.keys.empty());
   EXPECT_TRUE(second.wants("DELETED", "file"));
   EXPECT_FALSE(second.wants("UPDATED", "file"));
@@ -100,7 +107,7 @@ TEST(Registry, LetsAnyPortPassWherePrivateAddressesDo) {
   config.instances[0].delivery.ports.clear();
   config.relay.allow_private_addresses = true;
   const Registry registry(config);
-  EXPECT_TRUE(registry.find(InstanceId{1})->subscriptions[0].delivery.allow_private_addresses);
+  EXPECT_TRUE(registry.find(InstanceId{1})->subscriptions[0].delivery->allow_private_addresses);
 }
 
 TEST(Registry, NamesTheInstanceThatIsWrong) {
@@ -115,6 +122,177 @@ TEST(Registry, NamesTheInstanceThatIsWrong) {
   }
   config.instances[1] = config.instances[0];
   EXPECT_THROW(Registry{config}, std::invalid_argument);
+}
+
+InstancePtr made(const InstanceConfig& config) {
+  return InstanceMaker(AnyPort::No).make(InstanceConfig(config));
+}
+
+// All that can be asked of a registry, as text.
+std::map<std::string, std::string> answers(const Registry& registry) {
+  std::map<std::string, std::string> out;
+  for (std::uint64_t id = 1; id <= 40; ++id) {
+    const Instance* const found = registry.find(InstanceId{id});
+    std::string& text = out["id " + std::to_string(id)];
+    if (found == nullptr) continue;
+    text = found->element + " " + found->oauth_user_id + " " + found->name;
+  }
+  for (const std::string element : {"box", "github", "slack"}) {
+    const Instance* const only = registry.only(element);
+    out["only " + element] = only == nullptr ? "" : std::to_string(only->id.value);
+    for (const std::string user : {"a", "b", "c"}) {
+      std::string& text = out["user " + element + " " + user];
+      for (const InstancePtr& each : registry.by_user(element, user)) {
+        text += std::to_string(each->id.value) + " ";
+      }
+    }
+  }
+  out["size"] = std::to_string(registry.size());
+  return out;
+}
+
+InstanceConfig random_instance(std::uint64_t id, std::mt19937& random) {
+  const std::string elements[] = {"box", "github", "slack"};
+  const std::string users[] = {"", "a", "b", "c"};
+  InstanceConfig out = instance(id, elements[random() % 3], users[random() % 4]);
+  out.name = "n" + std::to_string(random() % 1000);
+  return out;
+}
+
+// Changes one by one, or in batches, make what the same instances make in one go; and a registry
+// that was kept meanwhile still answers as it did.
+TEST(Registry, ChangesOneByOneEqualARegistryMadeFromScratch) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    std::mt19937 random(seed);
+    Registry registry;
+    std::map<std::uint64_t, InstancePtr> model;
+    std::vector<std::pair<Registry, std::map<std::string, std::string>>> kept;
+    for (int step = 0; step < 200; ++step) {
+      Changes changes(1 + random() % 3);
+      for (Change& change : changes) {
+        const std::uint64_t id = 1 + random() % 40;
+        change.id = InstanceId{id};
+        if (random() % 3 != 0) change.instance = made(random_instance(id, random));
+        if (change.instance != nullptr) {
+          model[id] = change.instance;
+        } else {
+          model.erase(id);
+        }
+      }
+      registry = registry.apply(changes);
+      for (const Change& change : changes) {
+        EXPECT_EQ(registry.deleted(change.id), registry.find(change.id) == nullptr);
+      }
+      Changes all;
+      for (const auto& [id, each] : model) all.push_back({InstanceId{id}, each});
+      ASSERT_EQ(answers(registry), answers(Registry{}.apply(all))) << "seed " << seed;
+      if (step % 50 == 0) kept.emplace_back(registry, answers(registry));
+    }
+    for (const auto& [former, then] : kept) EXPECT_EQ(answers(former), then);
+  }
+}
+
+TEST(Registry, KnowsWhatWasDeletedFromWhatItNeverHeardOf) {
+  const Registry none;
+  const Registry one = none.apply(Changes{{InstanceId{1}, made(instance(1, "box", ""))}});
+  const Registry gone = one.apply(Changes{{InstanceId{1}, nullptr}});
+  EXPECT_FALSE(none.deleted(InstanceId{1}));
+  EXPECT_FALSE(one.deleted(InstanceId{1}));
+  EXPECT_TRUE(gone.deleted(InstanceId{1}));
+  EXPECT_FALSE(gone.deleted(InstanceId{2}));
+  const Registry back = gone.apply(Changes{{InstanceId{1}, made(instance(1, "box", ""))}});
+  EXPECT_FALSE(back.deleted(InstanceId{1}));
+  ASSERT_NE(one.find(InstanceId{1}), nullptr);
+}
+
+TEST(Registry, RemembersABoundedNumberOfDeletions) {
+  Registry registry;
+  for (std::uint64_t id = 1; id <= 2 * kDeletedMax + 10; ++id) {
+    registry = registry.apply(Changes{{InstanceId{id}, nullptr}});
+  }
+  EXPECT_FALSE(registry.deleted(InstanceId{1}));
+  for (std::uint64_t id = kDeletedMax + 10; id <= 2 * kDeletedMax + 10; ++id) {
+    ASSERT_TRUE(registry.deleted(InstanceId{id})) << id;
+  }
+}
+
+TEST(Registry, FindsTheChangesBetweenTwoFiles) {
+  Config config;
+  config.instances = {instance(1, "box", ""), instance(2, "box", ""), instance(3, "box", "")};
+  const Registry before(config);
+  InstanceConfig other = instance(2, "box", "");
+  other.signature_key = Secret("k");
+  InstanceConfig second = other;
+  second.signature_key = Secret("l");
+  const std::vector<InstancePtr> now = {made(instance(1, "box", "")), made(other),
+                                        made(instance(4, "box", ""))};
+  const Changes changes = changes_to(before, now);
+  ASSERT_EQ(changes.size(), 3U);
+  EXPECT_EQ(changes[0].id.value, 2U);
+  EXPECT_EQ(changes[1].id.value, 4U);
+  EXPECT_EQ(changes[2].id.value, 3U);
+  EXPECT_EQ(changes[2].instance, nullptr);
+  EXPECT_TRUE(changes_to(before.apply(changes), now).empty());
+  const std::vector<InstancePtr> then = {now[0], made(second), now[2]};
+  EXPECT_EQ(changes_to(before.apply(changes), then).size(), 1U);
+}
+
+TEST(Registry, SharesWhatManyInstancesSayAlike) {
+  InstanceMaker maker(AnyPort::No);
+  InstanceConfig one = instance(1, "box", "");
+  one.delivery.concurrency = 3;
+  InstanceConfig two = instance(2, "box", "");
+  two.delivery.concurrency = 3;
+  InstanceConfig three = instance(3, "box", "");
+  const InstancePtr a = maker.make(std::move(one));
+  const InstancePtr b = maker.make(std::move(two));
+  const InstancePtr c = maker.make(std::move(three));
+  EXPECT_EQ(a->subscriptions[0].delivery, b->subscriptions[0].delivery);
+  EXPECT_NE(a->subscriptions[0].delivery, c->subscriptions[0].delivery);
+  EXPECT_EQ(c->subscriptions[0].delivery->concurrency, DeliveryConfig{}.concurrency);
+}
+
+std::size_t allocated() {
+  const struct mallinfo2 now = ::mallinfo2();
+  return now.uordblks + now.hblkhd;
+}
+
+// What 100,000 instances with a callback, a key, a name and a user need, and what a change of one
+// of them needs beside them.
+TEST(Registry, NeedsLittleMemoryForEachInstanceAndForAChange) {
+  if (allocated() == 0) GTEST_SKIP() << "this allocator does not tell";
+  constexpr std::uint64_t kCount = 100'000;
+  const auto customer = [](std::uint64_t id) {
+    InstanceConfig config = instance(1'000'000 + id, "box", std::to_string(220'000'000 + id));
+    config.name = "customer-" + std::to_string(id);
+    config.events_enabled = true;
+    config.callback_url =
+        "https://hooks" + std::to_string(id % 500) + ".example.com/v1/box/" + std::to_string(id);
+    config.signature_key = Secret("key-of-customer-" + std::to_string(id));
+    return config;
+  };
+  InstanceMaker maker(AnyPort::No);
+  const std::size_t before = allocated();
+  Registry registry;
+  {
+    Changes all;
+    all.reserve(kCount);
+    for (std::uint64_t id = 0; id < kCount; ++id) {
+      all.push_back({InstanceId{1'000'000 + id}, maker.make(customer(id))});
+    }
+    registry = registry.apply(all);
+  }
+  const std::size_t each = (allocated() - before) / kCount;
+  RecordProperty("bytes_per_instance", static_cast<int>(each));
+  EXPECT_LE(each, 1536U);
+
+  const InstancePtr other = maker.make(customer(4711));
+  const std::size_t unchanged = allocated();
+  const Registry next = registry.apply(Changes{{other->id, other}});
+  const std::size_t change = allocated() - unchanged;
+  RecordProperty("bytes_per_change", static_cast<int>(change));
+  EXPECT_LE(change, 16U << 10);
+  EXPECT_EQ(next.find(InstanceId{1'000'000}), registry.find(InstanceId{1'000'000}));
 }
 
 struct GoodUrl {
@@ -178,7 +356,7 @@ TEST(CallbackUrl, RefusesEverythingElseWithoutRepeatingIt) {
       {"https://@example.com/", "user name"},
       {"https://example.com/#a", "fragment"},
       {"https://example.com/#", "fragment"},
-      {"https://example.com/a b", "space"},
+      {"https://example.com/a b", "holds a space at character 22; write it as %20"},
       {" https://example.com/", "space"},
       {"https://example.com/\r\nX: y", "control"},
       {std::string("https://example.com/\0", 21), "control"},
@@ -205,10 +383,24 @@ TEST(CallbackUrl, RefusesEverythingElseWithoutRepeatingIt) {
       {"https://[v1.a]/", "host"},
       {"https://[::1/", "not an absolute URL"},
       {"https://example.com:0/", "1..65535"},
-      {"https://example.com:65536/", ""},
+      {"https://example.com:65536/", "1..65535"},
+      {"https://example.com:73979/", "1..65535"},
+      {"https://example.com:4294967739/", "1..65535"},
+      {"https://256.1.1.1/", "not an address"},
+      {"https://1.2.3.4:65979/", "1..65535"},
+      {"https://[2001:db8::1]:65979/", "1..65535"},
+      {"https://[2001:db8::10000]/", ""},
       {"https://example.com:99999999999/", ""},
       {"https://example.com:80a/", ""},
-      {"https://example.com/%zz", "not an absolute URL"},
+      {"https://example.com/%zz",
+       "holds '%' at character 21 without two hexadecimal digits behind it; write it as %25"},
+      {"https://example.com/a%4", "at character 22 without two hexadecimal digits"},
+      {"https://example.com/{id}", "holds '{' at character 21; write it as %7B"},
+      {"https://example.com/a?b=[1]", "holds '[' at character 25; write it as %5B"},
+      {"https://example.com/a|b", "holds '|' at character 22; write it as %7C"},
+      {"https://example.com/a^b", "holds '^' at character 22; write it as %5E"},
+      {"https://example.com/<b>", "holds '<' at character 21; write it as %3C"},
+      {"https://[::1]/a]", "holds ']' at character 16; write it as %5D"},
       {"https://example.com\\@evil.example/", ""},
       {"https://example.com/" + std::string(kUrlMax, 'a'), "2048"},
   };

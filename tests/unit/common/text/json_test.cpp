@@ -96,7 +96,9 @@ TEST(JsonScanner, TakesNumbersThatNoMachineWordHolds) {
     EXPECT_EQ(scan.found[0].text, "7") << number;
     const Scan itself(std::string("{\"id\":") + number + "}");
     ASSERT_TRUE(itself.result) << number;
-    EXPECT_EQ(itself.found[0].text, "") << "never a wrong value: " << number;
+    const std::string_view digits(number);
+    const bool whole = digits.find_first_of(".eE") == std::string_view::npos;
+    EXPECT_EQ(itself.found[0].text, whole ? digits : "") << "never a wrong value";
     EXPECT_TRUE(Scan(number).result) << number;
   }
   const Scan quoted(R"({"id":"99999999999999999999 \" 1e999","n":1e999})");
@@ -188,15 +190,12 @@ TEST(JsonScanner, RefusesNastyDocuments) {
       "\"\\x41\"",
       "\"\\u12\"",
       "\"\\u123g\"",
-      "\"\\uD800\"",
-      "\"\\uDC00\\uD800\"",
       "\"\\a\"",
       "\"a\nb\"",
       "\"a\tb\"",
       std::string("\"\0\"", 3),
       "\"\x1f\"",
       "'a'",
-      "\xEF\xBB\xBF{}",
       "\"\xFF\"",
       "\"\xC0\xAF\"",
       "\"\xED\xA0\x80\"",
@@ -213,9 +212,6 @@ TEST(JsonScanner, RefusesNastyDocuments) {
       "\v{}",
       "\f[]",
       "[\"a\" \xE2\x80\xA8]",
-      std::string(100000, '['),
-      std::string(2000, '[') + std::string(2000, ']'),
-      "{\"a\":" + std::string(2000, '[') + std::string(2000, ']') + "}",
   };
   ASSERT_GE(rows.size(), 60U);
   for (const std::string& text : rows) {
@@ -223,6 +219,80 @@ TEST(JsonScanner, RefusesNastyDocuments) {
     ASSERT_FALSE(scan.result) << text.substr(0, 60);
     EXPECT_EQ(scan.result.error(), ScanError::Malformed) << text.substr(0, 60);
   }
+}
+
+TEST(JsonScanner, SaysThatADocumentIsTooDeep) {
+  const auto nested = [](std::size_t levels) {
+    return std::string(levels, '[') + std::string(levels, ']');
+  };
+  EXPECT_TRUE(Scan(nested(kDepthMax)).result);
+  for (const std::string& text : {nested(kDepthMax + 2), nested(2000)}) {
+    const Scan scan(text);
+    ASSERT_FALSE(scan.result);
+    EXPECT_EQ(scan.result.error(), ScanError::TooDeep) << text.size();
+  }
+  EXPECT_FALSE(Scan(std::string(100000, '[')).result);
+}
+
+TEST(JsonScanner, TakesWhatTheGrammarAllowsAndNoTapeHolds) {
+  for (const char* text : {"\xEF\xBB\xBF{}", R"("\uD800")", R"("\uDC00\uD800")",
+                           R"({"a":"\ud83d","b":123456789012345678901234567890})"}) {
+    EXPECT_TRUE(Scan(text).result) << text;
+  }
+  for (const char* text :
+       {R"({123456789012345678901234567890:1})", R"({"a":"\ud83d"x})", "\xEF\xBB\xBF\xEF\xBB\xBF{}",
+        R"(["\ud83d", 123456789012345678901234567890)"}) {
+    const Scan scan(text);
+    ASSERT_FALSE(scan.result) << text;
+    EXPECT_EQ(scan.result.error(), ScanError::Malformed) << text;
+  }
+}
+
+// A document that is asked afterwards. Thread: value.
+struct Asked {
+  explicit Asked(std::string document) : text(std::move(document)) {
+    const std::size_t size = text.size();
+    text.append(kPadding, '\0');
+    result = scanner.parse({text.data(), size});
+  }
+  std::string at(std::string_view pointer) {
+    const auto found = scanner.at(pointer);
+    return found ? std::string(found->text) : "twice";
+  }
+  std::string text;
+  Scanner scanner;
+  Expected<Kind, ScanError> result{Kind::Absent};
+};
+
+TEST(JsonScanner, FindsValuesByPointer) {
+  Asked doc(R"({"a":{"b":[10,{"c":"x"}]},"a/b":"slash","m~n":"tilde","":"empty","t":true,)"
+            R"("d":{"k":1,"k":2},"wide":18446744073709551616,"n":null})");
+  ASSERT_TRUE(doc.result);
+  EXPECT_EQ(doc.at("/a/b/0"), "10");
+  EXPECT_EQ(doc.at("/a/b/1/c"), "x");
+  EXPECT_EQ(doc.at("/a/b/2"), "");
+  EXPECT_EQ(doc.at("/a/b/x"), "");
+  EXPECT_EQ(doc.at("/a~1b"), "slash");
+  EXPECT_EQ(doc.at("/m~0n"), "tilde");
+  EXPECT_EQ(doc.at("/"), "empty");
+  EXPECT_EQ(doc.at("/t/x"), "");
+  EXPECT_EQ(doc.at("/wide"), "18446744073709551616");
+  EXPECT_EQ(doc.at("/d/k"), "twice");
+  EXPECT_EQ(doc.at("/d/other"), "");
+  EXPECT_TRUE(doc.scanner.at("/t")->truth);
+  EXPECT_EQ(doc.scanner.at("")->kind, Kind::Object);
+}
+
+TEST(JsonScanner, OpensAListAndAsksItsElements) {
+  Asked doc(R"({"items":[{"id":1},{"id":"two"},3],"none":{}})");
+  ASSERT_EQ(doc.scanner.open_list("/items")->value(), 3U);
+  EXPECT_EQ(doc.scanner.at(0, "/id")->text, "1");
+  EXPECT_EQ(doc.scanner.at(1, "/id")->text, "two");
+  EXPECT_EQ(doc.scanner.at(2, "")->text, "3");
+  EXPECT_EQ(doc.scanner.at(2, "/id")->kind, Kind::Absent);
+  EXPECT_FALSE(doc.scanner.open_list("/none")->has_value());
+  Asked root("[1,2]");
+  EXPECT_EQ(root.scanner.open_list("")->value(), 2U);
 }
 
 TEST(JsonScanner, GoesOnAfterBadAndAfterLongDocuments) {

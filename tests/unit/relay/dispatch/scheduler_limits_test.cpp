@@ -272,8 +272,7 @@ TEST_F(SchedulerLimits, TellsWhichQueuesAreOpenSinceWhenAndWhatWaitsLongest) {
   std::vector<SubscriptionQueue*> open;
   scheduler.open_queues(open);
   ASSERT_EQ(open, std::vector<SubscriptionQueue*>{&a});
-  EXPECT_EQ(a.breaker.open_since(), at(1));
-  EXPECT_EQ(healthy.breaker.open_since(), std::nullopt);
+  EXPECT_EQ(healthy.breaker.state(), CircuitBreaker::State::Closed);
   fill(a, 1);
   EXPECT_EQ(scheduler.next(at(1.5)), nullptr);
   fill(a, 4);
@@ -285,14 +284,14 @@ TEST_F(SchedulerLimits, TellsWhichQueuesAreOpenSinceWhenAndWhatWaitsLongest) {
   ASSERT_NE(probe, nullptr);
   EXPECT_EQ(a.oldest_queued(), at(1.5));
   fail(*probe, 2.5);
-  EXPECT_EQ(a.breaker.open_since(), at(1));
+  EXPECT_EQ(a.breaker.state(), CircuitBreaker::State::Open);
   probe = scheduler.next(at(9));
   ASSERT_NE(probe, nullptr);
   scheduler.finish(*probe, at(9));
   open.clear();
   scheduler.open_queues(open);
   EXPECT_TRUE(open.empty());
-  EXPECT_EQ(a.breaker.open_since(), std::nullopt);
+  EXPECT_EQ(a.breaker.state(), CircuitBreaker::State::Closed);
 }
 
 TEST_F(SchedulerLimits, ForgetsAnOpenQueueThatRetires) {
@@ -305,6 +304,61 @@ TEST_F(SchedulerLimits, ForgetsAnOpenQueueThatRetires) {
   scheduler.open_queues(open);
   EXPECT_TRUE(open.empty());
   EXPECT_EQ(scheduler.circuits_open(), 0U);
+}
+
+// --- a wait the endpoint asked for -------------------------------------------------------------
+
+TEST_F(SchedulerTest, AQueueThatIsHeldOffSendsNothingBeforeItsTime) {
+  QueueConfig config;
+  config.concurrency = 4;
+  SubscriptionQueue& busy = queue(config);
+  SubscriptionQueue& other = queue();
+  fill(busy, 60);
+  const std::vector<Job*> first = take(0);
+  ASSERT_EQ(first.size(), 4U);
+  scheduler.hold_off(busy, at(10), at(0));
+  for (Job* const job : first) fail(*job, 0);
+  EXPECT_TRUE(take(0).empty());
+  EXPECT_EQ(scheduler.next_due(), at(10));
+  fill(busy, 5);
+  fill(other, 3);
+  EXPECT_EQ(take(9.999).size(), 3U) << "others go on";
+  EXPECT_EQ(take(10).size(), 4U);
+}
+
+TEST_F(SchedulerTest, AnEarlierEndOfTheWaitChangesNothing) {
+  SubscriptionQueue& target = queue();
+  scheduler.hold_off(target, at(10), at(0));
+  scheduler.hold_off(target, at(5), at(0));
+  fill(target, 1);
+  EXPECT_TRUE(take(5).empty());
+  EXPECT_EQ(take(10).size(), 1U);
+}
+
+TEST_F(SchedulerTest, AQueueThatIsHeldOffIsAmongThoseThatMayNotBeCalledFreely) {
+  SubscriptionQueue& target = queue();
+  fill(target, 2);
+  scheduler.hold_off(target, at(10), at(0));
+  EXPECT_TRUE(take(1).empty());
+  std::vector<SubscriptionQueue*> open;
+  scheduler.open_queues(open);
+  EXPECT_EQ(open, std::vector<SubscriptionQueue*>{&target});
+  EXPECT_EQ(take(10).size(), 2U);
+  open.clear();
+  scheduler.open_queues(open);
+  EXPECT_TRUE(open.empty());
+}
+
+TEST_F(SchedulerTest, ARetryWaitsForItToo) {
+  SubscriptionQueue& target = queue();
+  scheduler.hold_off(target, at(10), at(0));
+  HeldEvent& held = event();
+  JobState tried;
+  tried.attempts_made = 1;
+  std::vector<SubscriptionQueue*> queues{&target};
+  ASSERT_EQ(scheduler.admit(held, queues, tried), Admitted::Yes);
+  EXPECT_TRUE(take(9).empty());
+  EXPECT_EQ(take(10).size(), 1U);
 }
 
 }  // namespace

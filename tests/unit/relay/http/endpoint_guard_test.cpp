@@ -93,7 +93,12 @@ constexpr Row kRows[] = {
     {"4000::/3", kNever, kPublic, kNever},
     {"5f00::/16", kNever, kNever, kNever},
     {"fc00::/7", kPrivate, kNever, kNever},
-    {"fd00:ec2::254/128", kNever, kPrivate, kPrivate},
+    {"100.100.100.200/32", kNever, kPrivate, kPrivate},
+    {"fd00:ec2::/32", kNever, kPrivate, kPrivate},
+    {"fd20:ce::/32", kNever, kPrivate, kPrivate},
+    {"fd00:c1::/32", kNever, kPrivate, kPrivate},
+    {"fd00:42::/32", kNever, kPrivate, kPrivate},
+    {"fd00:a9fe:a9fe::/48", kNever, kPrivate, kPrivate},
     {"fe80::/10", kNever, kNever, kNever},
     {"fec0::/10", kNever, kNever, kNever},
     {"ff00::/8", kNever, kNever, kPublic},
@@ -121,6 +126,35 @@ TEST(EndpointGuard, JudgesTheEdgesOfEveryPrefix) {
       EXPECT_EQ(judge(*after).zone, row.after);
     }
   }
+}
+
+TEST(EndpointGuard, NeverAllowsTheMetadataServiceOfACloud) {
+  const EndpointGuard guard(GuardConfig{true, true, {80}});
+  for (const char* text :
+       {"169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.42.42", "169.254.0.23",
+        "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23",
+        "fd00:ec2::253", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fd00:a9fe:a9fe::1",
+        "fe80::a9fe:a9fe",
+        // mapped, compatible, translated, 6to4, Teredo, ISATAP
+        "::ffff:100.100.100.200", "::100.100.100.200", "::ffff:0:100.100.100.200",
+        "64:ff9b::6464:64c8", "64:ff9b:1::a9fe:a9fe", "2002:6464:64c8::1", "2002:a83f:8110::",
+        "2001:0:6464:64c8::", "2a00:1450::5efe:6464:64c8", "2a00:1450::200:5efe:a9fe:a9fe",
+        // inside a translator's own prefix: /96, /64, /56, /48, /40, /32
+        "fd12:3456::6464:64c8", "fd12:3456::a9fe:a9fe", "2a00:1450:1:2::a83f:8110",
+        "fd12:3456:0:1:64:6464:c800:0", "fd12:3456:0:64:64:64c8::", "fd12:3456:1:6464:64:c800::",
+        "fd12:3456:164:6464:c8::", "fd12:3456:6464:64c8::"}) {
+    EXPECT_EQ(judge(*address_of(text)).zone, kNever) << text;
+    EXPECT_FALSE(guard.allows(*address_of(text))) << text;
+  }
+  for (const char* text : {"100.100.100.199", "fd12:3456::6464:64c9", "10.0.0.1", "fd12:3456::1",
+                           "2a00:1450::5efe:0808:0808", "168.63.129.17"}) {
+    EXPECT_TRUE(guard.allows(*address_of(text))) << text;
+  }
+}
+
+TEST(EndpointGuard, NeverAllowsAnInnerAddressBehindIsatap) {
+  EXPECT_EQ(judge(*address_of("2a00:1450::5efe:10.0.0.1")).zone, kNever);
+  EXPECT_EQ(judge(*address_of("2a00:1450::200:5efe:127.0.0.1")).zone, kNever);
 }
 
 TEST(EndpointGuard, LeavesPublicAddressesAlone) {
@@ -161,7 +195,8 @@ TEST(EndpointGuard, DeniesEveryWayToWriteAnIpv4AddressAsIpv6) {
 
 TEST(EndpointGuard, NamesTheRuleThatDenied) {
   EXPECT_EQ(judge(*address_of("10.1.2.3")).rule, "10.0.0.0/8");
-  EXPECT_EQ(judge(*address_of("169.254.169.254")).rule, "169.254.0.0/16");
+  EXPECT_EQ(judge(*address_of("169.254.1.1")).rule, "169.254.0.0/16");
+  EXPECT_EQ(judge(*address_of("169.254.169.254")).rule, "metadata 169.254.169.254");
   EXPECT_EQ(judge(*address_of("1234::1")).rule, "not in 2000::/3");
 }
 

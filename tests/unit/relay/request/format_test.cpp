@@ -228,6 +228,19 @@ TEST_F(FormatTest, SendsAFormOverItsBoundAsAString) {
   EXPECT_EQ(string_at(parsed(Format::Elements), "/message/raw"), many);
 }
 
+TEST_F(FormatTest, PutsABodyWithAByteOrderMarkInWithoutIt) {
+  event.body = "\xEF\xBB\xBF{\"a\":1}";
+  event.content_type = "application/json";
+  EXPECT_NE(text_of(Format::Elements).find(R"("raw":{"a":1},)"), std::string::npos);
+  EXPECT_EQ(text_of(Format::Raw), event.body) << "the provider's bytes";
+}
+
+TEST_F(FormatTest, SendsABodyThatIsNotJsonByItsTypeAsAString) {
+  event.body = "{not json";
+  event.content_type = "text/plain";
+  EXPECT_EQ(string_at(parsed(Format::Elements), "/message/raw"), event.body);
+}
+
 TEST_F(FormatTest, SendsTheProvidersBytesAsTheyAre) {
   event.body = std::string_view("\0\xFF not json", 11);
   event.content_type = "text/weird";
@@ -270,15 +283,6 @@ TEST(NotificationId, IsTheSameForTheSameEventAndFitsADouble) {
     seen.insert(number);
   }
   EXPECT_EQ(seen.size(), 100'000U);
-}
-
-TEST(AppendDate, PrintsSecondsInUtc) {
-  std::string out;
-  append_date(WallTime{std::chrono::milliseconds{951'827'696'999}}, out);
-  EXPECT_EQ(out, "2000-02-29T12:34:56Z");
-  out.clear();
-  append_date(WallTime{}, out);
-  EXPECT_EQ(out, "1970-01-01T00:00:00Z");
 }
 
 }  // namespace

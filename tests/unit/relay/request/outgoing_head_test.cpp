@@ -186,7 +186,7 @@ TEST(OutgoingHead, ContinuesTheTraceOfTheEvent) {
   event.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   event.tracestate = "vendor=1";
   std::string head;
-  append_trace(event, {1, 2, 0xABCDEF0123456789U}, head);
+  append_trace(event, trace_seed({1, 2, 0xABCDEF0123456789U}), head);
   EXPECT_EQ(head,
             "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-abcdef0123456789-01\r\n"
             "tracestate: vendor=1\r\n");
@@ -204,7 +204,7 @@ TEST(OutgoingHead, StartsATraceWhenTheEventHasNoValidOne) {
     event.traceparent = bad;
     event.tracestate = "vendor=1";
     std::string head;
-    append_trace(event, {0, 0, 0}, head);
+    append_trace(event, {}, head);
     EXPECT_EQ(head, "traceparent: 00-00000000000000000000000000000001-0000000000000001-00\r\n")
         << bad;
   }
@@ -226,7 +226,7 @@ class RequestTemplateTest : public ::testing::Test {
     instance_.name = "docs";
     instance_.element = "box";
     instance_.hub = "documents";
-    subscription_.url = url_of();
+    subscription_.url = std::make_shared<const CallbackUrl>(url_of());
     subscription_.keys.emplace_back("abcd1234efgh5678");
     event_.id = "e1";
     event_.content_type = "application/json";
@@ -281,7 +281,9 @@ TEST_F(RequestTemplateTest, StaysWholeWhateverTheEventBrings) {
   event_.traceparent = "00-\r\nX-Evil: 1";
   for (const Format format :
        {Format::Elements, Format::Raw, Format::CloudEvents, Format::CloudEventsBinary}) {
-    subscription_.delivery.format = format;
+    DeliveryConfig delivery;
+    delivery.format = format;
+    subscription_.delivery = std::make_shared<const DeliveryConfig>(delivery);
     RequestTemplate compiled(instance_, subscription_);
     const Request request = compiled.compose(event_, {2, kNow, {}}, buffers_);
     for (const std::string& line : lines_of(request.head)) {

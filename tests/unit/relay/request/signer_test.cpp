@@ -84,23 +84,31 @@ TEST(Signer, KeepsTheNewestKeyAloneInTheElementsFieldWhileKeysRotate) {
 
 TEST(Signer, ListsOneStandardSignaturePerLiveKey) {
   const Body body{R"({"test": 2432232314})", "", ""};
-  const std::string both =
-      fields(Signature::Standard, keys_of({"new-key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}),
-             body, "msg_p5jXN8AQM9LWM0D4loKWxJek");
+  const std::string both = fields(
+      Signature::Standard, keys_of({"bmV3LWtleQ==", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}),
+      body, "msg_p5jXN8AQM9LWM0D4loKWxJek");
   const std::string list = both.substr(both.find("webhook-signature: "));
   EXPECT_EQ(list.substr(19, 3), "v1,");
   EXPECT_EQ(list.substr(19 + 47), " v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\r\n");
+}
+
+TEST(Signer, ReadsAStandardKeyWithAndWithoutItsPrefixAsTheVerifierDoes) {
+  const Body body{R"({"test": 2432232314})", "", ""};
+  const std::string id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+  EXPECT_EQ(
+      fields(Signature::Standard, keys_of({"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}), body, id),
+      fields(Signature::Standard, keys_of({"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}), body, id));
 }
 
 TEST(Signer, SignsTheStandardIdAsItIsSent) {
   const std::string_view dirty = "a\r\nX: y";
   const std::string encoded = "a%0D%0AX:%20y";
   const auto signature_of = [](std::string_view id) {
-    const std::string text = fields(Signature::Standard, keys_of({"k"}), Body{"b", "", ""}, id);
+    const std::string text = fields(Signature::Standard, keys_of({"aw=="}), Body{"b", "", ""}, id);
     return text.substr(text.find("webhook-signature"));
   };
   EXPECT_EQ(signature_of(dirty).size(), 68U);
-  Signer signer(Signature::Standard, keys_of({"k"}));
+  Signer signer(Signature::Standard, keys_of({"aw=="}));
   std::string head;
   signer.append_fields(dirty, Body{"b", "", ""}, kNow, head);
   EXPECT_TRUE(head.starts_with("webhook-id: " + encoded + "\r\nwebhook-timestamp: ")) << head;
@@ -133,6 +141,7 @@ TEST(Signer, RefusesKeysAndSchemesItCanNotUse) {
   EXPECT_THROW(Signer(Signature::Elements, keys_of({""})), std::invalid_argument);
   EXPECT_THROW(Signer(Signature::Standard, keys_of({"whsec_"})), std::invalid_argument);
   EXPECT_THROW(Signer(Signature::Standard, keys_of({"whsec_!!!"})), std::invalid_argument);
+  EXPECT_THROW(Signer(Signature::Standard, keys_of({"no base64"})), std::invalid_argument);
   EXPECT_THROW(Signer(Signature::Elements, keys_of({"1", "2", "3", "4", "5"})),
                std::invalid_argument);
   EXPECT_THROW(Signer(Signature::StandardEd25519, keys_of({"k"})), std::invalid_argument);

@@ -1,8 +1,8 @@
 // What a catch-up read hands out, and in which order.
 #include <gtest/gtest.h>
 
-#include "tests/unit/relay/cursor_bench.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
+#include "tests/unit/relay/cursor_bench.hpp"
 
 namespace eventrelay::relay {
 namespace {
@@ -165,12 +165,16 @@ TEST(Cursors, AttachOnlyBehindWhatALedgerHadSkipped) {
 
 TEST(Cursors, ReplayARangeBesideTheLivePath) {
   Bench bench;
+  StateRecord record;
+  record.subscription = kSub;
+  record.state = CursorState::Replay;
+  record.from = record.position = Offset{10};
+  record.end = Offset{13};
+  bench.cursors.load(record, bench.moment());
+  bench.cursors.loaded();
   bench.cursors.committed(Offset{50});
-  const Replay request{kSub, Offset{10}, Offset{13}, "replay"};
-  ASSERT_TRUE(bench.cursors.replay(request, bench.moment()));
   EXPECT_EQ(bench.meet(51), Cover::None);
   EXPECT_EQ(bench.cursors.cover(bench.key(), Offset{11}), Cover::None);
-  bench.settle();
   EXPECT_EQ(bench.catch_up(60, none), (Offsets{10, 11, 12}));
   for (const std::int64_t at : {10, 11, 12}) bench.done(at);
   bench.settle();

@@ -1,0 +1,125 @@
+#include "common/kafka/topic_limits.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <string_view>
+
+#include "common/kafka/handle.hpp"
+#include "common/kafka/record_size.hpp"
+#include "common/observe/log.hpp"
+
+namespace eventrelay::kafka {
+namespace {
+
+using ResourcePtr =
+    std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
+
+constexpr int kAskMs = 5000;
+constexpr std::string_view kProperty = "max.message.bytes";
+
+void read_limit(const rd_kafka_ConfigResource_t* resource,
+                std::map<std::string, std::size_t>& limits) {
+  std::size_t entries = 0;
+  const auto* const* all = rd_kafka_ConfigResource_configs(resource, &entries);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const char* const value = rd_kafka_ConfigEntry_value(all[i]);
+    if (rd_kafka_ConfigEntry_name(all[i]) != kProperty || value == nullptr) continue;
+    const std::string_view text{value};
+    std::size_t bytes = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+    if (error == std::errc{}) limits[rd_kafka_ConfigResource_name(resource)] = bytes;
+  }
+}
+
+const std::string* wanted_of(const TopicSpec& spec) {
+  const auto property = std::find_if(spec.config.begin(), spec.config.end(),
+                                     [](const auto& each) { return each.first == kProperty; });
+  return property == spec.config.end() ? nullptr : &property->second;
+}
+
+}  // namespace
+
+std::map<std::string, std::size_t> message_bytes_of(const KafkaConfig& config,
+                                                    const std::vector<TopicSpec>& plan) {
+  std::vector<ResourcePtr> kept;
+  std::vector<rd_kafka_ConfigResource_t*> asked;
+  for (const TopicSpec& spec : plan) {
+    if (wanted_of(spec) == nullptr) continue;
+    kept.emplace_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, spec.name.c_str()));
+    asked.push_back(kept.back().get());
+  }
+  const ClientPtr client = make_client(make_conf(config, Role::Admin, {}), Role::Admin);
+  const QueuePtr answers{rd_kafka_queue_new(client.get())};
+  rd_kafka_DescribeConfigs(client.get(), asked.data(), asked.size(), nullptr, answers.get());
+  const EventPtr event{rd_kafka_queue_poll(answers.get(), kAskMs)};
+  const auto* result = event ? rd_kafka_event_DescribeConfigs_result(event.get()) : nullptr;
+  std::size_t count = 0;
+  const auto* const* resources =
+      result != nullptr ? rd_kafka_DescribeConfigs_result_resources(result, &count) : nullptr;
+  std::map<std::string, std::size_t> limits;
+  for (std::size_t i = 0; i < count; ++i) read_limit(resources[i], limits);
+  if (limits.empty()) log::info("the broker does not say how large a record may be");
+  return limits;
+}
+
+std::size_t accepted_by_topics(const std::map<std::string, std::size_t>& limits,
+                               const Config& config) {
+  const std::size_t wanted = accepted_bytes_max(config);
+  std::size_t fits = wanted;
+  const std::string events = topic_name(config.topics, "events");
+  for (const auto& [topic, bytes] : limits) {
+    const std::size_t around = kBatchBytes + (topic == events ? 0 : kParkedBytes);
+    const std::size_t here = bytes > around ? bytes - around : bytes / 2;
+    if (here >= wanted) continue;
+    fits = std::min(fits, here);
+    log::warn("a topic takes less than is to be accepted, larger events are refused",
+              {{"topic", topic},
+               {"max.message.bytes", bytes},
+               {"needed", wanted + around},
+               {"accepted", here}});
+  }
+  return fits;
+}
+
+std::vector<std::string> topic_differences(
+    const Config& config, const std::vector<TopicSpec>& plan,
+    const std::map<std::string, int>& partitions,
+    const std::map<std::string, std::size_t>& message_bytes) {
+  std::vector<std::string> differences;
+  const auto events = partitions.find(plan.front().name);
+  for (const TopicSpec& spec : plan) {
+    const std::string topic = "topic \"" + spec.name + "\"";
+    const auto found = partitions.find(spec.name);
+    if (found == partitions.end()) {
+      differences.push_back(topic + " does not exist; `eventrelay topics init` creates it");
+      continue;
+    }
+    const std::string has = topic + " has " + std::to_string(found->second) + " partitions, ";
+    if (spec.like_events && events != partitions.end() && found->second != events->second) {
+      differences.push_back(has + "\"" + plan.front().name + "\" has " +
+                            std::to_string(events->second) + ": they must agree");
+    } else if (spec.like_events && found->second != config.topics.partitions) {
+      differences.push_back(has + "topics.partitions is " +
+                            std::to_string(config.topics.partitions));
+    }
+    const std::string* const wanted = wanted_of(spec);
+    const auto bytes = message_bytes.find(spec.name);
+    if (wanted == nullptr || bytes == message_bytes.end()) continue;
+    if (bytes->second < std::stoull(*wanted)) {
+      differences.push_back(topic + " takes records of " + std::to_string(bytes->second) +
+                            " bytes, " + *wanted +
+                            " are needed for ingest.body_max and the body_max of each source: "
+                            "raise its max.message.bytes");
+    }
+  }
+  return differences;
+}
+
+std::vector<std::string> check_topics(const Config& config) {
+  const std::vector<TopicSpec> plan = topic_plan(config);
+  return topic_differences(config, plan, topic_partitions(config.kafka),
+                           message_bytes_of(config.kafka, plan));
+}
+
+}  // namespace eventrelay::kafka

@@ -1,0 +1,561 @@
+#include "sim_io.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+#include "common/base/assert.hpp"
+#include "common/base/event.hpp"
+#include "relay/http/deliverer.hpp"
+#include "relay/record/held_record.hpp"
+
+namespace eventrelay::relay::simulation {
+
+namespace {
+
+// A wait whose number has passed does not run. Thread: one.
+class SimTimer final : public LoopTimer {
+ public:
+  SimTimer(World& world, LifePtr life) : world_(world), life_(std::move(life)) {}
+  ~SimTimer() override { cancel(); }
+
+  void arm(TimePoint at, std::function<void()> task) override {
+    const std::uint64_t number = ++*number_;
+    world_.clock.after(at - world_.clock.now(), life_,
+                       [number, last = number_, task = std::move(task)] {
+                         if (*last == number) task();
+                       });
+  }
+  void cancel() override { ++*number_; }
+
+ private:
+  World& world_;
+  LifePtr life_;
+  std::shared_ptr<std::uint64_t> number_ = std::make_shared<std::uint64_t>(0);
+};
+
+// What a topic's name says of it.
+Log log_of(const std::string& name) {
+  for (int step = 0; step < kStepCount; ++step) {
+    const std::string word = std::to_string(kSteps[World::at(step)] / seconds{1}) + "s";
+    if (name.ends_with("retry." + word)) return {Log::Kind::Retry, 0, step};
+  }
+  if (name.ends_with("state")) return {Log::Kind::State, 0, 0};
+  if (name.ends_with("dead")) return {Log::Kind::Dead, 0, 0};
+  if (name.ends_with("attempts")) return {Log::Kind::Attempts, 0, 0};
+  if (name.ends_with("events")) return {Log::Kind::Events, 0, 0};
+  throw std::invalid_argument("the world has no topic " + name);
+}
+
+std::int64_t offset_of(const Event& event) {
+  std::int64_t offset = -1;
+  std::from_chars(event.id.data(), event.id.data() + event.id.size(), offset);
+  return offset;
+}
+
+}  // namespace
+
+std::unique_ptr<LoopTimer> SimLoop::make_timer() {
+  return std::make_unique<SimTimer>(world_, life_);
+}
+
+// --- the group -----------------------------------------------------------------------------------
+
+void SimMember::assign(int partition, std::uint64_t generation) {
+  steps_.push_back({Step::Kind::Assign, partition, generation, nullptr});
+  work();
+}
+
+void SimMember::revoke(int partition, std::function<void()> released) {
+  steps_.push_back({Step::Kind::Revoke, partition, 0, std::move(released)});
+  work();
+}
+
+void SimMember::lose(int partition) {
+  steps_.push_back({Step::Kind::Lose, partition, 0, nullptr});
+  work();
+}
+
+void SimMember::work() {
+  if (std::exchange(working_, true)) return;
+  while (!releasing_ && !steps_.empty()) {
+    Step step = std::move(steps_.front());
+    steps_.pop_front();
+    perform(std::move(step));
+  }
+  working_ = false;
+}
+
+void SimMember::perform(Step step) {
+  const Partition partition{step.partition};
+  if (step.kind == Step::Kind::Assign) {
+    // It may have gone to somebody else while this waited for its turn.
+    if (world_.owner[World::at(step.partition)] != life_) return;
+    if (world_.generations[World::at(step.partition)] != step.generation) return;
+    const Committed& known = world_.committed[World::at(step.partition)];
+    places_[step.partition] = Place{known.offset.value_or(Offset{0}).value, step.generation, false};
+    world_.known_to[World::at(step.partition)] = World::end_of(known);
+    world_.note("assigned", life_->worker, step.partition);
+    const kafka::Assigned assigned{partition, known.offset, known.metadata};
+    handler_.on_assigned({&assigned, 1});
+    return;
+  }
+  if (!places_.contains(step.partition)) {
+    if (step.released) step.released();
+    return;
+  }
+  world_.note(step.kind == Step::Kind::Revoke ? "revoked" : "lost", life_->worker, step.partition);
+  releasing_ = true;
+  leaving_ = step.partition;
+  released_ = std::move(step.released);
+  handler_.on_revoking({&partition, 1},
+                       step.kind == Step::Kind::Revoke ? kafka::Loss::Revoked : kafka::Loss::Lost);
+}
+
+void SimMember::release() {
+  EVENTRELAY_ASSERT(releasing_);
+  places_.erase(leaving_);
+  releasing_ = false;
+  world_.note("released", life_->worker, leaving_);
+  if (const auto released = std::exchange(released_, nullptr)) released();
+  work();
+}
+
+void SimMember::close(TimePoint, std::function<void()> done) {
+  steps_.clear();
+  std::vector<Partition> all;
+  for (const auto& [partition, place] : places_) all.push_back(Partition{partition});
+  releasing_ = true;
+  handler_.on_revoking(all, kafka::Loss::Revoked);
+  places_.clear();
+  world_.clock.after(Duration{}, life_, std::move(done));
+}
+
+std::optional<kafka::Message> SimMember::next(Partition partition) {
+  const auto it = places_.find(partition.value);
+  if (it == places_.end()) return std::nullopt;
+  Place& place = it->second;
+  const auto& log = world_.logs[World::at(partition.value)];
+  if (place.next < world_.log_end(partition.value)) {
+    return kafka::Message(log[static_cast<std::size_t>(place.next++)].record);
+  }
+  if (place.next < std::ssize(log) && !std::exchange(place.waits, true)) {
+    const TimePoint produced = log[static_cast<std::size_t>(place.next)].produced;
+    world_.clock.after(produced - world_.clock.now(), life_, [this, partition] {
+      const auto known = places_.find(partition.value);
+      if (known == places_.end()) return;
+      known->second.waits = false;
+      handler_.on_readable(partition);
+    });
+  }
+  return std::nullopt;
+}
+
+Committed SimMember::told(const kafka::Commit& commit) const {
+  const auto it = places_.find(commit.partition.value);
+  if (world_.fault == Fault::CommitLive && it != places_.end()) {
+    return {Offset{it->second.next}, {}};
+  }
+  return {commit.next, commit.metadata};
+}
+
+void SimMember::commit_async(std::span<const kafka::Commit> commits) {
+  for (const kafka::Commit& commit : commits) {
+    const int partition = commit.partition.value;
+    const auto it = places_.find(partition);
+    const std::uint64_t generation = it == places_.end() ? 0 : it->second.generation;
+    ++on_their_way_;
+    const auto accepted = std::make_shared<bool>(false);
+    world_.write(
+        life_, World::Topic::Commit, partition,
+        [partition, generation, now = told(commit), accepted, life = life_, &world = world_] {
+          *accepted = world.commit_events(life, partition, generation, now);
+        },
+        [this, accepted] {
+          --on_their_way_;
+          if (!*accepted) handler_.on_commit_failed("the group has given the partition away");
+        });
+  }
+}
+
+bool SimMember::commit_sync(std::span<const kafka::Commit> commits) {
+  bool all = true;
+  for (const kafka::Commit& commit : commits) {
+    const int partition = commit.partition.value;
+    const auto it = places_.find(partition);
+    all = it != places_.end() &&
+          world_.commit_events(life_, partition, it->second.generation, told(commit)) && all;
+  }
+  return all;
+}
+
+// The group takes it from its owner alone.
+bool SimMember::confirm(const std::string&, const kafka::Commit& commit, std::uint64_t token) {
+  const int partition = commit.partition.value;
+  const auto accepted = std::make_shared<bool>(world_.fault == Fault::OwnUnconfirmed);
+  world_.write(
+      life_, World::Topic::Commit, partition,
+      [partition, accepted, life = life_, &world = world_] {
+        *accepted = *accepted || world.owner[World::at(partition)] == life;
+      },
+      [this, token, accepted] { handler_.on_confirmed(token, *accepted); });
+  return true;
+}
+
+// --- readers -------------------------------------------------------------------------------------
+
+SimReader::SimReader(World& world, LifePtr life, const std::vector<std::string>& topics)
+    : world_(world), life_(std::move(life)), watcher_(++world.watchers_made) {
+  for (const std::string& name : topics) logs_.push_back(log_of(name));
+  world_.watchers[watcher_] = [this](const Log& log) { grew(log); };
+}
+
+SimReader::~SimReader() {
+  world_.watchers.erase(watcher_);
+}
+
+std::int64_t SimReader::end_of(kafka::TopicPartition place) const {
+  const Log& log = logs_[place.topic];
+  const int partition = place.partition.value;
+  switch (log.kind) {
+    case Log::Kind::Events:
+      return world_.log_end(partition);
+    case Log::Kind::State:
+      return std::ssize(world_.state[World::at(partition)]);
+    case Log::Kind::Retry:
+      return std::ssize(world_.parked[World::at(partition)][World::at(log.step)]);
+    case Log::Kind::Dead:
+    case Log::Kind::Attempts:
+      break;
+  }
+  return 0;
+}
+
+const kafka::MadeRecord& SimReader::record_of(kafka::TopicPartition place, Place& at) {
+  const Log& log = logs_[place.topic];
+  const int partition = place.partition.value;
+  const auto next = static_cast<std::size_t>(at.next++);
+  switch (log.kind) {
+    case Log::Kind::Events:
+      return world_.logs[World::at(partition)][next].record;
+    case Log::Kind::Retry:
+      return world_.parked[World::at(partition)][World::at(log.step)][next].record;
+    case Log::Kind::State:
+    case Log::Kind::Dead:
+    case Log::Kind::Attempts:
+      break;
+  }
+  return unfenced(at, world_.state[World::at(partition)][next]);
+}
+
+// Rows that compaction has taken; planted: as if one key stood for all cursors of a subscription.
+bool SimReader::skips(kafka::TopicPartition place, const Place& at) const {
+  if (logs_[place.topic].kind != Log::Kind::State || at.next >= end_of(place)) return false;
+  const auto partition = World::at(place.partition.value);
+  const auto& log = world_.state[partition];
+  const auto next = static_cast<std::size_t>(at.next);
+  if (world_.compacted[partition][next]) return true;
+  if (world_.fault != Fault::OneKey || at.end_told) return false;
+  const auto name_of = [](const kafka::MadeRecord& record) {
+    return std::string_view(record.key).substr(0, record.key.rfind('@'));
+  };
+  for (std::size_t later = next + 1; later < log.size(); ++later) {
+    if (name_of(log[later]) == name_of(log[next])) return true;
+  }
+  return false;
+}
+
+// Planted: what a former owner wrote late looks as if the last one had written it.
+const kafka::MadeRecord& SimReader::unfenced(Place& at, const kafka::MadeRecord& record) {
+  if (record.key == kOwnerKey) {
+    if (const auto mark = decode_owner(record.value))
+      at.highest = std::max(at.highest, mark->epoch);
+    return record;
+  }
+  if (world_.fault != Fault::NoFencing || at.end_told || record.value.empty()) return record;
+  auto state = decode_state(record.value);
+  EVENTRELAY_ASSERT(state.has_value());
+  if (state->epoch >= at.highest) return record;
+  state->epoch = at.highest;
+  kafka::MadeRecord& changed = changed_.emplace_back(record);
+  changed.value = encode(*state);
+  return changed;
+}
+
+void SimReader::start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) {
+  Place& at = places_[{place.topic, place.partition.value}];
+  const auto over = at.sink == nullptr ? std::make_shared<bool>(false) : at.over;
+  at = Place{std::max<std::int64_t>(from.value, 0), &sink, ++serials_, false, false, 0, over};
+  const bool state = logs_[place.topic].kind == Log::Kind::State;
+  wake_later(place, state ? world_.ms(5, 60) : world_.ms(1, 20));
+}
+
+void SimReader::stop(kafka::TopicPartition place) {
+  const auto it = places_.find({place.topic, place.partition.value});
+  if (it == places_.end()) return;
+  it->second.sink = nullptr;
+  it->second.serial = ++serials_;
+}
+
+void SimReader::wake_later(kafka::TopicPartition place, Duration delay) {
+  Place& at = places_.at({place.topic, place.partition.value});
+  world_.clock.after(delay, life_, [this, place, serial = at.serial] {
+    Place& now = places_.at({place.topic, place.partition.value});
+    if (now.serial != serial || now.sink == nullptr) return;
+    now.waits = false;
+    now.sink->on_readable(place);
+  });
+}
+
+void SimReader::grew(const Log& log) {
+  if (!life_->alive) return;
+  for (std::size_t topic = 0; topic < logs_.size(); ++topic) {
+    if (logs_[topic].kind != log.kind || logs_[topic].step != log.step) continue;
+    const auto it = places_.find({static_cast<int>(topic), log.partition});
+    if (it == places_.end() || it->second.sink == nullptr) continue;
+    wake_later({static_cast<std::uint16_t>(topic), Partition{log.partition}}, world_.ms(1, 20));
+  }
+}
+
+kafka::Read SimReader::next(kafka::TopicPartition place) {
+  Place& at = places_.at({place.topic, place.partition.value});
+  if (at.sink == nullptr) return {};
+  while (skips(place, at)) ++at.next;
+  const std::int64_t end = end_of(place);
+  if (at.next < end) {
+    const Offset offset{at.next};
+    return {kafka::Found::Record, offset, kafka::Message(record_of(place, at)), {}};
+  }
+  if (!std::exchange(at.end_told, true)) return {kafka::Found::End, Offset{at.next}, {}, {}};
+  const int partition = place.partition.value;
+  const auto& events = world_.logs[World::at(partition)];
+  const bool more = logs_[place.topic].kind == Log::Kind::Events && at.next < std::ssize(events);
+  if (more && !std::exchange(at.waits, true)) {
+    wake_later(place, events[static_cast<std::size_t>(at.next)].produced - world_.clock.now());
+  }
+  return {};
+}
+
+void SimReader::positions(std::vector<kafka::TopicPartition> places, PositionsDone done) {
+  world_.clock.after(
+      world_.ms(5, 60), life_, [this, places = std::move(places), done = std::move(done)] {
+        std::vector<kafka::ReadPosition> found;
+        for (const kafka::TopicPartition place : places) {
+          const Committed& told = world_.delays_committed[World::at(place.partition.value)]
+                                                         [World::at(logs_[place.topic].step)];
+          found.push_back({place, told.offset, told.metadata});
+        }
+        done(found);
+      });
+}
+
+void SimReader::bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) {
+  world_.clock.after(world_.ms(1, 20), life_,
+                     [this, places = std::move(places), done = std::move(done)] {
+                       std::vector<kafka::Watermarks> found;
+                       for (const kafka::TopicPartition place : places) {
+                         found.push_back({place, Offset{0}, Offset{end_of(place)}});
+                       }
+                       done(found);
+                     });
+}
+
+void SimReader::offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
+                                  WatermarksDone done) {
+  world_.clock.after(
+      world_.ms(1, 20), life_, [this, since, places = std::move(places), done = std::move(done)] {
+        std::vector<kafka::Watermarks> found;
+        for (const kafka::TopicPartition place : places) {
+          found.push_back(
+              {place, world_.written_since(place.partition.value, since), Offset{end_of(place)}});
+        }
+        done(found);
+      });
+}
+
+Committed SimReader::told(const kafka::ReadCommit& commit) {
+  const Place& at = places_.at({commit.place.topic, commit.place.partition.value});
+  if (world_.fault == Fault::DelayCommitsHead) return {Offset{at.next}, {}};
+  return {commit.next, commit.metadata};
+}
+
+void SimReader::commit_async(std::span<const kafka::ReadCommit> commits) {
+  for (const kafka::ReadCommit& commit : commits) {
+    const int partition = commit.place.partition.value;
+    const int step = logs_[commit.place.topic].step;
+    const Place& at = places_.at({commit.place.topic, partition});
+    ++on_their_way_;
+    world_.write(
+        life_, World::Topic::Commit, kPartitions + partition * kStepCount + step,
+        [partition, step, now = told(commit), over = at.over, life = life_,
+         stay = world_.stays[World::at(partition)], &world = world_] {
+          if (!*over) world.commit_delay(life, stay, partition, step, now);
+        },
+        [this] { --on_their_way_; });
+  }
+}
+
+bool SimReader::commit_sync(std::span<const kafka::ReadCommit> commits) {
+  for (const kafka::ReadCommit& commit : commits) {
+    const int partition = commit.place.partition.value;
+    Place& at = places_.at({commit.place.topic, partition});
+    *std::exchange(at.over, std::make_shared<bool>(false)) = true;
+    world_.commit_delay(life_, world_.stays[World::at(partition)], partition,
+                        logs_[commit.place.topic].step, told(commit));
+  }
+  return true;
+}
+
+namespace {
+
+// Planted: the position of a cursor is what was read of the log, whatever is still under way.
+std::string at_reread(const std::string& value) {
+  const auto record = decode_state(value);
+  if (!record) return value;  // a tombstone or a mark
+  BacklogCursor cursor;
+  cursor.reread = record->position;
+  if (record->end) cursor.end = *record->end;
+  if (!CursorBook::restore(cursor, record->ranges)) return value;
+  StateRecord changed = *record;
+  changed.position = cursor.reread;
+  changed.ranges.clear();
+  return encode(changed);
+}
+
+}  // namespace
+
+// --- records -------------------------------------------------------------------------------------
+
+std::size_t SimSink::add_topic(const std::string& name) {
+  topics_.push_back(log_of(name));
+  return topics_.size() - 1;
+}
+
+void SimSink::write(World::Topic topic, int partition, std::uint64_t token,
+                    std::function<void()> land) {
+  const bool at_once = topic == World::Topic::Retry && world_.fault == Fault::SettleBeforeParked;
+  const auto report = [this, token] { reports_.on_stored(token, kafka::Stored::Persisted); };
+  if (at_once) world_.clock.after(Duration{}, life_, report);
+  world_.write(life_, topic, partition, std::move(land),
+               at_once ? std::function<void()>([] {}) : report);
+}
+
+kafka::Queued SimSink::produce(std::size_t topic, const kafka::ProduceRecord& given,
+                               std::uint64_t token) {
+  const Log& log = topics_[topic];
+  const int partition = given.partition;
+  kafka::MadeRecord record;
+  record.partition = Partition{partition};
+  record.key = given.key;
+  record.value = given.value;
+  if (log.kind == Log::Kind::Attempts) return kafka::Queued::Queued;
+  if (log.kind == Log::Kind::State) {
+    if (world_.fault == Fault::PositionAtReread) record.value = at_reread(record.value);
+    write(World::Topic::State, partition, token,
+          [partition, record = std::move(record), life = life_, &world = world_] {
+            world.put_state(life, partition, record);
+          });
+    return kafka::Queued::Queued;
+  }
+  RecordReader reader;
+  for (const HeaderField& field : *given.headers) {
+    record.headers.emplace_back(field.name, field.value);
+    reader.accept(field.name, field.value);
+  }
+  const auto event = reader.finish(given.value);
+  EVENTRELAY_ASSERT(event && event->parked);
+  const int sub = world_.sub_of(event->parked->subscription);
+  const std::int64_t at = offset_of(*event);
+  if (log.kind == Log::Kind::Dead) {
+    write(World::Topic::Dead, partition, token,
+          [sub, at, life = life_, &world = world_] { world.dead_letter(life, sub, at); });
+    return kafka::Queued::Queued;
+  }
+  ParkRecord park;
+  park.at = at;
+  park.subscriber = sub;
+  park.due = *event->parked->due;
+  park.record = std::move(record);
+  write(World::Topic::Retry, partition, token,
+        [partition, step = log.step, park = std::move(park), life = life_,
+         stay = world_.stays[World::at(partition)],
+         &world = world_] { world.park(life, stay, partition, step, park); });
+  return kafka::Queued::Queued;
+}
+
+void SimSink::drain(TimePoint, std::function<void()> done) {
+  world_.clock.after(Duration{}, life_, std::move(done));
+}
+
+// --- endpoints -----------------------------------------------------------------------------------
+
+std::shared_ptr<Endpoint> SimCaller::endpoint(const EndpointKey& key) {
+  auto endpoint = std::make_shared<Endpoint>();
+  endpoint->key = key;
+  return endpoint;
+}
+
+void SimCaller::start(Job& job, const TargetPtr& target, TimePoint) {
+  const int sub = world_.sub_of(target->id);
+  const std::int64_t at = offset_of(job.held->event);
+  world_.note("send", life_->worker, sub, at);
+  if (++in_flight_[sub] > kConcurrency) world_.breach("a subscription has more than its slots");
+  const Reply reply = world_.call(life_, sub, at);
+  if (reply.took) {
+    // It has it a little before the answer is heard, whatever becomes of the sender.
+    const int partition = world_.subs[World::at(sub)].partition;
+    const std::uint64_t stay = world_.stays[World::at(partition)];
+    world_.clock.after(reply.after - reply.after / 4,
+                       [life = life_, sub, at, partition, stay, &world = world_] {
+                         world.took(life, sub, at, stay == world.stays[World::at(partition)]);
+                       });
+  }
+  world_.clock.after(reply.after, life_, [this, &job, sub, reply] { end(job, sub, reply); });
+}
+
+void SimCaller::end(Job& job, int sub, const Reply& reply) {
+  --in_flight_[sub];
+  Result result;
+  result.retry = reply.retry;
+  result.took = reply.after;
+  switch (reply.retry) {
+    case RetryClass::Delivered:
+      result.outcome = metrics::Outcome::Ok;
+      break;
+    case RetryClass::Retry:
+      result.outcome = reply.after >= kHang ? metrics::Outcome::Timeout : metrics::Outcome::Http5xx;
+      break;
+    case RetryClass::Gone:
+      result.outcome = metrics::Outcome::Gone;
+      break;
+    case RetryClass::Fatal:
+      result.outcome = metrics::Outcome::Http4xx;
+      break;
+  }
+  if (world_.fault != Fault::IgnoreRetryAfter) result.retry_after = reply.retry_after;
+  sink_.on_attempt_end(job, result, world_.clock.now());
+}
+
+// --- the whole -----------------------------------------------------------------------------------
+
+std::unique_ptr<GroupMember> SimIo::make_member(const kafka::ConsumerOptions&,
+                                                kafka::ConsumerHandler& handler) {
+  auto member = std::make_unique<SimMember>(world_, life_, handler);
+  member_ = member.get();
+  return member;
+}
+
+std::unique_ptr<PartitionReader> SimIo::make_reader(kafka::ReaderOptions options) {
+  return std::make_unique<SimReader>(world_, life_, options.topics);
+}
+
+std::unique_ptr<RecordSink> SimIo::make_sink(const kafka::ProducerLimits&,
+                                             kafka::ReportSink& reports) {
+  return std::make_unique<SimSink>(world_, life_, reports);
+}
+
+std::unique_ptr<EndpointCaller> SimIo::make_caller(AttemptSink& sink) {
+  return std::make_unique<SimCaller>(world_, life_, sink);
+}
+
+}  // namespace eventrelay::relay::simulation

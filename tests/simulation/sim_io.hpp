@@ -1,0 +1,212 @@
+// The outside of one shard in the simulated world: virtual time, Kafka and endpoints, as World has
+// them. Everything a shard asks for ends with the life of its process.
+//
+//   Shard --> SimIo --> SimMember, SimReader, SimSink, SimCaller --> World
+//
+// Why:     the shard under test is the one that ships; only what lies outside of it is made up.
+// Owner:   Process.  Thread: one.  Bounds: as the world.
+// Errors:  through World::broken.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "relay/io/shard_io.hpp"
+#include "world.hpp"
+
+namespace eventrelay::relay::simulation {
+
+// Thread: one.  Bounds: see the head of this file.
+class SimLoop final : public Loop {
+ public:
+  SimLoop(World& world, LifePtr life) : world_(world), life_(std::move(life)) {}
+
+  void post(std::function<void()> task) override {
+    world_.clock.after(Duration{}, life_, std::move(task));
+  }
+  std::unique_ptr<LoopTimer> make_timer() override;
+
+ private:
+  World& world_;
+  LifePtr life_;
+};
+
+// A member of the group. What the group does to it comes in order: nothing else happens to it
+// while a revocation waits for its release.
+// Thread: one.  Bounds: one step per change of the group.
+class SimMember final : public GroupMember {
+ public:
+  SimMember(World& world, LifePtr life, kafka::ConsumerHandler& handler)
+      : world_(world), life_(std::move(life)), handler_(handler) {}
+
+  void start() override {}
+  std::optional<kafka::Message> next(Partition partition) override;
+  void commit_async(std::span<const kafka::Commit> commits) override;
+  bool committing() const override { return on_their_way_ > 0; }
+  bool commit_sync(std::span<const kafka::Commit> commits) override;
+  bool confirm(const std::string& topic, const kafka::Commit& commit, std::uint64_t token) override;
+  void release() override;
+  void close(TimePoint deadline, std::function<void()> done) override;
+  bool joined() const override { return true; }
+
+  // The group's side. `released` runs once the partition is given up.
+  void assign(int partition, std::uint64_t generation);
+  void revoke(int partition, std::function<void()> released);
+  void lose(int partition);
+  [[nodiscard]] bool at_rest() const { return steps_.empty() && !releasing_; }
+
+ private:
+  struct Place {
+    std::int64_t next = 0;
+    std::uint64_t generation = 0;
+    bool waits = false;  // it will be told when the next event is there
+  };
+  struct Step {
+    enum class Kind : std::uint8_t { Assign, Revoke, Lose };
+    Kind kind;
+    int partition;
+    std::uint64_t generation = 0;
+    std::function<void()> released;
+  };
+
+  void work();
+  void perform(Step step);
+  [[nodiscard]] Committed told(const kafka::Commit& commit) const;
+
+  World& world_;
+  LifePtr life_;
+  kafka::ConsumerHandler& handler_;
+  std::map<int, Place> places_;
+  std::deque<Step> steps_;
+  int on_their_way_ = 0;
+  bool working_ = false;
+  bool releasing_ = false;
+  int leaving_ = 0;
+  std::function<void()> released_;
+};
+
+// Thread: one.  Bounds: one position per partition that is read.
+class SimReader final : public PartitionReader {
+ public:
+  SimReader(World& world, LifePtr life, const std::vector<std::string>& topics);
+  ~SimReader() override;
+
+  void start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) override;
+  void stop(kafka::TopicPartition place) override;
+  kafka::Read next(kafka::TopicPartition place) override;
+  void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override;
+  void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) override;
+  void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
+                         WatermarksDone done) override;
+  void commit_async(std::span<const kafka::ReadCommit> commits) override;
+  bool committing() const override { return on_their_way_ > 0; }
+  bool commit_sync(std::span<const kafka::ReadCommit> commits) override;
+
+ private:
+  using Key = std::pair<int, int>;  // topic of the reader, partition
+  struct Place {
+    std::int64_t next = 0;
+    kafka::LogSink* sink = nullptr;
+    std::uint64_t serial = 0;
+    bool end_told = false;
+    bool waits = false;
+    StateEpoch highest = 0;  // of the owners' marks that were read
+    // Its last commit was waited for: those before it are over.
+    std::shared_ptr<bool> over = std::make_shared<bool>(false);
+  };
+
+  [[nodiscard]] std::int64_t end_of(kafka::TopicPartition place) const;
+  [[nodiscard]] const kafka::MadeRecord& record_of(kafka::TopicPartition place, Place& at);
+  [[nodiscard]] bool skips(kafka::TopicPartition place, const Place& at) const;
+  [[nodiscard]] const kafka::MadeRecord& unfenced(Place& at, const kafka::MadeRecord& record);
+  [[nodiscard]] Committed told(const kafka::ReadCommit& commit);
+  void wake_later(kafka::TopicPartition place, Duration delay);
+  void grew(const Log& log);
+
+  World& world_;
+  LifePtr life_;
+  std::vector<Log> logs_;  // of its topics, partition left open
+  std::uint64_t watcher_ = 0;
+  std::map<Key, Place> places_;
+  std::deque<kafka::MadeRecord> changed_;  // records that a planted fault has changed
+  std::uint64_t serials_ = 0;
+  int on_their_way_ = 0;
+};
+
+// Thread: one.  Bounds: as the world.
+class SimSink final : public RecordSink {
+ public:
+  SimSink(World& world, LifePtr life, kafka::ReportSink& reports)
+      : world_(world), life_(std::move(life)), reports_(reports) {}
+
+  std::size_t add_topic(const std::string& name) override;
+  bool ready() const override { return true; }
+  kafka::Queued produce(std::size_t topic, const kafka::ProduceRecord& record,
+                        std::uint64_t token) override;
+  std::size_t pending_bytes() const override { return 0; }
+  void drain(TimePoint deadline, std::function<void()> done) override;
+
+ private:
+  void write(World::Topic topic, int partition, std::uint64_t token, std::function<void()> land);
+
+  World& world_;
+  LifePtr life_;
+  kafka::ReportSink& reports_;
+  std::vector<Log> topics_;
+};
+
+// Thread: one.  Bounds: one attempt per job in flight; checks that of each subscription.
+class SimCaller final : public EndpointCaller {
+ public:
+  SimCaller(World& world, LifePtr life, AttemptSink& sink)
+      : world_(world), life_(std::move(life)), sink_(sink) {}
+
+  std::shared_ptr<Endpoint> endpoint(const EndpointKey& key) override;
+  void start(Job& job, const TargetPtr& target, TimePoint now) override;
+  void shutdown() override {}
+  CallerStats stats() const override { return {}; }
+
+ private:
+  void end(Job& job, int sub, const Reply& reply);
+
+  World& world_;
+  LifePtr life_;
+  AttemptSink& sink_;
+  std::map<int, std::uint32_t> in_flight_;  // by subscriber
+};
+
+// Thread: one.  Bounds: see the head of this file.
+class SimIo final : public ShardIo {
+ public:
+  SimIo(World& world, LifePtr life)
+      : world_(world), life_(std::move(life)), clock_(world.clock.moment()), loop_(world, life_) {}
+
+  const Clock& clock() const override { return clock_; }
+  Loop& loop() override { return loop_; }
+  std::uint64_t make_seed() override { return world_.random.next(); }
+  std::unique_ptr<GroupMember> make_member(const kafka::ConsumerOptions& options,
+                                           kafka::ConsumerHandler& handler) override;
+  std::unique_ptr<PartitionReader> make_reader(kafka::ReaderOptions options) override;
+  std::unique_ptr<RecordSink> make_sink(const kafka::ProducerLimits& limits,
+                                        kafka::ReportSink& reports) override;
+  std::unique_ptr<EndpointCaller> make_caller(AttemptSink& sink) override;
+
+  // The one that was made.
+  [[nodiscard]] SimMember& member() { return *member_; }
+
+ private:
+  World& world_;
+  LifePtr life_;
+  Clock clock_;
+  SimLoop loop_;
+  SimMember* member_ = nullptr;
+};
+
+}  // namespace eventrelay::relay::simulation
