@@ -18,6 +18,7 @@
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
+#include "ingest/source_clock.hpp"
 
 namespace eventrelay::ingest {
 
@@ -33,7 +34,9 @@ struct Route {
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
-  bool chunked = false;  // may this source use Transfer-Encoding: chunked?
+  SourceClock* clock = nullptr;  // to be told of each genuine event
+  Duration ack_timeout{};        // how long the client is let wait for Kafka
+  bool chunked = false;          // may this source use Transfer-Encoding: chunked?
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.

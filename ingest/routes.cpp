@@ -90,6 +90,7 @@ Expected<EventPath, IngestError> parse_event_path(std::string_view target,
   target.remove_prefix(base_path.size());
   if (!target.starts_with(kEvents)) return refuse(IngestError::UnknownPath);
   target.remove_prefix(kEvents.size());
+  if (target.ends_with('/')) target.remove_suffix(1);  // some providers' forms add one
 
   const std::size_t slash = target.find('/');
   path.element = target.substr(0, slash);

@@ -52,7 +52,6 @@ struct SessionEnvironment {
   metrics::Slab& slab;
   std::shared_ptr<TlsContext> tls;  // null: plain
   SessionLimits limits{};
-  Duration ack_timeout{};
   Phase phase = Phase::Serving;
   std::uint64_t last_request_id = 0;
   HeadWork head;  // of the request that is being read now

@@ -30,6 +30,8 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   source.v1_enabled = source.box && config.v1_enabled;
   if (config.v1_token) source.v1_token = *config.v1_token;
   source.body_max = config.body_max.value_or(ingest.body_max);
+  source.clock = &source_clock(element);
+  source.ack_timeout = config.ack_timeout.value_or(ingest.ack_timeout);
   source.chunked = config.chunked.value_or(ingest.chunked);
   return source;
 }
@@ -51,6 +53,14 @@ Sources::Sources(const Settings& settings) {
 CompiledSource* Sources::find(std::string_view element) noexcept {
   const auto found = by_element_.find(element);
   return found == by_element_.end() ? nullptr : &found->second;
+}
+
+Duration longest_ack_timeout(const Settings& settings) noexcept {
+  Duration longest = settings.config.ingest.ack_timeout;
+  for (const auto& [element, source] : settings.registry.sources()) {
+    if (source.ack_timeout) longest = std::max<Duration>(longest, *source.ack_timeout);
+  }
+  return longest;
 }
 
 bool any_source_chunked(const Settings& settings) noexcept {

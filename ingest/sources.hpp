@@ -13,8 +13,10 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/clock.hpp"
 #include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
+#include "ingest/source_clock.hpp"
 
 namespace eventrelay::ingest {
 
@@ -26,6 +28,8 @@ struct CompiledSource {
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
+  Duration ack_timeout{};
+  SourceClock* clock = nullptr;
   bool chunked = false;
   const Instance* only_instance = nullptr;  // of this element, if there is exactly one
 };
@@ -41,6 +45,9 @@ class Sources {
  private:
   std::map<std::string, CompiledSource, std::less<>> by_element_;
 };
+
+// The longest time that any source lets its clients wait for Kafka.
+[[nodiscard]] Duration longest_ack_timeout(const Settings& settings) noexcept;
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

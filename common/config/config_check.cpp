@@ -58,7 +58,6 @@ class Checker {
 
   void run() {
     kafka();
-    admin();
     ingest();
     for (const auto& [element, source] : config_.sources) check_source(element, source);
     for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
@@ -83,14 +82,6 @@ class Checker {
       const std::string problem = kafka_property_(key, {std::string(value.reveal()), true});
       if (!problem.empty()) add("kafka." + key, problem);
     }
-  }
-
-  void admin() {
-    if (config_.admin.listen.empty() || config_.admin.token) return;
-    const std::optional<ListenAddress> address = parse_listen(config_.admin.listen);
-    if (!address || address->loopback()) return;
-    add("admin.token_file",
-        "required because admin.listen " + config_.admin.listen + " is not loopback");
   }
 
   void ingest() {

@@ -122,10 +122,11 @@ void on_log(const rd_kafka_t*, int level, const char* facility, const char* text
 void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value,
          bool secret = false) {
   std::array<char, kErrorTextMax> why{};
-  if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size()) ==
-      RD_KAFKA_CONF_OK) {
-    return;
-  }
+  const rd_kafka_conf_res_t result =
+      rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size());
+  if (result == RD_KAFKA_CONF_OK) return;
+  // Of a key that nobody knows it is not known either whether its value is a secret.
+  secret = secret || result == RD_KAFKA_CONF_UNKNOWN;
   std::string text = why.data();
   if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";
   throw StartError("kafka." + key + ": " + text + (secret ? "" : " (value \"" + value + "\")"));

@@ -163,6 +163,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(kafka_broker_rtt_seconds, "Round trip to the slowest broker, p95.") \
   COUNTER(kafka_producer_rebuilds_total, "Producers rebuilt after a fatal error.") \
   COUNTER(kafka_producer_epoch_bumps_total, "Producer ids or epochs obtained after the first.") \
+  GAUGE(ready, "1 if the service is ready, as /readyz says.") \
+  COUNTER(admin_refused_total, "Admin requests with a wrong bearer token, or none.") \
   GAUGE(config_last_reload_successful, "1 if the last reload took effect.") \
   GAUGE(config_last_reload_success_timestamp_seconds, "When a configuration last took effect.") \
   COUNTER_BY(log_messages_total, level, Level, "Log lines written, by level.") \

@@ -36,6 +36,15 @@ class Service {
   [[nodiscard]] virtual std::string listen() const = 0;
   // Reasons why the service is not ready; empty = ready. Any thread.
   [[nodiscard]] virtual std::vector<std::string> not_ready() const = 0;
+  // Bytes that `settings` let it take: events, and the buffers of the Kafka client. Any thread.
+  [[nodiscard]] virtual std::uint64_t memory_wanted(const Settings& settings) const {
+    const Config& config = settings.config;
+    return name() == "relay" ? config.relay.memory_max : config.ingest.memory_max;
+  }
+  // Threads that serve; 0 before start(). Any thread.
+  [[nodiscard]] virtual unsigned shards() const noexcept { return 0; }
+  // How long the slowest shard's loop has not come round. Any thread.
+  [[nodiscard]] virtual Duration silent_for() const noexcept { return Duration::zero(); }
   // Swaps the settings in every shard; nothing is half applied.
   virtual void reload(std::shared_ptr<const Settings> settings) = 0;
   // Begins an orderly end; `done` runs on any thread when nothing is left to do.

@@ -11,11 +11,13 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "common/process/admin.hpp"
+#include "common/process/file_watch.hpp"
 #include "common/process/runtime.hpp"
 
 namespace eventrelay {
@@ -34,6 +36,13 @@ struct HostOptions {
   bool serve_while_starting = false;
   // Runs once, when the service has first become ready; the line `ready` is already written.
   std::function<void()> on_ready;
+  // Runs around each reload; e.g. tells the service manager.
+  std::function<void()> on_reload_begin;
+  std::function<void()> on_reload_end;
+  // Runs once when a shard has not come round for kStuckLimit: the process can not go on.
+  std::function<void(std::string)> on_stuck;
+  // Reload when the configuration or a file it names has changed.
+  bool watch = false;
 };
 
 // One service with its surroundings. Thread: control.  Bounds: one service.
@@ -62,6 +71,12 @@ class ServiceHost {
   [[nodiscard]] std::vector<std::string> reasons() const;
   // The exporter's text after the control thread's own cells are brought up to date.
   [[nodiscard]] std::string metrics();
+  // Whether every shard's loop comes round; what a watchdog wants to know.
+  [[nodiscard]] bool turns() const;
+
+  // A shard that has not come round for so long makes the service not ready, and ends it.
+  static constexpr std::chrono::seconds kSilentLimit{5};
+  static constexpr std::chrono::seconds kStuckLimit{30};
 
  private:
   void mount_routes();
@@ -72,6 +87,12 @@ class ServiceHost {
   void report_not_ready(const std::vector<std::string>& reasons);
   void finish_drain(Drained how);
   void mark_reload(bool took_effect);
+  void watch_files();
+  void check_turning();
+  void warn_of_memory() const;
+  [[nodiscard]] std::optional<std::string> take_settings();
+  void note_settings();
+  [[nodiscard]] std::vector<metrics::ScrapedGauge> gauges() const;
 
   asio::io_context& control_;
   Service& service_;
@@ -80,6 +101,10 @@ class ServiceHost {
   AdminServer admin_;
   Timer readiness_timer_;
   Timer drain_timer_;
+  std::optional<FileWatch> file_watch_;
+  std::string config_hash_;
+  std::map<std::string, WallTime> certificate_ends_;  // by file; at most kCertificatesMax
+  int silent_polls_ = 0;  // readiness polls in a row that found a silent shard
   std::shared_ptr<const Settings> settings_;
   std::function<void(Drained)> drained_;
   TimePoint reported_{};
