@@ -37,6 +37,7 @@ void add_replay(CLI::App& app, Run& run);
 void add_topics(CLI::App& app, Run& run);
 void add_check_config(CLI::App& app, Run& run);
 void add_print_config(CLI::App& app, Run& run);
+void add_config_schema(CLI::App& app, Run& run);
 void add_status(CLI::App& app, Run& run);
 void add_subscription(CLI::App& app, Run& run);
 void add_bench(CLI::App& app, Run& run);

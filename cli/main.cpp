@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   add_topics(app, run);
   add_check_config(app, run);
   add_print_config(app, run);
+  add_config_schema(app, run);
   add_status(app, run);
   add_subscription(app, run);
   add_bench(app, run);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 
 namespace eventrelay::ingest {
 
@@ -14,25 +15,45 @@ Verdict refuse(IngestError error) noexcept {
 }
 
 // Where a character may stand. Thread: constants.  Bounds: one bit each.
-enum Class : std::uint8_t { kName = 1, kHostChar = 2, kTargetChar = 4, kDigit = 8 };
+enum Class : std::uint8_t {
+  kName = 1,
+  kHostChar = 2,
+  kTargetChar = 4,
+  kDigit = 8,
+  kNameOrUnderscore = 16
+};
 
 constexpr std::array<std::uint8_t, 256> make_classes() {
   std::array<std::uint8_t, 256> table{};
   const auto mark = [&table](std::string_view characters, std::uint8_t bits) {
     for (const char c : characters) table[static_cast<unsigned char>(c)] |= bits;
   };
-  for (unsigned c = 'a'; c <= 'z'; ++c) table[c] |= kName | kHostChar;
-  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] |= kName | kHostChar;
-  for (unsigned c = '0'; c <= '9'; ++c) table[c] |= kName | kHostChar | kDigit;
-  // RFC 9110 5.6.2 without the underscore: gateways that fold '_' and '-' into one let a client
-  // set a field that the proxy in front believes it controls.
-  mark("!#$%&'*+-.^`|~", kName);
+  for (unsigned c = 'a'; c <= 'z'; ++c) table[c] |= kName | kNameOrUnderscore | kHostChar;
+  for (unsigned c = 'A'; c <= 'Z'; ++c) table[c] |= kName | kNameOrUnderscore | kHostChar;
+  for (unsigned c = '0'; c <= '9'; ++c) table[c] |= kName | kNameOrUnderscore | kHostChar | kDigit;
+  // RFC 9110 5.6.2, the underscore apart: gateways that fold '_' and '-' into one let a client
+  // set a field that the proxy in front believes it controls. Such a field is passed over.
+  mark("!#$%&'*+-.^`|~", kName | kNameOrUnderscore);
+  mark("_", kNameOrUnderscore);
   mark("-._~%!$&'()*+,;=:[]", kHostChar);  // RFC 3986 3.2.2 and a port; no userinfo
   for (unsigned c = 0x21; c <= 0x7E; ++c) table[c] |= kTargetChar;
   table['#'] &= static_cast<std::uint8_t>(~kTargetChar);  // a fragment is never sent
   return table;
 }
 constexpr auto kClasses = make_classes();
+
+// The authority of a target in absolute form (RFC 9112 3.2.2); nothing: in another form.
+std::optional<std::string_view> authority_of(std::string_view target) noexcept {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (target.size() < scheme.size() ||
+        !equal_without_case(target.substr(0, scheme.size()), scheme)) {
+      continue;
+    }
+    target.remove_prefix(scheme.size());
+    return target.substr(0, target.find_first_of("/?"));
+  }
+  return std::nullopt;
+}
 
 bool all_of(std::string_view text, std::uint8_t bits) noexcept {
   std::uint8_t common = bits;
@@ -84,13 +105,23 @@ Verdict Gate::begin(std::string_view method, std::string_view target, unsigned v
   head_.expect_continue = false;
   head_.field_count = 0;
   version_ = version;
+  authority_ = {};
   bytes_ = method.size() + target.size() + 12;  // two blanks, "HTTP/1.1" and a line end
-  hosts_ = lengths_ = encodings_ = 0;
+  hosts_ = lengths_ = encodings_ = passed_over_ = 0;
   coding_is_chunked_ = false;
 
   if (target.size() > kTargetMax) return refuse(IngestError::TargetTooLong);
   if (method.empty() || !all_of(method, kName)) return refuse(IngestError::MalformedRequest);
   if (version != 10 && version != 11) return refuse(IngestError::MalformedRequest);
+  if (const auto authority = authority_of(target)) {
+    if (authority->empty() || !all_of(*authority, kHostChar)) {
+      return refuse(IngestError::MalformedRequest);
+    }
+    authority_ = *authority;
+    target.remove_prefix(
+        static_cast<std::size_t>(authority->data() + authority->size() - target.data()));
+    head_.target = target;
+  }
   if (target.empty() || target.front() != '/' || !all_of(target, kTargetChar)) {
     return refuse(IngestError::MalformedRequest);
   }
@@ -116,9 +147,15 @@ Verdict Gate::field(std::string_view name, std::string_view value) noexcept {
   if (bytes_ > kHeadBytesMax || head_.field_count == kHeadFieldsMax) {
     return refuse(IngestError::HeadTooLarge);
   }
-  if (name.empty() || !all_of(name, kName)) return refuse(IngestError::MalformedRequest);
+  if (name.empty() || !all_of(name, kNameOrUnderscore)) {
+    return refuse(IngestError::MalformedRequest);
+  }
   if (folded(name, value) || has_control(value)) return refuse(IngestError::MalformedRequest);
-  head_.add(name, value);
+  if (!all_of(name, kName)) {
+    return ++passed_over_ > kHeadFieldsMax ? refuse(IngestError::HeadTooLarge) : Verdict{};
+  }
+  const bool replaced = !authority_.empty() && equal_without_case(name, "host");
+  head_.add(name, replaced ? authority_ : value);
   return known_field(name, value);
 }
 

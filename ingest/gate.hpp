@@ -61,6 +61,8 @@ class Gate {
   unsigned hosts_ = 0;
   unsigned lengths_ = 0;
   unsigned encodings_ = 0;
+  unsigned passed_over_ = 0;      // fields whose name has an underscore
+  std::string_view authority_{};  // of a target in absolute form; counts instead of Host
   bool coding_is_chunked_ = false;
 };
 

@@ -21,14 +21,17 @@ using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>
 Listener::Listener(Executor executor, SessionPool& pool, metrics::Counter& accepted)
     : pool_(pool), accepted_(accepted), acceptor_(executor), pause_(executor) {}
 
-void Listener::open(const Tcp::endpoint& endpoint) {
+void Listener::open(const Tcp::endpoint& endpoint, Port port) {
   try {
     acceptor_.open(endpoint.protocol());
     acceptor_.set_option(asio::socket_base::reuse_address(true));
-    acceptor_.set_option(ReusePort(true));
+    if (port == Port::Join) acceptor_.set_option(ReusePort(true));
     if (endpoint.protocol() == Tcp::v6()) acceptor_.set_option(asio::ip::v6_only(true));
     acceptor_.bind(endpoint);
     acceptor_.listen(kBacklog);
+    // Bound and listening alone: no other process has the port. From here on others may join, and
+    // those are this process's, because every other one tries to take it alone first.
+    if (port == Port::Take) acceptor_.set_option(ReusePort(true));
     acceptor_.non_blocking(true);
   } catch (const boost::system::system_error& error) {
     throw StartError("ingest.listen: cannot listen on " + print_endpoint(endpoint) + ": " +
@@ -40,13 +43,21 @@ Tcp::endpoint Listener::endpoint() const {
   return acceptor_.local_endpoint();
 }
 
+void Listener::resume() {
+  if (armed_ || !acceptor_.is_open()) return;
+  accept();
+}
+
 void Listener::accept() {
   if (pool_.full()) return pause();
+  armed_ = false;  // until the call below has not thrown
   acceptor_.async_accept(
       [this](ErrorCode error, Socket socket) { on_accepted(error, std::move(socket)); });
+  armed_ = true;
 }
 
 void Listener::on_accepted(ErrorCode error, Socket socket) {
+  armed_ = false;
   if (!acceptor_.is_open()) {
     if (!error && !pool_.full()) adopt(std::move(socket));
     return;
@@ -62,18 +73,35 @@ void Listener::on_accepted(ErrorCode error, Socket socket) {
 }
 
 void Listener::adopt(Socket socket) {
-  ErrorCode ignored;  // of a client that is gone already; its first read says so
-  socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket.non_blocking(true, ignored);
-  accepted_.add();
-  pool_.adopt(std::move(socket));
+  try {
+    ErrorCode ignored;  // of a client that is gone already; its first read says so
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    socket.non_blocking(true, ignored);
+    accepted_.add();
+    pool_.adopt(std::move(socket));
+  } catch (const std::exception& error) {
+    fail(error.what());
+  }
+}
+
+// One client less, and nothing else: the line may fail for the same reason.
+void Listener::fail(std::string_view reason) noexcept {
+  ++failures_;
+  try {
+    log::warn("a client can not be served", {{"reason", reason}});
+  } catch (const std::exception&) {
+    return;
+  }
 }
 
 void Listener::pause() {
+  armed_ = false;
   pause_.expires_after(kAcceptPause);
   pause_.async_wait([this](ErrorCode error) {
+    armed_ = false;
     if (!error && acceptor_.is_open()) accept();
   });
+  armed_ = true;
 }
 
 void Listener::stop() {

@@ -185,6 +185,8 @@ Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
   route.source = source;
   route.query = path->query;
   route.body_max = source->body_max;
+  route.clock = source->clock;
+  route.ack_timeout = source->ack_timeout;
   route.chunked = source->chunked;
   if (path->instance) {
     route.instance = settings.registry.find(*path->instance);

@@ -20,6 +20,7 @@
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
+#include "ingest/source_clock.hpp"
 
 namespace eventrelay::ingest {
 
@@ -35,9 +36,11 @@ struct Route {
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
-  bool chunked = false;    // may this source use Transfer-Encoding: chunked?
-  bool v1 = false;         // a Box V1 call, proven by its token alone
-  bool handshake = false;  // the provider asks whether this address is willing
+  SourceClock* clock = nullptr;  // to be told of each genuine event
+  Duration ack_timeout{};        // how long the client is let wait for Kafka
+  bool chunked = false;          // may this source use Transfer-Encoding: chunked?
+  bool v1 = false;               // a Box V1 call, proven by its token alone
+  bool handshake = false;        // the provider asks whether this address is willing
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.

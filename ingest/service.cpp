@@ -13,8 +13,10 @@
 #include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/observe/log.hpp"
 #include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
+#include "ingest/source_clock.hpp"
 #include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
@@ -22,19 +24,36 @@ namespace eventrelay::ingest {
 namespace {
 
 constexpr std::size_t kConnectionsMax = 65'536;
-constexpr std::size_t kDescriptorReserve = 256;  // Kafka, admin listener, files, pollers
+// Descriptors that clients never get: brokers, the admin listener, files, pollers.
+constexpr std::size_t kDescriptorReserve = 64;
+constexpr std::size_t kFewConnections = 16;
 
-// Connections this process may hold: descriptors are raised to their hard limit first.
-[[nodiscard]] std::size_t connection_limit() {
+// Descriptors of this process, raised to their hard limit as far as `wanted` needs it.
+[[nodiscard]] std::size_t descriptor_limit(std::size_t wanted) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024 - kDescriptorReserve;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
   if (limit.rlim_cur < limit.rlim_max) {
     rlimit raised = limit;
-    raised.rlim_cur = std::min<rlim_t>(limit.rlim_max, kConnectionsMax + kDescriptorReserve);
+    raised.rlim_cur = std::min<rlim_t>(limit.rlim_max, wanted);
     if (raised.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
-  if (limit.rlim_cur <= 2 * kDescriptorReserve) return kDescriptorReserve;
-  return std::min<std::size_t>(kConnectionsMax, limit.rlim_cur - kDescriptorReserve);
+  return limit.rlim_cur;
+}
+
+// Clients at once: as configured, as far as descriptors allow it beside the reserve.
+[[nodiscard]] std::size_t connection_limit(const IngestConfig& config) {
+  const std::size_t wanted = config.connections_max != 0 ? config.connections_max : kConnectionsMax;
+  const std::size_t descriptors = descriptor_limit(wanted + kDescriptorReserve);
+  const std::size_t left = descriptors > kDescriptorReserve ? descriptors - kDescriptorReserve : 0;
+  const std::size_t allowed = std::min(wanted, std::max(left, kFewConnections));
+  if (allowed < config.connections_max) {
+    log::warn("ingest.connections_max is more than descriptors allow",
+              {{"connections_max", config.connections_max},
+               {"allowed", allowed},
+               {"descriptors", descriptors},
+               {"reserve", kDescriptorReserve}});
+  }
+  return allowed;
 }
 
 [[nodiscard]] std::vector<Tcp::endpoint> addresses(const IngestConfig& config) {
@@ -57,7 +76,10 @@ struct ShardThread {
 // Thread: as Service.  Bounds: 256 shards.
 class IngestService final : public Service {
  public:
-  explicit IngestService(VolatileBudget* budget) : budget_(budget) { exporter_.show("ingest_"); }
+  explicit IngestService(VolatileBudget* budget) : budget_(budget) {
+    exporter_.show("ingest_");
+    exporter_.add_gauges([] { return std::vector<metrics::ScrapedGauge>{source_clock_gauge()}; });
+  }
   ~IngestService() override { stop(); }
 
   [[nodiscard]] std::string_view name() const noexcept override { return "ingest"; }
@@ -71,6 +93,10 @@ class IngestService final : public Service {
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
   [[nodiscard]] std::string status() const override;
+  [[nodiscard]] unsigned shards() const noexcept override {
+    return started_ ? static_cast<unsigned>(threads_.size()) : 0U;
+  }
+  [[nodiscard]] Duration silent_for() const noexcept override;
 
  private:
   VolatileBudget* budget_;
@@ -103,20 +129,23 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
   }
 
   const unsigned shards = shard_count(config.ingest.shards);
-  const std::size_t connections_max = std::max<std::size_t>(connection_limit() / shards, 1);
+  const std::size_t connections_max = connection_limit(config.ingest);
+  const auto connections = std::make_shared<std::atomic<std::size_t>>(0);
   for (unsigned i = 0; i < shards; ++i) {
     ShardThread thread;
     thread.loop = std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(shards));
-    thread.shard =
-        std::make_unique<Shard>(*thread.loop, ShardOptions{.settings = settings_,
-                                                           .tls = tls_of(*settings_),
-                                                           .shards = shards,
-                                                           .connections_max = connections_max,
-                                                           .record_bytes_max = record_bytes_max,
-                                                           .topics = watch_.get(),
-                                                           .limits = {},
-                                                           .budget = budget_});
-    thread.shard->listen(endpoints);
+    thread.shard = std::make_unique<Shard>(
+        *thread.loop, ShardOptions{.settings = settings_,
+                                   .tls = tls_of(*settings_),
+                                   .shards = shards,
+                                   .connections_max = connections_max,
+                                   .handshakes_max = config.ingest.handshakes_max,
+                                   .connections = connections,
+                                   .record_bytes_max = record_bytes_max,
+                                   .topics = watch_.get(),
+                                   .limits = {},
+                                   .budget = budget_});
+    thread.shard->listen(endpoints, i == 0 ? Port::Take : Port::Join);
     endpoints =
         thread.shard->endpoints();  // a port the kernel chose is taken by the others as well
     threads_.push_back(std::move(thread));
@@ -130,6 +159,15 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
     thread.loop->post([&shard = *thread.shard] { shard.start(); });
   }
   started_ = true;
+}
+
+Duration IngestService::silent_for() const noexcept {
+  Duration longest = Duration::zero();
+  if (!started_) return longest;
+  for (const ShardThread& thread : threads_) {
+    longest = std::max(longest, thread.loop->silent_for());
+  }
+  return longest;
 }
 
 std::vector<std::string> IngestService::not_ready() const {
@@ -239,6 +277,8 @@ std::string IngestService::status() const {
         .number("queue_bytes", figures.queue_bytes)
         .number("oldest_unacknowledged_ms", figures.oldest_unacknowledged_ms)
         .number("accept_failures", figures.accept_failures)
+        .number("handshakes", figures.handshakes)
+        .number("handshakes_cut", figures.handshakes_cut)
         .flag("stalled", figures.stalled);
     if (i > 0) shards += ',';
     shards += std::move(shard).finish();

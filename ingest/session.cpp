@@ -24,6 +24,17 @@ Session::Session(SessionEnvironment& environment)
 
 Session::~Session() = default;
 
+// What a handler of this session throws, for want of memory as a rule, costs this client alone.
+template <class Work>
+void Session::guarded(Work work) noexcept {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    environment_.pool.note_failure(error.what());
+    close();
+  }
+}
+
 void Session::open(Socket socket, std::size_t place) {
   socket_ = std::move(socket);
   place_ = place;
@@ -31,10 +42,17 @@ void Session::open(Socket socket, std::size_t place) {
   if (environment_.tls) {
     state_ = State::Handshake;
     set_deadline(now + environment_.limits.head);
+    if (!environment_.pool.begin_handshake(*this)) return close();
     return handshake();
   }
   begin_request(now, environment_.limits.head);
   start_read();
+}
+
+asio::ip::address Session::peer() const noexcept {
+  ErrorCode error;
+  const Tcp::endpoint endpoint = socket_.remote_endpoint(error);
+  return error ? asio::ip::address{} : endpoint.address();
 }
 
 void Session::begin_request(TimePoint now, Duration patience) {
@@ -50,9 +68,23 @@ void Session::go_on(Next next) {
   if (next == Next::Read) start_read();
 }
 
+// Empty lines before a request (RFC 9112 2.2), as old clients send behind a body. They belong to
+// no request, so that the time to wait for one goes on. True: nothing else is here yet.
+bool Session::only_empty_lines() {
+  while (input_.unread().starts_with("\r\n")) {
+    input_.end_head(2);
+    input_.consume(0);
+  }
+  return input_.empty() || input_.unread() == "\r";
+}
+
 Session::Next Session::read_head() {
   if (input_.empty()) return Next::Read;
   if (!head_begun_) {
+    if (only_empty_lines()) {
+      const bool room = !input_.free_space().empty() || input_.make_room();
+      return room ? Next::Read : reject(IngestError::MemoryBudget);
+    }
     head_ = &environment_.head;
     head_->begin();
   }
@@ -190,14 +222,19 @@ Session::Next Session::store(std::span<const Event> events) {
   const auto ticket = environment_.producer.write(events, *this);
   if (!ticket) return reject(ticket.error());
   ticket_ = *ticket;
+  route_.clock->heard(received_);
   state_ = State::Waiting;
-  set_deadline(since_ + environment_.ack_timeout);
+  set_deadline(since_ + route_.ack_timeout);
   forget_input();
   return Next::Stop;
 }
 
 void Session::on_settled(Settled settled) {
   EVENTRELAY_ASSERT(state_ == State::Waiting);
+  guarded([this, settled] { answer_settled(settled); });
+}
+
+void Session::answer_settled(Settled settled) {
   switch (settled) {
     case Settled::Stored: {
       const After after = after_answer();
@@ -284,16 +321,21 @@ std::span<char> Session::answer_space(std::size_t bytes) {
 
 // The session's side that touches the socket: handshake, reads, writes, and the gentle end.
 
+// An operation counts as under way once it has been begun without a throw; its handler never runs
+// before that.
 void Session::handshake() {
   tls_ = std::make_unique<ClientTls>(socket_, *environment_.tls);
-  ++handlers_;
   tls_->async_handshake(asio::ssl::stream_base::server, [this](ErrorCode error) {
     --handlers_;
     if (state_ == State::Closed) return give_back();
+    environment_.pool.end_handshake(*this);
     if (error) return close();
-    begin_request(monotonic_now(), environment_.limits.head);
-    start_read();
+    guarded([this] {
+      begin_request(monotonic_now(), environment_.limits.head);
+      start_read();
+    });
   });
+  ++handlers_;
 }
 
 void Session::start_read() {
@@ -304,10 +346,13 @@ void Session::start_read() {
   EVENTRELAY_ASSERT(!room.empty());
   const auto buffer = asio::buffer(room.data(), room.size());
   const auto done = [this](ErrorCode error, std::size_t bytes) { on_read(error, bytes); };
+  if (tls_) {
+    tls_->async_read_some(buffer, done);
+  } else {
+    socket_.async_read_some(buffer, done);
+  }
   ++handlers_;
   reading_ = true;
-  if (tls_) return tls_->async_read_some(buffer, done);
-  socket_.async_read_some(buffer, done);
 }
 
 void Session::on_read(ErrorCode error, std::size_t bytes) {
@@ -318,9 +363,9 @@ void Session::on_read(ErrorCode error, std::size_t bytes) {
     case State::Body:
       if (error) return close();
       input_.commit(bytes);
-      return go_on(Next::Again);
+      return guarded([this] { go_on(Next::Again); });
     case State::Lingering:
-      return on_discarded(error, bytes);
+      return guarded([&] { on_discarded(error, bytes); });
     case State::Closed:
       return give_back();
     case State::Writing:  // a timeout is being answered; what comes now is thrown away
@@ -347,12 +392,12 @@ Session::Next Session::send(std::string_view bytes, Then then) {
   rest_.assign(bytes.begin(), bytes.end());
   const auto rest = asio::buffer(rest_);
   const auto done = [this](ErrorCode error, std::size_t) { on_written(error); };
-  ++handlers_;
   if (tls_) {
     asio::async_write(*tls_, rest, done);
   } else {
     asio::async_write(socket_, rest, done);
   }
+  ++handlers_;
   return Next::Stop;
 }
 
@@ -360,7 +405,7 @@ void Session::on_written(ErrorCode error) {
   --handlers_;
   if (state_ == State::Closed) return give_back();
   if (error) return close();
-  go_on(sent());
+  guarded([this] { go_on(sent()); });
 }
 
 Session::Next Session::sent() {
@@ -385,12 +430,12 @@ void Session::linger() {
   discarded_ = 0;
   set_deadline(monotonic_now() + environment_.limits.linger);
   if (!tls_ || reading_) return half_close();
-  ++handlers_;
   tls_->async_shutdown([this](ErrorCode) {
     --handlers_;
     if (state_ == State::Closed) return give_back();
-    half_close();
+    guarded([this] { half_close(); });
   });
+  ++handlers_;
 }
 
 void Session::half_close() {
@@ -403,10 +448,10 @@ void Session::half_close() {
 // Below TLS as well: only the end of the stream matters.
 void Session::discard() {
   auto& space = environment_.discard;
-  ++handlers_;
-  reading_ = true;
   socket_.async_read_some(asio::buffer(space.data(), space.size()),
                           [this](ErrorCode error, std::size_t bytes) { on_read(error, bytes); });
+  ++handlers_;
+  reading_ = true;
 }
 
 void Session::on_discarded(ErrorCode error, std::size_t bytes) {
@@ -415,10 +460,14 @@ void Session::on_discarded(ErrorCode error, std::size_t bytes) {
   discard();
 }
 
-void Session::on_deadline(TimePoint now) {
+void Session::on_deadline(TimePoint) {
+  guarded([this] { end_patience(); });
+}
+
+void Session::end_patience() {
   switch (state_) {
     case State::Head:
-      // Nobody is told anything who has asked for nothing.
+      // No bytes received: close without an answer.
       return input_.empty() ? close() : go_on(reject(IngestError::HeadTimeout));
     case State::Body:
       return go_on(reject(IngestError::BodyTimeout));
@@ -432,16 +481,18 @@ void Session::on_deadline(TimePoint now) {
     case State::Closed:
       return set_deadline(TimePoint::max());
   }
-  static_cast<void>(now);
 }
 
 void Session::close_if_idle(TimePoint before) {
-  if (state_ == State::Head && input_.empty() && since_ <= before) linger();
+  if (state_ == State::Head && input_.empty() && since_ <= before) {
+    guarded([this] { linger(); });
+  }
 }
 
 void Session::close() {
   if (state_ == State::Closed) return;
   if (state_ == State::Waiting) environment_.producer.abandon(ticket_);
+  if (state_ == State::Handshake) environment_.pool.end_handshake(*this);
   state_ = State::Closed;
   set_deadline(TimePoint::max());
   request_.release();

@@ -39,6 +39,7 @@ class Session final : public AckWaiter {
   Session& operator=(const Session&) = delete;
   ~Session();
 
+  // Throws when there is no memory for it; close() ends it then.
   void open(Socket socket, std::size_t place);
   // Ends the connection at once; the pool gets the session back when its handlers have run.
   void close();
@@ -49,14 +50,20 @@ class Session final : public AckWaiter {
 
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
   void move_place(std::size_t place) noexcept { place_ = place; }
+  // Memory of its handshake, and whose it is; the pool's.
+  [[nodiscard]] Units& handshake_units() noexcept { return handshake_units_; }
+  [[nodiscard]] asio::ip::address peer() const noexcept;
 
  private:
   enum class State : std::uint8_t { Closed, Handshake, Head, Body, Waiting, Writing, Lingering };
   enum class Next : std::uint8_t { Again, Read, Stop };  // Stop: touch nothing of *this any more
   enum class Then : std::uint8_t { ReadBody, NextRequest, Linger };
 
+  template <class Work>
+  void guarded(Work work) noexcept;
   void go_on(Next next);
   void begin_request(TimePoint now, Duration patience);
+  [[nodiscard]] bool only_empty_lines();
   [[nodiscard]] Next read_head();
   [[nodiscard]] Next await_head();
   // Another read is needed: the head moves out of the place that all sessions share.
@@ -78,6 +85,8 @@ class Session final : public AckWaiter {
   [[nodiscard]] std::span<char> answer_space(std::size_t bytes);
   void forget_input();
 
+  void end_patience();
+  void answer_settled(Settled settled);
   void handshake();
   void start_read();
   void on_read(ErrorCode error, std::size_t bytes);
@@ -109,6 +118,7 @@ class Session final : public AckWaiter {
   std::vector<char> rest_;  // of an answer that could not be sent at once
   Units request_;
   Units probe_;
+  Units handshake_units_;
   std::unique_ptr<ClientTls> tls_;
   Socket socket_;
   InputBuffer input_;

@@ -53,7 +53,6 @@ struct SessionEnvironment {
   metrics::Slab& slab;
   std::shared_ptr<TlsContext> tls;  // null: plain
   SessionLimits limits{};
-  Duration ack_timeout{};
   Phase phase = Phase::Serving;
   std::uint64_t last_request_id = 0;
   const kafka::TopicWatch* topics = nullptr;  // may be null

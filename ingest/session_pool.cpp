@@ -1,21 +1,35 @@
 #include "ingest/session_pool.hpp"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/observe/log.hpp"
 #include "ingest/session.hpp"
 
 namespace eventrelay::ingest {
 
-SessionPool::SessionPool(SessionEnvironment& environment, std::size_t max)
-    : environment_(environment), max_(max) {
+namespace {
+
+// Handshakes after whose end freed memory is handed back: a page table walk for each of them would
+// cost more than the memory.
+constexpr std::size_t kTrimAfter = 512;
+
+}  // namespace
+
+SessionPool::SessionPool(SessionEnvironment& environment, SessionPoolLimits limits)
+    : environment_(environment), limits_(std::move(limits)) {
+  if (!limits_.open) limits_.open = std::make_shared<std::atomic<std::size_t>>(0);
   spare_.reserve(kSpareSessions);
+  handshakes_.reserve(limits_.handshakes);
 }
 
-SessionPool::~SessionPool() = default;
+SessionPool::~SessionPool() {
+  limits_.open->fetch_sub(open_.size(), std::memory_order_relaxed);
+}
 
 void SessionPool::adopt(Socket socket) {
-  EVENTRELAY_ASSERT(!full());
   std::unique_ptr<Session> session;
   if (spare_.empty()) {
     session = std::make_unique<Session>(environment_);
@@ -24,9 +38,70 @@ void SessionPool::adopt(Socket socket) {
     spare_.pop_back();
   }
   Session& opened = *session;
-  deadlines_.push_back(TimePoint::max());
   open_.push_back(std::move(session));
-  opened.open(std::move(socket), open_.size() - 1);
+  try {
+    deadlines_.push_back(TimePoint::max());
+  } catch (...) {
+    open_.pop_back();
+    throw;
+  }
+  limits_.open->fetch_add(1, std::memory_order_relaxed);
+  try {
+    opened.open(std::move(socket), open_.size() - 1);
+  } catch (...) {
+    opened.close();
+    throw;
+  }
+}
+
+bool SessionPool::begin_handshake(Session& session) {
+  if (handshakes_.size() >= limits_.handshakes) cut_a_handshake();
+  Budget& bytes = environment_.admission.bytes();
+  while (!session.handshake_units().hold(bytes, kHandshakeBytes)) {
+    if (handshakes_.empty()) return false;  // bodies have all of it
+    cut_a_handshake();
+  }
+  handshakes_.push_back(&session);
+  return true;
+}
+
+void SessionPool::end_handshake(Session& session) noexcept {
+  const auto place = std::find(handshakes_.begin(), handshakes_.end(), &session);
+  if (place == handshakes_.end()) return;
+  handshakes_.erase(place);
+  session.handshake_units().release();
+  ++ended_handshakes_;
+}
+
+// The oldest of the address that has most of them.
+void SessionPool::cut_a_handshake() {
+  std::map<asio::ip::address, std::pair<std::size_t, Session*>> by_address;
+  const std::pair<std::size_t, Session*>* most = nullptr;
+  for (Session* const each : handshakes_) {
+    auto& [count, oldest] = by_address[each->peer()];
+    if (++count == 1) oldest = each;
+  }
+  for (const auto& [address, share] : by_address) {
+    if (most == nullptr || share.first > most->first) most = &share;
+  }
+  EVENTRELAY_ASSERT(most != nullptr);
+  ++handshakes_cut_;
+  most->second->close();
+}
+
+void SessionPool::note_failure(std::string_view what) noexcept {
+  ++failures_;
+  try {
+    log::warn("a client can not be served", {{"reason", what}});
+  } catch (const std::exception&) {
+    return;  // the line may fail for the same reason
+  }
+}
+
+bool SessionPool::wants_trim() noexcept {
+  if (ended_handshakes_ < kTrimAfter || handshakes_.size() > kTrimAfter / 4) return false;
+  ended_handshakes_ = 0;
+  return true;
 }
 
 void SessionPool::release(Session& session) noexcept {
@@ -40,6 +115,7 @@ void SessionPool::release(Session& session) noexcept {
   }
   open_.pop_back();
   deadlines_.pop_back();
+  limits_.open->fetch_sub(1, std::memory_order_relaxed);
   if (spare_.size() < kSpareSessions) spare_.push_back(std::move(closed));
 }
 

@@ -1,5 +1,7 @@
 #include "ingest/shard.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <random>
 #include <utility>
@@ -18,6 +20,10 @@ constexpr std::chrono::milliseconds kIdleGrace{1000};
 constexpr std::chrono::seconds kRequestGrace{1};
 constexpr std::chrono::seconds kFlushTime{3};
 constexpr std::chrono::seconds kLastAnswers{2};
+// A shard lets so many handshakes go on however little memory it has.
+constexpr std::size_t kFewHandshakes = 8;
+// Handing memory back walks the heap; not more often than this.
+constexpr std::chrono::seconds kTrimInterval{5};
 // Of the process: so many records may wait for Kafka whatever that takes.
 constexpr std::size_t kFewRecords = 256;
 
@@ -39,6 +45,17 @@ constexpr std::size_t kFewRecords = 256;
   // Half of what a client waits: the other half is for the answer.
   limits.stall_max =
       std::max<Duration>(limits.stall_after, options.settings->config.ingest.ack_timeout / 2);
+  return limits;
+}
+
+[[nodiscard]] SessionPoolLimits pool_limits(const ShardOptions& options) {
+  SessionPoolLimits limits;
+  limits.connections = options.connections_max;
+  limits.open = options.connections;
+  // Half of the bytes for bodies are kept from handshakes, so that they can not shut bodies out.
+  const std::size_t by_memory = share(options) / 2 / kHandshakeBytes;
+  limits.handshakes = std::max<std::size_t>(
+      std::min(options.handshakes_max / options.shards, by_memory), kFewHandshakes);
   return limits;
 }
 
@@ -64,7 +81,7 @@ constexpr std::size_t kFewRecords = 256;
 }  // namespace
 
 Duration shard_drain_limit(const Settings& settings) noexcept {
-  return settings.config.ingest.ack_timeout + kRequestGrace + kFlushTime + kLastAnswers;
+  return longest_ack_timeout(settings) + kRequestGrace + kFlushTime + kLastAnswers;
 }
 
 Shard::Shard(ShardLoop& loop, const ShardOptions& options)
@@ -76,7 +93,7 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                  .limits = producer_limits(options),
                  .budget = options.budget},
                 loop.slab()),
-      sessions_(environment_, options.connections_max),
+      sessions_(environment_, pool_limits(options)),
       environment_{.executor = loop.executor(),
                    .receiver = std::make_shared<Receiver>(options.settings),
                    .admission = admission_,
@@ -85,7 +102,6 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                    .slab = loop.slab(),
                    .tls = options.tls,
                    .limits = options.limits,
-                   .ack_timeout = options.settings->config.ingest.ack_timeout,
                    .last_request_id = first_request_id(),
                    .topics = options.topics,
                    .head = HeadWork(gate_for(*options.settings))},
@@ -95,11 +111,11 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
 
 Shard::~Shard() = default;
 
-void Shard::listen(const std::vector<Tcp::endpoint>& addresses) {
+void Shard::listen(const std::vector<Tcp::endpoint>& addresses, Port port) {
   for (const Tcp::endpoint& address : addresses) {
     listeners_.push_back(std::make_unique<Listener>(loop_.executor(), sessions_,
                                                     loop_.slab().ingest_connections_total));
-    listeners_.back()->open(address);
+    listeners_.back()->open(address, port);
   }
 }
 
@@ -111,11 +127,15 @@ std::vector<Tcp::endpoint> Shard::endpoints() const {
 
 void Shard::start() {
   for (const auto& listener : listeners_) listener->start();
+  // An exception may have kept either from going on; each looks for itself.
+  loop_.set_on_exception([this] {
+    for (const auto& listener : listeners_) listener->resume();
+    arm_sweep();
+  });
   sweep();
 }
 
 void Shard::use(std::shared_ptr<const Settings> settings) {
-  environment_.ack_timeout = settings->config.ingest.ack_timeout;
   environment_.receiver = std::make_shared<Receiver>(*environment_.receiver, std::move(settings));
 }
 
@@ -124,7 +144,6 @@ void Shard::use_tls(std::shared_ptr<TlsContext> tls) {
 }
 
 void Shard::reload(std::shared_ptr<Receiver> receiver, std::shared_ptr<TlsContext> tls) {
-  environment_.ack_timeout = receiver->settings().config.ingest.ack_timeout;
   environment_.head.gate = gate_for(receiver->settings());
   environment_.receiver = std::move(receiver);
   environment_.tls = std::move(tls);
@@ -141,18 +160,36 @@ ShardFigures Shard::figures() const noexcept {
           .queue_bytes = whole(slab.ingest_produce_queue_bytes),
           .oldest_unacknowledged_ms = oldest_ms_.load(std::memory_order_relaxed),
           .accept_failures = accept_failures_.load(std::memory_order_relaxed),
+          .handshakes = handshakes_.load(std::memory_order_relaxed),
+          .handshakes_cut = handshakes_cut_.load(std::memory_order_relaxed),
           .stalled = stalled_.load(std::memory_order_relaxed)};
 }
 
-void Shard::sweep() {
+void Shard::arm_sweep() {
+  if (sweep_armed_) return;
   sweep_timer_.expires_after(kSweepInterval);
   sweep_timer_.async_wait([this](ErrorCode error) {
+    sweep_armed_ = false;
     if (!error) sweep();
   });
+  sweep_armed_ = true;
+}
+
+void Shard::sweep() {
+  arm_sweep();
   const TimePoint now = monotonic_now();
   sessions_.sweep(now);
   if (drained_) continue_drain(now);
+  for (const auto& listener : listeners_) listener->resume();
   publish(now);
+  trim(now);
+}
+
+// What thousands of handshakes have left in the allocator goes back to the system.
+void Shard::trim(TimePoint now) {
+  if (now - trimmed_ < kTrimInterval || !sessions_.wants_trim()) return;
+  trimmed_ = now;
+  ::malloc_trim(0);
 }
 
 void Shard::publish(TimePoint now) {
@@ -164,7 +201,9 @@ void Shard::publish(TimePoint now) {
   slab.ingest_produce_queue_bytes.set(static_cast<double>(kafka.bytes));
   std::uint64_t failures = 0;
   for (const auto& listener : listeners_) failures += listener->failures();
-  accept_failures_.store(failures, std::memory_order_relaxed);
+  accept_failures_.store(failures + sessions_.failures(), std::memory_order_relaxed);
+  handshakes_.store(sessions_.handshakes(), std::memory_order_relaxed);
+  handshakes_cut_.store(sessions_.handshakes_cut(), std::memory_order_relaxed);
   const auto oldest = producer_.oldest_pending();
   const Duration age = oldest ? now - *oldest : Duration::zero();
   oldest_ms_.store(static_cast<std::uint64_t>(std::max<std::int64_t>(
@@ -186,7 +225,9 @@ void Shard::continue_drain(TimePoint now) {
     case Phase::Closing:
       // A request may be on its way on a connection that is silent now.
       if (now - stop_at_ >= kIdleGrace) sessions_.close_idle(now - kIdleGrace);
-      if (sessions_.size() == 0 || now - stop_at_ >= environment_.ack_timeout + kRequestGrace) {
+      if (sessions_.size() == 0 ||
+          now - stop_at_ >=
+              longest_ack_timeout(environment_.receiver->settings()) + kRequestGrace) {
         flush(now);
       }
       return;

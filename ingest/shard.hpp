@@ -29,9 +29,12 @@ inline constexpr std::chrono::milliseconds kSweepInterval{250};
 // What a shard gets to work with. Bounds: as the settings.
 struct ShardOptions {
   std::shared_ptr<const Settings> settings;
-  std::shared_ptr<TlsContext> tls;  // null: plain
-  unsigned shards = 1;              // of the process; the memory is divided by it
-  std::size_t connections_max = 65'536;
+  std::shared_ptr<TlsContext> tls;       // null: plain
+  unsigned shards = 1;                   // of the process; the memory is divided by it
+  std::size_t connections_max = 65'536;  // of the process
+  std::size_t handshakes_max = 1024;     // of the process, likewise
+  // Open connections of the process; null: the shard counts its own.
+  std::shared_ptr<std::atomic<std::size_t>> connections{};
   // Of an event with its headers; nothing: as the configuration says.
   std::optional<std::size_t> record_bytes_max{};
   const kafka::TopicWatch* topics = nullptr;  // nothing is taken while they do not agree
@@ -47,6 +50,8 @@ struct ShardFigures {
   std::uint64_t queue_bytes = 0;
   std::uint64_t oldest_unacknowledged_ms = 0;
   std::uint64_t accept_failures = 0;
+  std::uint64_t handshakes = 0;  // in progress
+  std::uint64_t handshakes_cut = 0;
   bool stalled = false;
 };
 
@@ -58,8 +63,9 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
   ~Shard();
 
-  // Binds these addresses; a port 0 becomes a real one in endpoints().
-  void listen(const std::vector<Tcp::endpoint>& addresses);
+  // Binds these addresses; a port 0 becomes a real one in endpoints(). The first shard of the
+  // process takes them, the others join it.
+  void listen(const std::vector<Tcp::endpoint>& addresses, Port port = Port::Take);
   [[nodiscard]] std::vector<Tcp::endpoint> endpoints() const;
 
   void start();
@@ -79,6 +85,8 @@ class Shard {
 
  private:
   void sweep();
+  void arm_sweep();
+  void trim(TimePoint now);
   void publish(TimePoint now);
   void continue_drain(TimePoint now);
   void stop_accepting(TimePoint now);
@@ -93,9 +101,13 @@ class Shard {
   Timer sweep_timer_;
   std::function<void()> drained_;
   TimePoint stop_at_{};  // when to stop accepting; then when that was; then when to give up
+  TimePoint trimmed_{};
   bool flushed_ = false;
+  bool sweep_armed_ = false;
   std::atomic<std::uint64_t> oldest_ms_{0};
   std::atomic<std::uint64_t> accept_failures_{0};
+  std::atomic<std::uint64_t> handshakes_{0};
+  std::atomic<std::uint64_t> handshakes_cut_{0};
   std::atomic<bool> stalled_{false};
 };
 

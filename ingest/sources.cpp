@@ -45,6 +45,8 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   source.v1_enabled = source.provider->form == providers::NormalForm::Box && config.v1_enabled;
   if (config.v1_token) source.v1_token = *config.v1_token;
   source.body_max = config.body_max.value_or(ingest.body_max);
+  source.clock = &source_clock(element);
+  source.ack_timeout = config.ack_timeout.value_or(ingest.ack_timeout);
   source.chunked = config.chunked.value_or(ingest.chunked);
   return source;
 }
@@ -74,8 +76,17 @@ providers::Verifier own_verifier(const CompiledSource& source, const Instance& i
 bool same_sources(const Settings& a, const Settings& b) {
   return a.registry.sources() == b.registry.sources() &&
          a.config.ingest.body_max == b.config.ingest.body_max &&
+         a.config.ingest.ack_timeout == b.config.ingest.ack_timeout &&
          a.config.ingest.chunked == b.config.ingest.chunked &&
          a.config.ingest.public_url == b.config.ingest.public_url;
+}
+
+Duration longest_ack_timeout(const Settings& settings) noexcept {
+  Duration longest = settings.config.ingest.ack_timeout;
+  for (const auto& [element, source] : settings.registry.sources()) {
+    if (source.ack_timeout) longest = std::max<Duration>(longest, *source.ack_timeout);
+  }
+  return longest;
 }
 
 bool any_source_chunked(const Settings& settings) noexcept {

@@ -13,9 +13,11 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/clock.hpp"
 #include "common/providers/provider.hpp"
 #include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
+#include "ingest/source_clock.hpp"
 
 namespace eventrelay::ingest {
 
@@ -31,6 +33,8 @@ struct CompiledSource {
   bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
   Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
+  Duration ack_timeout{};
+  SourceClock* clock = nullptr;
   bool chunked = false;
 };
 
@@ -53,6 +57,9 @@ class Sources {
 
 // Would Sources of both be the same?
 [[nodiscard]] bool same_sources(const Settings& a, const Settings& b);
+
+// The longest time that any source lets its clients wait for Kafka.
+[[nodiscard]] Duration longest_ack_timeout(const Settings& settings) noexcept;
 
 // May any source take `Transfer-Encoding: chunked`? For the gate, which knows no source yet.
 [[nodiscard]] bool any_source_chunked(const Settings& settings) noexcept;

@@ -44,6 +44,8 @@ class RelayService final : public Service {
   [[nodiscard]] Duration drain_limit() const override;
   void stop() override;
   [[nodiscard]] std::string status() const override;
+  [[nodiscard]] unsigned shards() const noexcept override;
+  [[nodiscard]] Duration silent_for() const noexcept override;
   void mount(AdminServer& server) override;
   void on_second() override;
 
@@ -165,6 +167,19 @@ std::vector<ShardStatus> RelayService::shard_status() const {
   const std::lock_guard lock(shards_mutex_);
   for (const auto& shard : shards_) all.push_back(shard->status());
   return all;
+}
+
+unsigned RelayService::shards() const noexcept {
+  const std::lock_guard lock(shards_mutex_);
+  return static_cast<unsigned>(shards_.size());
+}
+
+Duration RelayService::silent_for() const noexcept {
+  Duration longest = Duration::zero();
+  const std::lock_guard lock(shards_mutex_);
+  if (shards_.empty()) return longest;  // the loops are still being made
+  for (const auto& loop : loops_) longest = std::max(longest, loop->silent_for());
+  return longest;
 }
 
 std::vector<std::string> RelayService::not_ready() const {

@@ -68,7 +68,9 @@ struct LogConfig {
 
 struct AdminConfig {
   std::string listen;           // empty = 127.0.0.1:9464 (ingest), 127.0.0.1:9465 (relay)
-  std::optional<Secret> token;  // required when the address is not loopback
+  std::optional<Secret> token;  // without it only probes are open on another address than loopback
+  std::vector<std::string> hosts;  // names in Host beside addresses and localhost
+  std::vector<std::string> open;   // `metrics`: without the token
 };
 
 struct TlsServerConfig {
@@ -82,11 +84,14 @@ struct IngestConfig {
   std::string base_path = "/elements/api-v2";
   std::size_t body_max = 1U << 20;  // bytes, 1 KiB..32 MiB
   std::optional<TlsServerConfig> tls;
-  milliseconds ack_timeout{5000};       // an event not acknowledged by then is answered 503
+  // An event not acknowledged by then is answered 503: Slack and Graph hang up after 3 s.
+  milliseconds ack_timeout{2000};
   std::size_t memory_max = 256U << 20;  // bytes for bodies and the producer queue
   milliseconds drain_delay{5000};       // keeps accepting that long after SIGTERM
   bool chunked = false;                 // Transfer-Encoding is answered 411 unless true
   std::string public_url;               // how providers reach ingest: scheme, host, port; no path
+  std::uint32_t connections_max = 0;    // clients at once; 0 = 65536, or what descriptors allow
+  std::uint32_t handshakes_max = 1024;  // TLS handshakes at once
   AdminConfig admin;                    // of ingest alone; each of its keys wins over `admin`
 };
 
@@ -96,6 +101,7 @@ struct SourceConfig {
   std::vector<Secret> keys;  // slot order: primary, secondary
   std::optional<bool> chunked;
   std::optional<std::size_t> body_max;
+  std::optional<milliseconds> ack_timeout;
   bool v1_enabled = false;
   std::optional<Secret> v1_token;
   std::optional<Secret> token;  // Meta: verify token; Microsoft Graph: clientState

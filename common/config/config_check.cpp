@@ -63,7 +63,6 @@ class Checker {
 
   void run() {
     kafka();
-    admin();
     ingest();
     for (const auto& [element, source] : config_.sources) check_source(element, source);
     for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
@@ -87,21 +86,6 @@ class Checker {
       const std::string problem = kafka_property_(key, {std::string(value.reveal()), true});
       if (!problem.empty()) add("kafka." + key, problem);
     }
-  }
-
-  void admin() {
-    check_admin("", config_.admin, config_.admin);
-    check_admin("ingest.", config_.ingest.admin, admin_of(config_, "ingest"));
-    check_admin("relay.", config_.relay.admin, admin_of(config_, "relay"));
-  }
-
-  // `own` stands at `prefix`, `all` is what counts for the service.
-  void check_admin(const std::string& prefix, const AdminConfig& own, const AdminConfig& all) {
-    if (own.listen.empty() || all.token) return;
-    const std::optional<ListenAddress> address = parse_listen(own.listen);
-    if (!address || address->loopback()) return;
-    add(prefix + "admin.token_file",
-        "required because " + prefix + "admin.listen " + own.listen + " is not loopback");
   }
 
   void ingest() {

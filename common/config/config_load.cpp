@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <utility>
@@ -27,6 +28,7 @@ using config::Schema;
 using config::YamlNode;
 
 constexpr std::size_t kFileMax = 64U << 20;
+constexpr std::size_t kFilesMax = 1000;
 constexpr std::string_view kVariablePrefix = "eventrelay__";
 constexpr std::string_view kInstances = "instances";
 
@@ -178,6 +180,18 @@ void apply_overrides(const ConfigInput& input, Config& out, config::Places& plac
   }
 }
 
+// Every plain text that leads to a regular file: of all that a configuration may say, only paths
+// do.
+void collect_files(const YamlNode& node, std::vector<std::string>& files) {
+  if (node.kind == YamlNode::Kind::Scalar && files.size() < kFilesMax) {
+    std::error_code error;
+    const bool is_path = node.text.find('/') != std::string::npos && node.text.size() < 4096;
+    if (is_path && std::filesystem::is_regular_file(node.text, error)) files.push_back(node.text);
+  }
+  for (const YamlNode& item : node.items) collect_files(item, files);
+  for (const config::YamlEntry& entry : node.entries) collect_files(entry.value, files);
+}
+
 // What `input` says over `out`.
 Config load_over(Config out, const ConfigInput& input,
                  const config::PropertyProblem& kafka_property) {
@@ -217,6 +231,22 @@ Config load_over(Config out, const ConfigInput& input,
 
 }  // namespace
 
+std::vector<std::string> files_of(const ConfigInput& input) {
+  std::vector<std::string> files;
+  if (!input.path.empty()) files.push_back(input.path);
+  const config::ItemSink sink{
+      kInstances, [&files](std::size_t, const YamlNode& item) { collect_files(item, files); }};
+  try {
+    if (input.text || !input.path.empty()) {
+      collect_files(config::parse_yaml(input.text ? *input.text : read_file(input.path), &sink),
+                    files);
+    }
+  } catch (const std::runtime_error&) {
+    return files;  // of a file that can not be read only the file itself is known
+  }
+  return files;
+}
+
 Config load_config(const ConfigInput& input, const config::PropertyProblem& kafka_property) {
   return load_over(Config{}, input, kafka_property);
 }
@@ -243,6 +273,8 @@ AdminConfig admin_of(const Config& config, std::string_view name) {
   AdminConfig admin = config.admin;
   if (!own.listen.empty()) admin.listen = own.listen;
   if (own.token) admin.token = own.token;
+  if (!own.hosts.empty()) admin.hosts = own.hosts;
+  if (!own.open.empty()) admin.open = own.open;
   return admin;
 }
 

@@ -52,9 +52,18 @@ enum class ShowSecrets : bool { No, Yes };
 // Every key with its sentence, default and bound, for --help and the docs.
 [[nodiscard]] std::string describe_keys();
 
+// The table of keys as a JSON Schema, one line. It tells keys, types and bounds; what needs the
+// environment, a file or another key is judged by load_config alone.
+enum class SchemaDraft : std::uint8_t { Seven, Of2020 };
+[[nodiscard]] std::string config_json_schema(SchemaDraft draft);
+
 // Keys that differ between two configurations but only take effect at a restart.
 [[nodiscard]] std::vector<std::string> restart_only_changes(const Config& before,
                                                             const Config& after);
+
+// The files that a configuration is read from: itself and those it names for a secret or a
+// certificate; as far as the file can be parsed.
+[[nodiscard]] std::vector<std::string> files_of(const ConfigInput& input);
 
 // The environment of this process.
 [[nodiscard]] std::map<std::string, std::string> process_environment();

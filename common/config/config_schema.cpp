@@ -73,6 +73,22 @@ std::string kafka_problem(std::string_view key, std::string_view value) {
   return {};
 }
 
+std::string open_problem(std::string_view word) {
+  return word == "metrics" ? std::string{} : "is not a thing that may be opened: metrics";
+}
+
+std::string host_name_problem(std::string_view name) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_';
+  };
+  if (name.empty() || name.size() > 253) return "must have 1..253 characters";
+  if (!std::all_of(name.begin(), name.end(), fits)) {
+    return "must be a host name without a scheme, port or path";
+  }
+  return {};
+}
+
 const Schema& kafka_schema() {
   static const Schema schema{
       {},
@@ -204,8 +220,24 @@ const Schema& admin_schema() {
       field<&AdminConfig::token>(
           {.key = "token_file",
            .kind = Kind::SecretFile,
-           .sentence = "File with the bearer token of the admin listener; required when it does "
-                       "not listen on loopback."}),
+           .sentence = "File with the bearer token of the admin listener; without it only probes "
+                       "are open when it does not listen on loopback."}),
+      field<&AdminConfig::hosts>(
+          {.key = "hosts",
+           .kind = Kind::Texts,
+           .sentence = "Names by which clients may call the admin listener, beside addresses and "
+                       "localhost.",
+           .low = 0,
+           .high = 100,
+           .rule = "a host name without a port",
+           .problem = host_name_problem}),
+      field<&AdminConfig::open>({.key = "open",
+                                 .kind = Kind::Texts,
+                                 .sentence = "What needs no token: metrics.",
+                                 .low = 0,
+                                 .high = 1,
+                                 .rule = "metrics",
+                                 .problem = open_problem}),
   }};
   return schema;
 }
@@ -290,6 +322,21 @@ const Schema& ingest_schema() {
            .high = 2048,
            .rule = "an http or https URL without a path",
            .problem = origin_problem}),
+      field<&IngestConfig::connections_max>(
+          {.key = "connections_max",
+           .kind = Kind::Number,
+           .sentence = "Client connections at once; 0 is 65536, or what descriptors allow less 64.",
+           .low = 0,
+           .high = 1'000'000,
+           .effect = Effect::Restart}),
+      field<&IngestConfig::handshakes_max>(
+          {.key = "handshakes_max",
+           .kind = Kind::Number,
+           .sentence = "TLS handshakes at once; one more cuts the oldest of the address that has "
+                       "most.",
+           .low = 1,
+           .high = 65536,
+           .effect = Effect::Restart}),
       object<&IngestConfig::admin>(
           {.key = "admin",
            .sentence = "The admin listener of ingest alone, where one file serves both services."},

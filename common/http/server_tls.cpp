@@ -1,7 +1,11 @@
 #include "common/http/server_tls.hpp"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
+#include <ctime>
 #include <string_view>
 
 #include "common/base/start_error.hpp"
@@ -49,6 +53,22 @@ std::shared_ptr<TlsContext> make_server_tls(const TlsServerConfig& config) {
     fail("ingest.tls.key", config.key, "does not belong to the certificate '" + config.cert + "'");
   }
   return context;
+}
+
+std::optional<WallTime> certificate_end(const std::string& file) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bytes(BIO_new_file(file.c_str(), "r"), BIO_free);
+  if (!bytes) {
+    ERR_clear_error();
+    return std::nullopt;
+  }
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      PEM_read_bio_X509(bytes.get(), nullptr, nullptr, nullptr), X509_free);
+  std::tm end{};
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &end) != 1) {
+    ERR_clear_error();
+    return std::nullopt;
+  }
+  return WallTime{std::chrono::seconds{::timegm(&end)}};
 }
 
 }  // namespace eventrelay

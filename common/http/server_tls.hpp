@@ -7,7 +7,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 
+#include "common/base/clock.hpp"
 #include "common/config/config.hpp"
 #include "common/http/tls_stream.hpp"
 
@@ -15,5 +18,8 @@ namespace eventrelay {
 
 // Throws StartError.
 [[nodiscard]] std::shared_ptr<TlsContext> make_server_tls(const TlsServerConfig& config);
+
+// When the first certificate of a PEM file ends; nothing if it can not be read.
+[[nodiscard]] std::optional<WallTime> certificate_end(const std::string& file);
 
 }  // namespace eventrelay

@@ -244,6 +244,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(control_role, "1 if this process holds the control role.") \
   COUNTER_BY(provider_requests_total, box_outcome, ProviderOutcome, "Requests to its API.") \
   COUNTER_BY(provider_token_refreshes_total, outcome, RefreshOutcome, "Tokens replaced.") \
+  GAUGE(ready, "1 if the service is ready, as /readyz says.") \
+  COUNTER(admin_refused_total, "Admin requests with a wrong bearer token, or none.") \
   GAUGE(config_last_reload_successful, "1 if the last reload took effect.") \
   GAUGE(config_last_reload_success_timestamp_seconds, "When a configuration last took effect.") \
   COUNTER_BY(log_messages_total, level, Level, "Log lines written, by level.") \

@@ -17,6 +17,7 @@
 #include "common/observe/build_info.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
+#include "common/process/notify.hpp"
 #include "common/process/service_host.hpp"
 
 namespace eventrelay {
@@ -100,6 +101,7 @@ void complain(std::string_view program, std::string_view text) {
 // Flags and environment. Thread: main.  Bounds: none.
 struct Invocation {
   ConfigInput input;
+  bool watch = false;
   std::optional<int> exit;  // set: nothing to run
 };
 
@@ -111,6 +113,7 @@ Invocation parse_flags(int argc, char** argv, const std::string& program) {
   app.add_option("-c,--config", input.path, "Configuration file (or EVENTRELAY_CONFIG)");
   app.add_option("--set", input.overrides, "key=value over the file; may be repeated")
       ->allow_extra_args(false);
+  app.add_flag("--watch", invocation.watch, "Reload when the file or a file it names changes");
   app.set_version_flag("--version", version_line(program));
   app.footer(
       "Exit codes: 0 drained, 1 runtime, 2 usage, 78 bad configuration. A second signal\n"
@@ -142,11 +145,11 @@ Invocation parse_flags(int argc, char** argv, const std::string& program) {
 class Program {
  public:
   Program(std::string_view name, const ServiceFactory& factory, const ExtensionFactory& extension,
-          const ConfigInput& input)
+          const Invocation& invocation)
       : name_(name),
         extension_(extension ? extension() : nullptr),
         service_(factory()),
-        host_(control_, *service_, host_options(input)),
+        host_(control_, *service_, host_options(invocation)),
         signals_(control_.get_executor(), SIGTERM, SIGINT, SIGHUP) {
     service_->set_failed([this](std::string reason) {
       asio::post(control_, [this, reason = std::move(reason)] { fail(reason); });
@@ -170,9 +173,17 @@ class Program {
   }
 
  private:
-  HostOptions host_options(const ConfigInput& input) {
+  HostOptions host_options(const Invocation& invocation) {
     HostOptions options;
-    options.input = input;
+    options.input = invocation.input;
+    options.watch = invocation.watch;
+    options.on_ready = [this] {
+      notify_.ready();
+      feed_watchdog();
+    };
+    options.on_reload_begin = [this] { notify_.reloading(); };
+    options.on_reload_end = [this] { notify_.ready(); };
+    options.on_stuck = [this](const std::string& reason) { fail(reason); };
     options.admin_default = service_->name() == "relay" ? "127.0.0.1:9465" : "127.0.0.1:9464";
     options.serve_while_starting = true;
     options.extension = extension_.get();
@@ -180,6 +191,17 @@ class Program {
       log::configure(settings.config.log, service_->name(), count_log_line);
     };
     return options;
+  }
+
+  // A manager that hears nothing ends the process, so nothing is said while a shard stands still.
+  void feed_watchdog() {
+    const std::optional<Duration> interval = notify_.watchdog_interval();
+    if (!interval) return;
+    if (host_.turns()) notify_.alive();
+    watchdog_timer_.expires_after(*interval);
+    watchdog_timer_.async_wait([this](ErrorCode error) {
+      if (!error) feed_watchdog();
+    });
   }
 
   void await_signal() {
@@ -217,6 +239,7 @@ class Program {
 
   void begin_drain() {
     draining_ = true;
+    notify_.stopping();
     start_timer_.cancel();
     watchdog_.arm(service_->drain_limit() + kDrainGrace);
     host_.drain([this](Drained how) {
@@ -228,12 +251,14 @@ class Program {
 
   std::string name_;
   Watchdog watchdog_;  // the last to go: it guards the end of all others
+  Notify notify_;
   asio::io_context control_{1};
   std::unique_ptr<HostExtension> extension_;
   std::unique_ptr<Service> service_;
   ServiceHost host_;
   Signals signals_;
   Timer start_timer_{control_.get_executor()};
+  Timer watchdog_timer_{control_.get_executor()};
   bool end_wanted_ = false;
   bool draining_ = false;
   bool failed_ = false;
@@ -253,7 +278,7 @@ int run_service(int argc, char** argv, std::string_view program, const ServiceFa
     if (invocation.exit) return *invocation.exit;
     std::shared_ptr<const Settings> settings = load_settings(invocation.input);
     failpoint::arm_from_environment();
-    Program running(name, factory, extension, invocation.input);
+    Program running(name, factory, extension, invocation);
     return running.run(std::move(settings));
   } catch (const ConfigError& error) {
     complain(program, error.what());

@@ -37,6 +37,15 @@ class Service {
   [[nodiscard]] virtual std::string listen() const = 0;
   // Reasons why the service is not ready; empty = ready. Any thread.
   [[nodiscard]] virtual std::vector<std::string> not_ready() const = 0;
+  // Bytes that `settings` let it take: events, and the buffers of the Kafka client. Any thread.
+  [[nodiscard]] virtual std::uint64_t memory_wanted(const Settings& settings) const {
+    const Config& config = settings.config;
+    return name() == "relay" ? config.relay.memory_max : config.ingest.memory_max;
+  }
+  // Threads that serve; 0 before start(). Any thread.
+  [[nodiscard]] virtual unsigned shards() const noexcept { return 0; }
+  // How long the slowest shard's loop has not come round. Any thread.
+  [[nodiscard]] virtual Duration silent_for() const noexcept { return Duration::zero(); }
   // Takes new settings in every shard, touching what changed and nothing else. Throws, with the
   // reason, before anything has changed.
   virtual void use(const UpdatePtr& update) = 0;

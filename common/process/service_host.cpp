@@ -7,9 +7,12 @@
 #include <exception>
 #include <thread>
 
+#include "common/base/crypto.hpp"
+#include "common/http/server_tls.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/build_info.hpp"
 #include "common/observe/log.hpp"
+#include "common/process/cgroup.hpp"
 #include "common/text/json_text.hpp"
 
 namespace eventrelay {
@@ -19,6 +22,7 @@ namespace {
 constexpr std::chrono::milliseconds kPollUntilReady{20};
 constexpr std::chrono::seconds kPollAfterwards{1};
 constexpr std::chrono::seconds kReportInterval{10};
+constexpr std::size_t kCertificatesMax = 20;
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
 std::array<std::atomic<std::uint64_t>, 4>& line_counts() noexcept {
@@ -66,9 +70,11 @@ ServiceHost::~ServiceHost() = default;
 void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   if (options_.on_settings) options_.on_settings(*settings_);
-  registry_in_kafka_ = settings_->config.registry == "topic";
   const AdminConfig admin = admin_of(settings_->config, service_.name());
   admin_.set_policy(access_policy());
+  admin_.set_on_refused([this] { slab_.admin_refused_total.add(); });
+  service_.exporter().add_gauges([this] { return gauges(); });
+  warn_of_memory();
   mount_routes();
   for (const std::string& each : settings_->config.warnings) log::warn(each);
   service_.mount(admin_);
@@ -84,21 +90,24 @@ void ServiceHost::start(std::shared_ptr<const Settings> settings) {
   started_ = true;
   if (feed_) follow_registry();
   mark_reload(true);
+  if (options_.watch) watch_files();
   poll_readiness();
 }
 
 void ServiceHost::start_service() {
   if (!options_.serve_while_starting) {
-    load_registry();
+    settings_ = load_registry();
     return service_.start(settings_);
   }
   const auto work = asio::make_work_guard(control_);
   const auto done = std::make_shared<bool>(false);
   std::exception_ptr thrown;
-  std::thread starter([this, done, &thrown] {
+  // What this thread serves meanwhile looks at the settings without the registry.
+  std::shared_ptr<const Settings> loaded = settings_;
+  std::thread starter([this, done, &thrown, &loaded] {
     try {
-      load_registry();
-      service_.start(settings_);
+      loaded = load_registry();
+      service_.start(loaded);
     } catch (...) {
       thrown = std::current_exception();
     }
@@ -112,26 +121,29 @@ void ServiceHost::start_service() {
     }
   }
   starter.join();
+  settings_ = std::move(loaded);
   if (thrown) std::rethrow_exception(thrown);
 }
 
 // Reads the registry to its end before the service sees its first event: an event of an instance
 // that is not known yet would be refused, or skipped.
-void ServiceHost::load_registry() {
+std::shared_ptr<const Settings> ServiceHost::load_registry() {
   const Config& config = settings_->config;
-  if (config.registry != "topic") return;
+  if (config.registry != "topic") return settings_;
   const auto create = config.topics.create ? kafka::Create::Yes : kafka::Create::No;
   (void)kafka::ensure_topics(config.kafka, kafka::topic_plan(config), create);
   feed_ = std::make_unique<RegistryFeed>(config);
   const TimePoint begin = monotonic_now();
   loaded_ = feed_->load();
-  settings_ = update_settings(*settings_, feed_->changes(loaded_))->settings;
+  std::shared_ptr<const Settings> whole =
+      update_settings(*settings_, feed_->changes(loaded_))->settings;
   const auto passed =
       std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begin);
   log::info("registry read", {{"service", service_.name()},
-                              {"instances", settings_->registry.size()},
+                              {"instances", whole->registry.size()},
                               {"unreadable", feed_->unreadable()},
                               {"ms", std::int64_t{passed.count()}}});
+  return whole;
 }
 
 void ServiceHost::follow_registry() {
@@ -208,14 +220,18 @@ void ServiceHost::mount_routes() {
 
 AccessPolicy ServiceHost::access_policy() const {
   AccessPolicy policy;
-  policy.token = admin_of(settings_->config, service_.name()).token;
+  const AdminConfig admin = admin_of(settings_->config, service_.name());
+  policy.token = admin.token;
+  policy.hosts = admin.hosts;
+  policy.open_scrape =
+      std::find(admin.open.begin(), admin.open.end(), "metrics") != admin.open.end();
   return policy;
 }
 
 std::vector<std::string> ServiceHost::reasons() const {
   std::vector<std::string> why;
   if (!started_) {
-    if (registry_in_kafka_) {
+    if (settings_ && settings_->config.registry == "topic") {
       return {"registry: it is not read to its end yet"};
     }
     return {"starting"};
@@ -229,16 +245,34 @@ std::vector<std::string> ServiceHost::reasons() const {
     const std::vector<std::string> more = options_.extension->not_ready();
     why.insert(why.end(), more.begin(), more.end());
   }
+  if (!turns()) why.emplace_back("loop: a shard has not come round for some seconds");
   if (draining_ && std::find(why.begin(), why.end(), "draining") == why.end()) {
     why.insert(why.begin(), "draining");
   }
   return why;
 }
 
+bool ServiceHost::turns() const {
+  return service_.silent_for() < kSilentLimit;
+}
+
+// Counted by looks and not by the clock: a process that was stopped as a whole is not stuck.
+void ServiceHost::check_turning() {
+  if (turns()) {
+    silent_polls_ = 0;
+  } else if (++silent_polls_ == (kStuckLimit - kSilentLimit) / kPollAfterwards &&
+             options_.on_stuck) {
+    options_.on_stuck("a shard's loop has not come round for " +
+                      std::to_string(kStuckLimit.count()) + " s");
+  }
+}
+
 void ServiceHost::poll_readiness() {
   if (was_ready_) service_.on_second();
   const std::vector<std::string> why = reasons();
+  if (was_ready_) check_turning();
   ready_ = why.empty();
+  slab_.ready.set(ready_ ? 1 : 0);
   if (ready_ && !was_ready_) {
     was_ready_ = true;
     on_first_ready();
@@ -256,9 +290,13 @@ void ServiceHost::on_first_ready() {
   const std::string listen = service_.listen();
   const std::string admin = admin_.address();
   if (listen.empty()) {
-    log::info("ready", {{"service", service_.name()}, {"admin", admin}});
+    log::info("ready",
+              {{"service", service_.name()}, {"admin", admin}, {"shards", service_.shards()}});
   } else {
-    log::info("ready", {{"service", service_.name()}, {"listen", listen}, {"admin", admin}});
+    log::info("ready", {{"service", service_.name()},
+                        {"listen", listen},
+                        {"admin", admin},
+                        {"shards", service_.shards()}});
   }
   if (options_.on_ready) options_.on_ready();
 }
@@ -293,18 +331,94 @@ std::string ServiceHost::metrics() {
     slab_.log_messages_total.add(static_cast<metrics::Level>(i), lines - lines_seen_[i]);
     lines_seen_[i] = lines;
   }
+  slab_.ready.set(reasons().empty() ? 1 : 0);
   return service_.exporter().expose();
 }
 
 void ServiceHost::mark_reload(bool took_effect) {
   slab_.config_last_reload_successful.set(took_effect ? 1 : 0);
   if (!took_effect) return;
+  note_settings();
   slab_.config_last_reload_success_timestamp_seconds.set(static_cast<double>(unix_ms(wall_now())) /
                                                          1000);
 }
 
 std::optional<std::string> ServiceHost::reload() {
   if (!started_ || draining_) return "the service is starting or draining";
+  if (options_.on_reload_begin) options_.on_reload_begin();
+  std::optional<std::string> error = take_settings();
+  if (options_.on_reload_end) options_.on_reload_end();
+  // What a wrong file names is watched as well: its next change may be the cure.
+  if (options_.watch) watch_files();
+  return error;
+}
+
+void ServiceHost::watch_files() {
+  if (!file_watch_) {
+    file_watch_.emplace(control_.get_executor(), [this] {
+      log::info("a configuration file has changed", {{"service", service_.name()}});
+      (void)reload();  // logs and counts by itself
+    });
+  }
+  file_watch_->watch(files_of(options_.input));
+}
+
+// Both are asked for at once, so that an operator who sets one sees the other.
+void ServiceHost::warn_of_memory() const {
+  const std::optional<std::uint64_t> limit = cgroup_limits().memory;
+  if (!limit) return;
+  const std::uint64_t needed = service_.memory_wanted(*settings_);
+  if (needed <= *limit) return;
+  log::warn("memory_max and the buffers of the Kafka client do not fit the control group's limit",
+            {{"service", service_.name()}, {"wanted_bytes", needed}, {"limit_bytes", *limit}});
+}
+
+std::vector<metrics::ScrapedGauge> ServiceHost::gauges() const {
+  std::vector<metrics::ScrapedGauge> all;
+  const Config& config = settings_->config;
+  const bool ingest = service_.name() == "ingest";
+  metrics::ScrapedGauge memory{
+      "memory_limit_bytes", "Bytes that may be used, by what limits them.", "what", {}};
+  memory.samples.push_back({"memory_max", static_cast<double>(ingest ? config.ingest.memory_max
+                                                                     : config.relay.memory_max)});
+  if (const auto limit = cgroup_limits().memory) {
+    memory.samples.push_back({"cgroup", static_cast<double>(*limit)});
+  }
+  all.push_back(std::move(memory));
+  all.push_back({"config_hash_info",
+                 "Hash of the configuration in force, without instances; always 1.",
+                 "hash",
+                 {{config_hash_, 1}}});
+  metrics::ScrapedGauge ends{
+      "tls_certificate_expiry_timestamp_seconds", "When a certificate in use ends.", "file", {}};
+  for (const auto& [file, end] : certificate_ends_) {
+    ends.samples.push_back({file, static_cast<double>(unix_ms(end)) / 1000});
+  }
+  if (!ends.samples.empty()) all.push_back(std::move(ends));
+  return all;
+}
+
+// What a scrape tells of the settings, worked out once: printing them takes a while.
+void ServiceHost::note_settings() {
+  const crypto::Mac hash = crypto::sha256(print_config(settings_->config));
+  config_hash_ = crypto::hex(hash.view()).substr(0, 16);
+  certificate_ends_.clear();
+  const auto note = [this](const std::string& file) {
+    if (file.empty() || certificate_ends_.size() >= kCertificatesMax) return;
+    if (certificate_ends_.find(file) != certificate_ends_.end()) return;
+    if (const auto end = certificate_end(file)) certificate_ends_[file] = *end;
+  };
+  const Config& config = settings_->config;
+  if (service_.name() == "ingest") {
+    if (config.ingest.tls) note(config.ingest.tls->cert);
+    return;
+  }
+  settings_->registry.for_each([&note](const Instance& instance) {
+    for (const Subscription& each : instance.subscriptions) note(each.delivery->client_cert);
+  });
+}
+
+std::optional<std::string> ServiceHost::take_settings() {
   UpdatePtr update;
   try {
     // With a feed the instances are the registry's, whatever the file says.
@@ -388,6 +502,7 @@ void ServiceHost::finish_drain(Drained how) {
 void ServiceHost::stop() {
   readiness_timer_.cancel();
   drain_timer_.cancel();
+  if (file_watch_) file_watch_->stop();
   if (feed_) feed_->stop();
   if (options_.extension != nullptr) options_.extension->stop();
   service_.stop();

@@ -11,11 +11,13 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "common/process/admin.hpp"
+#include "common/process/file_watch.hpp"
 #include "common/process/host_extension.hpp"
 #include "common/process/runtime.hpp"
 #include "common/registry/feed.hpp"
@@ -38,6 +40,13 @@ struct HostOptions {
   HostExtension* extension = nullptr;
   // Runs once, when the service has first become ready; the line `ready` is already written.
   std::function<void()> on_ready;
+  // Runs around each reload; e.g. tells the service manager.
+  std::function<void()> on_reload_begin;
+  std::function<void()> on_reload_end;
+  // Runs once when a shard has not come round for kStuckLimit: the process can not go on.
+  std::function<void(std::string)> on_stuck;
+  // Reload when the configuration or a file it names has changed.
+  bool watch = false;
 };
 
 // One service with its surroundings. Thread: control.  Bounds: one service.
@@ -70,12 +79,18 @@ class ServiceHost {
   [[nodiscard]] std::string metrics();
   // The service's status, with the registry's and the extension's beside it.
   [[nodiscard]] std::string status() const;
+  // Whether every shard's loop comes round; what a watchdog wants to know.
+  [[nodiscard]] bool turns() const;
+
+  // A shard that has not come round for so long makes the service not ready, and ends it.
+  static constexpr std::chrono::seconds kSilentLimit{5};
+  static constexpr std::chrono::seconds kStuckLimit{30};
 
  private:
   void mount_routes();
   [[nodiscard]] AccessPolicy access_policy() const;
   void start_service();
-  void load_registry();
+  [[nodiscard]] std::shared_ptr<const Settings> load_registry();
   void follow_registry();
   void take_records(const std::vector<RegistryRecord>& records, std::int64_t position);
   void take_changes(const Changes& changes);
@@ -84,6 +99,12 @@ class ServiceHost {
   void report_not_ready(const std::vector<std::string>& reasons);
   void finish_drain(Drained how);
   void mark_reload(bool took_effect);
+  void watch_files();
+  void check_turning();
+  void warn_of_memory() const;
+  [[nodiscard]] std::optional<std::string> take_settings();
+  void note_settings();
+  [[nodiscard]] std::vector<metrics::ScrapedGauge> gauges() const;
 
   asio::io_context& control_;
   Service& service_;
@@ -92,9 +113,12 @@ class ServiceHost {
   AdminServer admin_;
   Timer readiness_timer_;
   Timer drain_timer_;
+  std::optional<FileWatch> file_watch_;
+  std::string config_hash_;
+  std::map<std::string, WallTime> certificate_ends_;  // by file; at most kCertificatesMax
+  int silent_polls_ = 0;  // readiness polls in a row that found a silent shard
   std::shared_ptr<const Settings> settings_;
-  bool registry_in_kafka_ = false;      // registry: topic
-  std::unique_ptr<RegistryFeed> feed_;  // then, and not null once the service has started
+  std::unique_ptr<RegistryFeed> feed_;  // with registry: topic
   std::vector<RegistryRecord> loaded_;  // until the extension has them
   std::function<void(Drained)> drained_;
   TimePoint reported_{};

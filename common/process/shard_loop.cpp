@@ -10,6 +10,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
+#include "common/process/cgroup.hpp"
 
 namespace eventrelay {
 
@@ -31,6 +32,13 @@ std::vector<int> available_cores() {
     if (CPU_ISSET(static_cast<std::size_t>(core), &set)) cores.push_back(core);
   }
   return cores;
+}
+
+unsigned cores_in_mask() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::clamp(static_cast<unsigned>(CPU_COUNT(&set)), 1U, kShardsMax);
 }
 
 // A core that cannot be taken costs speed, not correctness: told, then left as it is.
@@ -77,14 +85,14 @@ struct PendingCall {
 
 unsigned shard_count(unsigned configured) noexcept {
   if (configured != 0) return std::min(configured, kShardsMax);
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  return std::clamp(static_cast<unsigned>(cores), 1U, kShardsMax);
+  static const CgroupLimits kLimits = cgroup_limits();
+  return std::clamp(usable_cores(cores_in_mask(), kLimits), 1U, kShardsMax);
 }
 
+// A quota says how much, not where: shards below it are left to the kernel, or those of several
+// containers would meet on the first cores.
 Placement placement_of(unsigned shards) noexcept {
-  return shards >= shard_count(0) ? Placement::PerCore : Placement::Free;
+  return shards >= cores_in_mask() ? Placement::PerCore : Placement::Free;
 }
 
 ShardLoop::ShardLoop(unsigned index, metrics::Slab& slab, Placement placement)
@@ -131,41 +139,67 @@ void ShardLoop::join() {
   if (thread_.joinable()) thread_.join();
 }
 
+Duration ShardLoop::silent_for() const noexcept {
+  const std::int64_t turned = turned_ns_.load(std::memory_order_relaxed);
+  return turned == 0 ? Duration::zero() : monotonic_now().time_since_epoch() - Duration{turned};
+}
+
 void ShardLoop::run() {
   name_thread(index_);
   if (placement_ == Placement::PerCore) bind_to_core(index_);
+  turned_ns_ = Duration{monotonic_now().time_since_epoch()}.count();
   lag_due_ = monotonic_now() + kLagInterval;
   lag_window_end_ = monotonic_now() + kLagWindow;
-  watch_lag();
+  const auto turn = [this] {
+    watch_lag();
+    context_.run();
+  };
   for (;;) {
     try {
-      context_.run();
+      turn();
       return;
     } catch (const std::exception& error) {
-      slab_.event_loop_exceptions_total.add();
-      log::error("exception in a shard's loop", {{"shard", index_}, {"what", error.what()}});
+      on_exception(error.what());
     } catch (...) {
-      slab_.event_loop_exceptions_total.add();
-      log::error("exception in a shard's loop", {{"shard", index_}, {"what", "not std"}});
+      on_exception("not std");
     }
   }
 }
 
+// Whatever fails in here, for want of memory too, is tried again at the next exception; a loop that
+// can not go on falls silent, and its owner ends the process.
+void ShardLoop::on_exception(const char* what) noexcept {
+  slab_.event_loop_exceptions_total.add();
+  try {
+    log::error("exception in a shard's loop", {{"shard", index_}, {"what", what}});
+    if (recover_) recover_();
+  } catch (...) {
+    std::this_thread::yield();
+  }
+}
+
 void ShardLoop::watch_lag() {
+  if (lag_armed_) return;
   lag_timer_.expires_at(lag_due_);
   lag_timer_.async_wait([this](ErrorCode error) {
-    if (error) return;
-    const TimePoint now = monotonic_now();
-    lag_worst_ = std::max(lag_worst_, now - lag_due_);
-    if (now >= lag_window_end_) {
-      lag_worst_previous_ = lag_worst_;
-      lag_worst_ = {};
-      lag_window_end_ = now + kLagWindow;
-    }
-    slab_.event_loop_lag_seconds.set(seconds(std::max(lag_worst_, lag_worst_previous_)));
-    lag_due_ = now + kLagInterval;
-    watch_lag();
+    lag_armed_ = false;
+    if (!error) on_lag_timer();
   });
+  lag_armed_ = true;
+}
+
+void ShardLoop::on_lag_timer() {
+  const TimePoint now = monotonic_now();
+  turned_ns_.store(Duration{now.time_since_epoch()}.count(), std::memory_order_relaxed);
+  lag_worst_ = std::max(lag_worst_, now - lag_due_);
+  if (now >= lag_window_end_) {
+    lag_worst_previous_ = lag_worst_;
+    lag_worst_ = {};
+    lag_window_end_ = now + kLagWindow;
+  }
+  slab_.event_loop_lag_seconds.set(seconds(std::max(lag_worst_, lag_worst_previous_)));
+  lag_due_ = now + kLagInterval;
+  watch_lag();
 }
 
 }  // namespace eventrelay

@@ -46,6 +46,11 @@ class FakeService : public Service {
   void stop() override {
     if (on_stop) on_stop();
   }
+  unsigned shards() const noexcept override { return 3; }
+  Duration silent_for() const noexcept override {
+    return silent_after_reload && reloads > 0 ? Duration{std::chrono::seconds{10}}
+                                              : Duration::zero();
+  }
   std::string status() const override { return R"({"service":"fake"})"; }
   metrics::Exporter& exporter() noexcept override { return exporter_; }
 
@@ -56,6 +61,7 @@ class FakeService : public Service {
   std::function<void(std::string)> failed;
   std::atomic<bool> ready{true};
   std::atomic<int> reloads{0};
+  bool silent_after_reload = false;
   Duration limit = std::chrono::seconds{5};
   std::function<void(std::function<void()>)> on_drain;
   std::function<void()> on_stop;

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "ingest/source_clock.hpp"
 #include "tests/component/ingest_rig.hpp"
 
 namespace eventrelay::ingest::test {
@@ -126,6 +129,44 @@ TEST(IngestSession, TakesABodyOfManyBuffersAndTheRequestBehindIt) {
   std::size_t held = 1;
   rig.on_shard([&] { held = rig.shard().admission().bytes().used(); });
   EXPECT_EQ(held, 0U);
+}
+
+TEST(IngestSession, RemembersWhenASourceWasLastHeardOf) {
+  Rig rig;
+  const auto heard = [] { return source_clock("box").last_ms(); };
+  const std::int64_t before = heard();
+  EXPECT_EQ(answer_to(rig, BoxEvent{.key = "wrong"}.request()).status, 401);
+  EXPECT_EQ(heard(), before);  // anybody may send what is not genuine
+  EXPECT_EQ(answer_to(rig, BoxEvent{}.request()).status, 202);
+  EXPECT_GE(heard(), unix_ms(wall_now()) - 10'000);
+  const auto gauge = source_clock_gauge();
+  EXPECT_TRUE(std::any_of(gauge.samples.begin(), gauge.samples.end(),
+                          [](const auto& sample) { return sample.label_value == "box"; }));
+}
+
+TEST(IngestSourceClock, TellsAHundredSourcesApart) {
+  for (std::size_t i = 0; i < kSourceClocksMax + 50; ++i) {
+    source_clock("source-" + std::to_string(i)).heard(wall_now());
+  }
+  EXPECT_LE(source_clock_gauge().samples.size(), kSourceClocksMax);
+  EXPECT_EQ(&source_clock("source-0"), &source_clock("source-0"));
+  EXPECT_NE(&source_clock("source-0"), &source_clock("source-1"));
+}
+
+TEST(IngestSession, PassesOverEmptyLinesBeforeARequest) {
+  Rig rig;
+  for (const std::string& lines : {std::string{"\r\n"}, std::string{"\r\n\r\n\r\n"}}) {
+    Client client = rig.client();
+    client.send(lines + BoxEvent{}.request());
+    EXPECT_EQ(client.answer().value().status, 202);
+    client.send("\r");  // the line comes in two parts, behind a request, as old clients send it
+    for (int turns = 0; turns < 20; ++turns) rig.on_shard([] {});
+    client.send("\n" + BoxEvent{.id = "next"}.request());
+    EXPECT_EQ(client.answer().value().status, 202);
+  }
+  Client bare = rig.client();
+  bare.send("\n" + BoxEvent{}.request());
+  EXPECT_EQ(bare.answer().value().status, 400);
 }
 
 TEST(IngestSession, TakesALongHead) {

@@ -1,16 +1,21 @@
 // What happens when Kafka, the client or the process itself is in trouble.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
 
+#include "common/base/start_error.hpp"
 #include "tests/component/ingest_rig.hpp"
 
 namespace eventrelay::ingest::test {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::HasSubstr;
 
 // Shorter than in production, so that the tests are; the sweep looks four times a second.
 [[nodiscard]] SessionLimits short_limits() {
@@ -182,6 +187,85 @@ TEST(IngestSession, RefusesABodyBeyondTheMemoryBudget) {
   Client small = rig.client();
   small.send(BoxEvent{}.request());
   EXPECT_EQ(status_of(small), 202);
+}
+
+// Every wait for Kafka is over in time for providers that hang up after 3 s.
+TEST(IngestSession, AnswersWithinTwoAndAHalfSecondsUnlessToldOtherwise) {
+  Rig rig({.sources = "    ack_timeout: 300ms\n"});
+  rig.cluster().set_round_trip(1, milliseconds{6000});
+  Client own = rig.client();
+  own.send(BoxEvent{.id = "source"}.request());
+  TimePoint begin = monotonic_now();
+  EXPECT_EQ(status_of(own), 503);
+  EXPECT_LT(monotonic_now() - begin, milliseconds{1000});
+
+  Rig plain;
+  plain.cluster().set_round_trip(1, milliseconds{6000});
+  Client client = plain.client();
+  client.send(BoxEvent{.id = "default"}.request());
+  begin = monotonic_now();
+  EXPECT_EQ(status_of(client), 503);
+  EXPECT_LT(monotonic_now() - begin, milliseconds{2500});
+  plain.cluster().set_round_trip(1, milliseconds{0});
+  rig.cluster().set_round_trip(1, milliseconds{0});
+}
+
+TEST(IngestListener, LetsNoOtherProcessShareItsPort) {
+  Rig rig;
+  // Another process takes its port as a first shard does.
+  try {
+    const Rig other({.port = rig.port()});
+    FAIL() << "two processes share a port";
+  } catch (const StartError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("in use"));
+  }
+  // The other shards of this one join it.
+  const Rig second({.port = rig.port(), .share = Port::Join});
+  const Rig third({.port = rig.port(), .share = Port::Join});
+  EXPECT_EQ(third.port(), rig.port());
+}
+
+// A client that dials and says nothing.
+[[nodiscard]] int silent_client(const Rig& rig) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_port = htons(rig.port());
+  peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(socket, reinterpret_cast<sockaddr*>(&peer), sizeof peer), 0);
+  return socket;
+}
+
+TEST(IngestTls, CutsTheOldestHandshakeForANewOne) {
+  Rig rig({.handshakes_max = 16, .wire = Wire::Tls});
+  std::vector<int> half;
+  for (int i = 0; i < 200; ++i) half.push_back(silent_client(rig));
+  EXPECT_TRUE(eventually([&] { return rig.shard().figures().handshakes_cut >= 184; }));
+  EXPECT_LE(rig.shard().figures().handshakes, 16U);
+  // Beside them a genuine client is served.
+  Client client = rig.client();
+  client.send(BoxEvent{}.request());
+  EXPECT_EQ(status_of(client), 202);
+  char byte = 0;
+  EXPECT_EQ(::recv(half.front(), &byte, 1, 0), 0);  // the first was cut
+  for (const int socket : half) ::close(socket);
+  EXPECT_TRUE(eventually([&] { return rig.shard().figures().handshakes == 0; }));
+  rig.on_shard([&] { EXPECT_LE(rig.shard().admission().bytes().used(), 64U << 10); });
+}
+
+TEST(IngestTls, HandshakesCountInTheMemoryBudget) {
+  // Half of 16 MiB are for bodies and handshakes, and half of that for handshakes.
+  Rig rig({.ingest = "  memory_max: 16MiB\n", .wire = Wire::Tls});
+  std::vector<int> half;
+  for (int i = 0; i < 400; ++i) {
+    half.push_back(silent_client(rig));
+  }
+  EXPECT_TRUE(eventually([&] { return rig.shard().figures().handshakes_cut > 300; }));
+  rig.on_shard([&] {
+    EXPECT_LE(rig.shard().admission().bytes().used(), 4U << 20);
+    EXPECT_GE(rig.shard().admission().bytes().used(), 3U << 20);
+  });
+  for (const int socket : half) ::close(socket);
 }
 
 TEST(IngestListener, PausesAtItsConnectionLimitAndGoesOn) {

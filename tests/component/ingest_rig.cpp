@@ -41,11 +41,13 @@ Rig::Rig(RigOptions options)
                      .tls = nullptr,
                      .shards = 1,
                      .connections_max = options_.connections_max,
+                     .handshakes_max = options_.handshakes_max,
+                     .connections = nullptr,
                      .limits = options_.limits,
                      .budget = nullptr};
   if (options_.wire == Wire::Tls) shard.tls = make_server_tls(self_signed());
   shard_ = std::make_unique<Shard>(loop_, shard);
-  shard_->listen({Tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
+  shard_->listen({Tcp::endpoint(asio::ip::address_v4::loopback(), options_.port)}, options_.share);
   port_ = shard_->endpoints().front().port();
   loop_.start();
   loop_.post([this] { shard_->start(); });
@@ -66,7 +68,7 @@ std::shared_ptr<const Settings> Rig::settings(const std::string& primary_key) co
   input.text = "version: 1\nkafka:\n  bootstrap.servers: " + bootstrap() + "\n" + options_.kafka +
                "topics:\n  prefix: " + options_.prefix + "\n" + "ingest:\n  listen: 127.0.0.1:0\n" +
                options_.ingest + "sources:\n  box:\n    keys: [" + primary_key +
-               ", secondary-key]\n"
+               ", secondary-key]\n" + options_.sources +
                "instances:\n"
                "  - id: 427236\n    name: docs\n    element: box\n    configuration:\n"
                "      event.notification.enabled: true\n"

@@ -36,7 +36,11 @@ struct RigOptions {
   std::string kafka{};   // of the section `kafka`
   std::string primary_key = "primary-key";
   SessionLimits limits{};
+  std::string sources{};  // of the source box
   std::size_t connections_max = 10'000;
+  std::size_t handshakes_max = 10'000;
+  std::uint16_t port = 0;
+  Port share = Port::Take;
   Wire wire = Wire::Plain;
   std::string bootstrap{};  // of a real broker; empty: the embedded one
   std::string prefix = "eventrelay.";

@@ -20,6 +20,7 @@ std::unique_ptr<eventrelay::Service> make() {
   if (probe == "start_error") fake->start_error = "ingest.listen 127.0.0.1:1: taken";
   if (probe == "fails") fake->failure = "fenced by another member";
   if (probe == "start_blocks") fake->block_start = true;
+  if (probe == "silent") fake->silent_after_reload = true;
   if (probe == "never_ready") fake->ready = false;
   if (probe == "drain_never") {
     fake->limit = std::chrono::milliseconds{200};

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include <cstring>
 #include <fstream>
 #include <string>
 
@@ -50,6 +53,7 @@ TEST_F(RunService, SaysReadyWithRealPortsAndDrainsOnSigterm) {
   ASSERT_TRUE(child.says("\"msg\":\"ready\"")) << child.output();
   ASSERT_TRUE(child.says("\n"));
   EXPECT_EQ(field(child.output(), "listen"), "127.0.0.1:1");
+  EXPECT_THAT(child.output(), HasSubstr("\"shards\":3"));
   const std::string admin = field(child.output(), "admin");
   EXPECT_EQ(HttpProbe(admin).get("/readyz").status, 200) << admin;
   child.signal(SIGTERM);
@@ -135,6 +139,94 @@ TEST_F(RunService, ReloadsOnSighupAndKeepsTheOldOnError) {
   ASSERT_TRUE(child.says("configuration reloaded")) << child.output();
   ASSERT_TRUE(child.says("take effect at the next start")) << child.output();
   EXPECT_TRUE(child.says("ingest.shards")) << child.output();
+  child.signal(SIGTERM);
+  EXPECT_EQ(child.wait(), 0);
+}
+
+// A service manager's socket, by name; what the process told it, in order.
+class Manager {
+ public:
+  explicit Manager(std::string name) : name_(std::move(name)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path + 1, name_.data(), name_.size());
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name_.size());
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    set_patience(std::chrono::seconds{10});
+  }
+  Manager(const Manager&) = delete;
+  Manager& operator=(const Manager&) = delete;
+  ~Manager() { ::close(socket_); }
+
+  [[nodiscard]] std::string variable() const { return "NOTIFY_SOCKET=@" + name_; }
+  // The next message, "nothing" if none comes in time.
+  [[nodiscard]] std::string any() const {
+    std::string text(4096, '\0');
+    const ssize_t size = ::recv(socket_, text.data(), text.size(), 0);
+    if (size <= 0) return "nothing";
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+  }
+  // The next message that is no sign of life.
+  [[nodiscard]] std::string next() const {
+    std::string text = any();
+    while (text == "WATCHDOG=1") text = any();
+    return text;
+  }
+  void set_patience(std::chrono::milliseconds limit) const {
+    const timeval time{limit.count() / 1000, limit.count() % 1000 * 1000};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  }
+
+ private:
+  std::string name_;
+  int socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+};
+
+TEST_F(RunService, TellsTheServiceManagerHowItStands) {
+  Manager manager("eventrelay-runtime-" + std::to_string(::getpid()));
+  Child child = with_flags({"-c", path_}, {manager.variable(), "WATCHDOG_USEC=200000"});
+  EXPECT_EQ(manager.next(), "READY=1");
+  ASSERT_TRUE(child.says("\"msg\":\"ready\"")) << child.output();
+  for (int signs = 0; signs < 3; ++signs) EXPECT_EQ(manager.any(), "WATCHDOG=1");
+  child.signal(SIGHUP);
+  EXPECT_THAT(manager.next(), ::testing::MatchesRegex("RELOADING=1\nMONOTONIC_USEC=[0-9]+"));
+  EXPECT_EQ(manager.next(), "READY=1");
+  child.signal(SIGTERM);
+  EXPECT_EQ(manager.next(), "STOPPING=1");
+  EXPECT_EQ(child.wait(), 0) << child.output();
+}
+
+TEST_F(RunService, SaysNothingToTheWatchdogWhileAShardStandsStill) {
+  Manager manager("eventrelay-silent-" + std::to_string(::getpid()));
+  Child child =
+      with_flags({"-c", path_}, {"PROBE=silent", manager.variable(), "WATCHDOG_USEC=200000"});
+  EXPECT_EQ(manager.next(), "READY=1");
+  ASSERT_TRUE(child.says("\"msg\":\"ready\"")) << child.output();
+  ASSERT_TRUE(child.says("\n"));
+  const std::string admin = field(child.output(), "admin");
+  EXPECT_EQ(HttpProbe(admin).get("/readyz").status, 200);
+  child.signal(SIGHUP);  // from here on a shard stands still
+  EXPECT_THAT(manager.next(), HasSubstr("RELOADING=1"));
+  EXPECT_EQ(manager.next(), "READY=1");
+  const auto stuck = HttpProbe(admin).get("/readyz");
+  EXPECT_EQ(stuck.status, 503);
+  EXPECT_THAT(stuck.body, HasSubstr("loop"));
+  EXPECT_THAT(HttpProbe(admin).get("/metrics").body, HasSubstr("\neventrelay_ready 0\n"));
+  manager.set_patience(std::chrono::milliseconds{600});
+  EXPECT_EQ(manager.any(), "nothing");
+  manager.set_patience(std::chrono::seconds{10});
+  child.signal(SIGTERM);
+  EXPECT_EQ(manager.any(), "STOPPING=1");
+}
+
+TEST_F(RunService, ReloadsWhenTheFileChangesIfItIsWatched) {
+  Child child = with_flags({"-c", path_, "--watch"});
+  ASSERT_TRUE(child.says("\"msg\":\"ready\"")) << child.output();
+  write_config("version: 1\nadmin: {listen: \"127.0.0.1:0\"}\nlog: {level: debug}\n");
+  ASSERT_TRUE(child.says("\"msg\":\"configuration reloaded\"")) << child.output();
+  write_config("version: 1\nnonsense: 1\n");
+  ASSERT_TRUE(child.says("\"msg\":\"reload refused")) << child.output();
   child.signal(SIGTERM);
   EXPECT_EQ(child.wait(), 0);
 }

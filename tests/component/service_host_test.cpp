@@ -92,6 +92,58 @@ TEST_F(ServiceHostTest, ExposesMetrics) {
   EXPECT_THAT(response.body, Not(HasSubstr("eventrelay_relay_")));
 }
 
+TEST_F(ServiceHostTest, TellsWhatItsSettingsAllow) {
+  start();
+  ASSERT_TRUE(becomes_ready());
+  const auto metrics = [this] { return get("/metrics").body; };
+  const std::string body = metrics();
+  EXPECT_THAT(body, HasSubstr("\neventrelay_ready 1\n"));
+  EXPECT_THAT(body, HasSubstr("\neventrelay_memory_limit_bytes{what=\"memory_max\"} 268435456\n"));
+  EXPECT_THAT(body, HasSubstr("\neventrelay_admin_refused_total 0\n"));
+  const auto hash = [](const std::string& page) {
+    const std::string name = "\neventrelay_config_hash_info{hash=\"";
+    return page.substr(page.find(name) + name.size(), 16);
+  };
+  const std::string before = hash(body);
+  EXPECT_EQ(post("/-/reload").status, 200);
+  EXPECT_EQ(hash(metrics()), before);
+  write_config(std::string{kGood} + "log: {level: warn}\n");
+  EXPECT_EQ(post("/-/reload").status, 200);
+  EXPECT_NE(hash(metrics()), before);
+}
+
+TEST_F(ServiceHostTest, IsNotReadyWhileAShardStandsStill) {
+  service_.silent_after_reload = true;
+  start();
+  EXPECT_EQ(get("/readyz").status, 200);
+  EXPECT_EQ(post("/-/reload").status, 200);
+  EXPECT_EQ(get("/readyz").status, 503);
+  EXPECT_EQ(get("/healthz").status, 200);
+}
+
+TEST_F(ServiceHostTest, OpensItsMetricsWhereAskedTo) {
+  const std::string token_file = path_ + ".token";
+  std::ofstream(token_file) << "s3cret-token\n";
+  start(
+      "version: 1\nadmin: {listen: \"127.0.0.1:0\", open: [metrics], hosts: [relay.example], "
+      "token_file: " +
+      token_file + "}\n");
+  ::unlink(token_file.c_str());
+  EXPECT_EQ(get("/metrics").status, 200);
+  EXPECT_EQ(get("/version").status, 401);
+  EXPECT_THAT(get("/metrics").body, HasSubstr("\neventrelay_admin_refused_total 1\n"));
+}
+
+TEST_F(ServiceHostTest, OffLoopbackWithoutATokenAnswersProbesAlone) {
+  start("version: 1\nadmin: {listen: \"0.0.0.0:0\"}\n");
+  for (const char* path : {"/healthz", "/readyz"}) EXPECT_EQ(get(path).status, 200) << path;
+  for (const char* path : {"/metrics", "/version", "/api/v1/status"}) {
+    EXPECT_EQ(get(path).status, 403) << path;
+  }
+  EXPECT_EQ(post("/-/reload").status, 403);
+  EXPECT_EQ(service_.reloads, 0);
+}
+
 TEST_F(ServiceHostTest, CountsLogLinesByLevel) {
   start();
   const auto count = [this] {

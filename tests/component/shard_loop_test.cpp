@@ -6,6 +6,7 @@
 
 #include <boost/asio/post.hpp>
 #include <future>
+#include <new>
 #include <string>
 
 namespace eventrelay {
@@ -43,6 +44,34 @@ TEST(ShardLoop, GoesOnAfterAThrowAndCountsIt) {
   loop.post([] { throw 2; });
   EXPECT_EQ(after_all(loop, [] { return 7; }), 7);
   EXPECT_EQ(slab.event_loop_exceptions_total.read(), 2U);
+}
+
+TEST(ShardLoop, LetsItsOwnerBeginAnewAfterAThrow) {
+  metrics::Slab slab;
+  ShardLoop loop(0, slab);
+  int recovered = 0;
+  loop.set_on_exception([&] {
+    if (++recovered == 2) throw std::bad_alloc();  // there is no memory for that either
+  });
+  loop.start();
+  for (int i = 0; i < 3; ++i) loop.post([] { throw std::bad_alloc(); });
+  EXPECT_EQ(after_all(loop, [&] { return recovered; }), 3);
+}
+
+TEST(ShardLoop, TellsHowLongItHasNotComeRound) {
+  using std::chrono::milliseconds;
+  metrics::Slab slab;
+  ShardLoop loop(0, slab);
+  EXPECT_EQ(loop.silent_for(), Duration::zero());
+  loop.start();
+  std::promise<void> release;
+  loop.post([&] { release.get_future().wait(); });
+  const TimePoint end = monotonic_now() + std::chrono::seconds{10};
+  while (loop.silent_for() < milliseconds{500} && monotonic_now() < end) std::this_thread::yield();
+  EXPECT_GE(loop.silent_for(), milliseconds{500});
+  release.set_value();
+  while (loop.silent_for() > milliseconds{300} && monotonic_now() < end) std::this_thread::yield();
+  EXPECT_LE(loop.silent_for(), milliseconds{300});
 }
 
 TEST(ShardLoop, HandsAThrowOfACallToItsCaller) {

@@ -150,7 +150,8 @@ ROWS: list[tuple[str, Any, list[str]]] = [
     ("sources.box.v1", {"enabled": True}, ["token", "required"]),
     ("ingest.tls", {"cert": "a.pem"}, ["ingest.tls.key", "required"]),
     ("ingest.tls", {"key": "a.pem"}, ["ingest.tls.cert", "required"]),
-    ("admin.listen", "0.0.0.0:0", ["token_file", "loopback"]),
+    ("admin.open", ["status"], ["status", "metrics"]),
+    ("admin.hosts", ["relay:80"], ["relay:80", "port"]),
     ("control.enabled", True, ["organizations", "required"]),
     ("registry", "topic", ["instances", "exclude"]),
     # secrets from elsewhere

@@ -42,11 +42,14 @@ TEST(Routes, ReadTargetsByTheTable) {
       {b + "/events/box/MTg0NDY3NDQwNzM3MDk1NTE2MTU=", "box", UINT64_MAX},
       {b + "/events/my-element_2.x", "my-element_2.x"},
       {b + "/events/Box", "Box"},
-      // One slash more at the end is the same URL.
+      // One slash more at the end is the same URL, as some providers' forms add it.
       {b + "/events/box/", "box"},
       {b + "/events/box/?x=1", "box", 0, "x=1"},
+      {b + "/events/box/?q", "box", 0, "q"},
       {b + "/events/box/1/", "box", 1},
+      {b + "/events/box/427236/", "box", 427236},
       {b + "/events/box/NA==/?q", "box", 4, "q"},
+      {b + "/events/slack/MjA5MzE=/?q=/", "slack", 20931, "q=/"},
       // Other paths.
       {"/", "", 0, "", path},
       {"/events/box", "", 0, "", path},
@@ -57,7 +60,9 @@ TEST(Routes, ReadTargetsByTheTable) {
       {b + "/events//", "", 0, "", path},
       {b + "/events//1", "", 0, "", path},
       {b + "/events/box//", "", 0, "", path},
+      {b + "/events/box//1", "", 0, "", path},
       {b + "/events/box/1//", "", 0, "", path},
+      {b + "/events/box/1/2/", "", 0, "", path},
       {b + "/events/box/1/2", "", 0, "", path},
       {b + "/EVENTS/box", "", 0, "", path},
       {"/Elements/api-v2/events/box", "", 0, "", path},

@@ -171,8 +171,12 @@ TEST(ConfigErrors, NameSecretsAndVariablesThatAreMissing) {
       {"sources: {box: {keys: [a, b, c, d]}}", "4 entries (allowed: 0..3 entries)"},
       {"sources: {box: {keys: []}}", "sources.box.keys: at least one is required"},
       {"admin: {token_file: /no/such}", "admin.token_file: cannot read /no/such"},
-      {"admin: {listen: '0.0.0.0:9464'}",
-       "admin.token_file: required because admin.listen 0.0.0.0:9464 is not loopback"},
+      {"admin: {hosts: ['http://relay-0']}", "must be a host name without a scheme, port or path"},
+      {"admin: {hosts: ['relay-0:9465']}", "must be a host name without a scheme, port or path"},
+      {"admin: {open: [status]}", "is not a thing that may be opened: metrics"},
+      {"ingest: {handshakes_max: 0}", "0 is below 1 (allowed: 1..65536)"},
+      {"ingest: {connections_max: 1000001}", "is above 1000000"},
+      {"sources: {box: {keys: [a], ack_timeout: 50ms}}", "50ms is below 100ms"},
       {"relay: {group: '${NOPE}'}",
        "the environment variable NOPE is not set; set it or write ${NOPE:-default}"},
       {"relay: {group: '${PLANTED'}", "relay.group: ${ without }"},
@@ -287,11 +291,11 @@ TEST(ConfigErrors, NameTheOverrideTheyComeFrom) {
   ConfigInput variables;
   variables.text = "version: 1";
   variables.environment = {{"EVENTRELAY__TOPICS__PARTITIONS", "0"},
-                           {"EVENTRELAY__ADMIN__LISTEN", "0.0.0.0:1"}};
+                           {"EVENTRELAY__INGEST__MEMORY_MAX", "1KiB"}};
   const std::string variable_text = told(variables);
   for (const char* part :
        {"EVENTRELAY__TOPICS__PARTITIONS: topics.partitions: 0 is below 1",
-        "admin.token_file: required because admin.listen 0.0.0.0:1 is not loopback"}) {
+        "EVENTRELAY__INGEST__MEMORY_MAX: ingest.memory_max: 1KiB is below 4MiB"}) {
     EXPECT_NE(variable_text.find(part), std::string::npos) << part << "\n" << variable_text;
   }
 }
@@ -369,14 +373,19 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
 }
 
 TEST(ConfigErrors, JudgeTheAdminListenerOfEachService) {
-  EXPECT_NE(told("relay: {admin: {listen: 0.0.0.0:1}}")
-                .find("relay.admin.token_file: required because relay.admin.listen 0.0.0.0:1"),
-            std::string::npos);
+  EXPECT_NE(told("relay: {admin: {open: [status]}}").find("relay.admin.open: "), std::string::npos);
   ConfigInput input;
-  input.text = "admin: {listen: '127.0.0.1:1'}\nrelay: {admin: {listen: '127.0.0.1:2'}}\n";
+  input.text =
+      "admin: {listen: '127.0.0.1:1', hosts: [both], open: [metrics]}\n"
+      "relay: {admin: {listen: '127.0.0.1:2', hosts: [relay-0]}}\n";
   const auto settings = load_settings(input);
-  EXPECT_EQ(admin_of(settings->config, "ingest").listen, "127.0.0.1:1");
-  EXPECT_EQ(admin_of(settings->config, "relay").listen, "127.0.0.1:2");
+  const AdminConfig ingest = admin_of(settings->config, "ingest");
+  EXPECT_EQ(ingest.listen, "127.0.0.1:1");
+  EXPECT_EQ(ingest.hosts, std::vector<std::string>{"both"});
+  const AdminConfig relay = admin_of(settings->config, "relay");
+  EXPECT_EQ(relay.listen, "127.0.0.1:2");
+  EXPECT_EQ(relay.hosts, std::vector<std::string>{"relay-0"});
+  EXPECT_EQ(relay.open, std::vector<std::string>{"metrics"});
 }
 
 TEST(ConfigErrors, TellAFileThatIsMissing) {
