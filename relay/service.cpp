@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/kafka/topic_retention.hpp"
+#include "common/kafka/topic_watch.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/shard_loop.hpp"
@@ -42,6 +43,8 @@ class RelayService final : public Service {
 
  private:
   void make_shards();
+  void watch_topics();
+  void on_topic_change(const kafka::TopicChange& change);
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
@@ -50,6 +53,7 @@ class RelayService final : public Service {
   std::function<void(std::string)> failed_;
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker
   std::vector<std::unique_ptr<ShardLoop>> loops_;
   mutable std::mutex shards_mutex_;  // guards the vector, for not_ready() and status()
   std::vector<std::unique_ptr<Shard>> shards_;
@@ -79,6 +83,36 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
+  exporter_.add_gauges([this] { return backlog_gauges(shard_status(), wall_now()); });
+  if (budget_ == nullptr) watch_topics();
+}
+
+void RelayService::watch_topics() {
+  const Config& config = settings_->config;
+  kafka::WatchOptions options;
+  options.ends = true;
+  options.grow = config.topics.create;
+  watch_ = std::make_unique<kafka::TopicWatch>(
+      config.kafka, kafka::topic_plan(config), options,
+      [this](const kafka::TopicChange& change) { on_topic_change(change); });
+  exporter_.add_gauges([this] {
+    const bool troubled = watch_ != nullptr && watch_->troubled();
+    return std::vector<metrics::ScrapedGauge>{
+        {"relay_kafka_available",
+         "1 while Kafka answers and every topic is as it must be, else 0.",
+         "",
+         {{"", troubled ? 0.0 : 1.0}}}};
+  });
+}
+
+// In the thread of the watch.
+void RelayService::on_topic_change(const kafka::TopicChange& change) {
+  if (change.kind != kafka::TopicChange::Kind::Anew) return;
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    loops_[i]->post([shard = shards_[i].get(), change] {
+      shard->on_log_anew(change.topic, change.partition, change.end);
+    });
+  }
 }
 
 void RelayService::make_shards() {
@@ -120,6 +154,9 @@ std::vector<std::string> RelayService::not_ready() const {
   const std::vector<ShardStatus> all = shard_status();
   if (all.empty()) reasons.emplace_back("shards are not running");
   for (const ShardStatus& shard : all) append_reasons(shard, reasons);
+  if (watch_ != nullptr) {
+    for (std::string& reason : watch_->reasons()) reasons.push_back(std::move(reason));
+  }
   return reasons;
 }
 
@@ -136,7 +173,9 @@ void RelayService::mount(AdminServer& server) {
 PauseChange RelayService::change_pause(PauseState to, std::string_view subscription) {
   const auto instance = instance_of(subscription);
   if (!instance || stopped_) return PauseChange::NotHere;
-  const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions_)};
+  const int seen = watch_ != nullptr ? watch_->event_partitions() : 0;
+  const int partitions = seen > 0 ? seen : partitions_;
+  const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions)};
   PauseChange done = PauseChange::NotHere;
   for (std::size_t i = 0; i < shards_.size() && done == PauseChange::NotHere; ++i) {
     loops_[i]->call([&] { done = shards_[i]->change_pause(to, subscription, partition); });
@@ -173,6 +212,7 @@ Duration RelayService::drain_limit() const {
 
 void RelayService::stop() {
   if (std::exchange(stopped_, true)) return;
+  watch_.reset();
   if (resolver_ != nullptr) resolver_->stop();
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     loops_[i]->call([shard = shards_[i].get()] { shard->shutdown(); });

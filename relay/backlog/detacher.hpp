@@ -89,6 +89,9 @@ class Detacher final : public LiveGate {
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
   // Ends the cursors of subscriptions that are gone.
+  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. Who was
+  // switched off stays so.
+  void begin_anew(Partition partition);
   void forget_unless(const std::function<bool(std::string_view)>& is_known);
 
  private:

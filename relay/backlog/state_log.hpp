@@ -53,6 +53,8 @@ class StateLog final : public kafka::LogSink {
   // The answer to StateLogParts::confirm; nothing if the partition is not the one of then.
   void confirmed(std::uint64_t token, bool accepted);
   // A few times a second.
+  // The log of this partition has begun anew, or was cut: all that is known is written again.
+  void begin_anew(Partition partition);
   void tick();
 
   void on_readable(kafka::TopicPartition place) override;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
 
@@ -23,13 +24,11 @@ constexpr Duration kPause =
 // Before the brokers have told of the topics nothing is wrong yet.
 constexpr Duration kPauseAtStart = std::chrono::milliseconds(50);
 constexpr Duration kLate = std::chrono::seconds(2);  // a healthy broker has answered long before
-// Key, headers and the batch around one record, as the topics allow for.
-constexpr std::size_t kRecordOverheadMax = 128U << 10;
 constexpr std::size_t kQueueMin = 4U << 20;
 
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
-  limits.record_bytes_max = config.ingest.body_max + kRecordOverheadMax;
+  limits.record_bytes_max = kafka::parked_bytes_max(config);
   limits.queue_bytes =
       std::max(config.relay.memory_max / shards / 8, kQueueMin) + limits.record_bytes_max;
   return limits;
@@ -150,6 +149,9 @@ void Outbox::log_attempt(InstanceId instance, std::string_view line) {
 // --- on its way -------------------------------------------------------------------------------
 
 void Outbox::send(Write& write) {
+  if (write.topic < dead_ && delay_log_.position) {
+    write.read_to = delay_log_.position(write.topic, write.partition);
+  }
   const Queued queued = produce(write);
   if (queued == Queued::Queued) {
     write.sent = true;
@@ -195,6 +197,24 @@ void Outbox::on_stored(std::uint64_t token, Stored stored) {
   fail(write, failure_of(stored),
        stored == Stored::TooLarge ? "a record is larger than its topic takes"
                                   : "writes to Kafka fail");
+}
+
+void Outbox::on_placed(std::uint64_t token, Offset at, std::optional<WallTime> appended) {
+  if (appended) {
+    clock_.note(steady_wall_now(), *appended, monotonic_now());
+    const std::int64_t lead = clock_.lead().count();
+    const std::int64_t known = clock_lead_ms().exchange(lead, std::memory_order_relaxed);
+    if ((lead == 0) != (known == 0)) {
+      log::warn(lead != 0 ? "the clock differs from that of the brokers, theirs is used"
+                          : "the clock agrees with that of the brokers again",
+                {{"ahead_ms", lead}});
+    }
+  }
+  if (token == 0) return;
+  const Write& write = writes_[token - 1];
+  if (write.orphan || write.topic >= dead_ || !delay_log_.began_anew) return;
+  // Whoever reads a log stands never behind its end: a record below that is in another log.
+  if (at < write.read_to) delay_log_.began_anew(write.topic, write.partition);
 }
 
 // Tries again after a pause. What is too large for a delay topic may still fit the dead letters, so
