@@ -98,10 +98,18 @@ std::string failing_lines(const json::array& failing, WallTime now) {
   for (const json::value& one : failing) {
     const json::object* entry = one.if_object();
     if (entry == nullptr) continue;
-    text += indented(fmt::format("{} {}, {} waiting, {} failures, oldest {}",
-                                 text_of(*entry, "subscription"), text_of(*entry, "outcome"),
-                                 text_of(*entry, "waiting"), text_of(*entry, "failures"),
-                                 since(*entry, "oldest_pending_ms", now)));
+    std::string line =
+        fmt::format("{} {}, {} waiting, {} failures, oldest {}", text_of(*entry, "subscription"),
+                    text_of(*entry, "outcome"), text_of(*entry, "waiting"),
+                    text_of(*entry, "failures"), since(*entry, "oldest_pending_ms", now));
+    if (const auto next = number_of(*entry, "next_attempt_ms")) {
+      const milliseconds left = WallTime{milliseconds{*next}} - now;
+      line += ", next attempt " + (left.count() > 0 ? "in " + span_words(left) : "now");
+    }
+    if (const std::string reason = text_of(*entry, "reason"); !reason.empty()) {
+      line += " (" + reason + ")";
+    }
+    text += indented(line);
   }
   return text;
 }

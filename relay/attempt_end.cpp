@@ -28,7 +28,7 @@ metrics::Outcome outcome_of(std::string_view word) noexcept {
 
 void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const WallTime wall = parts_.clock.due();
-  parts_.subscriptions.note_failure(job, result.outcome);
+  parts_.subscriptions.note_failure(job, result, now);
   if (!job.first_failure) job.first_failure = wall;
   // An endpoint that says when to come again means everybody, not this event alone.
   if (result.retry_after) {
@@ -47,7 +47,11 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const Failure failure{job, result.retry, step, word_of(result.outcome),
                         target.exhausted == Exhausted::Queue};
   if (parts_.detacher.failed(failure)) return parts_.settled();
-  if (step.kind == Step::Kind::Park) return park(job, step);
+  if (step.kind == Step::Kind::Park) {
+    parts_.subscriptions.note_next(job, step.due, wall);
+    return park(job, step);
+  }
+  parts_.subscriptions.note_dead_letter(job, now);
   dead_letter(job, kSubscriberFailure);
   if (result.outcome == metrics::Outcome::Gone) parts_.detacher.pause(job, "gone");
 }

@@ -50,8 +50,9 @@ class AttemptEnd final : public OutboxClient {
 
   // Pre: in flight, and not delivered.
   void failed(Job& job, const Result& result, TimePoint now);
-  // Pre: in flight, and delivered; the job is not finished yet. Costs one compare as a rule.
-  void delivered(const Job& job, const Result& result) {
+  // Pre: in flight, and delivered; the job is not finished yet. Costs two compares as a rule.
+  void delivered(const Job& job, const Result& result, TimePoint now) {
+    parts_.subscriptions.note_answer(job, now);
     if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
   }
   // A parked event must leave its subscription's queue: it comes back after the shortest delay,

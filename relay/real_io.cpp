@@ -72,6 +72,7 @@ class KafkaMember final : public GroupMember {
                std::uint64_t token) override {
     return client_.confirm(topic, commit, token);
   }
+  void read_anew(Partition partition) override { client_.read_anew(partition); }
   void release() override { client_.release(); }
   void close(TimePoint deadline, std::function<void()> done) override {
     client_.close(deadline, std::move(done));

@@ -53,6 +53,7 @@ class RelayService final : public Service {
   void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
   void watch_topics();
+  void on_topic_change(const kafka::TopicChange& change);
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
 
@@ -113,15 +114,18 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
+  exporter_.add_gauges([this] { return backlog_gauges(shard_status(), wall_now()); });
   if (budget_ == nullptr) watch_topics();
 }
 
 void RelayService::watch_topics() {
   const Config& config = settings_->config;
   kafka::WatchOptions options;
+  options.ends = true;
   options.grow = config.topics.create;
-  watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, kafka::topic_plan(config), options,
-                                               nullptr);
+  watch_ = std::make_unique<kafka::TopicWatch>(
+      config.kafka, kafka::topic_plan(config), options,
+      [this](const kafka::TopicChange& change) { on_topic_change(change); });
   exporter_.add_gauges([this] {
     const bool troubled = watch_ != nullptr && watch_->troubled();
     return std::vector<metrics::ScrapedGauge>{
@@ -130,6 +134,16 @@ void RelayService::watch_topics() {
          "",
          {{"", troubled ? 0.0 : 1.0}}}};
   });
+}
+
+// In the thread of the watch.
+void RelayService::on_topic_change(const kafka::TopicChange& change) {
+  if (change.kind != kafka::TopicChange::Kind::Anew) return;
+  for (std::size_t i = 0; i < loops_.size(); ++i) {
+    loops_[i]->post([shard = shards_[i].get(), change] {
+      shard->on_log_anew(change.topic, change.partition, change.end);
+    });
+  }
 }
 
 void RelayService::make_shards() {
@@ -206,7 +220,9 @@ void RelayService::mount(AdminServer& server) {
 PauseChange RelayService::change_pause(PauseState to, std::string_view subscription) {
   const auto instance = instance_of(subscription);
   if (!instance || stopped_) return PauseChange::NotHere;
-  const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions_)};
+  const int seen = watch_ != nullptr ? watch_->event_partitions() : 0;
+  const int partitions = seen > 0 ? seen : partitions_;
+  const Partition partition{kafka::partition_of(std::to_string(instance->value), partitions)};
   PauseChange done = PauseChange::NotHere;
   for (std::size_t i = 0; i < shards_.size() && done == PauseChange::NotHere; ++i) {
     loops_[i]->call([&] { done = shards_[i]->change_pause(to, subscription, partition); });
@@ -284,6 +300,7 @@ Duration RelayService::drain_limit() const {
 
 void RelayService::stop() {
   if (std::exchange(stopped_, true)) return;
+  watch_.reset();
   if (resolver_ != nullptr) resolver_->stop();
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     loops_[i]->call([shard = shards_[i].get()] { shard->shutdown(); });

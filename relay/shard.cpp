@@ -88,6 +88,11 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
   member_ = io.make_member(consumer_options(index, parts), *this);
   consumer_.attach(*member_);
   committer_.attach(*member_);
+  outbox_.follow(
+      {[this](std::size_t delay, Partition partition) {
+         return delays_.position(delay, partition);
+       },
+       [this](std::size_t delay, Partition partition) { delays_.begin_anew(delay, partition); }});
   status_.shard = index_;
 }
 
@@ -173,7 +178,7 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   --static_cast<HeldRecord*>(job.held)->sending;
   if (result.retry == RetryClass::Delivered) {
     note_delivered(job);
-    attempt_end_.delivered(job, result);
+    attempt_end_.delivered(job, result, now);
     const PartitionState* const home = static_cast<HeldRecord*>(job.held)->home;
     if (home != nullptr && home->cursors != nullptr && !home->cursors->empty()) {
       backlog_.detacher().ended(job);
@@ -221,6 +226,27 @@ void Shard::on_blocked(Partition partition) {
     consumer_.unblock(partition);
     pump_later();
   }
+}
+
+void Shard::on_log_anew(const std::string& topic, Partition partition, Offset end) {
+  if (draining_ || shut_) return;
+  const PartitionState* const owned = consumer_.find(partition);
+  if (owned == nullptr || !owned->owned) return;
+  const Config& config = settings_->config;
+  if (topic == kafka::topic_name(config.topics, "events")) {
+    // The consumer first: who is paused stands at the live position, which is that of the new log.
+    consumer_.begin_anew(partition);
+    backlog_.begin_anew(partition);
+  } else if (topic == kafka::topic_name(config.topics, "state")) {
+    backlog_.state_began_anew(partition);
+  }
+  for (std::size_t step = 0; step < config.retry.delays.size(); ++step) {
+    const std::string word = kafka::delay_word(config.retry.delays[step]);
+    if (topic == kafka::topic_name(config.topics, "retry." + word)) {
+      delays_.begin_anew(step, partition, end);
+    }
+  }
+  pump_later();
 }
 
 void Shard::settle_all() {
@@ -390,7 +416,9 @@ void Shard::tick() {
   outbox_.age(clock_.now());
   if (!draining_) delays_.poll();
   if (!draining_) backlog_.tick(clock_.now());
-  if (ticks_++ % kTicksPerLook == 0) failing_ = subscriptions_.failing(kFailingMax);
+  if (ticks_++ % kTicksPerLook == 0) {
+    failing_ = subscriptions_.failing(kFailingMax, clock_.moment());
+  }
   set_gauges();
   publish();
   const TimePoint now = clock_.now();

@@ -83,6 +83,9 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription,
                                          Partition partition);
 
+  // A log of `topic` has begun anew; nothing happens if the partition is not this shard's.
+  void on_log_anew(const std::string& topic, Partition partition, Offset end);
+
   // Any thread.
   [[nodiscard]] ShardStatus status() const;
 

@@ -41,14 +41,15 @@ std::string print_partition(unsigned shard, const PartitionStatus& partition) {
 }
 
 std::string print_failing(const Failing& failing) {
-  return std::move(
-             JsonObject{}
-                 .text("subscription", failing.subscription)
-                 .text("outcome", metrics::kOutcomeWords[static_cast<std::size_t>(failing.last)])
-                 .number("waiting", failing.waiting)
-                 .number("failures", failing.failures)
-                 .number("oldest_pending_ms", unix_ms(failing.oldest_pending)))
-      .finish();
+  JsonObject object;
+  object.text("subscription", failing.subscription)
+      .text("outcome", metrics::kOutcomeWords[static_cast<std::size_t>(failing.last)])
+      .number("waiting", failing.waiting)
+      .number("failures", failing.failures)
+      .number("oldest_pending_ms", unix_ms(failing.oldest_pending))
+      .number("next_attempt_ms", unix_ms(failing.next_attempt));
+  if (!failing.detail.empty()) object.text("reason", failing.detail);
+  return std::move(object).finish();
 }
 
 std::string print_missed(const Missed& missed) {
@@ -131,6 +132,7 @@ std::string print_backlog(const std::vector<ShardStatus>& shards) {
     sum.counts.attached += backlog.counts.attached;
     sum.catch_ups += backlog.catch_ups;
     sum.near_log_start += backlog.near_log_start;
+    sum.events += backlog.events;
     sum.oldest.insert(sum.oldest.end(), backlog.oldest.begin(), backlog.oldest.end());
   }
   std::sort(sum.oldest.begin(), sum.oldest.end(), [](const BacklogLine& a, const BacklogLine& b) {
@@ -148,6 +150,7 @@ std::string print_backlog(const std::vector<ShardStatus>& shards) {
                        .number("attached", std::uint64_t{sum.counts.attached})
                        .number("sweeps", std::uint64_t{sum.catch_ups})
                        .number("near_log_start", std::uint64_t{sum.near_log_start})
+                       .number("events", sum.events)
                        .raw("oldest", list))
       .finish();
 }
@@ -169,6 +172,42 @@ void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons
     reasons.push_back("partition " + std::to_string(partition.partition) +
                       " stopped: " + partition.stopped);
   }
+}
+
+std::vector<metrics::ScrapedGauge> backlog_gauges(const std::vector<ShardStatus>& shards,
+                                                  WallTime now) {
+  std::vector<SubscriptionBacklog> largest;
+  std::vector<SubscriptionBacklog> longest;
+  // A subscription's events have one partition, so one shard: nothing is to be added up.
+  for (const ShardStatus& shard : shards) {
+    const BacklogStatus& backlog = shard.backlog;
+    largest.insert(largest.end(), backlog.largest.begin(), backlog.largest.end());
+    longest.insert(longest.end(), backlog.longest.begin(), backlog.longest.end());
+  }
+  metrics::ScrapedGauge events{"relay_subscription_backlog_events",
+                               "Records that wait for a subscription that is away, top 20.",
+                               "subscription",
+                               {}};
+  metrics::ScrapedGauge age{"relay_subscription_oldest_pending_seconds",
+                            "How long the oldest event of a subscription waits, top 20.",
+                            "subscription",
+                            {}};
+  for (const SubscriptionBacklog& one : largest_of(std::move(largest))) {
+    events.samples.push_back({one.subscription, static_cast<double>(one.events)});
+  }
+  for (const SubscriptionBacklog& one : longest_of(std::move(longest))) {
+    age.samples.push_back(
+        {one.subscription, std::chrono::duration<double>(now - one.since).count()});
+  }
+  metrics::ScrapedGauge most{
+      "relay_subscription_backlog_events_max", "The largest backlog of a subscription.", {}, {}};
+  metrics::ScrapedGauge oldest{"relay_subscription_oldest_pending_seconds_max",
+                               "How long the oldest event of any subscription waits.",
+                               {},
+                               {}};
+  if (!events.samples.empty()) most.samples.push_back({{}, events.samples.front().value});
+  if (!age.samples.empty()) oldest.samples.push_back({{}, age.samples.front().value});
+  return {std::move(events), std::move(age), std::move(most), std::move(oldest)};
 }
 
 std::string print_status(const std::vector<ShardStatus>& shards) {

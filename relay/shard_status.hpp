@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/observe/metrics.hpp"
 #include "relay/backlog/backlog_status.hpp"
 #include "relay/log/consumer.hpp"
 #include "relay/park/unknown_instances.hpp"
@@ -55,6 +56,9 @@ struct ShardStatus {
 
 // Why this shard is not ready; appends nothing if it is.
 void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons);
+// The top of what waits for those who are away, by subscription, and the largest of each.
+[[nodiscard]] std::vector<metrics::ScrapedGauge> backlog_gauges(
+    const std::vector<ShardStatus>& shards, WallTime now);
 // One JSON object over all shards.
 [[nodiscard]] std::string print_status(const std::vector<ShardStatus>& shards);
 

@@ -65,7 +65,8 @@ class Message {
   [[nodiscard]] std::string_view topic() const noexcept;
   // As its producer or its broker stamped it; the epoch if neither did.
   [[nodiscard]] WallTime stamped() const noexcept;
-  // When its broker appended it; nothing: the topic keeps the time of who wrote it.
+  // When its broker appended it; nothing: the topic keeps the time of who wrote it, or the record
+  // was made.
   [[nodiscard]] std::optional<WallTime> appended() const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;

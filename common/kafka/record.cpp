@@ -82,7 +82,7 @@ WallTime Message::stamped() const noexcept {
 }
 
 std::optional<WallTime> Message::appended() const noexcept {
-  return appended_at(*raw_);
+  return made_ == nullptr ? appended_at(*raw_) : std::nullopt;
 }
 
 Expected<Event, RecordError> Message::event() const {

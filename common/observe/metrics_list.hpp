@@ -219,6 +219,9 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(relay_blocked_objects, "Ordered objects that wait for a failed event of theirs.") \
   GAUGE(relay_sweeps_active, "Partitions with a catch-up read under way.") \
   GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is detached.") \
+  GAUGE(relay_backlog_events, "Records between those who are away and the live position.") \
+  GAUGE(relay_backlog_oldest_timestamp_seconds, "Since when the oldest of them waits.") \
+  COUNTER(relay_log_restarts_total, "Logs that began anew and are read from their start.") \
   GAUGE(relay_log_start_alerts, "Partitions where retention nears undelivered events.") \
   GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
   GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \

@@ -1,6 +1,10 @@
 #include "relay/backlog/backlog.hpp"
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
@@ -68,6 +72,7 @@ void Backlog::assign(Partition partition) {
 void Backlog::on_ready(Partition partition, Cursors& cursors) {
   detacher_.add(partition, cursors);
   catch_up_reader_.add(partition, cursors);
+  if (std::erase(anew_, partition) > 0) detacher_.begin_anew(partition);
   parts_.consumer.open(partition, cursors);
   parts_.changed();
 }
@@ -95,6 +100,16 @@ void Backlog::drop(Partition partition) {
   state_.drop(partition);
   std::erase_if(owned_, [partition](const Owned& one) { return one.id == partition; });
   std::erase(near_start_, partition);
+  std::erase(anew_, partition);
+}
+
+void Backlog::begin_anew(Partition partition) {
+  if (state_.find(partition) == nullptr) {
+    anew_.push_back(partition);
+    return;
+  }
+  catch_up_reader_.halt(partition);
+  detacher_.begin_anew(partition);
 }
 
 void Backlog::before_forgetting(std::span<const std::string> subscriptions) {
@@ -125,6 +140,7 @@ void Backlog::tick(TimePoint now) {
   looked_ = now;
   detacher_.look(now);
   watch_log_start(now);
+  measure();
 }
 
 // Visits one partition at a time and lets the loop run in between: what is due for thousands of
@@ -212,8 +228,52 @@ void Backlog::note_committed(Owned& owned, Cursors& cursors, TimePoint now) {
   owned.since = now;
 }
 
+void Backlog::measure() {
+  BacklogStatus sum;
+  std::unordered_map<std::string, SubscriptionBacklog> by_subscription;
+  for (const Owned& owned : owned_) {
+    const Cursors* const cursors = state_.find(owned.id);
+    const PartitionState* const state = parts_.consumer.find(owned.id);
+    if (cursors == nullptr || cursors->empty() || state == nullptr) continue;
+    const Offset live = Consumer::live_position(*state).value_or(Offset{0});
+    cursors->for_each_waiting(live, [&](const WaitingRange& range) {
+      sum.events += range.events;
+      sum.since = std::min(sum.since.value_or(range.since), range.since);
+      SubscriptionBacklog& one = by_subscription[std::string(range.subscription)];
+      one.since = one.events == 0 ? range.since : std::min(one.since, range.since);
+      one.events += range.events;
+    });
+  }
+  std::vector<SubscriptionBacklog> all;
+  for (auto& [subscription, one] : by_subscription) {
+    one.subscription = subscription;
+    all.push_back(std::move(one));
+  }
+  sum.longest = longest_of(all);
+  sum.largest = largest_of(std::move(all));
+  measured_ = std::move(sum);
+}
+
+std::vector<SubscriptionBacklog> largest_of(std::vector<SubscriptionBacklog> all) {
+  std::sort(all.begin(), all.end(), [](const auto& one, const auto& other) {
+    return one.events != other.events ? one.events > other.events
+                                      : one.subscription < other.subscription;
+  });
+  if (all.size() > kBacklogMax) all.resize(kBacklogMax);
+  return all;
+}
+
+std::vector<SubscriptionBacklog> longest_of(std::vector<SubscriptionBacklog> all) {
+  std::sort(all.begin(), all.end(), [](const auto& one, const auto& other) {
+    return one.since != other.since ? one.since < other.since
+                                    : one.subscription < other.subscription;
+  });
+  if (all.size() > kBacklogMax) all.resize(kBacklogMax);
+  return all;
+}
+
 BacklogStatus Backlog::status() {
-  BacklogStatus status;
+  BacklogStatus status = measured_;
   status.catch_ups = catch_up_reader_.catching_up();
   status.near_log_start = near_start_.size();
   for (const Owned& owned : owned_) {
@@ -244,6 +304,8 @@ BacklogStatus Backlog::status() {
   slab.relay_switched_off_subscriptions.set(static_cast<double>(status.counts.off));
   slab.relay_blocked_objects.set(static_cast<double>(status.counts.blocked));
   slab.relay_sweeps_active.set(static_cast<double>(status.catch_ups));
+  slab.relay_backlog_events.set(static_cast<double>(status.events));
+  slab.relay_backlog_oldest_timestamp_seconds.set(status.since ? seconds_of(*status.since) : 0.0);
   slab.relay_log_start_alerts.set(static_cast<double>(status.near_log_start));
   slab.relay_oldest_detached_timestamp_seconds.set(
       status.oldest.empty() ? 0.0 : seconds_of(status.oldest.front().cursor.record.since));

@@ -67,6 +67,10 @@ class Backlog {
   // says no.
   [[nodiscard]] bool writing(Partition partition);
   void drop(Partition partition);
+  // The log of the events of this partition has begun anew: nobody who is away has anything in it.
+  void begin_anew(Partition partition);
+  // Likewise that of `state`: it is written again.
+  void state_began_anew(Partition partition) { state_.begin_anew(partition); }
   // The answer to BacklogParts::confirm.
   void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
   // The queues of these subscriptions are about to go: what reads for them ends.
@@ -98,6 +102,8 @@ class Backlog {
   void watch_log_start(TimePoint now);
   void judge_near(Partition partition, Offset soon_gone);
   void judge_gone(Partition partition, Offset soon_gone);
+  // Adds up what waits; once a second, as it looks at every cursor.
+  void measure();
 
   Loop& loop_;
   const Clock& clock_;
@@ -108,8 +114,10 @@ class Backlog {
   std::vector<Owned> owned_;
   std::vector<Partition> round_;  // to be visited since the last tick
   std::vector<Partition> near_start_;
+  std::vector<Partition> anew_;  // before their state was taken over
   TimePoint looked_{};
   TimePoint watched_{};
+  BacklogStatus measured_;  // its figures of what waits alone
 };
 
 }  // namespace eventrelay::relay

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,27 @@ struct BacklogLine {
   CursorStatus cursor;
 };
 
+// What waits for one subscription. Thread: value.
+struct SubscriptionBacklog {
+  std::string subscription;
+  std::uint64_t events = 0;  // at most: records of others between are counted
+  WallTime since{};          // when the oldest began to wait
+};
+
 // Bounds: see the head of this file.
 struct BacklogStatus {
   CursorCounts counts;
   std::size_t catch_ups = 0;
   std::size_t near_log_start = 0;  // partitions
   std::vector<BacklogLine> oldest;
+  std::uint64_t events = 0;                  // of all, as of the last second
+  std::optional<WallTime> since;             // of the oldest; nothing: nothing waits
+  std::vector<SubscriptionBacklog> largest;  // by events
+  std::vector<SubscriptionBacklog> longest;  // by time
 };
+
+// At most kBacklogMax subscriptions of all shards or partitions, added up, by events or by time.
+[[nodiscard]] std::vector<SubscriptionBacklog> largest_of(std::vector<SubscriptionBacklog> all);
+[[nodiscard]] std::vector<SubscriptionBacklog> longest_of(std::vector<SubscriptionBacklog> all);
 
 }  // namespace eventrelay::relay

@@ -61,6 +61,11 @@ void CatchUpReader::stop(Partition partition) {
   if (it->second->plan.catching_up()) end(*it->second);
 }
 
+void CatchUpReader::halt(Partition partition) {
+  const auto it = catch_ups_.find(partition.value);
+  if (it != catch_ups_.end() && it->second->plan.catching_up()) end(*it->second);
+}
+
 void CatchUpReader::halt(std::span<const std::string> subscriptions) {
   const std::vector<CatchUp*> active = active_;
   for (CatchUp* const catch_up : active) {

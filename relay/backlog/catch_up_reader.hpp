@@ -67,6 +67,8 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   // Ends the catch-up reads that have a cursor of one of these; the next one goes on for the rest.
   // Before their queues go.
   void halt(std::span<const std::string> subscriptions);
+  // Ends the catch-up read of a partition that is under way; another one may follow.
+  void halt(Partition partition);
   // What lies below `below` goes to the dead letters: retention will soon take it.
   void expire(Partition partition, Offset below);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <map>
 #include <utility>
 
@@ -131,7 +132,8 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   // The whole shard is full: whoever can not be served now, and waits with most, leaves.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
-  const bool open = crowd.queue->breaker.state() != CircuitBreaker::State::Closed;
+  const bool open = crowd.queue->breaker.state() != CircuitBreaker::State::Closed ||
+                    crowd.queue->not_before > parts_.clock.now();
   if (!open && !crowd.queue->unresponsive) return false;
   detach(*guarded, Leave{*crowd.queue, CursorState::Detached, open ? kBreakerOpen : kUnresponsive});
   return true;
@@ -435,6 +437,19 @@ bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const 
     if (queued && (job.cursor != kLivePath || is_live(job))) any = true;
   });
   return any;
+}
+
+void Detacher::begin_anew(Partition partition) {
+  Guarded* const guarded = find(partition);
+  if (guarded == nullptr || guarded->cursors->empty()) return;
+  std::vector<std::string> off;
+  for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
+    if (cursor.record.state == CursorState::Off) off.push_back(cursor.record.subscription);
+  }
+  guarded->cursors->forget_unless([](std::string_view) { return false; });
+  settle_covered(*guarded);
+  for (const std::string& subscription : off) static_cast<void>(pause(subscription, partition));
+  parts_.write(partition);
 }
 
 void Detacher::forget(std::span<const std::string> subscriptions) {

@@ -90,6 +90,9 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
+  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. Who was
+  // paused stays so, from the live position on: it is that of the new log already.
+  void begin_anew(Partition partition);
   // Ends the cursors of these subscriptions, which are gone.
   void forget(std::span<const std::string> subscriptions);
 

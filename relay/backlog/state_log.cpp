@@ -46,6 +46,11 @@ class StateLog::Log final : public OutboxClient {
   void on_receipt(std::uint64_t token, Receipt receipt) override;
   void confirmed(bool accepted) { act(ownership_.confirmed(accepted)); }
   void tick() { act(ownership_.again()); }
+  // What stood in the log is gone: it is made ours once more, and all is written again.
+  void begin_anew() {
+    next_ = Offset{0};
+    act(ownership_.beaten());
+  }
   void stop(std::string reason);
   [[nodiscard]] Cursors* cursors() noexcept { return follower_.cursors(); }
   [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
@@ -193,6 +198,16 @@ void StateLog::confirmed(std::uint64_t token, bool accepted) {
   if (it != logs_.end()) it->second->confirmed(accepted);
 }
 
+void StateLog::begin_anew(Partition partition) {
+  const auto it = logs_.find(partition.value);
+  if (it == logs_.end()) return;
+  log::warn("state of a partition is written again: its log has begun anew",
+            {{"partition", partition}});
+  parts_.slab.relay_log_restarts_total.add();
+  it->second->begin_anew();
+  reader_->start({0, partition}, kafka::kLogStart, *this);
+}
+
 void StateLog::tick() {
   for (const auto& [number, log] : logs_) log->tick();
 }
@@ -212,7 +227,7 @@ void StateLog::on_readable(kafka::TopicPartition place) {
         log.at_end();
         break;
       case kafka::Found::OutOfRange:
-        return log.stop("its log was cut");
+        return begin_anew(place.partition);
       case kafka::Found::Record:
         if (!log.take(read.message)) return;
         break;

@@ -53,6 +53,8 @@ class StateLog final : public kafka::LogSink {
   void write(Partition partition);
   // The answer to StateLogParts::confirm; nothing if the partition is not the one of then.
   void confirmed(std::uint64_t token, bool accepted);
+  // The log of this partition has begun anew, or was cut: all that is known is written again.
+  void begin_anew(Partition partition);
   // A few times a second.
   void tick();
 

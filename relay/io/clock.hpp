@@ -7,7 +7,9 @@
 // Bounds:  O(1).  Errors: none.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 
 #include "common/base/clock.hpp"
 
@@ -32,8 +34,19 @@ class Clock {
   // Wall time that no step of the wall clock moves: a due time is written down in wall time, but a
   // clock that is set an hour forth or back must neither send every parked event at once nor hold
   // it back for an hour. So the wall clock is asked once, and the monotonic clock carries it on.
-  [[nodiscard]] WallTime due() const noexcept {
+  [[nodiscard]] WallTime steady() const noexcept {
     return wall_begin_ + std::chrono::floor<std::chrono::milliseconds>(now() - begin_);
+  }
+  // The same by the brokers' clock, as far as that is known: by it parked events are due.
+  [[nodiscard]] WallTime due() const noexcept {
+    if (shown_ != nullptr) return steady();
+    return steady() - std::chrono::milliseconds{lead_ms_.load(std::memory_order_relaxed)};
+  }
+  // How far the machine's clock is ahead of the brokers', see ClockLead; for all clocks of the
+  // process. Returns what was known before. A shown moment is the brokers' own.
+  std::chrono::milliseconds set_lead(std::chrono::milliseconds lead) const noexcept {
+    if (shown_ != nullptr) return {};
+    return std::chrono::milliseconds{lead_ms_.exchange(lead.count(), std::memory_order_relaxed)};
   }
   // What the cursors are told: what is blocked has a due time as well.
   [[nodiscard]] Moment moment() const noexcept { return Moment{now(), due()}; }
@@ -41,6 +54,8 @@ class Clock {
  private:
   explicit Clock(const Moment* shown) noexcept
       : shown_(shown), wall_begin_(wall()), begin_(now()) {}
+
+  static inline std::atomic<std::int64_t> lead_ms_{0};
 
   const Moment* shown_;
   WallTime wall_begin_;

@@ -33,6 +33,7 @@ class GroupMember {
   [[nodiscard]] virtual bool commit_sync(std::span<const kafka::Commit> commits) = 0;
   [[nodiscard]] virtual bool confirm(const std::string& topic, const kafka::Commit& commit,
                                      std::uint64_t token) = 0;
+  virtual void read_anew(Partition partition) = 0;
   virtual void release() = 0;
   virtual void close(TimePoint deadline, std::function<void()> done) = 0;
   [[nodiscard]] virtual bool joined() const = 0;  // any thread

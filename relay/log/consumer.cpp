@@ -74,6 +74,27 @@ void Consumer::drop(Partition id) {
   std::erase(owned_, partition);
 }
 
+void Consumer::begin_anew(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->owned || !partition->reading) return;
+  slab_.relay_log_restarts_total.add();
+  log::warn("the events of a partition are read from the start of their log",
+            {{"partition", id}, {"position", partition->position.value_or(Offset{-1})}});
+  let_go(*partition);
+  if (HeldRecord* const record = std::exchange(partition->waiting, nullptr)) {
+    free(*partition, *record, End::NotDone);
+  }
+  partition->at_hand.reset();
+  partition->position.reset();
+  partition->committed.reset();
+  partition->metadata.clear();
+  partition->seen.clear();
+  partition->ledger.assign(std::nullopt);  // ends the epoch of what is in flight
+  member_->read_anew(id);
+  partition->has_data = true;
+  enter_turn(*partition);
+}
+
 PartitionState* Consumer::find(Partition id) {
   const auto it = partitions_.find(id.value);
   return it == partitions_.end() ? nullptr : it->second.get();

@@ -82,6 +82,8 @@ class Consumer final : public RecordOwner {
   void stop_reading(Partition partition);
   // It belongs to somebody else now.
   void drop(Partition partition);
+  // Its log has begun anew: nothing of what was read or committed counts for it.
+  void begin_anew(Partition partition);
 
   // Who is asked before an event is admitted; before the first call of any other member. From then
   // on an assigned partition is read from open() on.

@@ -35,6 +35,7 @@ std::string print_attempt(const AttemptLine& line) {
       .number("status", std::int64_t{line.result.status})
       .number("ms", std::int64_t{took.count()})
       .text("next", word_of(line.step.kind));
+  if (!line.result.detail.empty()) object.text("detail", line.result.detail);
   if (line.step.kind == Step::Kind::Park) object.number("due", unix_ms(line.step.due));
   return std::move(object).finish();
 }

@@ -27,7 +27,8 @@ struct AttemptLine {
 };
 
 // {"v":1,"at":<ms>,"event":"..","instance":..,"subscription":"..","attempt":2,"outcome":"http_5xx",
-//  "status":503,"ms":12,"next":"done|retry|dead"[,"due":<ms>]}
+//  "status":503,"ms":12,"next":"done|retry|dead"
+//  [,"detail":"<words of a library>"][,"due":<ms>]}
 [[nodiscard]] std::string print_attempt(const AttemptLine& line);
 
 }  // namespace eventrelay::relay

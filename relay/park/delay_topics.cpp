@@ -6,6 +6,7 @@
 #include "common/base/assert.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/observe/log.hpp"
+#include "relay/io/broker_clock.hpp"
 #include "relay/log/committer.hpp"
 
 namespace eventrelay::relay {
@@ -75,6 +76,7 @@ void DelayTopics::open(const kafka::ReadPosition& position) {
   delayed.readable = true;
   delayed.changed = false;
   delayed.stopped.clear();
+  delayed.position = position.committed.value_or(Offset{0});
   delayed.ledger.assign(position.committed);
   if (!position.metadata.empty()) delayed.ledger.restore(position.metadata);
   reader_->start(delayed.place, position.committed.value_or(kafka::kLogStart), *this);
@@ -180,6 +182,7 @@ DelayTopics::Progress DelayTopics::load(DelayPartition& delayed) {
 
 DelayTopics::Progress DelayTopics::take(DelayPartition& delayed, kafka::Message message) {
   const Offset offset = message.offset();
+  delayed.position = Offset{offset.value + 1};
   const auto event = message.event();
   if (!event || !event->parked || !event->parked->due) {
     stop(delayed,
@@ -193,9 +196,8 @@ DelayTopics::Progress DelayTopics::take(DelayPartition& delayed, kafka::Message 
   record.offset = offset;
   record.bytes = cost_of(message);
   record.message = std::move(message);
-  // Written by a clock that was ahead, it would wait longer than its topic is for, jitter included.
   WallTime& due = *record.event.parked->due;
-  due = std::min(due, clock_.due() + steps_[delayed.place.topic] * 3 / 2);
+  due = judged_due(due, record.message.appended(), steps_[delayed.place.topic], clock_.due());
   record.owner = this;
   record.place = delayed.place.topic;
   ++delayed.held;
@@ -218,8 +220,28 @@ void DelayTopics::restart(DelayPartition& delayed, Offset at) {
               {"step", kafka::delay_word(steps_[delayed.place.topic])},
               {"offset", at}});
   parts_.slab.kafka_consumer_errors_total.add();
+  parts_.slab.relay_log_restarts_total.add();
   delayed.ledger.assign(std::nullopt);
+  delayed.position = Offset{0};
   reader_->start(delayed.place, kafka::kLogStart, *this);
+}
+
+Offset DelayTopics::position(std::size_t step, Partition partition) const {
+  const auto found = delayed_.find(partition.value);
+  if (found == delayed_.end()) return Offset{0};
+  const DelayPartition& delayed = (*found->second)[step];
+  return delayed.reading ? delayed.position : Offset{0};
+}
+
+void DelayTopics::begin_anew(std::size_t step, Partition partition, std::optional<Offset> end) {
+  const auto found = delayed_.find(partition.value);
+  if (found == delayed_.end() || shut_) return;
+  DelayPartition& delayed = (*found->second)[step];
+  if (!delayed.reading || delayed.position == Offset{0}) return;
+  if (end && delayed.position <= *end) return;
+  // It waits in the log that is gone, and here.
+  if (HeldRecord* const head = std::exchange(delayed.head, nullptr)) free(*head, End::NotDone);
+  restart(delayed, delayed.position);
 }
 
 DelayTopics::Progress DelayTopics::begin(DelayPartition& delayed, HeldRecord& record) {

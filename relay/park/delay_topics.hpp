@@ -72,6 +72,12 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   bool commit_and_wait(std::span<const Partition> partitions);
   void shutdown();
 
+  // The log of this step has begun anew: what it holds is read from its start. `end`: of the new
+  // log, if it is known; nothing happens where the position is not behind it.
+  void begin_anew(std::size_t step, Partition partition, std::optional<Offset> end = {});
+  // The first offset that was not read; 0: none, or it is not read now.
+  [[nodiscard]] Offset position(std::size_t step, Partition partition) const;
+
   // Why steps can not go on, one line each.
   void append_stopped(std::vector<std::string>& reasons) const;
 
@@ -84,6 +90,7 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   struct DelayPartition {
     kafka::TopicPartition place;
     OffsetLedger ledger;
+    Offset position{};  // the first that was not read
     bool reading = false;
     bool readable = false;
     bool changed = false;        // its commit would say something new

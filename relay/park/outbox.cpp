@@ -123,6 +123,9 @@ void Outbox::log_attempt(InstanceId instance, std::string_view line) {
 // --- on its way -------------------------------------------------------------------------------
 
 void Outbox::send(Write& write) {
+  if (write.topic < dead_ && delay_log_.position) {
+    write.read_to = delay_log_.position(write.topic, write.partition);
+  }
   const Queued queued = produce(write);
   if (queued == Queued::Queued) {
     write.sent = true;
@@ -168,6 +171,24 @@ void Outbox::on_stored(std::uint64_t token, Stored stored) {
   fail(write, failure_of(stored),
        stored == Stored::TooLarge ? "a record is larger than its topic takes"
                                   : "writes to Kafka fail");
+}
+
+void Outbox::on_placed(std::uint64_t token, Offset at, std::optional<WallTime> appended) {
+  if (appended) {
+    lead_.note(clock_.steady(), *appended, clock_.now());
+    const milliseconds lead = lead_.lead();
+    const milliseconds known = clock_.set_lead(lead);
+    if ((lead.count() == 0) != (known.count() == 0)) {
+      log::warn(lead.count() != 0 ? "the clock differs from that of the brokers, theirs is used"
+                                  : "the clock agrees with that of the brokers again",
+                {{"ahead_ms", std::int64_t{lead.count()}}});
+    }
+  }
+  if (token == 0) return;
+  const Write& write = writes_[token - 1];
+  if (write.orphan || write.topic >= dead_ || !delay_log_.began_anew) return;
+  // Whoever reads a log stands never behind its end: a record below that is in another log.
+  if (at < write.read_to) delay_log_.began_anew(write.topic, write.partition);
 }
 
 // Tries again after a pause. What is too large for a delay topic may still fit the dead letters, so

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,6 +27,7 @@
 #include "common/base/pool.hpp"
 #include "common/config/config.hpp"
 #include "common/observe/metrics.hpp"
+#include "relay/io/broker_clock.hpp"
 #include "relay/io/shard_io.hpp"
 #include "relay/park/receipt.hpp"
 #include "relay/record/job.hpp"
@@ -59,6 +61,14 @@ class Outbox final : public kafka::ReportSink {
   // One JSON line. Best effort: no receipt, and none is written once the producer is half full.
   void log_attempt(InstanceId instance, std::string_view line);
 
+  // Where the reader of a delay topic stands, and who hears that a record was appended below that:
+  // its log has begun anew. Before the first event is parked.
+  struct DelayLog {
+    std::function<Offset(std::size_t delay, Partition)> position;
+    std::function<void(std::size_t delay, Partition)> began_anew;
+  };
+  void follow(DelayLog log) { delay_log_ = std::move(log); }
+
   // A write of this partition was refused, failed, or waits for long.
   [[nodiscard]] bool blocked(Partition partition) const;
   [[nodiscard]] std::size_t blocked_partitions() const noexcept { return blocked_.size(); }
@@ -75,6 +85,7 @@ class Outbox final : public kafka::ReportSink {
   void shutdown();
 
   void on_stored(std::uint64_t token, kafka::Stored stored) override;
+  void on_placed(std::uint64_t token, Offset at, std::optional<WallTime> appended) override;
 
  private:
   // One record on its way. Thread: shard thread.  Bounds: pooled.
@@ -88,6 +99,7 @@ class Outbox final : public kafka::ReportSink {
     std::string text;  // the subscription of an event, the value of a state record
     std::vector<Sender> senders;
     TimePoint since{};
+    Offset read_to{};   // where the reader of its delay topic stood when it was handed over
     bool sent = false;  // its report is due
     bool blocking = false;
     bool too_large = false;
@@ -135,6 +147,8 @@ class Outbox final : public kafka::ReportSink {
   std::unordered_map<std::string, NextState> keys_;            // state records on their way
   std::unordered_map<std::int32_t, std::uint32_t> blocked_;    // blocking writes by partition
   std::string reason_;
+  DelayLog delay_log_;
+  ClockLead lead_;
   bool armed_ = false;
   bool met_ = false;  // the producer was ready once
   std::function<void()> drained_;

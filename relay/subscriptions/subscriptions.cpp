@@ -139,6 +139,7 @@ void Subscriptions::refresh(TextMap<Known>::iterator known, std::vector<Finished
   const Subscription* const subscription = find_subscription(instance, known->first);
   if (subscription == nullptr) {
     failing_.erase(queue.index);
+    health_.forget(queue.index);
     scheduler_.retire(queue, finished);
     queues_.erase(known);
     return;
@@ -224,29 +225,81 @@ void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target)
 
 void Subscriptions::note_recovery(const Job& job) {
   const auto it = failing_.find(job.queue->index);
-  if (it != failing_.end() && --it->second.waiting == 0) failing_.erase(it);
+  if (it != failing_.end() && --it->second.told.waiting == 0) failing_.erase(it);
 }
 
-void Subscriptions::note_failure(const Job& job, metrics::Outcome outcome) {
+void Subscriptions::note_failure(const Job& job, const Result& result, TimePoint now) {
   const SubscriptionQueue& queue = *job.queue;
   if (queue.retired) return;
+  log_change(queue, health_.failed(queue.index, result.outcome, now), result);
   const WallTime received = job.held->event.received;
   const auto [it, fresh] = failing_.try_emplace(queue.index);
-  Failing& cursor = it->second;
+  it->second.queue = &queue;
+  Failing& failing = it->second.told;
   if (fresh) {
-    cursor.subscription = targets_[queue.index]->id;
-    cursor.oldest_pending = received;
+    failing.subscription = targets_[queue.index]->id;
+    failing.oldest_pending = received;
   }
-  if (fresh || job.attempts_made == 0) ++cursor.waiting;
-  cursor.oldest_pending = std::min(cursor.oldest_pending, received);
-  cursor.last = outcome;
-  ++cursor.failures;
+  if (fresh || job.attempts_made == 0) ++failing.waiting;
+  failing.oldest_pending = std::min(failing.oldest_pending, received);
+  failing.last = result.outcome;
+  failing.detail = result.detail;
+  ++failing.failures;
 }
 
-std::vector<Failing> Subscriptions::failing(std::size_t max) const {
+void Subscriptions::note_dead_letter(const Job& job, TimePoint now) {
+  if (job.queue->retired) return;
+  Result result;
+  result.outcome = job.outcome;
+  log_change(*job.queue, health_.dead_letter(job.queue->index, now), result);
+}
+
+void Subscriptions::note_next(const Job& job, WallTime due, WallTime now) {
+  const auto it = failing_.find(job.queue->index);
+  if (it == failing_.end()) return;
+  WallTime& next = it->second.told.next_attempt;
+  if (next <= now || due < next) next = due;
+}
+
+void Subscriptions::log_change(const SubscriptionQueue& queue,
+                               const std::optional<HealthChange>& change,
+                               const Result& result) const {
+  if (!change) return;
+  const Target& target = *targets_[queue.index];
+  const std::string_view outcome = metrics::kOutcomeWords[static_cast<std::size_t>(result.outcome)];
+  const auto seconds = std::chrono::duration<double>(change->lasted).count();
+  switch (change->kind) {
+    case HealthChange::Kind::Fails:
+      return log::warn("subscription fails", {{"subscription", target.id},
+                                              {"outcome", outcome},
+                                              {"status", result.status},
+                                              {"reason", result.detail},
+                                              {"host", target.endpoint->key.host}});
+    case HealthChange::Kind::DeadLetters:
+      return log::warn("events of a subscription become dead letters",
+                       {{"subscription", target.id},
+                        {"outcome", outcome},
+                        {"failures", change->failures},
+                        {"seconds", seconds}});
+    case HealthChange::Kind::AnswersAgain:
+      return log::info(
+          "subscription answers again",
+          {{"subscription", target.id}, {"failures", change->failures}, {"seconds", seconds}});
+  }
+}
+
+std::vector<Failing> Subscriptions::failing(std::size_t max, const Moment& moment) const {
   std::vector<Failing> all;
   all.reserve(failing_.size());
-  for (const auto& [index, cursor] : failing_) all.push_back(cursor);
+  for (const auto& [index, each] : failing_) {
+    Failing& failing = all.emplace_back(each.told);
+    // What is here already waits for its breaker or for the wait its endpoint asked for.
+    TimePoint from = each.queue->not_before;
+    if (const auto probe = each.queue->breaker.probe_at()) from = std::max(from, *probe);
+    const Duration wait = std::max<Duration>(from - moment.now, Duration::zero());
+    const WallTime free = moment.wall + std::chrono::duration_cast<milliseconds>(wait);
+    failing.next_attempt = each.queue->has_queued() ? free : std::max(free, failing.next_attempt);
+  }
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(std::min(max, all.size()));
   std::partial_sort(all.begin(), middle, all.end(), [](const Failing& a, const Failing& b) {
     return a.oldest_pending < b.oldest_pending;

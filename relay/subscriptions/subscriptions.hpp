@@ -22,6 +22,7 @@
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/http/deliverer.hpp"
 #include "relay/io/endpoint_caller.hpp"
+#include "relay/subscriptions/health.hpp"
 
 namespace eventrelay::relay {
 
@@ -32,6 +33,8 @@ struct Failing {
   std::uint64_t waiting = 0;   // events that failed and are to be tried again
   std::uint64_t failures = 0;  // attempts that failed since the first of them
   WallTime oldest_pending{};   // when the oldest of them was received
+  WallTime next_attempt{};     // of any of them, as far as is known
+  std::string detail{};        // of the last failure, in the words of a library
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -59,11 +62,20 @@ class Subscriptions {
 
   // An event that had failed before was taken at last, or is dead.
   void note_recovery(const Job& job);
-  void note_failure(const Job& job, metrics::Outcome outcome);
+  // Logs it if it is a change of the subscription's state.
+  void note_failure(const Job& job, const Result& result, TimePoint now);
+  // Likewise; costs one compare while nothing fails.
+  void note_answer(const Job& job, TimePoint now) {
+    if (health_.all_well() || job.queue->retired) return;
+    log_change(*job.queue, health_.answered(job.queue->index, now), {});
+  }
+  void note_dead_letter(const Job& job, TimePoint now);
+  // When what has just failed is tried again; both by the clock of due times.
+  void note_next(const Job& job, WallTime due, WallTime now);
   // Partitions have left and with them events that had failed; those that stay will say so again.
   void forget_failing() { failing_.clear(); }
   // At most `max`, oldest first.
-  [[nodiscard]] std::vector<Failing> failing(std::size_t max) const;
+  [[nodiscard]] std::vector<Failing> failing(std::size_t max, const Moment& moment) const;
 
  private:
   struct Arm {
@@ -85,6 +97,8 @@ class Subscriptions {
                                             const Subscription& subscription);
   [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
   [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
+  void log_change(const SubscriptionQueue& queue, const std::optional<HealthChange>& change,
+                  const Result& result) const;
   void set_target(const SubscriptionQueue& queue, TargetPtr target);
 
   Scheduler& scheduler_;
@@ -95,7 +109,12 @@ class Subscriptions {
   std::unordered_map<InstanceId, Route> routes_;
   TextMap<Known> queues_;           // by subscription id
   std::vector<TargetPtr> targets_;  // by queue index
-  std::unordered_map<std::uint32_t, Failing> failing_;
+  struct FailingQueue {
+    const SubscriptionQueue* queue = nullptr;
+    Failing told;
+  };
+  std::unordered_map<std::uint32_t, FailingQueue> failing_;
+  SubscriptionHealth health_;
 };
 
 // Tries to build what every subscription needs. Throws StartError naming the first that fails.

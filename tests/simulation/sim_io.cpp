@@ -112,6 +112,11 @@ void SimMember::perform(Step step) {
                        step.kind == Step::Kind::Revoke ? kafka::Loss::Revoked : kafka::Loss::Lost);
 }
 
+void SimMember::read_anew(Partition partition) {
+  const auto it = places_.find(partition.value);
+  if (it != places_.end()) it->second.next = 0;
+}
+
 void SimMember::release() {
   EVENTRELAY_ASSERT(releasing_);
   places_.erase(leaving_);

@@ -52,6 +52,7 @@ class SimMember final : public GroupMember {
   bool committing() const override { return on_their_way_ > 0; }
   bool commit_sync(std::span<const kafka::Commit> commits) override;
   bool confirm(const std::string& topic, const kafka::Commit& commit, std::uint64_t token) override;
+  void read_anew(Partition partition) override;
   void release() override;
   void close(TimePoint deadline, std::function<void()> done) override;
   bool joined() const override { return true; }

@@ -119,6 +119,13 @@ struct CursorStatus {
   std::uint64_t under_way = 0;  // handed out and not finished
 };
 
+// What waits for one subscription in one partition. Thread: value.
+struct WaitingRange {
+  std::string_view subscription;
+  std::uint64_t events = 0;  // offsets from its position to where it ends, those of others included
+  WallTime since{};          // when it left the live path
+};
+
 struct CursorCounts {
   std::size_t detached = 0;  // whole subscriptions, paused ones not included
   std::size_t off = 0;

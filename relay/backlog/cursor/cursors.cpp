@@ -715,6 +715,17 @@ std::vector<CursorStatus> Cursors::oldest(std::size_t max) const {
   return statuses;
 }
 
+void Cursors::for_each_waiting(Offset live,
+                               const std::function<void(const WaitingRange&)>& visit) const {
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor == nullptr || cursor->over) continue;
+    const StateRecord record = book_.record(*cursor);
+    const std::int64_t left = record.end.value_or(live).value - record.position.value;
+    if (left <= 0) continue;
+    visit(WaitingRange{record.subscription, static_cast<std::uint64_t>(left), record.since});
+  }
+}
+
 CursorCounts Cursors::counts() const {
   CursorCounts counts;
   for (const auto& cursor : book_.table.slots()) {

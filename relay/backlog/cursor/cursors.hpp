@@ -132,6 +132,8 @@ class Cursors {
   [[nodiscard]] std::optional<Handout> handout(CursorId cursor) const;
   [[nodiscard]] std::vector<CursorStatus> oldest(std::size_t max) const;
   [[nodiscard]] CursorCounts counts() const;
+  // Each cursor that has something left to read below `live`, its end included; O(cursors).
+  void for_each_waiting(Offset live, const std::function<void(const WaitingRange&)>& visit) const;
   // The log must not be cut above it.
   [[nodiscard]] std::optional<Offset> lowest_position() const;
   [[nodiscard]] StateEpoch epoch() const noexcept { return epoch_; }

@@ -48,6 +48,10 @@ TEST(StatusView, ShowsWhoFails) {
   EXPECT_THAT(lines_of(R"({"failing":[{"subscription":"7","outcome":"timeout","waiting":3,)"
                        R"("failures":9,"oldest_pending_ms":1799999940000}]})"),
               HasSubstr("    7 timeout, 3 waiting, 9 failures, oldest 1m 0s\n"));
+  EXPECT_THAT(lines_of(R"({"failing":[{"subscription":"7","outcome":"tls","waiting":3,)"
+                       R"("failures":9,"oldest_pending_ms":1799999940000,)"
+                       R"("next_attempt_ms":1800000030000,"reason":"certificate has expired"}]})"),
+              HasSubstr("oldest 1m 0s, next attempt in 30.0s (certificate has expired)\n"));
 }
 
 TEST(StatusView, PrintsWhatItDoesNotKnowAsItComes) {

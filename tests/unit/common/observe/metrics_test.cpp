@@ -131,12 +131,13 @@ TEST(Exporter, PrintsNoSampleForAMomentThatThereIsNoneOf) {
   });
   for (const char* name :
        {"relay_oldest_pending_timestamp_seconds", "relay_last_delivery_timestamp_seconds",
-        "relay_oldest_detached_timestamp_seconds",
+        "relay_backlog_oldest_timestamp_seconds", "relay_oldest_detached_timestamp_seconds",
         "relay_subscription_backlog_events"}) {
     EXPECT_THAT(exporter.expose(), Not(HasSubstr(name)));
   }
-  slab.relay_oldest_detached_timestamp_seconds.set(1.5);
-  EXPECT_EQ(value_of(exporter.expose(), "eventrelay_relay_oldest_detached_timestamp_seconds"),
+  EXPECT_EQ(value_of(exporter.expose(), "eventrelay_relay_backlog_events"), "0");
+  slab.relay_backlog_oldest_timestamp_seconds.set(1.5);
+  EXPECT_EQ(value_of(exporter.expose(), "eventrelay_relay_backlog_oldest_timestamp_seconds"),
             "1.5");
 }
 

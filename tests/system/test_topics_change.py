@@ -1,0 +1,191 @@
+"""Topics that are grown, deleted or made again while everything runs, and brokers that hang:
+what is accepted is delivered, and what can not go on says why."""
+
+from __future__ import annotations
+
+import json
+
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from support.receiver import Rule
+from support.stack import Stack, feed, judge
+from support.wait import hold, until
+
+PARTITIONS = 6
+
+
+def admin(stack: Stack) -> AdminClient:
+    return AdminClient({"bootstrap.servers": stack.broker.bootstrap, "log_level": 0})
+
+
+def settle(futures: dict) -> None:
+    for done in futures.values():
+        done.result(20)
+
+
+def make_again(stack: Stack, topic: str, partitions: int = PARTITIONS) -> None:
+    name = stack.prefix + topic
+    client = admin(stack)
+    settle(client.delete_topics([name], operation_timeout=10))
+    until(lambda: name not in client.list_topics(timeout=10).topics, 20, "the topic to be gone")
+    # A name that has just been freed may be refused for a moment.
+    def made() -> bool:
+        try:
+            settle(client.create_topics([NewTopic(name, partitions, 1)]))
+        except Exception:  # noqa: BLE001
+            return False
+        return True
+
+    until(made, 20, "the topic to be made again", pause=0.2)
+
+
+def send(stack: Stack, count: int, first: int = 0) -> list[bytes]:
+    ingest = next(p for p in stack.programs if p.name == "eventrelay-ingest")
+    bodies, load = feed(ingest.port, count, first=first, connections=1)
+    load.finish(30)
+    assert all(answer.status == 202 for answer in load.answers), load.answers
+    return bodies
+
+
+def reasons(program) -> str:
+    status, body = program.get("/readyz")
+    return body if status == 503 else ""
+
+
+def test_a_delay_topic_made_again_is_read_from_its_start(stack: Stack, receiver) -> None:
+    stack.config["retry"] = {"delays": ["2s"], "jitter": 0}
+    stack.add_instance(receiver)
+    receiver.answer("/cb", Rule(status=500, times=30))
+    stack.ingest()
+    relay = stack.relay()
+    bodies = send(stack, 30)
+    receiver.wait_for(60, 60)
+    stack.wait_committed()
+    make_again(stack, "retry.2s")
+    # More than before stands in the new log in the end: the old position lies inside it.
+    receiver.answer("/cb", Rule(status=500, times=24))
+    bodies += send(stack, 24, first=30)
+    until(
+        lambda: len({d.body for d in receiver.deliveries() if d.status == 200}) == 54,
+        60,
+        "what was parked behind the deletion",
+    )
+    assert judge(receiver.deliveries(), bodies).lost == []
+    assert relay.metric("eventrelay_relay_log_restarts_total") >= 1
+    assert relay.said("delay topic lost its position and is read from its start")
+
+
+def test_partitions_added_while_all_runs_are_read(stack: Stack, receiver) -> None:
+    for number in range(1, 25):
+        stack.add_instance(receiver, number=number, path=f"/{number}")
+    stack.add_instance(receiver)
+    ingest = stack.ingest()
+    relay = stack.relay()
+    send(stack, 1)
+    receiver.wait_for(1, 20)
+    name = stack.events
+    settle(admin(stack).create_partitions([NewPartitions(name, 2 * PARTITIONS)]))
+
+    def grown() -> bool:
+        topics = admin(stack).list_topics(timeout=10).topics
+        return all(
+            len(topics[stack.prefix + topic].partitions) == 2 * PARTITIONS
+            for topic in ("events", "state", "dead")
+        )
+
+    until(grown, 30, "the other topics to follow", pause=0.5)
+    until(
+        lambda: relay.metric("eventrelay_relay_assigned_partitions") == 2 * PARTITIONS,
+        60,
+        "the new partitions to be taken over",
+        pause=0.5,
+    )
+    until(lambda: not reasons(relay) and not reasons(ingest), 20, "both to be ready", pause=0.2)
+    bodies = send(stack, 40, first=1)
+    receiver.wait_for(41, 60)
+    assert judge(receiver.deliveries(), bodies).lost == []
+
+
+def test_partitions_that_can_not_follow_stop_ingest_with_a_reason(stack: Stack, receiver) -> None:
+    stack.config["topics"]["create"] = True
+    stack.add_instance(receiver)
+    first = stack.ingest()
+    first.end()
+    stack.config["topics"]["create"] = False
+    ingest = stack.ingest()
+    relay = stack.relay()
+    settle(admin(stack).create_partitions([NewPartitions(stack.events, 2 * PARTITIONS)]))
+    for program in (ingest, relay):
+        until(lambda p=program: "they must agree" in reasons(p), 20, "a reason", pause=0.2)
+    load = feed(ingest.port, 1, connections=1)[1]
+    load.finish(10)
+    assert [answer.status for answer in load.answers] == [503]
+
+
+def test_a_relay_before_a_broker_that_hangs_is_not_ready(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    stack.ingest()
+    relay = stack.relay()
+    stack.broker.pause()
+    try:
+        until(lambda: "Kafka does not answer" in reasons(relay), 20, "a reason", pause=0.2)
+        assert relay.metric("eventrelay_relay_kafka_available") == 0
+        assert len(relay.said("Kafka does not answer")) == 1
+    finally:
+        stack.broker.resume()
+    until(lambda: not reasons(relay), 30, "the relay to be ready", pause=0.2)
+    assert relay.metric("eventrelay_relay_kafka_available") == 1
+    bodies = send(stack, 3)
+    receiver.wait_for(3, 30)
+    assert judge(receiver.deliveries(), bodies).lost == []
+
+
+def test_a_relay_whose_events_are_gone_is_not_ready_and_begins_with_the_new_ones(
+    stack: Stack, receiver
+) -> None:
+    stack.add_instance(receiver)
+    ingest = stack.ingest()
+    relay = stack.relay()
+    send(stack, 10)
+    receiver.wait_for(10, 20)
+    stack.wait_committed()
+    name = stack.events
+    settle(admin(stack).delete_topics([name], operation_timeout=10))
+    until(lambda: "does not exist" in reasons(relay), 20, "a reason", pause=0.2)
+    hold(5)  # two looks without it
+    settle(admin(stack).create_topics([NewTopic(name, PARTITIONS, 1)]))
+    until(lambda: not reasons(relay) and not reasons(ingest), 60, "both to be ready", pause=0.5)
+    send(stack, 5, first=10)
+    until(lambda: len({d.body for d in receiver.deliveries()}) == 15, 60, "the new events")
+
+
+def test_each_change_of_a_subscription_is_told_once(stack: Stack, receiver) -> None:
+    stack.config["retry"] = {"delays": ["200ms"], "jitter": 0}
+    stack.add_instance(receiver)
+    receiver.answer("/cb", Rule(status=500, times=12))
+    stack.ingest()
+    relay = stack.relay()
+    send(stack, 6)
+    until(lambda: relay.said("events of a subscription become dead letters"), 30, "a line")
+    status = json.loads(relay.get("/api/v1/status")[1])
+    assert all("next_attempt_ms" in one for one in status["failing"])
+    receiver.answer("/cb", None)
+    send(stack, 1, first=6)
+    until(lambda: relay.said("subscription answers again"), 30, "a line")
+    (fails,) = relay.said("subscription fails")
+    assert (fails["outcome"], fails["status"]) == ("http_5xx", 500)
+    assert len(relay.said("events of a subscription become dead letters")) == 1
+
+
+def test_retry_after_holds_the_whole_subscription(stack: Stack, receiver) -> None:
+    stack.config["retry"] = {"delays": ["1s"], "jitter": 0}
+    stack.add_instance(receiver, concurrency=2)
+    receiver.answer("/cb", Rule(status=429, headers="Retry-After: 5\r\n", times=2))
+    stack.ingest()
+    stack.relay()
+    bodies = send(stack, 40)
+    receiver.wait_for(40, 60)
+    until(lambda: judge(receiver.deliveries(), bodies).lost == [], 60, "all of them")
+    deliveries = sorted(receiver.deliveries(), key=lambda one: one.at)
+    asked = next(d.at for d in deliveries if d.status == 429)
+    early = [d for d in deliveries if asked < d.at < asked + 4.9]
+    assert len(early) <= 2, f"{len(early)} requests within the pause"
