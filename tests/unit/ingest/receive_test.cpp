@@ -168,6 +168,44 @@ TEST(Receive, AChangeOfInstancesCountsFromTheNextRequestOn) {
   EXPECT_EQ(event->events[0].instance.value, 2U);
 }
 
+// An instance's own keys count on its own URL, and from its next request on when they change.
+TEST(Receive, AnInstancesOwnKeysCountInsteadOfTheSources) {
+  InstanceConfig own = instance(1, "box");
+  own.vendor_key = Secret("own");
+  const Config config = config_of({own, instance(2, "box")});
+  Ingest ingest(config);
+  EXPECT_EQ(ingest.box("/box/1").answer(), 401) << "the source's key";
+  const auto with_own = [&](const std::string& path) {
+    return ingest.start(Method::Post, path, kJson, kBody)
+        .sign("box-v2", {Secret("own")}, kStamp)
+        .answer();
+  };
+  EXPECT_EQ(with_own("/box/1"), 202);
+  EXPECT_EQ(with_own("/box/2"), 401);
+  EXPECT_EQ(ingest.box("/box/2").answer(), 202);
+
+  Registry registry(config);
+  const auto settings = std::make_shared<const Settings>(Settings{config, std::move(registry)});
+  own.vendor_key = Secret("rotated");
+  const Registry other(config_of({own}));
+  const UpdatePtr update =
+      update_settings(*settings, Changes{{InstanceId{1}, other.share(InstanceId{1})}});
+  const auto status = [&ingest](Receiver& receiver) {
+    const auto route = receiver.route(ingest.head());
+    if (!route) return answer_row(route.error()).status;
+    const auto received = receiver.receive(ingest.head(), *route, ingest.body(), kNow);
+    return received ? 202 : answer_row(received.error()).status;
+  };
+  Receiver former(settings);
+  ingest.start(Method::Post, "/box/1", kJson, kBody).sign("box-v2", {Secret("own")}, kStamp);
+  EXPECT_EQ(status(former), 202);
+  Receiver next(former, update->settings);
+  EXPECT_EQ(status(next), 401);
+  ingest.start(Method::Post, "/box/1", kJson, kBody).sign("box-v2", {Secret("rotated")}, kStamp);
+  EXPECT_EQ(status(next), 202);
+  EXPECT_EQ(status(former), 401);
+}
+
 TEST(Receive, GivesAProvidersRetryTheSameEventIdAndANewTrace) {
   Ingest ingest(config_of({instance(427236, "box"), instance(2, "box")}));
   ASSERT_EQ(ingest.box("/box/427236").answer(), 202);

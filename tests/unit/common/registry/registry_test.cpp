@@ -237,6 +237,39 @@ TEST(Registry, FindsTheChangesBetweenTwoFiles) {
   EXPECT_EQ(changes_to(before.apply(changes), then).size(), 1U);
 }
 
+// What the control API changes of an instance must reach those who keep something of it.
+TEST(Registry, EachMemberThatTheControlApiSetsIsAChange) {
+  const InstanceConfig plain = instance(1, "box", "");
+  const Registry before = Registry().apply(Changes{{InstanceId{1}, made(plain)}});
+  std::vector<InstanceConfig> others(7, plain);
+  others[0].vendor_key = Secret("k");
+  others[1].vendor_key_secondary = Secret("k");
+  others[2].vendor_token = Secret("t");
+  others[3].disabled = true;
+  others[4].company = 1;
+  others[5].account = 10;
+  others[6].user = 100;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    const std::vector<InstancePtr> now = {made(others[i])};
+    EXPECT_EQ(changes_to(before, now).size(), 1U) << i;
+  }
+  const InstancePtr secondary = made(others[1]);
+  ASSERT_EQ(secondary->vendor_keys.size(), 2U);
+  EXPECT_TRUE(secondary->vendor_keys[0].empty()) << "it stays the secondary";
+}
+
+TEST(Registry, EveryElementIsASourceWhereInstancesLiveInKafka) {
+  Config config;
+  config.sources["box"].keys.emplace_back("k");
+  EXPECT_EQ(Registry(config).source("slack"), nullptr);
+  config.registry = "topic";
+  const Registry registry(config);
+  ASSERT_NE(registry.source("slack"), nullptr);
+  EXPECT_EQ(registry.source("slack")->scheme, "slack");
+  EXPECT_TRUE(registry.source("slack")->keys.empty());
+  EXPECT_EQ(registry.source("box")->keys.size(), 1U);
+}
+
 TEST(Registry, SharesWhatManyInstancesSayAlike) {
   InstanceMaker maker(AnyPort::No);
   InstanceConfig one = instance(1, "box", "");
