@@ -190,7 +190,7 @@ TEST(Receive, AnInstancesOwnKeysCountInsteadOfTheSources) {
   const Registry other(config_of({own}));
   const UpdatePtr update =
       update_settings(*settings, Changes{{InstanceId{1}, other.share(InstanceId{1})}});
-  const auto status = [&ingest](Receiver& receiver) {
+  const auto status = [&ingest](Receiver& receiver) -> int {
     const auto route = receiver.route(ingest.head());
     if (!route) return answer_row(route.error()).status;
     const auto received = receiver.receive(ingest.head(), *route, ingest.body(), kNow);

@@ -373,7 +373,8 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
 }
 
 TEST(ConfigErrors, JudgeTheAdminListenerOfEachService) {
-  EXPECT_NE(told("relay: {admin: {open: [status]}}").find("relay.admin.open: "), std::string::npos);
+  EXPECT_NE(told("relay: {admin: {open: [status]}}").find("relay.admin.open[0]: "),
+            std::string::npos);
   ConfigInput input;
   input.text =
       "admin: {listen: '127.0.0.1:1', hosts: [both], open: [metrics]}\n"
