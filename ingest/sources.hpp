@@ -25,9 +25,9 @@ struct CompiledSource {
   std::optional<providers::Verifier> verifier;
   const providers::Provider* provider = nullptr;  // of the element, else of the scheme; never null
   providers::Handshake handshake = providers::Handshake::None;
-  Secret token;              // Meta's verify token
-  bool v1_enabled = false;   // Box V1 calls, proven by v1_token alone
-  Secret v1_token;           // empty: no V1 call can prove itself
+  Secret token;             // Meta's verify token
+  bool v1_enabled = false;  // Box V1 calls, proven by v1_token alone
+  Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
   bool chunked = false;
 };

@@ -131,8 +131,7 @@ TEST(Exporter, PrintsNoSampleForAMomentThatThereIsNoneOf) {
   });
   for (const char* name :
        {"relay_oldest_pending_timestamp_seconds", "relay_last_delivery_timestamp_seconds",
-        "relay_oldest_detached_timestamp_seconds",
-        "relay_subscription_backlog_events"}) {
+        "relay_oldest_detached_timestamp_seconds", "relay_subscription_backlog_events"}) {
     EXPECT_THAT(exporter.expose(), Not(HasSubstr(name)));
   }
   slab.relay_oldest_detached_timestamp_seconds.set(1.5);
