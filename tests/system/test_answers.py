@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ OLD = box.stamp(-900)
 UNPADDED = PATH.rstrip("=")
 HEAD = f"POST {PATH} HTTP/1.1\nHost: a\n"
 TOKEN_FORM = box.v1_form(["226067247"], "5", V1_TOKEN)
+# The shared token is cut out before the record is written: it never reaches Kafka.
+STORED_FORM = re.sub(rb"&?token=[^&]*", b"", TOKEN_FORM)
 V1 = f"{box.BASE}/events/box"
 
 
@@ -211,7 +214,7 @@ def test_only_accepted_requests_are_in_kafka(served: tuple[Stack, Program]) -> N
     records = stack.records()
     assert event_id in {record.headers["er-id"] for record in records}
     for record in records:
-        assert record.value in (BODY, TOKEN_FORM)
+        assert record.value in (BODY, STORED_FORM)
 
 
 def test_nothing_behind_a_refused_request_is_served(served: tuple[Stack, Program]) -> None:
@@ -276,7 +279,7 @@ def test_app_wide_url_names_instances_in_a_header(served: tuple[Stack, Program])
 
 def test_a_refused_request_is_found_in_the_log_by_its_id(served: tuple[Stack, Program]) -> None:
     _, ingest = served
-    reply = exchange(ingest.port, v2(target=PATH + "?token=planted", drop=PRIMARY)).replies[0]
+    reply = exchange(ingest.port, v2(target=PATH + "?token=planted", drop=AT)).replies[0]
     assert reply.status in (400, 401)
     told = json.loads(reply.body)
     hold(1.1)  # at most ten such lines a second
