@@ -264,11 +264,12 @@ Session::Next Session::reject(IngestError error) {
                 answered.after);
 }
 
-// The path without what follows `?`, which may hold a token.
+// The path without what follows `?`, which may hold a token. A session that waits for Kafka has
+// given its head back: its line has no path.
 void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const {
   constexpr std::size_t kPathMax = 200;
   std::string_view path;
-  if (head_done_) path = head_->gate.head().target;
+  if (head_done_ && head_ != nullptr) path = head_->gate.head().target;
   path = path.substr(0, path.find('?')).substr(0, kPathMax);
   log::info("request refused", {{"status", row.status},
                                 {"reason", row.message},
