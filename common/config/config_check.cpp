@@ -66,9 +66,7 @@ class Checker {
     for (const auto& [element, source] : config_.sources) check_source(element, source);
     for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
     registry();
-    if (config_.control.enabled && config_.control.organizations.empty()) {
-      add("control.organizations", "required because control.enabled is true");
-    }
+    control();
   }
 
  private:
@@ -149,9 +147,20 @@ class Checker {
     }
   }
 
+  // A key that is taken must work: these are refused until they do.
   void registry() {
-    if (config_.registry == "topic" && !config_.instances.empty()) {
-      add("registry", "topic and instances: exclude each other");
+    if (config_.registry != "topic") return;
+    add("registry", config_.instances.empty()
+                        ? "topic is not built yet; instances come from the file (registry: file)"
+                        : "topic and instances: exclude each other");
+  }
+
+  void control() {
+    if (!config_.control.enabled) return;
+    if (config_.control.organizations.empty()) {
+      add("control.organizations", "required because control.enabled is true");
+    } else {
+      add("control.enabled", "the control API is not built yet; leave it false");
     }
   }
 
