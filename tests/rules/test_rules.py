@@ -20,7 +20,6 @@ SHIPPED = ROOT / "helm/files/rules/eventrelay.yaml"
 # a name that exists is a finding here.
 COMING: set[str] = {
     "eventrelay_config_hash_info",
-    "eventrelay_ingest_handshakes_total",
     "eventrelay_ingest_signature_key_uses_total",
     "eventrelay_ingest_source_last_event_timestamp_seconds",
     "eventrelay_memory_limit_bytes",
@@ -32,7 +31,6 @@ COMING: set[str] = {
     "eventrelay_relay_subscription_backlog_events",
     "eventrelay_relay_subscription_oldest_pending_seconds",
     "eventrelay_relay_subscription_oldest_pending_seconds_max",
-    "eventrelay_relay_unmatched_total",
     "eventrelay_tls_certificate_expiry_timestamp_seconds",
 }
 
