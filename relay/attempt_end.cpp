@@ -1,5 +1,7 @@
 #include "relay/attempt_end.hpp"
 
+#include <algorithm>
+
 #include "common/process/failpoint.hpp"
 #include "relay/park/attempts.hpp"
 #include "relay/record/held_record.hpp"
@@ -30,9 +32,13 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const WallTime wall = parts_.clock.due();
   parts_.subscriptions.note_failure(job, result, now);
   if (!job.first_failure) job.first_failure = wall;
-  // An endpoint that says when to come again means everybody, not this event alone.
+  // An endpoint that says when to come again means everybody, not this event alone. Longer than
+  // the longest step nobody waits, the event itself included.
   if (result.retry_after) {
-    parts_.scheduler.hold_off(*job.queue, now + *result.retry_after, now);
+    const milliseconds longest =
+        parts_.subscriptions.target(*job.queue)->retry->plan().steps.back();
+    const milliseconds wait = std::min<milliseconds>(*result.retry_after, longest);
+    parts_.scheduler.hold_off(*job.queue, now + wait, now);
   }
   const Answer answer = result.retry == RetryClass::Retry ? Answer::Failed : Answer::Answered;
   if (const auto gone = parts_.scheduler.leave(job, answer, now)) return settle(*gone);

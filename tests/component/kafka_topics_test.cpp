@@ -48,18 +48,5 @@ TEST(EnsureTopics, NamesTopicsWhosePartitionsDisagree) {
   EXPECT_NE(text.find("\"eventrelay.events\" has 6"), text.npos) << text;
 }
 
-// TLS spoken to a listener without it, and SASL to one that knows none, do not heal by waiting.
-TEST(EnsureTopics, NamesALastingCauseAtOnce) {
-  MockCluster cluster;
-  KafkaConfig kafka = config_for(cluster);
-  kafka.properties["security.protocol"] = "ssl";
-  const TimePoint begun = monotonic_now();
-  const std::string text = failure(kafka, topic_plan(small_config()), Create::No);
-  EXPECT_LT(monotonic_now() - begun, seconds{8});
-  EXPECT_NE(text.find("SSL"), text.npos) << text;
-  EXPECT_NE(text.find("kafka.security.protocol"), text.npos) << text;
-  EXPECT_EQ(text.find("check that the brokers run"), text.npos) << text;
-}
-
 }  // namespace
 }  // namespace eventrelay::kafka::testing

@@ -316,7 +316,7 @@ class _Server:
         if behaviour.hang == "head":
             return  # the row is written when the peer gives up
         head = f"HTTP/1.1 {status} X\r\n{behaviour.headers}".encode()
-        if behaviour.hang == "body" or behaviour.endless == "body":
+        if behaviour.hang == "body" or behaviour.endless:
             # The status has been sent, so it counts, whatever becomes of the rest of the answer.
             peer.since = (path, peer.row[4])
             self.note(peer, status)

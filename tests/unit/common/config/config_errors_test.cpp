@@ -194,6 +194,9 @@ TEST(ConfigErrors, NameRelationsBetweenKeys) {
   expect_rows({
       {"control: {enabled: true}",
        "control.organizations: required because control.enabled is true"},
+      {"registry: topic", "registry: topic is not built yet"},
+      {"control: {enabled: true, organizations: [abcdefghijklmnop]}",
+       "control.enabled: the control API is not built yet"},
       {"registry: topic\n" + instance(""), "registry: topic and instances: exclude each other"},
       {"ingest: {tls: {cert: a}}", "ingest.tls.key: required beside ingest.tls.cert"},
       {"ingest: {tls: {key: a}}", "ingest.tls.cert: required beside ingest.tls.key"},
