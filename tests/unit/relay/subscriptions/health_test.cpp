@@ -46,8 +46,8 @@ TEST(SubscriptionHealth, BoundsTheLinesOfOneThatChangesAllTheTimeAndTellsItsLast
   SubscriptionHealth health;
   std::uint32_t lines = 0;
   for (int i = 0; i < 10'000; ++i) {
-    lines += health.failed(1, Outcome::Http5xx, at(i * 0.01)).has_value() ? 1 : 0;
-    lines += health.answered(1, at(i * 0.01)).has_value() ? 1 : 0;
+    lines += health.failed(1, Outcome::Http5xx, at(i * 0.01)).has_value() ? 1U : 0U;
+    lines += health.answered(1, at(i * 0.01)).has_value() ? 1U : 0U;
   }
   EXPECT_GE(lines, SubscriptionHealth::kLinesAtOnce);
   EXPECT_LE(lines, SubscriptionHealth::kLinesAtOnce + 7);
