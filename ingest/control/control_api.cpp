@@ -1,5 +1,7 @@
 #include "ingest/control/control_api.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
@@ -122,7 +124,7 @@ void ControlApi::mount(AdminServer& admin) {
   for (const Row& row : rows()) {
     Route route;
     route.method = row.method;
-    route.pattern = std::string(kApiBase) + "/" + std::string(row.pattern);
+    route.pattern = fmt::format("{}/{}", kApiBase, row.pattern);
     route.access = Access::Own;
     route.timeout = kCallLimit;
     route.handler = [this, &row](HttpRequestPtr request, Responder respond) {
