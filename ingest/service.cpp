@@ -16,7 +16,7 @@
 #include "common/observe/log.hpp"
 #include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
-#include "ingest/source_clock.hpp"
+#include "ingest/source_meter.hpp"
 #include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
@@ -78,7 +78,7 @@ class IngestService final : public Service {
  public:
   explicit IngestService(VolatileBudget* budget) : budget_(budget) {
     exporter_.show("ingest_");
-    exporter_.add_gauges([] { return std::vector<metrics::ScrapedGauge>{source_clock_gauge()}; });
+    exporter_.add_gauges(source_gauges);
   }
   ~IngestService() override { stop(); }
 

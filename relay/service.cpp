@@ -114,7 +114,12 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
-  exporter_.add_gauges([this] { return backlog_gauges(shard_status(), wall_now()); });
+  exporter_.add_gauges([this, delays = config.retry.delays] {
+    const std::vector<ShardStatus> shards = shard_status();
+    std::vector<metrics::ScrapedGauge> gauges = backlog_gauges(shards, wall_now());
+    gauges.push_back(lag_gauge(shards, delays));
+    return gauges;
+  });
   if (budget_ == nullptr) watch_topics();
 }
 
@@ -129,10 +134,7 @@ void RelayService::watch_topics() {
   exporter_.add_gauges([this] {
     const bool troubled = watch_ != nullptr && watch_->troubled();
     return std::vector<metrics::ScrapedGauge>{
-        {"relay_kafka_available",
-         "1 while Kafka answers and every topic is as it must be, else 0.",
-         "",
-         {{"", troubled ? 0.0 : 1.0}}}};
+        metrics::scraped("relay_kafka_available", {{"", troubled ? 0.0 : 1.0}})};
   });
 }
 

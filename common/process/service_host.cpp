@@ -377,20 +377,15 @@ std::vector<metrics::ScrapedGauge> ServiceHost::gauges() const {
   std::vector<metrics::ScrapedGauge> all;
   const Config& config = settings_->config;
   const bool ingest = service_.name() == "ingest";
-  metrics::ScrapedGauge memory{
-      "memory_limit_bytes", "Bytes that may be used, by what limits them.", "what", {}};
+  metrics::ScrapedGauge memory = metrics::scraped("memory_limit_bytes", {});
   memory.samples.push_back({"memory_max", static_cast<double>(ingest ? config.ingest.memory_max
                                                                      : config.relay.memory_max)});
   if (const auto limit = cgroup_limits().memory) {
     memory.samples.push_back({"cgroup", static_cast<double>(*limit)});
   }
   all.push_back(std::move(memory));
-  all.push_back({"config_hash_info",
-                 "Hash of the configuration in force, without instances; always 1.",
-                 "hash",
-                 {{config_hash_, 1}}});
-  metrics::ScrapedGauge ends{
-      "tls_certificate_expiry_timestamp_seconds", "When a certificate in use ends.", "file", {}};
+  all.push_back(metrics::scraped("config_hash_info", {{config_hash_, 1}}));
+  metrics::ScrapedGauge ends = metrics::scraped("tls_certificate_expiry_timestamp_seconds", {});
   for (const auto& [file, end] : certificate_ends_) {
     ends.samples.push_back({file, static_cast<double>(unix_ms(end)) / 1000});
   }
@@ -439,6 +434,8 @@ std::optional<std::string> ServiceHost::take_settings() {
     later.emplace_back("relay.allow_private_addresses");
   }
   settings_ = update->settings;
+  const auto client = config.kafka.properties.find("ssl.certificate.location");
+  if (client != config.kafka.properties.end()) note(client->second);
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   if (options_.extension != nullptr) options_.extension->on_settings(settings_);

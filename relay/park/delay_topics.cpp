@@ -378,6 +378,20 @@ bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
   }
   return commits_.empty() || reader_->commit_sync(commits_);
 }
+void DelayTopics::append_lags(std::vector<std::int64_t>& lags) const {
+  const std::size_t first = lags.size();
+  lags.resize(first + steps_.size());
+  for (const Partition partition : owned_) {
+    for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
+      const auto log = delayed.reading ? reader_->known_bounds(delayed.place) : std::nullopt;
+      if (!log) continue;
+      const Offset done = delayed.ledger.committable().value_or(delayed.position);
+      const Offset from = std::max(done, log->start);
+      if (log->end > from) lags[first + delayed.place.topic] += log->end.value - from.value;
+    }
+  }
+}
+
 
 void DelayTopics::append_stopped(std::vector<std::string>& reasons) const {
   for (const Partition partition : owned_) {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -80,6 +81,9 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
 
   // Why steps can not go on, one line each.
   void append_stopped(std::vector<std::string>& reasons) const;
+
+  // Of each step, records that are not done, as far as the last answers of the brokers tell.
+  void append_lags(std::vector<std::int64_t>& lags) const;
 
   void on_readable(kafka::TopicPartition place) override;
   void settled(HeldRecord& record, End end) override;

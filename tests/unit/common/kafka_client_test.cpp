@@ -220,3 +220,29 @@ TEST(StatsMeter, DoesNotHideAThrottledClientBehindAnother) {
 
 }  // namespace
 }  // namespace eventrelay::kafka
+// Enough was sent to judge by, in less bytes than it is long.
+TEST(StatsMeter, SaysWhetherRecordsAreCompressed) {
+  metrics::Slab slab;
+  StatsMeter meter{slab};
+  const auto after = [&](std::uint64_t sent, std::uint64_t records) {
+    ClientStats stats;
+    stats.sent_bytes = sent;
+    stats.record_bytes = records;
+    meter.producer(stats);
+    return slab.kafka_compression_active.read();
+  };
+  EXPECT_EQ(after(110'000, 100'000), 0);
+  EXPECT_EQ(after(130'000, 200'000), 1);
+  EXPECT_EQ(after(140'000, 201'000), 1);  // too little to say anything
+  EXPECT_EQ(after(260'000, 300'000), 0);
+  meter.restart();
+  EXPECT_EQ(after(10'000, 90'000), 1);
+}
+
+TEST(ParseStats, ReadsWhatWasSent) {
+  const auto stats = parse_stats(R"({"brokers":{},"tx_bytes":18037,"txmsg_bytes":240600})");
+  ASSERT_TRUE(stats.has_value());
+  EXPECT_EQ(stats->sent_bytes, 18'037U);
+  EXPECT_EQ(stats->record_bytes, 240'600U);
+}
+
