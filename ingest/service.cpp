@@ -97,6 +97,7 @@ class IngestService final : public Service {
     return started_ ? static_cast<unsigned>(threads_.size()) : 0U;
   }
   [[nodiscard]] Duration silent_for() const noexcept override;
+  [[nodiscard]] std::uint64_t memory_wanted(const Settings& settings) const override;
 
  private:
   VolatileBudget* budget_;
@@ -110,6 +111,13 @@ class IngestService final : public Service {
   std::atomic<bool> draining_{false};
   std::atomic<std::size_t> draining_shards_{0};
 };
+
+// Bodies, the producer's queue, and as much again for the batches that the client library makes of
+// what is queued.
+std::uint64_t IngestService::memory_wanted(const Settings& settings) const {
+  const unsigned shards = shard_count(settings.config.ingest.shards);
+  return kProgramBytes + std::uint64_t{shards} * 3 * memory_share(settings.config, shards);
+}
 
 void IngestService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);

@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kPollUntilReady{20};
 constexpr std::chrono::seconds kPollAfterwards{1};
-constexpr std::chrono::seconds kReportInterval{10};
+constexpr std::chrono::seconds kReportInterval{60};         // the same reasons again
+constexpr std::chrono::seconds kReportChangedInterval{10};  // other reasons
 constexpr std::size_t kCertificatesMax = 20;
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -106,6 +107,7 @@ void ServiceHost::start_service() {
   std::shared_ptr<const Settings> loaded = settings_;
   std::thread starter([this, done, &thrown, &loaded] {
     try {
+      await_brokers();
       loaded = load_registry();
       service_.start(loaded);
     } catch (...) {
@@ -123,6 +125,27 @@ void ServiceHost::start_service() {
   starter.join();
   settings_ = std::move(loaded);
   if (thrown) std::rethrow_exception(thrown);
+}
+
+// Brokers may come later than this process, and a refusal may be mended at their side: the process
+// lives, is not ready and says why, once a minute or when the reason becomes another one.
+void ServiceHost::await_brokers() {
+  TimePoint told{};
+  std::string reason;
+  kafka::await_brokers(settings_->config.kafka, [&](const std::string& why) {
+    const TimePoint now = monotonic_now();
+    if (now - told >= kReportInterval || (why != reason && now - told >= kReportChangedInterval)) {
+      log::error("Kafka is not reached, the service waits for it",
+                 {{"service", service_.name()}, {"reason", why}});
+      told = now;
+      reason = why;
+    }
+    const std::lock_guard lock(waiting_mutex_);
+    waiting_ = why;
+    return true;
+  });
+  const std::lock_guard lock(waiting_mutex_);
+  waiting_.clear();
 }
 
 // Reads the registry to its end before the service sees its first event: an event of an instance
@@ -231,6 +254,10 @@ AccessPolicy ServiceHost::access_policy() const {
 std::vector<std::string> ServiceHost::reasons() const {
   std::vector<std::string> why;
   if (!started_) {
+    {
+      const std::lock_guard lock(waiting_mutex_);
+      if (!waiting_.empty()) return {waiting_};
+    }
     if (settings_ && settings_->config.registry == "topic") {
       return {"registry: it is not read to its end yet"};
     }
@@ -303,9 +330,12 @@ void ServiceHost::on_first_ready() {
 
 void ServiceHost::report_not_ready(const std::vector<std::string>& reasons) {
   const TimePoint now = monotonic_now();
-  if (now - reported_ < kReportInterval) return;
+  const std::string text = joined(reasons);
+  const bool same = text == reported_reasons_;
+  if (now - reported_ < (same ? kReportInterval : kReportChangedInterval)) return;
   reported_ = now;
-  log::warn("not ready", {{"service", service_.name()}, {"reasons", joined(reasons)}});
+  reported_reasons_ = text;
+  log::warn("not ready", {{"service", service_.name()}, {"reasons", text}});
 }
 
 std::string ServiceHost::status() const {
@@ -404,6 +434,8 @@ void ServiceHost::note_settings() {
     if (const auto end = certificate_end(file)) certificate_ends_[file] = *end;
   };
   const Config& config = settings_->config;
+  const auto client = config.kafka.properties.find("ssl.certificate.location");
+  if (client != config.kafka.properties.end()) note(client->second);
   if (service_.name() == "ingest") {
     if (config.ingest.tls) note(config.ingest.tls->cert);
     return;
@@ -434,8 +466,6 @@ std::optional<std::string> ServiceHost::take_settings() {
     later.emplace_back("relay.allow_private_addresses");
   }
   settings_ = update->settings;
-  const auto client = config.kafka.properties.find("ssl.certificate.location");
-  if (client != config.kafka.properties.end()) note(client->second);
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   if (options_.extension != nullptr) options_.extension->on_settings(settings_);

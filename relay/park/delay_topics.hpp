@@ -34,6 +34,9 @@
 
 namespace eventrelay::relay {
 
+// What is fetched ahead of one step of one partition.
+inline constexpr std::size_t kDelayPrefetch = 128U << 10;
+
 // What it works with. Bounds: all outlive it.
 struct DelayParts {
   Scheduler& scheduler;
@@ -79,11 +82,11 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   // The first offset that was not read; 0: none, or it is not read now.
   [[nodiscard]] Offset position(std::size_t step, Partition partition) const;
 
-  // Why steps can not go on, one line each.
-  void append_stopped(std::vector<std::string>& reasons) const;
-
   // Of each step, records that are not done, as far as the last answers of the brokers tell.
   void append_lags(std::vector<std::int64_t>& lags) const;
+
+  // Why steps can not go on, one line each.
+  void append_stopped(std::vector<std::string>& reasons) const;
 
   void on_readable(kafka::TopicPartition place) override;
   void settled(HeldRecord& record, End end) override;

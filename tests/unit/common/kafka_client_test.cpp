@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/base/start_error.hpp"
+#include "common/kafka/client_lines.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/kafka/pending.hpp"
 #include "common/kafka/prefetch.hpp"
@@ -158,6 +159,30 @@ TEST(PendingRecords, UsesItsSlotsAgain) {
   EXPECT_EQ(first->token, 2U);
 }
 
+TEST(ClientLines, LetsEachThingPassOnceAMinute) {
+  ClientLines lines;
+  const TimePoint start{std::chrono::hours{1}};
+  const std::string refused = "a:9092/1: Connect to ipv4#10.0.0.1:9092 failed: refused";
+  EXPECT_TRUE(
+      lines.admit("FAIL", "[thrd:a:9092/1]: " + refused + " (after 0ms in state CONNECT)", start));
+  // Another client's thread, another time, and what the library itself has held back.
+  const std::string again = "[thrd:a:9092/bootstrap]: " + refused +
+                            " (after 17ms in state CONNECT, 30 identical error(s) suppressed)";
+  EXPECT_FALSE(lines.admit("FAIL", again, start + std::chrono::seconds{59}));
+  EXPECT_TRUE(lines.admit("ERROR", again, start));
+  EXPECT_TRUE(lines.admit("FAIL", "[thrd:b:9092/2]: b:9092/2: Disconnected (after 1ms)", start));
+  EXPECT_TRUE(lines.admit("FAIL", again, start + std::chrono::seconds{60}));
+  EXPECT_FALSE(lines.admit("FAIL", again, start + std::chrono::seconds{61}));
+}
+
+TEST(ClientLines, ForgetsAllRatherThanGrow) {
+  ClientLines lines;
+  for (std::size_t i = 0; i < ClientLines::kTextsMax * 3; ++i) {
+    EXPECT_TRUE(lines.admit("FAIL", "text " + std::to_string(i), TimePoint{}));
+  }
+  EXPECT_TRUE(lines.admit("FAIL", "text 0", TimePoint{}));
+}
+
 constexpr char kStats[] = R"({"name":"rdkafka#producer-1","msg_cnt":12,"brokers":{
   "a:1/1":{"nodeid":1,"txretries":3,"req_timeouts":1,"rtt":{"avg":500,"p95":2500},
            "throttle":{"avg":0}},
@@ -218,8 +243,6 @@ TEST(StatsMeter, DoesNotHideAThrottledClientBehindAnother) {
   EXPECT_DOUBLE_EQ(slab.kafka_throttle_seconds.read(), 0);
 }
 
-}  // namespace
-}  // namespace eventrelay::kafka
 // Enough was sent to judge by, in less bytes than it is long.
 TEST(StatsMeter, SaysWhetherRecordsAreCompressed) {
   metrics::Slab slab;
@@ -246,3 +269,5 @@ TEST(ParseStats, ReadsWhatWasSent) {
   EXPECT_EQ(stats->record_bytes, 240'600U);
 }
 
+}  // namespace
+}  // namespace eventrelay::kafka
