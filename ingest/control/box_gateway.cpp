@@ -18,6 +18,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kHousekeeping{1000};
+constexpr std::chrono::minutes kLookForUnused{1};
 constexpr std::chrono::hours kCleanUpLimit{24};
 constexpr std::chrono::seconds kRefreshGrace{10};  // for Kafka, behind the provider
 constexpr std::chrono::seconds kRetryMax{600};
@@ -300,7 +301,8 @@ Task<BoxGateway::CleanupTokens> BoxGateway::renew_for_cleanup(Document& document
 Task<bool> BoxGateway::clean(Document document) {
   if (!document.oauth || !document.problem.empty()) co_return true;
   bool renewed = false;
-  for (const Webhook& hook : std::vector<Webhook>(document.webhooks)) {
+  const std::vector<Webhook> hooks = document.webhooks;
+  for (const Webhook& hook : hooks) {
     if (hook.state == WebhookState::Deleted) continue;
     if (quota_of(document).take(monotonic_now())) co_return false;
     ExchangeResult answer = co_await ask_for_cleanup(document, "/webhooks/" + hook.id);
@@ -471,11 +473,14 @@ Task<void> BoxGateway::refresh_unused() {
 
 Task<void> BoxGateway::housekeeping() {
   Signal tick(documents_.executor());
-  for (unsigned round = 0; !documents_.stopped(); ++round) {
+  TimePoint next_refresh{};
+  while (!documents_.stopped()) {
     co_await tick.wait(kHousekeeping);
     if (documents_.stopped() || !documents_.may_write()) continue;
     co_await clean_up_all();
-    if (round % 60 == 0) co_await refresh_unused();
+    if (monotonic_now() < next_refresh) continue;
+    next_refresh = monotonic_now() + kLookForUnused;
+    co_await refresh_unused();
   }
 }
 

@@ -227,6 +227,16 @@ def test_malformed_requests_change_nothing(tour: Stack, provider, receiver) -> N
     assert api.call("PATCH", own, at_limit).json["message"].startswith("name:")
     assert api.call("PATCH", own, at_limit + b" ").status == 413
 
+    # Calls that fit, for an instance that would not.
+    parts = [{f"key.{part}.{i}": "v" * 4096 for i in range(8)} for part in range(2)]
+    assert api.call("PATCH", own, {"configuration": parts[0]}).status == 200
+    too_large = api.call("PATCH", own, {"configuration": parts[1]})
+    assert too_large.status == 400, too_large
+    assert too_large.json["message"].startswith("configuration: ")
+    assert "64 KiB" in too_large.json["message"]
+    removed = {key: None for key in parts[0]}
+    assert api.call("PATCH", own, {"configuration": removed}).status == 200
+
     hook = {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]}
     for path, value, name in [
         (("target",), MISSING, "target"),
