@@ -7,8 +7,8 @@
 #include <fstream>
 #include <memory>
 
-#include "bench/load/scenarios.hpp"
-#include "cli/command.hpp"
+#include "bench/scenarios/scenarios.hpp"
+#include "cli/command/command.hpp"
 
 namespace eventrelay::cli {
 namespace {
