@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "bench/load/scenarios.hpp"
-#include "cli/command.hpp"
+#include "bench/scenarios/scenarios.hpp"
+#include "cli/command/command.hpp"
 #include "common/base/clock.hpp"
 
 namespace eventrelay::cli {

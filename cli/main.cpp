@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <exception>
 
-#include "cli/command.hpp"
-#include "cli/http_client.hpp"
+#include "cli/command/command.hpp"
+#include "cli/http/http_client.hpp"
 #include "common/process/runtime.hpp"
 #include "common/registry/settings.hpp"
 
