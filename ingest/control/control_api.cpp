@@ -1,7 +1,5 @@
 #include "ingest/control/control_api.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
