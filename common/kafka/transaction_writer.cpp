@@ -96,8 +96,9 @@ class TransactionWriter::Impl {
   }
 
  private:
+  // Who is fenced must not come back by itself.
   static WriteReport spent(WriteReport report) {
-    report.spent = true;
+    report.spent = report.outcome != WriteOutcome::Fenced;
     return report;
   }
 
