@@ -48,7 +48,8 @@ def write_instances(tour: Stack, receiver, count: int) -> None:
             out.write("- " + json.dumps(entry) + "\n")
     done = run("eventrelay", "registry", "import", "-c", str(tour.write()), str(file), seconds=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode().startswith(f"{count} added"), done.stdout
+    added, changed, unchanged = (int(part.split()[0]) for part in done.stdout.decode().split(","))
+    assert (added + unchanged, changed) == (count, 0), done.stdout
 
 
 def ready_in(program: Program, begin: float) -> float:
