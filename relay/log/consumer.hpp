@@ -55,7 +55,7 @@ struct PartitionState {
   std::optional<Offset> position;
   std::optional<Offset> committed;
   std::string metadata;  // as committed
-  LinkedList<HeldRecord, &HeldRecord::previous, &HeldRecord::next> held;
+  LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
 };
 
