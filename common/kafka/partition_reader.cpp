@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/assignment.hpp"
 #include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/reader_handle.hpp"
@@ -52,6 +53,10 @@ class PartitionReader::Impl : public ClientTurns<Impl> {
   void stop(TopicPartition place);
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
+  [[nodiscard]] std::optional<LogBounds> bounds_of(TopicPartition place) const {
+    if (find(place) == nullptr) return std::nullopt;
+    return kafka::known_bounds(handle_->client(), handle_->topic(place), place.partition);
+  }
   void ask(Question question) { handle_->ask(std::move(question)); }
   void commit_async(std::span<const ReadCommit> commits);
   [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
@@ -282,6 +287,10 @@ bool PartitionReader::reading(TopicPartition place) const noexcept {
 
 Read PartitionReader::next(TopicPartition place) {
   return impl_->next(place);
+}
+
+std::optional<LogBounds> PartitionReader::known_bounds(TopicPartition place) const {
+  return impl_->bounds_of(place);
 }
 
 void PartitionReader::positions(std::vector<TopicPartition> places,

@@ -156,6 +156,11 @@ std::optional<kafka::Message> SimMember::next(Partition partition) {
   return std::nullopt;
 }
 
+std::optional<kafka::LogBounds> SimMember::bounds(Partition partition) const {
+  if (!places_.contains(partition.value)) return std::nullopt;
+  return kafka::LogBounds{Offset{0}, Offset{world_.log_end(partition.value)}};
+}
+
 Committed SimMember::told(const kafka::Commit& commit) const {
   const auto it = places_.find(commit.partition.value);
   if (world_.fault == Fault::CommitLive && it != places_.end()) {
@@ -352,6 +357,10 @@ void SimReader::positions(std::vector<kafka::TopicPartition> places, PositionsDo
         }
         done(found);
       });
+}
+
+std::optional<kafka::LogBounds> SimReader::known_bounds(kafka::TopicPartition place) const {
+  return kafka::LogBounds{Offset{0}, Offset{end_of(place)}};
 }
 
 void SimReader::bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) {

@@ -52,6 +52,8 @@ class SimMember final : public GroupMember {
   bool committing() const override { return on_their_way_ > 0; }
   bool commit_sync(std::span<const kafka::Commit> commits) override;
   bool confirm(const std::string& topic, const kafka::Commit& commit, std::uint64_t token) override;
+  std::optional<kafka::LogBounds> bounds(Partition partition) const override;
+  std::int64_t lag() const override { return 0; }
   void read_anew(Partition partition) override;
   void release() override;
   void close(TimePoint deadline, std::function<void()> done) override;
@@ -102,6 +104,7 @@ class SimReader final : public PartitionReader {
   void start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) override;
   void stop(kafka::TopicPartition place) override;
   kafka::Read next(kafka::TopicPartition place) override;
+  std::optional<kafka::LogBounds> known_bounds(kafka::TopicPartition place) const override;
   void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override;
   void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) override;
   void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,

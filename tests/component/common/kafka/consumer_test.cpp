@@ -83,14 +83,14 @@ TEST(ConsumerClient, FindsCommittedPositionsWithTheirMetadataAgain) {
     member.client.start();
     ASSERT_TRUE(loop.until([&] { return member.total() == 400; }));
     EXPECT_FALSE(member.owned.at(Partition{1}).committed.has_value());
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 400; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 400; }));
     const std::vector<Commit> both{{Partition{0}, Offset{40}, metadata},
                                    {Partition{1}, Offset{100}, ""}};
     EXPECT_TRUE(member.client.commit_sync(both));
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 260; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 260; }));
     const std::vector<Commit> later{{Partition{2}, Offset{7}, "r:9-12"}};
     member.client.commit_async(later);
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 253; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 253; }));
     EXPECT_TRUE(member.commit_failures.empty());
     EXPECT_TRUE(member.close());
   }

@@ -123,6 +123,15 @@ TEST(RelayRetry, ParksAFailedEventWithItsBytesAndLetsItsOffsetGo) {
     EXPECT_LE(*parked[0].due, wall_now() + step);
   }
   EXPECT_EQ(counted(relay, "relay_parked_total"), 2);
+  EXPECT_EQ(counted(relay, "relay_retries_total{stage=\"1\"}"), 1);
+  EXPECT_EQ(counted(relay, "relay_retries_total{stage=\"2\"}"), 0);
+  const auto lag = [&](const std::string& topic) {
+    return counted(relay, "kafka_consumer_lag_messages{topic=\"" + topic + "\"}");
+  };
+  EXPECT_TRUE(eventually([&] { return lag("retry.20s") == 1; })) << lag("retry.20s");
+  EXPECT_TRUE(eventually([&] { return lag("events") == 0; })) << lag("events");
+  EXPECT_TRUE(eventually([&] { return lag("retry.100ms") == 0; })) << lag("retry.100ms");
+  EXPECT_EQ(lag("retry.40s"), 0);
   EXPECT_TRUE(relay.drain());
 }
 
