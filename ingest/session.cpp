@@ -147,7 +147,7 @@ Session::Next Session::on_head() {
 }
 
 bool Session::admitted() {
-  // Written into a partition that the relay can not take over, it would wait in silence.
+  // A record in a partition that the relay can not take over would wait without anybody noticing.
   if (environment_.topics != nullptr && environment_.topics->held()) return false;
   const KafkaState state = environment_.producer.state_for(route_.instance, since_);
   switch (environment_.admission.admit(state, since_)) {
@@ -265,8 +265,8 @@ Session::Next Session::reject(IngestError error) {
                 answered.after);
 }
 
-// The path without what follows `?`, which may hold a token. A session that waits for Kafka has
-// given its head back: its line has no path.
+// Logs the path without its query, which may hold a token. A session that waits for Kafka has given
+// its head back, so its line has no path.
 void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const {
   constexpr std::size_t kPathMax = 200;
   std::string_view path;
@@ -278,7 +278,7 @@ void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const 
                                 {"requestId", request_id_text(request_id)}});
 }
 
-// A body that is here, only nobody wants it: the next request is where it should be.
+// The body was received whole and is not needed: the next request begins behind it.
 void Session::pass_over_body() {
   const IncomingHead& head = head_->gate.head();
   if (head.chunked || input_.after_head().size() < head.content_length) return;

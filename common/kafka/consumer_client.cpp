@@ -29,27 +29,21 @@ bool not_allowed(rd_kafka_resp_err_t error) noexcept {
 
 // Everything behind ConsumerClient; handlers of the loop keep it alive until they have run.
 // Thread: shard thread.  Bounds: ConsumerOptions.
-class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
+class ConsumerClient::Impl : public ClientTurns<Impl> {
  public:
   Impl(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,
        ConsumerHandler& handler, metrics::Slab& slab)
-      : options_(options),
+      : ClientTurns(executor),
+        options_(options),
         handler_(handler),
         slab_(slab),
         meter_(slab),
-        wakeup_(executor),
-        timer_(executor),
-        handle_(std::make_shared<ConsumerHandle>(config, options, wakeup_.descriptor())) {}
+        handle_(std::make_shared<ConsumerHandle>(config, options, wakeup().descriptor())) {}
 
-  void begin() {
-    wait_wakeup();
-    wait_tick();
-  }
   void end() {
-    stopped_ = true;
-    timer_.cancel();
+    stop_turns();
     let_go();
-    wakeup_.close();
+    wakeup().close();
   }
   void start();
   [[nodiscard]] std::optional<Message> next(Partition partition);
@@ -69,23 +63,10 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] bool joined() const noexcept { return joined_.load(std::memory_order_relaxed); }
 
  private:
+  friend class ClientTurns<Impl>;
   enum class State : std::uint8_t { Idle, LookingUp, Owning, Revoking };
 
-  void wait_wakeup() {
-    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t> numbers) {
-      if (self->stopped_) return;
-      self->on_numbers(numbers);
-      if (!self->stopped_) self->wait_wakeup();
-    });
-  }
-  void wait_tick() {
-    timer_.expires_after(closed_ ? kCloseTick : kTick);
-    timer_.async_wait([self = shared_from_this()](ErrorCode) {
-      if (self->stopped_) return;
-      self->tick();
-      if (!self->stopped_) self->wait_tick();
-    });
-  }
+  [[nodiscard]] Duration tick_interval() const noexcept { return closed_ ? kCloseTick : kTick; }
   void on_numbers(std::span<const std::int32_t> numbers);
   void tick();
   void serve();
@@ -104,14 +85,11 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   ConsumerHandler& handler_;
   metrics::Slab& slab_;
   StatsMeter meter_;
-  Wakeup wakeup_;
-  Timer timer_;
   std::shared_ptr<ConsumerHandle> handle_;
   Assignment assignment_;
   CommitGate gate_;
   State state_ = State::Idle;
   std::atomic<bool> joined_{false};
-  bool stopped_ = false;
   std::function<void()> closed_;
   TimePoint close_deadline_{};
 };
@@ -193,7 +171,7 @@ void ConsumerClient::Impl::begin_assign(PartitionsPtr partitions) {
 }
 
 void ConsumerClient::Impl::finish_assign(const rd_kafka_topic_partition_list_t& committed) {
-  const auto assigned = assignment_.take(handle_->client(), committed, wakeup_.descriptor());
+  const auto assigned = assignment_.take(handle_->client(), committed, wakeup().descriptor());
   state_ = State::Owning;
   slab_.kafka_rebalances_total.add();
   handler_.on_assigned(assigned);
@@ -344,7 +322,7 @@ void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done)
     log::warn("kafka consumer not closed", {{"reason", rd_kafka_error_string(error.get())}});
     let_go();
   }
-  timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
+  tick_now();
 }
 
 void ConsumerClient::Impl::check_closed() {

@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <utility>
 
+#include "common/text/percent.hpp"
+
 namespace eventrelay::control::box {
 namespace {
 
@@ -107,18 +109,14 @@ Problem problem_of(const ExchangeAnswer& answer) {
 }  // namespace
 
 std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '-' || c == '.' || c == '_' || c == '~';
     if (plain) {
       out.push_back(c);
     } else {
-      out.push_back('%');
-      out.push_back(kHex[byte >> 4U]);
-      out.push_back(kHex[byte & 15U]);
+      append_percent_encoded(c, out);
     }
   }
   return out;

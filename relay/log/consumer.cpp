@@ -183,7 +183,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.owner = this;
   record.home = &partition;
   record.born = age_;
-  partition.held.push_back(&record);
+  partition.held.push_back(record);
   ++partition.held_count;
   return &record;
 }
@@ -292,17 +292,17 @@ void Consumer::free(PartitionState& partition, HeldRecord& record, End end) {
   const bool done = end == End::Done;
   if (done && record.begun) partition.ledger.finish(record.offset, record.epoch);
   if (done && budget_ != nullptr) budget_->give_back(record.event.body.size());
-  partition.held.remove(&record);
+  unlink(partition.held, record);
   --partition.held_count;
   records_.free(record);
 }
 
 void Consumer::age() {
-  for (const PartitionState* partition : owned_) {
+  for (PartitionState* partition : owned_) {
     // In the order in which they were read, so the young ones are at the end.
-    for (HeldRecord* record = partition->held.first; record != nullptr; record = record->next) {
-      if (age_ == record->born) break;
-      record->copy_out();
+    for (HeldRecord& record : partition->held) {
+      if (age_ == record.born) break;
+      record.copy_out();
     }
   }
   ++age_;
@@ -390,7 +390,7 @@ std::optional<WallTime> Consumer::oldest_pending() const {
   std::optional<WallTime> oldest;
   for (const PartitionState* partition : owned_) {
     if (partition->held.empty()) continue;
-    const WallTime received = partition->held.first->event.received;
+    const WallTime received = partition->held.front().event.received;
     if (!oldest || received < *oldest) oldest = received;
   }
   return oldest;

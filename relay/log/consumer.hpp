@@ -56,7 +56,7 @@ struct PartitionState {
   std::optional<Offset> committed;
   std::string metadata;     // as committed
   WallTime unread_since{};  // nothing older is unread, as far as is known
-  LinkedList<HeldRecord, &HeldRecord::previous, &HeldRecord::next> held;
+  LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
 };
 
