@@ -132,6 +132,9 @@ class Receiver::Impl {
   // The instance's own keys on its own URL, else the source's.
   providers::Verifier& verifier_of(const Route& route);
   Received answered(providers::Handshake kind, providers::HandshakeAnswer made);
+  Expected<Received, IngestError> receive_genuine(const Registry& registry,
+                                                  const IncomingHead& head, const Route& route,
+                                                  std::string_view body, WallTime now);
   Expected<Received, IngestError> receive_box(const Registry& registry, const IncomingHead& head,
                                               const Route& route, std::string_view body,
                                               WallTime now);
@@ -185,7 +188,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
   route.source = source;
   route.query = path->query;
   route.body_max = source->body_max;
-  route.clock = source->clock;
+  route.meter = source->meter;
   route.ack_timeout = source->ack_timeout;
   route.chunked = source->chunked;
   if (path->instance) {
@@ -397,10 +400,19 @@ Expected<Received, IngestError> Receiver::Impl::receive_signed(const Registry& r
                                                                const Route& route,
                                                                std::string_view body,
                                                                WallTime now) {
+  const auto genuine = verifier_of(route).verify(head, body, now);
+  if (!genuine) return refuse(ingest_error(genuine.error()));
+  auto received = receive_genuine(registry, head, route, body, now);
+  if (received) received->keys = *genuine;
+  return received;
+}
+
+Expected<Received, IngestError> Receiver::Impl::receive_genuine(const Registry& registry,
+                                                                const IncomingHead& head,
+                                                                const Route& route,
+                                                                std::string_view body,
+                                                                WallTime now) {
   CompiledSource& source = *route.source;
-  if (const auto genuine = verifier_of(route).verify(head, body, now); !genuine) {
-    return refuse(ingest_error(genuine.error()));
-  }
   if (source.provider->form == providers::NormalForm::Box) {
     return receive_box(registry, head, route, body, now);
   }

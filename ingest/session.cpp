@@ -199,6 +199,7 @@ Session::Next Session::on_body(std::size_t size) {
   const std::string_view body(input_.after_head().data(), size);
   const auto received = receiver.receive(head_->gate.head(), route_, body, received_);
   if (!received) return reject(received.error());
+  if (received->keys.any()) route_.meter->verified(received->keys);
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
   if (received->handshake) environment_.slab.ingest_handshakes_total.add(*received->handshake);
@@ -222,7 +223,7 @@ Session::Next Session::store(std::span<const Event> events) {
   const auto ticket = environment_.producer.write(events, *this);
   if (!ticket) return reject(ticket.error());
   ticket_ = *ticket;
-  route_.clock->heard(received_);
+  route_.meter->heard(received_);
   state_ = State::Waiting;
   set_deadline(since_ + route_.ack_timeout);
   forget_input();

@@ -27,10 +27,8 @@ constexpr std::chrono::seconds kTrimInterval{5};
 // Of the process: so many records may wait for Kafka whatever that takes.
 constexpr std::size_t kFewRecords = 256;
 
-// Half of the memory for bodies, half for the producer, by shard; at least one longest body fits.
 [[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
-  return std::max(options.settings->config.ingest.memory_max / 2 / options.shards,
-                  2 * kafka::body_bytes_max(options.settings->config));
+  return memory_share(options.settings->config, options.shards);
 }
 
 [[nodiscard]] AdmissionLimits admission_limits(const ShardOptions& options) noexcept {
@@ -79,6 +77,10 @@ constexpr std::size_t kFewRecords = 256;
 }
 
 }  // namespace
+
+std::size_t memory_share(const Config& config, unsigned shards) noexcept {
+  return std::max(config.ingest.memory_max / 2 / shards, 2 * kafka::body_bytes_max(config));
+}
 
 Duration shard_drain_limit(const Settings& settings) noexcept {
   return longest_ack_timeout(settings) + kRequestGrace + kFlushTime + kLastAnswers;

@@ -26,6 +26,10 @@ namespace eventrelay::ingest {
 
 inline constexpr std::chrono::milliseconds kSweepInterval{250};
 
+// Of ingest.memory_max, for the bodies of one shard, and again for its producer's queue: half of
+// its part each, but at least two longest bodies.
+[[nodiscard]] std::size_t memory_share(const Config& config, unsigned shards) noexcept;
+
 // What a shard gets to work with. Bounds: as the settings.
 struct ShardOptions {
   std::shared_ptr<const Settings> settings;

@@ -101,6 +101,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void pump(TimePoint now);
   void pump_later();
   void wake_at(TimePoint due);
+  void note_first_attempt(const Job& job, TimePoint now);
   void note_delivered(const Job& job);
   void on_settled();
   void on_blocked(Partition partition);
@@ -152,7 +153,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   std::function<void()> drained_;
   bool shut_ = false;
   std::string fatal_;
-  std::vector<Failing> failing_;  // as of the last look
+  std::vector<Failing> failing_;   // as of the last look, as the next
+  std::vector<std::int64_t> lag_;  // of `events`, then of each delay step
 
   mutable std::mutex status_mutex_;  // guards status_ alone
   ShardStatus status_;

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "cli/command.hpp"
+#include "cli/command/command.hpp"
 #include "cli/provider/box_server.hpp"
 
 namespace eventrelay::cli {

@@ -231,10 +231,24 @@ class Checker {
           "required because event.notification.enabled is true" +
               (misspelt.empty() ? "" : "; " + misspelt + " looks like it but is another key"));
     }
+    check_events_come_as(path + ".configuration.", instance);
     check_url(key + "callback.url", instance.callback_url, instance.delivery);
     check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
     check_delays(path, instance.delivery);
     check_subscriptions(path, instance);
+  }
+
+  // Polling is not offered: whoever asks for it would wait for events that never come.
+  void check_events_come_as(const std::string& prefix, const InstanceConfig& instance) {
+    for (const auto& [key, value] : instance.configuration) {
+      if (key == "event.poller.refresh_interval" || key == "event.poller.configuration") {
+        add(prefix + key, "polling is not offered by this version");
+      } else if (key == "event.vendor.type" && value != "webhook" && value != "webhooks") {
+        add(prefix + key, value == "polling"
+                              ? "polling is not offered by this version; allowed: webhook"
+                              : "is not one of webhook, webhooks");
+      }
+    }
   }
 
   // Further keys are kept as they are; one that looks like a known one is a typing error, most of

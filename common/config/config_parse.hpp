@@ -93,8 +93,8 @@ class Parser {
 
   void finding(Mark mark, const Path& path, std::string_view problem);
   [[nodiscard]] bool kind_is(const YamlNode& node, YamlNode::Kind kind, const Path& path);
-  // What a scalar is read for: a text, a value that JSON writes without quotes, or a secret, of which
-  // no part is told, whatever is wrong with it.
+  // What a scalar is read for: a text, a value that JSON writes without quotes, or a secret, of
+  // which no part is told, whatever is wrong with it.
   enum class Want : std::uint8_t { Text, Any, Secret };
   [[nodiscard]] Text scalar(const YamlNode& node, const Path& path, Want want = Want::Text);
   [[nodiscard]] std::optional<Value> single(const YamlNode& node, const Row& row, const Path& path);

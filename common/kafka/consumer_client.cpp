@@ -19,7 +19,6 @@ namespace {
 // Polls although nothing woke the shard: the member stays in its group, a lost wake-up is found.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kCloseTick{5};
-constexpr std::chrono::seconds kLagInterval{1};
 
 bool not_allowed(rd_kafka_resp_err_t error) noexcept {
   return error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
@@ -59,6 +58,10 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
     return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
+  }
+  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  [[nodiscard]] std::int64_t lag() const {
+    return handle_ ? assignment_.lag(handle_->client(), options_.topic) : 0;
   }
   void read_anew(Partition partition);
   void release();
@@ -109,7 +112,6 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   State state_ = State::Idle;
   std::atomic<bool> joined_{false};
   bool stopped_ = false;
-  TimePoint lag_due_{};
   std::function<void()> closed_;
   TimePoint close_deadline_{};
 };
@@ -237,7 +239,6 @@ void ConsumerClient::Impl::unassign() {
   handle_->forget_lookup();
   assignment_.drop();
   state_ = State::Idle;
-  slab_.kafka_consumer_lag_messages.set(0);
   const auto error = rd_kafka_assign(handle_->client(), nullptr);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     log::error("kafka assignment not given back", {{"reason", rd_kafka_err2str(error)}});
@@ -327,11 +328,11 @@ void ConsumerClient::Impl::tick() {
       }
     }
   }
-  const TimePoint now = monotonic_now();
-  if (!handle_ || now < lag_due_) return;
-  lag_due_ = now + kLagInterval;
-  slab_.kafka_consumer_lag_messages.set(
-      static_cast<double>(assignment_.lag(handle_->client(), options_.topic)));
+}
+
+std::optional<LogBounds> ConsumerClient::Impl::bounds(Partition partition) const {
+  if (!handle_) return std::nullopt;
+  return known_bounds(handle_->client(), options_.topic, partition);
 }
 
 void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done) {
@@ -397,6 +398,14 @@ bool ConsumerClient::commit_sync(std::span<const Commit> commits) {
 
 bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
   return impl_->confirm(topic, commit, token);
+}
+
+std::optional<LogBounds> ConsumerClient::bounds(Partition partition) const {
+  return impl_->bounds(partition);
+}
+
+std::int64_t ConsumerClient::lag() const {
+  return impl_->lag();
 }
 
 void ConsumerClient::read_anew(Partition partition) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/assignment.hpp"
 #include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/reader_handle.hpp"
@@ -57,6 +58,10 @@ class PartitionReader::Impl : public std::enable_shared_from_this<Impl> {
   void stop(TopicPartition place);
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
+  [[nodiscard]] std::optional<LogBounds> bounds_of(TopicPartition place) const {
+    if (find(place) == nullptr) return std::nullopt;
+    return kafka::known_bounds(handle_->client(), handle_->topic(place), place.partition);
+  }
   void ask(Question question) { handle_->ask(std::move(question)); }
   void commit_async(std::span<const ReadCommit> commits);
   [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
@@ -304,6 +309,10 @@ bool PartitionReader::reading(TopicPartition place) const noexcept {
 
 Read PartitionReader::next(TopicPartition place) {
   return impl_->next(place);
+}
+
+std::optional<LogBounds> PartitionReader::known_bounds(TopicPartition place) const {
+  return impl_->bounds_of(place);
 }
 
 void PartitionReader::positions(std::vector<TopicPartition> places,

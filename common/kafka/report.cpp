@@ -34,9 +34,12 @@ Stored stored_from(const rd_kafka_message_t& message) noexcept {
 }
 
 std::optional<WallTime> appended_at(const rd_kafka_message_t& message) noexcept {
+  // 2020-01-01: a clock that stands before it was never set, and is nobody's common clock. The
+  // embedded broker answers 1,234 ms always.
+  constexpr std::int64_t kNeverSetMs = 1'577'836'800'000;
   rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
   const auto ms = rd_kafka_message_timestamp(&message, &type);
-  if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || ms <= 0) return std::nullopt;
+  if (type != RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME || ms < kNeverSetMs) return std::nullopt;
   return WallTime{std::chrono::milliseconds{ms}};
 }
 

@@ -13,7 +13,8 @@
 namespace eventrelay::kafka {
 
 [[nodiscard]] Stored stored_from(const rd_kafka_message_t& message) noexcept;
-// When its broker appended it; nothing: the topic keeps the time of who wrote it.
+// When its broker appended it; nothing: the topic keeps the time of who wrote it, or the broker's
+// clock was never set.
 [[nodiscard]] std::optional<WallTime> appended_at(const rd_kafka_message_t& message) noexcept;
 
 }  // namespace eventrelay::kafka

@@ -118,7 +118,8 @@ std::vector<std::string> topic_differences(
 
 std::vector<std::string> check_topics(const Config& config) {
   const std::vector<TopicSpec> plan = topic_plan(config);
-  return topic_differences(config, plan, topic_partitions(config.kafka),
+  constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
+  return topic_differences(config, plan, topic_partitions(config.kafka, kPatience),
                            message_bytes_of(config.kafka, plan));
 }
 

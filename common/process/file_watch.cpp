@@ -70,13 +70,16 @@ FileWatch::Print FileWatch::print_of(const std::string& path) {
 }
 
 void FileWatch::watch(std::vector<std::string> files) {
-  files_.clear();
+  // What was seen of a file before it was read stays: a file that changed again while it was being
+  // read differs from that, and the look below finds it.
+  std::map<std::string, Print> before = std::exchange(files_, {});
   for (std::string& path : files) {
-    Print print = print_of(path);
+    const auto known = before.find(path);
+    Print print = known == before.end() ? print_of(path) : std::move(known->second);
     files_.emplace(std::move(path), std::move(print));
   }
   add_folders();
-  if (!settling_) look_later(kLookInterval);
+  if (!settling_) look_later(kSettle);
 }
 
 // A new handle each time: what was watched for former links goes with the old one.

@@ -65,6 +65,7 @@ class Control final : public HostExtension {
     admin.add({"GET", "/openapi.json", Access::Open,
                at_once([](const HttpRequest&) { return json_response(200, openapi_document()); })});
     asio::co_spawn(control, box_->housekeeping(), asio::detached);
+    asio::co_spawn(control, box_->take_notices(), asio::detached);
     asio::co_spawn(control, api_->keep_replays(), asio::detached);
   }
 
@@ -84,8 +85,7 @@ class Control final : public HostExtension {
       writer_->start();  // the topic is read to its end
       notices_.emplace(kafka_, events_, [this](BoxNotice notice) {
         asio::post(documents_->executor(), [this, notice = std::move(notice)]() mutable {
-          if (documents_->stopped()) return;
-          asio::co_spawn(documents_->executor(), box_->noticed(std::move(notice)), asio::detached);
+          if (!documents_->stopped()) box_->note(std::move(notice));
         });
       });
     }

@@ -41,6 +41,16 @@ HttpResponse response_of(const Problem& problem, const std::string& request_id) 
 
 void count_request(metrics::Slab& slab, unsigned status);
 
+// Which instance a call has changed: the one of its path or token, or the one it made.
+std::uint64_t changed_instance(const Call& call, const Reply& reply) {
+  if (const auto id = instance_of(call.parameter("id"))) return *id;
+  if (call.element_instance) return *call.element_instance;
+  const json::value* const made =
+      reply.body.is_object() ? reply.body.get_object().if_contains("id") : nullptr;
+  json::error_code error;
+  return made == nullptr ? 0 : made->to_number<std::uint64_t>(error);
+}
+
 }  // namespace
 
 std::optional<std::string> Call::query_value(std::string_view name) const {
@@ -261,21 +271,24 @@ Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request
   }
   const Handler handler = row.handler;
   const Result<Reply> reply = co_await (this->*handler)(call);
-  if (!reply) co_return response_of(reply.error(), request.request_id);
   HttpResponse response;
-  response.body = json::serialize(reply->body);
-  response.headers = reply->headers;
+  if (reply) {
+    response.body = json::serialize(reply->body);
+    response.headers = reply->headers;
+  } else {
+    response = response_of(reply.error(), request.request_id);
+  }
   if (call.by_session) response.headers.emplace_back("Cache-Control", "no-store");
   if (call.element_instance) {
     response.headers.emplace_back("Elements-Element-Instance-Id",
                                   std::to_string(*call.element_instance));
   }
-  if (!reads) {
+  if (reply && !reads) {
     log::info("control change", {{"user", call.caller.user->id},
                                  {"account", call.caller.account->id},
                                  {"method", row.method},
                                  {"path", request.path},
-                                 {"instance", std::to_string(call.element_instance.value_or(0))},
+                                 {"instance", changed_instance(call, *reply)},
                                  {"requestId", request.request_id}});
   }
   co_return response;
@@ -346,6 +359,7 @@ Reply ControlApi::shown(const Document& document, std::optional<std::string_view
 }
 
 Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
+  const TimePoint begin = monotonic_now();
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
@@ -393,10 +407,11 @@ Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
     co_await box_.revoke(document);
     co_return refuse(written.error());
   }
-  log::info("instance created", {{"instance", document.instance.id},
-                                 {"element", document.instance.element},
-                                 {"account", document.account},
-                                 {"user", document.user}});
+  if (monotonic_now() - begin > kCallLimit) {
+    // The caller was told that it is not done.
+    co_await remove(std::move(document));
+    co_return refuse(503, "Kafka did not take the change in time");
+  }
   co_return shown(document, token);
 }
 
@@ -497,19 +512,26 @@ Task<Result<Reply>> ControlApi::delete_instance(const Call& call) {
   const KeyedLock::Turn turn = co_await documents_.turn(*id);
   Result<Document> document = documents_.load(*id);
   if (!document) co_return refuse(document.error());
+  const Result<bool> removed = co_await remove(*std::move(document));
+  if (!removed) co_return refuse(removed.error());
+  co_return Reply{json::object{}};
+}
+
+Task<Result<bool>> ControlApi::remove(Document document) {
+  const std::uint64_t id = document.instance.id;
   std::vector<kafka::KeyedRecord> records(1);
-  records[0].key = record_key(*id);
-  if (document->oauth) {
+  records[0].key = record_key(id);
+  if (document.oauth) {
     // The provider is told behind it, over restarts.
-    document->deleted = wall_now();
-    Result<kafka::KeyedRecord> cleanup = documents_.record_of(*document, cleanup_key(*id));
+    document.deleted = wall_now();
+    Result<kafka::KeyedRecord> cleanup = documents_.record_of(document, cleanup_key(id));
     if (!cleanup) co_return refuse(cleanup.error());
     records.push_back(*std::move(cleanup));
   }
   const Result<bool> written = co_await documents_.write(std::move(records));
   if (!written) co_return refuse(written.error());
-  box_.forget(*id);
-  co_return Reply{json::object{}};
+  box_.forget(id);
+  co_return true;
 }
 
 Task<Result<Reply>> ControlApi::switch_instance(const Call& call, bool disabled) {

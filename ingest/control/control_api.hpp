@@ -153,6 +153,8 @@ class ControlApi {
                             std::optional<std::string_view> token = {}) const;
   Task<Result<Reply>> change_instance(const Call& call, bool merge);
   Task<Result<Reply>> switch_instance(const Call& call, bool disabled);
+  // Ends an instance; what is to be cleaned up at its provider stands beside it in one change.
+  Task<Result<bool>> remove(Document document);
 
   // -- webhooks --
   // The instance of the token, if it may make calls at Box.

@@ -208,6 +208,8 @@ Result<bool> set_key(std::string_view key, const json::value& value, const Catal
   if (const std::optional<std::string> problem = text_problem(row, text)) {
     return refuse(400, field(key) + ": " + *problem);
   }
+  // The default that every answer shows is not kept when it is sent back.
+  if (row.kind == Kind::VendorType && text == "webhook" && !setter.has(key)) return false;
   if (key == "oauth.user.id" && element.oauth) {
     if (text == instance.oauth_user_id) return false;
     return refuse(400, field(key) + ": is set by the platform");
@@ -496,8 +498,11 @@ Result<const CatalogRow*> element_of(const json::object& body) {
   return row;
 }
 
-Result<Authorize> apply_input(const json::object& body, Change change, const CatalogRow& element,
-                              const Config& config, Document& document) {
+namespace {
+
+// apply_input() on a document that is thrown away when a later member is refused.
+Result<Authorize> apply_members(const json::object& body, Change change, const CatalogRow& element,
+                                const Config& config, Document& document) {
   constexpr std::array<std::string_view, 4> kOwn{"name", "tags", "delivery", "subscriptions"};
   for (const auto& [key, value] : body) {
     const std::string_view name = view(key);
@@ -582,9 +587,8 @@ Result<Authorize> apply_input(const json::object& body, Change change, const Cat
   return out;
 }
 
-Result<bool> apply_configuration_item(std::string_view key, const json::value& value,
-                                      const CatalogRow& element, const Config& config,
-                                      Document& document) {
+Result<bool> change_item(std::string_view key, const json::value& value, const CatalogRow& element,
+                         const Config& config, Document& document) {
   if (key == "oauth.user.refresh_token") {
     return refuse(400, field(key) + ": is set by the platform");
   }
@@ -597,6 +601,25 @@ Result<bool> apply_configuration_item(std::string_view key, const json::value& v
     return refuse(whole.error());
   }
   return *set;
+}
+
+}  // namespace
+
+Result<Authorize> apply_input(const json::object& body, Change change, const CatalogRow& element,
+                              const Config& config, Document& document) {
+  Document changed = document;
+  Result<Authorize> read = apply_members(body, change, element, config, changed);
+  if (read) document = std::move(changed);
+  return read;
+}
+
+Result<bool> apply_configuration_item(std::string_view key, const json::value& value,
+                                      const CatalogRow& element, const Config& config,
+                                      Document& document) {
+  Document changed = document;
+  Result<bool> set = change_item(key, value, element, config, changed);
+  if (set) document = std::move(changed);
+  return set;
 }
 
 }  // namespace eventrelay::control

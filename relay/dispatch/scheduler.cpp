@@ -276,7 +276,11 @@ void Scheduler::make_ready(SubscriptionQueue& queue) {
 void Scheduler::wake(TimePoint now) {
   now_ = now;
   limiter_.look(now);
-  while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
+  while (!resting_.empty() && resting_.due() <= now) {
+    SubscriptionQueue& queue = *resting_.pop();
+    queue.held_until = now;
+    make_ready(queue);
+  }
 }
 
 // The queue whose turn it is and that may have a slot; those that have waited for one come first.
@@ -357,6 +361,13 @@ bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
   return true;
 }
 
+Duration Scheduler::waited_for_turn(const Job& job, TimePoint now) {
+  const SubscriptionQueue& queue = *job.queue;
+  // What went before it of its object, and whether its endpoint answers, is not our delay.
+  if (job.urgent || (queue.tried && queue.unresponsive)) return Duration::zero();
+  return now - std::max(job.queued, queue.held_until);
+}
+
 Job* Scheduler::take(SubscriptionQueue& queue, JobList& list, Verdict verdict, TimePoint now) {
   Job& job = *list.first;
   list.remove(&job);
@@ -406,6 +417,7 @@ Finished Scheduler::abandon(Job& job, TimePoint now) {
 void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
   EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
   SubscriptionQueue& queue = *job.queue;
+  if (job.probe || queue.in_flight >= queue.config.concurrency) queue.held_until = now;
   limiter_.end(queue, answer, now);
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
   CircuitBreaker& breaker = queue.breaker;

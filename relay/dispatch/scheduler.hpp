@@ -58,6 +58,9 @@ class Scheduler {
                                const JobState& state = {});
   // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
   [[nodiscard]] Job* next(TimePoint now);
+  // How long a job that next() gave at `now` has waited for its turn, beside what held up its own
+  // subscription: concurrency, rate, breaker, order.
+  [[nodiscard]] static Duration waited_for_turn(const Job& job, TimePoint now);
   // The event was delivered. The job is gone.
   Finished finish(Job& job, TimePoint now);
   // One attempt failed: the job frees its slot and keeps its event until settle(). A value: its

@@ -73,6 +73,7 @@ struct SubscriptionQueue {
   bool refused = false;              // an event was turned away; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
+  TimePoint held_until{};            // when a limit of its own last ceased to hold it up
   TimePoint heard{};                 // its last answer, or since when something is in flight
   SlowStart slow;
   RetryBudget budget;

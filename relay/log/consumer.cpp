@@ -19,6 +19,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     if (known == nullptr) known = std::make_unique<PartitionState>(window_);
     PartitionState& partition = *known;
     if (partition.owned) continue;
+    partition.unread_since = {};
     partition.id = assigned.partition;
     partition.owned = partition.reading = true;
     partition.stopped.clear();
@@ -172,6 +173,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   }
   failpoint::at("after-consume");
   slab_.relay_events_consumed_total.add();
+  partition.unread_since = std::max(partition.unread_since, event->received);
   HeldRecord& record = records_.take();
   record.event = *event;
   record.partition = partition.id;
@@ -362,6 +364,26 @@ void Consumer::stop(PartitionState& partition, std::string reason) {
              {{"partition", partition.id}, {"reason", reason}});
   partition.stopped = std::move(reason);
   leave_turn(partition);
+}
+
+std::optional<WallTime> Consumer::oldest_unread(WallTime now) {
+  std::optional<WallTime> oldest;
+  for (PartitionState* partition : owned_) {
+    WallTime& since = partition->unread_since;
+    const bool known = since != WallTime{};
+    since = known ? std::min(since, now) : now;  // other hosts' clocks may be ahead
+    if (partition->waiting == nullptr) {
+      const std::optional<kafka::LogBounds> log = member_->bounds(partition->id);
+      if (!log) continue;
+      const Offset next = std::max(partition->position.value_or(log->start), log->start);
+      if (next >= log->end) {
+        since = now;
+        continue;
+      }
+    }
+    if (!oldest || since < *oldest) oldest = since;
+  }
+  return oldest;
 }
 
 std::optional<WallTime> Consumer::oldest_pending() const {

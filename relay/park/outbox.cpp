@@ -28,8 +28,7 @@ constexpr std::size_t kQueueMin = 4U << 20;
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
   limits.record_bytes_max = kafka::parked_bytes_max(config);
-  limits.queue_bytes =
-      std::max(config.relay.memory_max / shards / 8, kQueueMin) + limits.record_bytes_max;
+  limits.queue_bytes = outbox_bytes(config, shards);
   return limits;
 }
 
@@ -39,6 +38,11 @@ std::string slot_of(Partition partition, std::string_view key) {
 }
 
 }  // namespace
+
+std::size_t outbox_bytes(const Config& config, unsigned shards) noexcept {
+  return std::max(config.relay.memory_max / shards / 8, kQueueMin) +
+         kafka::parked_bytes_max(config);
+}
 
 Outbox::Outbox(ShardIo& io, const OutboxOptions& options, metrics::Slab& slab, Changed changed)
     : loop_(io.loop()),

@@ -34,6 +34,9 @@
 
 namespace eventrelay::relay {
 
+// What the producer of one shard may hold.
+[[nodiscard]] std::size_t outbox_bytes(const Config& config, unsigned shards) noexcept;
+
 // Bounds: the configuration is read, not kept.
 struct OutboxOptions {
   const Config& config;

@@ -123,7 +123,7 @@ def named_tests_exist(tree: Tree) -> Iterator[str]:
 
 @check
 def named_files_exist(tree: Tree) -> Iterator[str]:
-    """A source that a page or a comment names by its path is there."""
+    """A source that a page or a comment names by its path is there, from the root or beside it."""
     names = {file.name for file in tree.files}
     pattern = re.compile(rf"(?<![\w./-])((?:{'|'.join(CODE)})/[\w/.-]+\.(?:[ch]pp|py))\b")
     for file in tree.files:
@@ -131,7 +131,8 @@ def named_files_exist(tree: Tree) -> Iterator[str]:
             continue
         for number, line in enumerate(file.lines, 1):
             for name in pattern.findall(line):
-                if name not in names and "#include" not in line:
+                there = name in names or f"{file.folder}/{name}" in names
+                if not there and "#include" not in line:
                     yield f"{file.name}:{number}: names {name}, which is not in the tree"
 
 

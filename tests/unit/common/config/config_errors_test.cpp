@@ -194,9 +194,11 @@ TEST(ConfigErrors, NameRelationsBetweenKeys) {
   expect_rows({
       {"control: {enabled: true}",
        "control.organizations: required because control.enabled is true"},
-      {"registry: topic", "registry: topic is not built yet"},
+      {"registry: topic", "seal.keys: required because registry is topic"},
       {"control: {enabled: true, organizations: [abcdefghijklmnop]}",
-       "control.enabled: the control API is not built yet"},
+       "control.organizations[0]: must be a map, found a single value"},
+      {"control: {enabled: true}", "registry: must be topic because control.enabled is true"},
+      {"control: {enabled: true}", "ingest.public_url: required because control.enabled is true"},
       {"registry: topic\n" + instance(""), "registry: topic and instances: exclude each other"},
       {"ingest: {tls: {cert: a}}", "ingest.tls.key: required beside ingest.tls.cert"},
       {"ingest: {tls: {key: a}}", "ingest.tls.cert: required beside ingest.tls.key"},
@@ -373,6 +375,20 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
       << all;
   EXPECT_NE(all.find("did you mean oauth.user.id?"), std::string::npos) << all;
   EXPECT_EQ(all.find("s3cret"), std::string::npos) << all;
+}
+
+TEST(ConfigErrors, PollingIsRefusedByItsKeys) {
+  const std::string head = "instances:\n- id: 1\n  element: box\n  configuration:\n    ";
+  EXPECT_NE(told(head + "event.vendor.type: polling\n")
+                .find("5:5: instances[0].configuration.event.vendor.type: polling is not offered"),
+            std::string::npos);
+  EXPECT_NE(told(head + "event.vendor.type: pooling\n")
+                .find("event.vendor.type: is not one of webhook, webhooks"),
+            std::string::npos);
+  for (const char* line :
+       {"event.poller.refresh_interval: 15\n", "event.poller.configuration: '{}'\n"}) {
+    EXPECT_NE(told(head + line).find("polling is not offered"), std::string::npos) << line;
+  }
 }
 
 TEST(ConfigErrors, JudgeTheAdminListenerOfEachService) {

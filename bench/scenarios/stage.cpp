@@ -1,0 +1,147 @@
+#include "bench/scenarios/stage.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+
+#include "common/base/crypto.hpp"
+#include "common/kafka/topics.hpp"
+#include "common/registry/settings.hpp"
+
+namespace eventrelay::bench {
+namespace {
+
+constexpr Duration kStartLimit = std::chrono::seconds(30);
+
+void refuse_remote(const std::string& address) {
+  if (address.rfind("127.", 0) == 0 || address.rfind("localhost:", 0) == 0) return;
+  throw std::runtime_error("--kafka " + address +
+                           ": load is only ever sent to loopback (127.0.0.0/8)");
+}
+
+std::string instance_yaml(unsigned i, const StageOptions& options) {
+  std::string yaml =
+      fmt::format("  - id: {}\n    name: bench-{}\n    element: box\n    configuration:\n",
+                  kFirstInstance + i, i);
+  if (options.callback_port == 0)
+    return yaml +
+           "      event.notification.enabled: true\n"
+           "      event.notification.callback.url: https://callback.invalid/\n";
+  return yaml + fmt::format(
+                    "      event.notification.enabled: true\n"
+                    "      event.notification.callback.url: http://127.0.0.1:{}/events\n"
+                    "      event.notification.signature.key: {}\n"
+                    "    delivery: {{allow_http: true, allow_private_addresses: true}}\n",
+                    options.callback_port, kCallbackKey);
+}
+
+std::string config_yaml(const StageOptions& options, const std::string& prefix) {
+  std::string yaml = fmt::format(
+      "version: 1\nkafka:\n  bootstrap.servers: {}\n"
+      "topics: {{prefix: \"{}\", partitions: {}, replication_factor: 1}}\n"
+      "ingest: {{listen: 127.0.0.1:0, shards: {}, drain_delay: 0s}}\n"
+      "relay: {{shards: {}, inflight_max: {}, group: \"{}relay\"}}\n"
+      "sources:\n  box: {{keys: [{}]}}\ninstances:\n",
+      options.kafka, prefix, options.partitions, options.shards, options.shards, options.inflight,
+      prefix, kSourceKey);
+  for (unsigned i = 0; i < options.instances; ++i) yaml += instance_yaml(i, options);
+  return yaml;
+}
+
+}  // namespace
+
+Stage::Stage(const StageOptions& options) : options_(options) {
+  refuse_remote(options.kafka);
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "eventrelay-bench-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    throw std::runtime_error("cannot make a folder like " + pattern);
+  }
+  folder_ = pattern;
+  const std::string prefix =
+      fmt::format("bench{}.{}.", ::getpid(), unix_ms(wall_now()) % 1'000'000);
+  topic_ = prefix + "events";
+  config_ = folder_ + "/eventrelay.yaml";
+  std::ofstream(config_) << config_yaml(options_, prefix);
+  ConfigInput input;
+  input.path = config_;
+  const auto settings = load_settings(input);
+  (void)kafka::ensure_topics(settings->config.kafka, kafka::topic_plan(settings->config),
+                             kafka::Create::Yes);
+}
+
+Stage::~Stage() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string Stage::beside(const std::string& program) const {
+  const auto self = std::filesystem::read_symlink("/proc/self/exe");
+  const auto path = self.parent_path() / program;
+  if (std::filesystem::exists(path)) return path.string();
+  throw std::runtime_error(path.string() + " is missing: build it first (preset release)");
+}
+
+Process Stage::start(const std::string& program, std::vector<std::string> overrides) {
+  std::vector<std::string> arguments{beside(program), "-c", config_, "--set",
+                                     "admin.listen=127.0.0.1:0"};
+  for (auto& override_ : overrides) {
+    arguments.emplace_back("--set");
+    arguments.push_back(std::move(override_));
+  }
+  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
+}
+
+Process Stage::start_limit(const std::string& program, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), beside(program));
+  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
+}
+
+namespace {
+
+// The port behind `mark` in a line of a log. Nothing: it is not there.
+std::optional<std::uint16_t> port_behind(const std::string& line, std::string_view mark) {
+  const std::size_t at = line.find(mark);
+  if (at == std::string::npos) return std::nullopt;
+  std::uint16_t port = 0;
+  const char* const begin = line.data() + at + mark.size();
+  if (std::from_chars(begin, line.data() + line.size(), port).ec != std::errc{}) return {};
+  return port;
+}
+
+}  // namespace
+
+std::uint16_t Stage::admin_port_of(Process& process) {
+  constexpr std::string_view kMark = "\"admin\":\"127.0.0.1:";
+  const std::string line = process.wait_for(std::string(kMark), kStartLimit);
+  const auto port = port_behind(line, kMark);
+  if (!port) throw std::runtime_error("no admin address in: " + line);
+  return *port;
+}
+
+std::uint16_t Stage::port_of(Process& process) {
+  const std::string line = process.wait_for("ready", kStartLimit);
+  std::size_t at = line.find("\"listen\":\"127.0.0.1:");
+  at = at == std::string::npos ? line.find("ready ") + 6 : at + 20;
+  std::uint16_t port = 0;
+  std::from_chars(line.data() + at, line.data() + line.size(), port);
+  return port;
+}
+
+std::vector<std::string> Stage::event_paths() const {
+  std::vector<std::string> paths;
+  for (unsigned i = 0; i < options_.instances; ++i) {
+    paths.push_back("/elements/api-v2/events/box/" +
+                    crypto::base64(std::to_string(kFirstInstance + i)));
+  }
+  return paths;
+}
+
+}  // namespace eventrelay::bench

@@ -1,0 +1,61 @@
+// What a bench run needs around it: a temporary folder, topics, a configuration, the programs.
+//
+// Why:     every scenario measures the shipped programs as processes, against a real broker.
+// Thread:  one owner.  Bounds: loopback only; the folder goes with the stage.
+// Errors:  std::runtime_error or StartError with one line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bench/load/process.hpp"
+#include "bench/load/requests.hpp"
+
+namespace eventrelay::bench {
+
+inline constexpr std::uint64_t kFirstInstance = 427'001;
+inline constexpr const char* kSourceKey = "SamplePrimaryKey";
+inline constexpr const char* kCallbackKey = "MySecretEventSignatureKey";
+
+struct StageOptions {
+  std::string kafka;  // HOST:PORT on loopback
+  int partitions = 12;
+  std::uint16_t callback_port = 0;  // 0: instances without a callback
+  unsigned inflight = 64;           // relay: requests in flight, as many as the limit has
+  unsigned shards = 1;
+  unsigned instances = 100;  // each with one subscription; enough of them use all partitions
+};
+
+// Thread: one owner.  Bounds: removes its folder; topics stay, under a prefix of this run.
+class Stage {
+ public:
+  explicit Stage(const StageOptions& options);
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+  ~Stage();
+
+  // Starts a program of ours with this stage's configuration and waits until it serves.
+  [[nodiscard]] Process start(const std::string& program, std::vector<std::string> overrides = {});
+  // A limit program: prints `ready PORT`.
+  [[nodiscard]] Process start_limit(const std::string& program, std::vector<std::string> arguments);
+  // The port a started program serves on.
+  [[nodiscard]] static std::uint16_t port_of(Process& process);
+  // Likewise of its admin listener.
+  [[nodiscard]] static std::uint16_t admin_port_of(Process& process);
+
+  [[nodiscard]] const std::string& topic() const noexcept { return topic_; }
+  [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
+  [[nodiscard]] std::vector<std::string> event_paths() const;
+
+ private:
+  [[nodiscard]] std::string beside(const std::string& program) const;
+
+  StageOptions options_;
+  std::string folder_;
+  std::string topic_;
+  std::string config_;
+  unsigned started_ = 0;
+};
+
+}  // namespace eventrelay::bench
