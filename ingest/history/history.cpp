@@ -31,6 +31,7 @@ constexpr std::int64_t kFirstChunk = 256;
 constexpr std::int64_t kLargestChunk = 16'384;
 // An event is received when its head was read, and its record stamped when its body was there.
 constexpr std::chrono::seconds kStampedLate{10};
+constexpr std::chrono::seconds kConnectMax{10};
 // Finding the events may take so much of the time and the records; the rest tells their fate.
 constexpr std::size_t kFindingShare = 60;  // per cent
 
@@ -142,6 +143,11 @@ class History::Reader {
                name(config, "state")}),
         delays_(config.kafka, config.relay.group + ".delays", delay_topics(config)) {
     partitions_ = kafka::topic_partitions(config.kafka).at(name(config, "events"));
+    // The clients find their brokers now, not within the time of the first question.
+    Budget budget;
+    budget.deadline = monotonic_now() + kConnectMax;
+    (void)logs_.bounds({{kEvents, Partition{0}}}, budget);
+    (void)delays_.bounds({{0, Partition{0}}}, budget);
   }
 
   Answer answer(const Question& question) {

@@ -214,7 +214,7 @@ def test_what_goes_wrong_is_said(site, browser) -> None:
     browser.fill("OAuth API Secret", "wrong-client-secret")
     browser.click("Go on to Box")
     browser.click("Grant access to Box")
-    browser.sees("Not allowed")
+    browser.sees("The client credentials are invalid")
     assert site.api.call("GET", "/instances").json == []
     # The tab stays open over a restart.
     assert site.ingest.end()[0] == 0

@@ -152,7 +152,6 @@ class Browser:
 
     def type_into(self, name: str, text: str) -> None:
         self.tab_to(name)
-        self.keys(Keys.CONTROL, "a", Keys.NULL)
         self.keys(text)
 
     # -- how it looks --

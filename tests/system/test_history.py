@@ -46,13 +46,24 @@ def stamp(**ago) -> str:
     return (datetime.now(timezone.utc) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def ask(api: Api, path: str):
+    """A question of the history; where the machine is too slow for its two seconds, once more."""
+    answer = api.call("GET", path)
+    for _ in range(20):
+        if answer.status != 503:
+            break
+        assert int(answer.headers["Retry-After"]) > 0
+        answer = api.call("GET", path)
+    return answer
+
+
 def all_events(api: Api, path: str, page: int = 200) -> list[dict]:
     """Every page of a list; no event twice, newest first."""
     found: list[dict] = []
     token = ""
     while True:
         more = f"&nextPage={token}" if token else ""
-        answer = api.call("GET", f"{path}?pageSize={page}{more}")
+        answer = ask(api, f"{path}?pageSize={page}{more}")
         assert answer.status == 200, answer
         found += answer.json
         token = answer.headers.get("Elements-Next-Page-Token", "")
@@ -120,9 +131,9 @@ def test_what_became_of_every_event_is_told(tour: Stack, provider, receiver, rep
     assert len(whole) == 4 * COUNT
     # One by its id, and by words.
     one = whole[len(whole) // 2]
-    found = api.call("GET", f"/instances/{one['instanceId']}/events/{one['id']}")
+    found = ask(api, f"/instances/{one['instanceId']}/events/{one['id']}")
     assert found.json["id"] == one["id"]
-    told = api.call("GET", "/instances/events/dispositions?pageSize=1000").json
+    told = ask(api, "/instances/events/dispositions?pageSize=1000").json
     messages = [line["message"] for each in told for line in each["notificationData"]]
     assert any("Error delivering event" in message for message in messages)
     # What was off is delivered once it is on.
@@ -149,7 +160,7 @@ def test_questions_that_make_no_sense(tour: Stack, provider, receiver) -> None:
         assert answer.status == 400 and answer.json["message"].startswith(word), (query, answer)
     assert other.call("GET", f"/instances/{number}/events").status == 404
     assert other.call("GET", "/instances/events").json == []
-    assert api.call("GET", f"/instances/{number}/events/nothing").status == 404
+    assert ask(api, f"/instances/{number}/events/nothing").status == 404
     good = {"from": stamp(hours=1), "to": stamp(hours=-1), "source": "dead"}
     for body, word in (
         ({}, "from"),

@@ -54,9 +54,8 @@ TEST(Cursor, HoldsWhatIsNotDoneOfItsSubscriptionOrObject) {
   EXPECT_TRUE(whole->holds(Offset{12}, "x"));
   EXPECT_FALSE(whole->holds(Offset{14}, "x"));  // in its ranges
   EXPECT_TRUE(whole->holds(Offset{1000}, "x"));
-  const auto object = read_cursor(
-      R"({"v":1,"subscription":"7","object":"a","state":"blocked",)"
-      R"("from":10,"cursor":10,"end":20})");
+  const auto object = read_cursor(R"({"v":1,"subscription":"7","object":"a","state":"blocked",)"
+                                  R"("from":10,"cursor":10,"end":20})");
   ASSERT_TRUE(object);
   EXPECT_TRUE(object->holds(Offset{15}, "a"));
   EXPECT_FALSE(object->holds(Offset{15}, "b"));
