@@ -9,8 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <deque>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -74,7 +76,7 @@ class Sink::Loop {
     watch(end_, EPOLLIN);
   }
   ~Loop() {
-    for (auto& [fd, in] : connections_) ::close(fd);
+    for (auto& [fd, connection] : connections_) ::close(fd);
     ::close(listener_);
     ::close(end_);
     ::close(epoll_);
@@ -90,7 +92,8 @@ class Sink::Loop {
   void run() {
     std::array<epoll_event, 512> events{};
     for (;;) {
-      const int n = ::epoll_wait(epoll_, events.data(), events.size(), -1);
+      const int n = ::epoll_wait(epoll_, events.data(), events.size(), until_due());
+      answer_due();
       for (int i = 0; i < n; ++i) {
         const int fd = events[static_cast<std::size_t>(i)].data.fd;
         if (fd == end_) return;
@@ -104,6 +107,33 @@ class Sink::Loop {
   }
 
  private:
+  struct Connection {
+    std::uint64_t number = 0;  // tells it from a later one with the same descriptor
+    std::string in;
+  };
+  struct Due {
+    TimePoint at;
+    int fd;
+    std::uint64_t connection;
+  };
+
+  // Milliseconds until the next answer is due; -1: none is.
+  [[nodiscard]] int until_due() const {
+    if (due_.empty()) return -1;
+    const Duration left = std::max(due_.front().at - monotonic_now(), Duration{});
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+  }
+
+  void answer_due() {
+    if (due_.empty()) return;
+    const TimePoint now = monotonic_now();
+    for (; !due_.empty() && due_.front().at <= now; due_.pop_front()) {
+      const auto known = connections_.find(due_.front().fd);
+      if (known == connections_.end() || known->second.number != due_.front().connection) continue;
+      send_answer(known->first);
+    }
+  }
+
   void watch(int fd, std::uint32_t what) const {
     epoll_event event{};
     event.events = what;
@@ -121,14 +151,15 @@ class Sink::Loop {
       }
       const int on = 1;
       ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      connections_[fd];
+      connections_[fd].number = ++accepted_;
       watch(fd, EPOLLIN);
     }
   }
 
   void receive(int fd) {
     std::array<char, 16384> chunk{};
-    std::string& in = connections_[fd];
+    Connection& connection = connections_[fd];
+    std::string& in = connection.in;
     const ssize_t n = ::recv(fd, chunk.data(), chunk.size(), 0);
     if (n <= 0 || in.size() + static_cast<std::size_t>(n) > kRequestMax) {
       ::close(fd);
@@ -136,18 +167,23 @@ class Sink::Loop {
       return;
     }
     const std::string_view read(chunk.data(), static_cast<std::size_t>(n));
-    if (in.empty() && whole_request(read) == read.size()) return answer(fd, read);
+    if (in.empty() && whole_request(read) == read.size()) return answer(fd, connection, read);
     in += read;
     while (const std::size_t size = whole_request(in)) {
-      answer(fd, std::string_view(in).substr(0, size));
+      answer(fd, connection, std::string_view(in).substr(0, size));
       in.erase(0, size);
     }
   }
 
-  void answer(int fd, std::string_view request) const {
+  void answer(int fd, const Connection& connection, std::string_view request) {
     if (!is_signed(request)) sink_.unsigned_.fetch_add(1, std::memory_order_relaxed);
     sink_.requests_.fetch_add(1, std::memory_order_relaxed);
     if (sink_.arrivals_ != nullptr) note_arrival(event_index(request));
+    if (sink_.delay_ == Duration{}) return send_answer(fd);
+    due_.push_back({monotonic_now() + sink_.delay_, fd, connection.number});
+  }
+
+  static void send_answer(int fd) {
     if (::send(fd, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL) < 0) return;  // the peer is gone
   }
 
@@ -162,11 +198,13 @@ class Sink::Loop {
   int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   int end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int listener_ = -1;
-  std::unordered_map<int, std::string> connections_;
+  std::unordered_map<int, Connection> connections_;
+  std::uint64_t accepted_ = 0;
+  std::deque<Due> due_;  // answers, in the order of their time
 };
 
-Sink::Sink(std::uint16_t port, Arrivals* arrivals)
-    : arrivals_(arrivals), loop_(std::make_unique<Loop>(port, *this)) {
+Sink::Sink(std::uint16_t port, Arrivals* arrivals, Duration delay)
+    : arrivals_(arrivals), delay_(delay), loop_(std::make_unique<Loop>(port, *this)) {
   thread_ = std::thread([this] { loop_->run(); });
 }
 

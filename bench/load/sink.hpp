@@ -1,4 +1,5 @@
-// A callback endpoint that answers every request at once with an empty 200, in one epoll loop.
+// A callback endpoint that answers every request with an empty 200, at once or after a fixed delay,
+// in one epoll loop.
 //
 // Why:     a relay is measured rightly only against an endpoint that is faster than it.
 // Thread:  owns its thread; counts may be read from any.
@@ -12,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/clock.hpp"
+
 namespace eventrelay::bench {
 
 // When each event of a bench run arrived first, in monotonic ns; 0 = not yet.
@@ -21,7 +24,8 @@ using Arrivals = std::vector<std::atomic<std::int64_t>>;
 // Thread: any for counts and port.  Bounds: as above.
 class Sink {
  public:
-  explicit Sink(std::uint16_t port = 0, Arrivals* arrivals = nullptr);
+  // Answers each request after `delay`.
+  explicit Sink(std::uint16_t port = 0, Arrivals* arrivals = nullptr, Duration delay = {});
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
   ~Sink();
@@ -38,6 +42,7 @@ class Sink {
  private:
   class Loop;
   Arrivals* arrivals_;
+  Duration delay_;
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> unsigned_{0};
   std::uint16_t port_ = 0;  // before the loop, whose constructor sets it

@@ -18,14 +18,35 @@ double mib(std::size_t bytes) {
   return static_cast<double>(bytes) / (1U << 20);
 }
 
+std::string relay_json(const Row& row) {
+  std::string json;
+  if (row.resident_peak > 0) {
+    json += fmt::format(R"(,"resident_peak_mib":{:.1f})", mib(row.resident_peak));
+  }
+  if (row.detached) json += fmt::format(R"(,"detached":{})", *row.detached);
+  if (row.read_again) json += fmt::format(R"(,"read_again":{})", *row.read_again);
+  return json;
+}
+
 std::string row_json(const Row& row) {
   return fmt::format(
       R"({{"name":"{}","round":{},"events":{},"failed":{},"seconds":{:.3f},"per_second":{:.1f},)"
       R"("cpu_us_per_event":{:.3f},"resident_start_mib":{:.1f},"resident_end_mib":{:.1f},)"
-      R"("p50_ms":{:.3f},"p99_ms":{:.3f},"p999_ms":{:.3f},"max_ms":{:.3f}}})",
+      R"("p50_ms":{:.3f},"p99_ms":{:.3f},"p999_ms":{:.3f},"max_ms":{:.3f}{}}})",
       row.name, row.round, row.events, row.failed, row.seconds, row.per_second(), row.cpu_us(),
       mib(row.resident_start), mib(row.resident_end), ms(row.latency.percentile(0.5)),
-      ms(row.latency.percentile(0.99)), ms(row.latency.percentile(0.999)), ms(row.latency.max()));
+      ms(row.latency.percentile(0.99)), ms(row.latency.percentile(0.999)), ms(row.latency.max()),
+      relay_json(row));
+}
+
+std::string backlog_columns(const Row& row) {
+  if (row.resident_peak == 0) return {};
+  std::string text = fmt::format(" {:>6.0f} peak", mib(row.resident_peak));
+  if (row.detached) text += fmt::format(", {} detached", *row.detached);
+  if (row.read_again) {
+    text += fmt::format(", {:.2f} read again per delivery", row.read_again_per_event());
+  }
+  return text;
 }
 
 constexpr std::array<double, 9> kShares{0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999};
@@ -66,10 +87,11 @@ std::string to_table(const Report& report) {
                        "RSS MiB");
   for (const Row& row : report.rows) {
     table += fmt::format(
-        "{:<14}{:>6}{:>11}{:>8}{:>11.0f}{:>10.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>6.0f}>{:<5.0f}\n",
+        "{:<14}{:>6}{:>11}{:>8}{:>11.0f}{:>10.2f}{:>9.2f}{:>9.2f}{:>9.2f}{:>6.0f}>{:<5.0f}{}\n",
         row.name, row.round, row.events, row.failed, row.per_second(), row.cpu_us(),
         ms(row.latency.percentile(0.5)), ms(row.latency.percentile(0.99)),
-        ms(row.latency.percentile(0.999)), mib(row.resident_start), mib(row.resident_end));
+        ms(row.latency.percentile(0.999)), mib(row.resident_start), mib(row.resident_end),
+        backlog_columns(row));
   }
   for (const Objective& objective : report.objectives) {
     table += fmt::format("{} {:.3f} (at most {:.3f}): {}\n", objective.name, objective.figure,
@@ -90,6 +112,28 @@ std::string to_json(const Report& report) {
                     &o == report.objectives.data() ? "" : ",", o.name, o.figure, o.bound, o.met());
   }
   return json + "]}\n";
+}
+
+std::string to_markdown(const Report& report, const std::string& date) {
+  std::string text =
+      fmt::format("`{}`, {}, {}.\n\n", report.command.empty() ? report.scenario : report.command,
+                  report.machine, date);
+  text +=
+      "| what | round | CPU us per event | events/s | seconds | RSS MiB at most | detached | read "
+      "again per event |\n|---|---|---|---|---|---|---|---|\n";
+  for (const Row& row : report.rows) {
+    const std::size_t most = std::max({row.resident_peak, row.resident_start, row.resident_end});
+    const std::string detached = row.detached ? std::to_string(*row.detached) : "-";
+    const std::string again =
+        row.read_again ? fmt::format("{:.2f}", row.read_again_per_event()) : "-";
+    text += fmt::format("| {} | {} | {:.2f} | {:.0f} | {:.1f} | {:.0f} | {} | {} |\n", row.name,
+                        row.round, row.cpu_us(), row.per_second(), row.seconds, mib(most), detached,
+                        again);
+  }
+  for (const Objective& objective : report.objectives) {
+    text += fmt::format("\n{}: {:.2f}.\n", objective.name, objective.figure);
+  }
+  return text;
 }
 
 std::string to_svg(const Report& report) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,16 @@ struct Row {
   double cpu_seconds = 0;  // of the measured program alone
   std::size_t resident_start = 0;
   std::size_t resident_end = 0;
+  std::size_t resident_peak = 0;  // 0: not watched
+  // The relay alone: subscriptions detached, and records read by catch-up reads.
+  std::optional<std::uint64_t> detached;
+  std::optional<std::uint64_t> read_again;
   Histogram latency;  // empty where nothing was timed
 
   [[nodiscard]] double per_second() const { return seconds > 0 ? double(events) / seconds : 0; }
+  [[nodiscard]] double read_again_per_event() const {
+    return events > 0 ? double(read_again.value_or(0)) / double(events) : 0;
+  }
   [[nodiscard]] double cpu_us() const {
     return events > 0 ? cpu_seconds * 1e6 / double(events) : 0;
   }
@@ -43,6 +51,7 @@ struct Report {
   std::vector<Row> rows;
   std::vector<Objective> objectives;
   std::string machine;  // cores and model, kept with the figures
+  std::string command{};  // that made it; empty: not kept
 };
 
 // Median over rounds of CPU per event of `name` divided by that of `base` in the same round.
@@ -51,6 +60,8 @@ struct Report {
 [[nodiscard]] std::string machine_name();
 [[nodiscard]] std::string to_table(const Report& report);
 [[nodiscard]] std::string to_json(const Report& report);
+// A section of a page: what was asked, where and when, and a table. `date`: as it is to be printed.
+[[nodiscard]] std::string to_markdown(const Report& report, const std::string& date);
 // Latency by percentile, one line per row; an SVG a browser shows.
 [[nodiscard]] std::string to_svg(const Report& report);
 

@@ -21,6 +21,9 @@ struct BenchOptions {
   unsigned rounds = 2;                           // product and limit in turn
   std::uint64_t records = 500'000;               // relay: waiting in Kafka before the start
   std::string compare;  // relay: KEY=VALUE of one more run per round, beside that without it
+  unsigned subscriptions = 100;  // relay: that the records are for, in turn
+  unsigned inflight = 0;         // relay: requests in flight at once; 0 = as many as connections
+  Duration endpoint_delay{};     // relay: before the endpoint answers
   int partitions = 12;
   unsigned shards = 1;
   double ratio_max = 0;  // objective; 0 = none stated

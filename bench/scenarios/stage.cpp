@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
+#include <string_view>
 
 #include "common/base/crypto.hpp"
 #include "common/kafka/topics.hpp"
@@ -49,7 +51,7 @@ std::string config_yaml(const StageOptions& options, const std::string& prefix) 
       "sources:\n  box: {{keys: [{}]}}\ninstances:\n",
       options.kafka, prefix, options.partitions, options.shards, options.shards, options.inflight,
       prefix, kSourceKey);
-  for (unsigned i = 0; i < kInstances; ++i) yaml += instance_yaml(i, options);
+  for (unsigned i = 0; i < options.instances; ++i) yaml += instance_yaml(i, options);
   return yaml;
 }
 
@@ -102,6 +104,28 @@ Process Stage::start_limit(const std::string& program, std::vector<std::string> 
   return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
 }
 
+namespace {
+
+// The port behind `mark` in a line of a log. Nothing: it is not there.
+std::optional<std::uint16_t> port_behind(const std::string& line, std::string_view mark) {
+  const std::size_t at = line.find(mark);
+  if (at == std::string::npos) return std::nullopt;
+  std::uint16_t port = 0;
+  const char* const begin = line.data() + at + mark.size();
+  if (std::from_chars(begin, line.data() + line.size(), port).ec != std::errc{}) return {};
+  return port;
+}
+
+}  // namespace
+
+std::uint16_t Stage::admin_port_of(Process& process) {
+  constexpr std::string_view kMark = "\"admin\":\"127.0.0.1:";
+  const std::string line = process.wait_for(std::string(kMark), kStartLimit);
+  const auto port = port_behind(line, kMark);
+  if (!port) throw std::runtime_error("no admin address in: " + line);
+  return *port;
+}
+
 std::uint16_t Stage::port_of(Process& process) {
   const std::string line = process.wait_for("ready", kStartLimit);
   std::size_t at = line.find("\"listen\":\"127.0.0.1:");
@@ -113,7 +137,7 @@ std::uint16_t Stage::port_of(Process& process) {
 
 std::vector<std::string> Stage::event_paths() const {
   std::vector<std::string> paths;
-  for (unsigned i = 0; i < kInstances; ++i) {
+  for (unsigned i = 0; i < options_.instances; ++i) {
     paths.push_back("/elements/api-v2/events/box/" +
                     crypto::base64(std::to_string(kFirstInstance + i)));
   }

@@ -14,7 +14,6 @@
 
 namespace eventrelay::bench {
 
-inline constexpr unsigned kInstances = 100;  // spread the keys over all partitions
 inline constexpr std::uint64_t kFirstInstance = 427'001;
 inline constexpr const char* kSourceKey = "SamplePrimaryKey";
 inline constexpr const char* kCallbackKey = "MySecretEventSignatureKey";
@@ -25,6 +24,7 @@ struct StageOptions {
   std::uint16_t callback_port = 0;  // 0: instances without a callback
   unsigned inflight = 64;           // relay: requests in flight, as many as the limit has
   unsigned shards = 1;
+  unsigned instances = 100;  // each with one subscription; enough of them use all partitions
 };
 
 // Thread: one owner.  Bounds: removes its folder; topics stay, under a prefix of this run.
@@ -41,6 +41,8 @@ class Stage {
   [[nodiscard]] Process start_limit(const std::string& program, std::vector<std::string> arguments);
   // The port a started program serves on.
   [[nodiscard]] static std::uint16_t port_of(Process& process);
+  // Likewise of its admin listener.
+  [[nodiscard]] static std::uint16_t admin_port_of(Process& process);
 
   [[nodiscard]] const std::string& topic() const noexcept { return topic_; }
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }

@@ -185,7 +185,11 @@ void print_guide(const Guide& guide) {
       guide.kafka.empty() ? " The broker is embedded and VOLATILE: events end with this process."
                           : " Kafka at " + guide.kafka + ".",
       guide.listen, guide.callback_port, guide.ingest_admin, guide.relay_admin);
-  if (!guide.box.empty()) fmt::print("  box       http://{} (a stand-in)\n", guide.box);
+  if (!guide.box.empty()) {
+    fmt::print("  box       http://{} (a stand-in)\n", guide.box);
+    fmt::print("  console   http://{}/console/ (user secret {}, organization secret {})\n",
+               guide.ingest_admin, kDemoUser, kDemoOrganization);
+  }
   if (!guide.instance.empty()) print_tour(guide);
   fmt::print("Ctrl-C ends it.\n\n");
   std::fflush(stdout);

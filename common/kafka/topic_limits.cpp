@@ -119,8 +119,9 @@ std::vector<std::string> topic_differences(
 std::vector<std::string> check_topics(const Config& config) {
   const std::vector<TopicSpec> plan = topic_plan(config);
   constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
-  return topic_differences(config, plan, topic_partitions(config.kafka, kPatience),
-                           message_bytes_of(config.kafka, plan));
+  // First: it names at once why a broker refuses us.
+  const std::map<std::string, int> partitions = topic_partitions(config.kafka, kPatience);
+  return topic_differences(config, plan, partitions, message_bytes_of(config.kafka, plan));
 }
 
 }  // namespace eventrelay::kafka

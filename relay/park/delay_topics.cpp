@@ -385,7 +385,9 @@ void DelayTopics::append_lags(std::vector<std::int64_t>& lags) const {
     for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
       const auto log = delayed.reading ? reader_->known_bounds(delayed.place) : std::nullopt;
       if (!log) continue;
-      const Offset done = delayed.ledger.committable().value_or(delayed.position);
+      // What waits for its time was read and is not begun.
+      const Offset next = delayed.head != nullptr ? delayed.head->offset : delayed.position;
+      const Offset done = delayed.ledger.committable().value_or(next);
       const Offset from = std::max(done, log->start);
       if (log->end > from) lags[first + delayed.place.topic] += log->end.value - from.value;
     }

@@ -176,11 +176,14 @@ def definitions(node: Node) -> None:
             "api-approved.kubernetes.io"
         ] = "unapproved, made for a test"
         node.kubectl("create", "-f", "-", stdin=json.dumps(found))
-        node.kubectl(
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            f"crd/{found['metadata']['name']}",
+        name = f"crd/{found['metadata']['name']}"
+        # `kubectl wait` fails where there is no condition at all yet.
+        until(
+            lambda name=name: node.kubectl(
+                "wait", "--for=condition=Established", "--timeout=5s", name, check=False
+            ),
+            30,
+            f"{name} is established",
         )
 
 

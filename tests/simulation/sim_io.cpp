@@ -89,7 +89,7 @@ void SimMember::work() {
 void SimMember::perform(Step step) {
   const Partition partition{step.partition};
   if (step.kind == Step::Kind::Assign) {
-    // It may have gone to somebody else while this waited for its turn.
+    // Another process may have got it while this step waited for its turn.
     if (world_.owner[World::at(step.partition)] != life_) return;
     if (world_.generations[World::at(step.partition)] != step.generation) return;
     const Committed& known = world_.committed[World::at(step.partition)];
@@ -516,7 +516,7 @@ void SimCaller::start(Job& job, const TargetPtr& target, TimePoint) {
   if (++in_flight_[sub] > kConcurrency) world_.breach("a subscription has more than its slots");
   const Reply reply = world_.call(life_, sub, at);
   if (reply.took) {
-    // It has it a little before the answer is heard, whatever becomes of the sender.
+    // The endpoint has the event a little before the relay hears so, even if the relay dies.
     const int partition = world_.subs[World::at(sub)].partition;
     const std::uint64_t stay = world_.stays[World::at(partition)];
     world_.clock.after(reply.after - reply.after / 4,

@@ -122,7 +122,7 @@ class SimReader final : public PartitionReader {
     bool end_told = false;
     bool waits = false;
     StateEpoch highest = 0;  // of the owners' marks that were read
-    // Its last commit was waited for: those before it are over.
+    // It has waited for its last commit, so the commits before that are over.
     std::shared_ptr<bool> over = std::make_shared<bool>(false);
   };
 
@@ -202,7 +202,7 @@ class SimIo final : public ShardIo {
                                         kafka::ReportSink& reports) override;
   std::unique_ptr<EndpointCaller> make_caller(AttemptSink& sink) override;
 
-  // The one that was made.
+  // The member that was made.
   [[nodiscard]] SimMember& member() { return *member_; }
 
  private:

@@ -94,7 +94,7 @@ TEST(RelayFlow, FoldsWhatAProviderSentTwiceAndNothingElse) {
   EXPECT_EQ(arrived.times(other_instance), 1);
   EXPECT_EQ(arrived.times(no_provider_id), 2);
   EXPECT_THAT(relay.service().exporter().expose(), HasSubstr("eventrelay_relay_folded_total 2"));
-  // Somebody that has not read the first of them takes the next one.
+  // Another consumer, which has not read the first of them, takes the second.
   EXPECT_TRUE(relay.drain());
   write(id, "p-1", 6);
   Relay next(flow.load(Flow::url(server.port())));

@@ -179,7 +179,7 @@ TEST(ConsumerClient, CountsAnOffsetThatJumps) {
   ASSERT_TRUE(loop.until([&] { return member.total() == 200; }));
   constexpr std::int16_t kFetch = 1;
   constexpr int kOffsetOutOfRange = 1;
-  // More than once: from 2.8 on the library asks again before it believes it.
+  // Injected several times: librdkafka asks again from 2.8 on before it reports the error.
   cluster.fail_requests(kFetch, kOffsetOutOfRange, 4);
   // The position falls back to the earliest: everything is read again, and that is told.
   ASSERT_TRUE(loop.until([&] { return member.total() > 200; }));

@@ -51,7 +51,7 @@ TEST(Promtool, FindsNothingInWhatAServiceExposes) {
   }
 }
 
-// The check above would pass with a checker that says nothing to anything.
+// A checker that accepts everything would pass the test above: this one must be refused.
 TEST(Promtool, FindsFaultsThatAreThere) {
   EXPECT_EQ(check("# HELP a_seconds x\n# TYPE a_seconds counter\na_seconds 1\n").second, 3);
   EXPECT_EQ(check("not metrics at all {\n").second, 1);

@@ -43,6 +43,19 @@ TEST(Report, PrintsJsonThatParses) {
   EXPECT_FALSE(json.at("objectives").at(1).at("met").as_bool());
 }
 
+TEST(Report, WritesAPageWithWhatWasDetachedAndReadAgain) {
+  Report made = report();
+  made.command = "eventrelay bench relay --backlog 1000";
+  made.rows[1].detached = 2;
+  made.rows[1].read_again = 500;
+  const std::string page = to_markdown(made, "2016-07-11");
+  EXPECT_NE(page.find("`eventrelay bench relay --backlog 1000`, 2 cores, 2016-07-11."),
+            std::string::npos);
+  EXPECT_NE(page.find("| ingest | 1 | 18.00 | 1000 | 1.0 | 0 | 2 | 0.50 |"), std::string::npos)
+      << page;
+  EXPECT_NE(page.find("| limit | 1 | 20.00 | 1000 | 1.0 | 0 | - | - |"), std::string::npos) << page;
+}
+
 TEST(Report, DrawsOneLinePerTimedRow) {
   const std::string svg = to_svg(report());
   std::size_t lines = 0;
