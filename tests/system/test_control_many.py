@@ -9,7 +9,7 @@ from pathlib import Path
 from support.box_provider import api_of
 from support.broker import free_port
 from support.programs import Program, run
-from support.stack import KEY, Stack, feed, judge
+from support.stack import KEY, Stack, feed, judge, new_stack
 from support.wait import until
 
 COUNT = 100_000
@@ -70,36 +70,52 @@ def cost(tour: Stack, receiver, programs: list[Program], instance: int, first: i
     return [1e6 * (cpu(each) - was) / EVENTS for each, was in zip(programs, before)]
 
 
-def test_a_hundred_thousand_instances(tour: Stack, provider, receiver, report) -> None:
-    # One instance first: the measure for what follows.
-    write_instances(tour, receiver, 1)
+def test_a_hundred_thousand_instances(tour: Stack, provider, receiver, report, tmp_path) -> None:
+    # Beside them a stack of its own with one instance: the measure, taken in turn.
+    folder = tmp_path / "one"
+    folder.mkdir()
+    alone = new_stack(tour.broker, folder, "one")
+    alone.config |= {key: tour.config[key] for key in ("registry", "seal", "control")}
+    alone.config |= {"control": {**tour.config["control"], "enabled": False}}
+    alone.config.pop("instances")
+    write_instances(alone, receiver, 1)
     tour.config["ingest"]["listen"] = ["127.0.0.1:0"]
-    quiet = ("--set", "control.enabled=false")
-    programs = [tour.ingest(*quiet), tour.relay()]
-    small = [each.rss() for each in programs]
-    one = cost(tour, receiver, programs, FIRST, 0)
-    for each in programs:
-        assert each.end()[0] == 0
+    one = [alone.ingest(), alone.relay()]
+    small = [each.rss() for each in one]
 
     begin = time.monotonic()
     write_instances(tour, receiver, COUNT)
     report(f"import of {COUNT} instances took {time.monotonic() - begin:.1f} s")
-    seconds = []
-    programs = []
+    quiet = ("--set", "control.enabled=false")
+    programs, seconds = [], []
     for start in (tour.ingest, tour.relay):
-        begin = time.monotonic()
-        programs.append(start(*(quiet if start == tour.ingest else ()), ready=False))
-        seconds.append(ready_in(programs[-1], begin))
+        # The best of three: what others do on this machine is not the program's affair.
+        tries, busy = [], []
+        for left in (2, 1, 0):
+            begin = time.monotonic()
+            program = start(*(quiet if start == tour.ingest else ()), ready=False)
+            tries.append(ready_in(program, begin))
+            busy.append(cpu(program))
+            if left:
+                assert program.end()[0] == 0
+        programs.append(program)
+        seconds.append(min(tries))
+        report(f"{program.name}: start to ready {min(tries):.2f} s, {min(busy):.2f} s of CPU")
     each_bytes = [(p.rss() - was) / COUNT for p, was in zip(programs, small)]
-    report("start to ready " + ", ".join(f"{s:.2f} s" for s in seconds) + " (ingest, relay)")
     report("RSS for each instance " + ", ".join(f"{b:.0f} B" for b in each_bytes))
     for program in programs:
         assert program.metric("eventrelay_registry_instances") == COUNT
-    many = cost(tour, receiver, programs, FIRST + COUNT // 2, EVENTS)
-    report(
-        "CPU for each event: "
-        + ", ".join(f"{a:.1f} us with one, {b:.1f} us with all" for a, b in zip(one, many))
-    )
+    turns: list[list[list[float]]] = [[], []]
+    for turn in range(3):
+        first = 2 * turn * EVENTS
+        turns[0].append(cost(alone, receiver, one, FIRST, first))
+        turns[1].append(cost(tour, receiver, programs, FIRST + COUNT // 2, first + EVENTS))
+    few, many = ([min(column) for column in zip(*rows)] for rows in turns)
+    for name, a, b in zip(("ingest", "relay"), few, many):
+        report(f"CPU for each event, {name}: {a:.1f} us with one, {b:.1f} us with all")
+    for each in one:
+        assert each.end()[0] == 0
+    alone.close()
 
     # A second replica of each tier, and the control process beside them.
     programs += [tour.ingest(*quiet), tour.relay()]
@@ -130,7 +146,7 @@ def test_a_hundred_thousand_instances(tour: Stack, provider, receiver, report) -
     assert max(in_force) < 1.0
     assert max(seconds) <= 5.0
     assert max(each_bytes) <= 2048
-    for a, b in zip(one, many):
+    for a, b in zip(few, many):
         assert b <= a * 1.10, "within 10 % of one instance"
     for program in [*programs, control]:
         assert program.end()[0] == 0
