@@ -7,6 +7,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
+#include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
 
@@ -203,7 +204,7 @@ Session::Next Session::on_body(std::size_t size) {
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
   if (received->handshake) environment_.slab.ingest_handshakes_total.add(*received->handshake);
-  if (received->not_stored) environment_.slab.ingest_not_stored_total.add(*received->not_stored);
+  if (received->not_stored) note_not_stored(*received->not_stored, received->reason);
   if (!received->reason.empty()) {
     const auto out = answer_space(answer_bytes_max(0));
     return answer(metrics::Code::k200, render_nothing_stored(received->reason, after, out), after);
@@ -276,6 +277,16 @@ void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const 
                                 {"reason", row.message},
                                 {"path", path},
                                 {"requestId", request_id_text(request_id)}});
+}
+
+// The provider is told 200, so nobody would look for these events without a line.
+void Session::note_not_stored(metrics::NotStored why, std::string_view reason) {
+  environment_.slab.ingest_not_stored_total.add(why);
+  const auto calls = route_.meter->not_stored(why, monotonic_now());
+  if (!calls) return;
+  const bool odd = why == metrics::NotStored::NoUserParameter;
+  log::write(odd ? LogLevel::Warn : LogLevel::Info, "a genuine call had nothing to store",
+             {{"source", route_.source->element}, {"reason", reason}, {"calls", *calls}});
 }
 
 // The body was received whole and is not needed: the next request begins behind it.

@@ -26,6 +26,18 @@ Meters& meters() {
 
 }  // namespace
 
+std::optional<std::uint64_t> SourceMeter::not_stored(metrics::NotStored why,
+                                                     TimePoint now) noexcept {
+  Untold& untold = untold_[static_cast<std::size_t>(why)];
+  untold.calls.fetch_add(1, std::memory_order_relaxed);
+  const std::int64_t now_ns = now.time_since_epoch().count();
+  std::int64_t told = untold.told_ns.load(std::memory_order_relaxed);
+  if (told != INT64_MIN && now_ns - told < kNotStoredPause.count()) return std::nullopt;
+  // Of several shards one tells.
+  if (!untold.told_ns.compare_exchange_strong(told, now_ns)) return std::nullopt;
+  return untold.calls.exchange(0);
+}
+
 SourceMeter& source_meter(std::string_view source) {
   Meters& all = meters();
   const std::scoped_lock lock(all.mutex);

@@ -11,18 +11,23 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "common/base/clock.hpp"
 #include "common/observe/metrics_info.hpp"
+#include "common/observe/metrics_list.hpp"
 #include "common/providers/scheme.hpp"
 
 namespace eventrelay::ingest {
 
 inline constexpr std::size_t kSourceMetersMax = 100;
 
-// Thread: any.  Bounds: a word, and one per key.
+// Between two lines about calls of one source with nothing to store, of each reason.
+inline constexpr Duration kNotStoredPause = std::chrono::minutes(1);
+
+// Thread: any.  Bounds: a word, one per key, and two per reason.
 class SourceMeter {
  public:
   void heard(WallTime when) noexcept { at_ms_.store(unix_ms(when), std::memory_order_relaxed); }
@@ -39,10 +44,21 @@ class SourceMeter {
   [[nodiscard]] std::uint64_t uses(std::size_t slot) const noexcept {
     return uses_[slot].load(std::memory_order_relaxed);
   }
+  // A genuine call had nothing to store. How many there were since the last one to be told of;
+  // nothing: this one is not to be told of.
+  [[nodiscard]] std::optional<std::uint64_t> not_stored(metrics::NotStored why,
+                                                        TimePoint now) noexcept;
 
  private:
+  // Thread: any.  Bounds: two words.
+  struct Untold {
+    std::atomic<std::uint64_t> calls{0};
+    std::atomic<std::int64_t> told_ns{INT64_MIN};
+  };
+
   std::atomic<std::int64_t> at_ms_{0};
   std::array<std::atomic<std::uint64_t>, providers::kKeysMax> uses_{};
+  std::array<Untold, metrics::kNotStoredWords.size()> untold_;
 };
 
 // The meter of a source, made when first asked for; lives as long as the process.

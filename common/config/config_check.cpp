@@ -1,5 +1,6 @@
 #include "common/config/config_check.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -119,6 +120,7 @@ class Checker {
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
     }
+    if (source.v1_enabled) check_v1_users(path, element);
     const std::string_view scheme =
         !source.scheme.empty() || built_in == nullptr ? source.scheme : built_in->schemes.front();
     const auto* const row = providers::find_scheme(scheme);
@@ -249,6 +251,21 @@ class Checker {
                               : "is not one of webhook, webhooks");
       }
     }
+  }
+
+  // A V1 call names users alone: where no instance has one, it is taken and belongs to nobody.
+  void check_v1_users(const std::string& path, const std::string& element) {
+    if (config_.registry != "file") return;
+    const auto& all = config_.instances;
+    const bool any = std::any_of(all.begin(), all.end(), [&element](const InstanceConfig& each) {
+      return each.element == element && !each.oauth_user_id.empty();
+    });
+    if (any) return;
+    const std::string key = path + ".v1.enabled";
+    findings_.warn(places_.find(key), key,
+                   "no instance of " + element +
+                       " has oauth.user.id, so a V1 call at the URL without an instance belongs to "
+                       "nobody");
   }
 
   // Further keys are kept as they are; one that looks like a known one is a typing error, most of
