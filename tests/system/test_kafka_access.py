@@ -12,7 +12,7 @@ from support.broker import DEFAULT_VERSION, Broker, free_port
 from support.programs import run
 from support.stack import Stack, new_stack
 from support.tls import Authority
-from support.wait import hold
+from support.wait import hold, until
 
 PASSWORD = "the-right-password"
 WRONG = "planted-wrong-password"
@@ -89,14 +89,9 @@ def test_a_refusal_is_named_at_once(closed: Stack, receiver, guarded, case, hold
     closed.add_instance(receiver)
     closed.config["kafka"] = kafka_of(guarded, case)
     path = str(closed.write())
-    for command in (
-        ("eventrelay-ingest",),
-        ("eventrelay-relay",),
-        ("eventrelay", "topics", "check"),
-        ("eventrelay", "check-config", "--connect"),
-    ):
+    for command in (("topics", "check"), ("check-config", "--connect")):
         begin = time.monotonic()
-        done = run(*command, "-c", path, seconds=40)
+        done = run("eventrelay", *command, "-c", path, seconds=40)
         assert time.monotonic() - begin < 8, command
         assert done.returncode == 1, done
         last = done.stderr.decode().splitlines()[-1]
@@ -104,6 +99,17 @@ def test_a_refusal_is_named_at_once(closed: Stack, receiver, guarded, case, hold
             assert text in last, (command, done.stderr.decode())
         assert "check that the brokers run" not in done.stderr.decode()
         assert WRONG.encode() not in done.stderr + done.stdout
+    # A service lives on: the refusal may be mended at the brokers' side.
+    for service in ("ingest", "relay"):
+        program = closed.start(service, ready=False)
+        said = until(
+            lambda one=program: one.said("Kafka is not reached, the service waits for it"),
+            8,
+            "the refusal is told",
+        )
+        assert all(text in said[-1]["reason"] for text in holds), said
+        hold(3, program.alive, "it lives")
+        assert len(program.lines()) <= 8 and WRONG not in program.log(), program.log()
 
 
 def test_the_right_access_works_and_idle_closing_is_silent(closed, receiver, guarded) -> None:
