@@ -12,7 +12,8 @@ namespace eventrelay::kafka {
 namespace {
 
 constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
-constexpr int kAskMs = 2000;
+constexpr int kAskMs = 1500;
+constexpr Duration kRefusalTime = std::chrono::milliseconds(500);
 constexpr Duration kReadTime = std::chrono::milliseconds(3000);
 constexpr Duration kWriteTime = std::chrono::milliseconds(2000);
 constexpr int kPollMs = 50;
@@ -70,7 +71,14 @@ class Asker {
     const PartitionsPtr list{rd_kafka_topic_partition_list_new(1)};
     const std::string events = topic_name(config_.topics, "events");
     rd_kafka_topic_partition_list_add(list.get(), events.c_str(), 0);
-    const auto error = rd_kafka_committed(client.get(), list.get(), kAskMs);
+    auto error = rd_kafka_committed(client.get(), list.get(), kAskMs);
+    // Who may not even look for the coordinator is told so as a reader; the call above only waits.
+    const TimePoint end = monotonic_now() + kRefusalTime;
+    while (error != RD_KAFKA_RESP_ERR_NO_ERROR && monotonic_now() < end) {
+      if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) break;
+      const MessagePtr message{rd_kafka_consumer_poll(client.get(), kPollMs)};
+      if (message) error = message->err;
+    }
     if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED) {
       missing_.push_back(sentence("group \"" + group + "\"", "read with it (Read)"));
     }

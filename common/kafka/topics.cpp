@@ -68,7 +68,8 @@ class Admin {
 };
 
 ConfPtr Admin::conf_of(const KafkaConfig& config) {
-  ConfPtr conf = make_conf(config, Role::Admin, {});
+  // The words for a broker that speaks TLS to who does not come with a closed connection.
+  ConfPtr conf = make_conf(config, Role::Admin, {{"log.connection.close", "true"}});
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
   return conf;
