@@ -141,8 +141,8 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
     any = true;
   }
   if (full) return any;
-  // The whole shard is full: whoever can not be served now, and waits with most, leaves; and whoever
-  // keeps others waiting.
+  // The whole shard is full: whoever can not be served now, and waits with most, leaves; and
+  // whoever keeps others waiting.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
   const bool open = is_open(*crowd.queue);

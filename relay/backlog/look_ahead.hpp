@@ -2,7 +2,7 @@
 // position without taking anything.
 //
 //   held back for kPatience --> reads ahead, one partition at a time
-//     an event for somebody who could take it now --> told once; goes on when the live path is there
+//     an event for somebody who could take it now --> told once; goes on behind the live path
 //     read to its end by the live path --> over
 //
 // Why:     a subscription that is merely behind is read no further, for Kafka waits for nothing; it

@@ -79,7 +79,8 @@ def slow_one(scene: Scene) -> None:
     # It never failed, so nothing but its concurrency bounds what it gets once it takes more.
     times = times_of(scene, "/s/1", recovered)
     scene.note(f"peak after recovery {over_ramp(times, 1)[0]}/s")
-    scene.at_most("its backlog after recovery", times[-1] - recovered, 10 if seconds < 60 else 60, " s")
+    longest = 10 if seconds < 60 else 60
+    scene.at_most("its backlog after recovery", times[-1] - recovered, longest, " s")
 
 
 POINTS = ("before-detach", "after-detach-ack", "sweep-begin", "sweep-event", "before-attach")
