@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint32_t kEventsPerCommit = 1000;
 constexpr Duration kCommitSpacing = std::chrono::milliseconds(20);
 constexpr std::size_t kReadBatch = 16;  // events read before looking at what may be sent
+constexpr std::size_t kLookBatch = 64;  // events looked at without taking them, in one round
 constexpr Duration kPumpMax = std::chrono::milliseconds(2);  // before the loop gets its turn
 
 kafka::ConsumerOptions consumer_options(unsigned index, const ShardParts& parts) {
@@ -80,7 +81,10 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
                            return backlog_.detacher().is_off(subscription, partition);
                          }}),
       tick_timer_(loop_.make_timer()),
-      due_timer_(loop_.make_timer()) {
+      revoke_timer_(loop_.make_timer()),
+      stall_timer_(loop_.make_timer()),
+      due_timer_(loop_.make_timer()),
+      window_(parts.limits.scheduler.in_flight_max) {
   subscriptions_.use(Update{settings_, {}, true}, finished_);
   attempt_end_.use(settings_->config.relay.attempts_log);
   unknown_.use(settings_->config.relay.unknown_instance_wait);
@@ -120,8 +124,11 @@ void Shard::use(const UpdatePtr& update) {
 void Shard::shutdown() {
   if (std::exchange(shut_, true)) return;
   tick_timer_->cancel();
+  revoke_timer_->cancel();
+  stall_timer_->cancel();
   due_timer_->cancel();
   delays_.shutdown();
+  backlog_.shutdown();
   outbox_.shutdown();
   caller_->shutdown();
 }
@@ -132,8 +139,11 @@ void Shard::shutdown() {
 void Shard::pump(TimePoint now) {
   if (draining_ || shut_) return;
   const TimePoint begun = clock_.now();
+  scheduler_.look(now);
   for (;;) {
-    while (Job* const job = scheduler_.next(now)) {
+    while (window_.has_room(scheduler_.answering())) {
+      Job* const job = scheduler_.next(now);
+      if (job == nullptr) break;
       ++static_cast<HeldRecord*>(job->held)->sending;
       note_first_attempt(*job, now);
       caller_->start(*job, subscriptions_.target(*job->queue), now);
@@ -144,11 +154,35 @@ void Shard::pump(TimePoint now) {
       pump_later();
       break;
     }
-    const std::size_t live = consumer_.read(kReadBatch);
+    // Whoever could be sent more is looked for; in a shard that is busy it is enough that nobody
+    // runs dry.
+    const bool busy = !window_.has_room(scheduler_.answering());
+    const std::size_t live = consumer_.read(kReadBatch, busy ? Reach::Enough : Reach::Far);
     const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
-    if (live + again == 0) break;
+    if (live + again == 0 || busy) break;
   }
+  look_ahead();
+  // While the window is full what is due is looked at with the next end of an attempt.
+  if (!window_.has_room(scheduler_.answering())) return watch_for_stall(now);
   if (const auto due = scheduler_.next_due()) wake_at(*due);
+}
+
+void Shard::watch_for_stall(TimePoint now) {
+  if (window_.at_most() || std::exchange(stall_watched_, true)) return;
+  stall_timer_->arm(now + AttemptWindow::kStall, [this, ends = window_.ends()] {
+    stall_watched_ = false;
+    if (shut_ || draining_) return;
+    const TimePoint later = clock_.now();
+    scheduler_.look(later);
+    const std::uint32_t answering = scheduler_.answering();
+    if (ends == window_.ends() && !window_.has_room(answering)) window_.stalled(answering);
+    pump(later);
+  });
+}
+
+// Once per round of the loop.
+void Shard::look_ahead() {
+  if (!pump_posted_ && backlog_.look_ahead(kLookBatch) == kLookBatch) pump_later();
 }
 
 void Shard::pump_later() {
@@ -176,6 +210,7 @@ void Shard::on_readable(Partition partition) {
 
 void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   if (shut_) return;
+  window_.on_end(now);
   --static_cast<HeldRecord*>(job.held)->sending;
   if (result.retry == RetryClass::Delivered) {
     note_delivered(job);
@@ -270,6 +305,9 @@ void Shard::settle_all() {
 namespace {
 
 constexpr Duration kRevokeWait = std::chrono::seconds(10);
+// A partition that is given up stops the whole group until it is: who answers needs less, and for
+// who does not the others do not wait.
+constexpr Duration kAttemptsWait = std::chrono::seconds(1);
 constexpr Duration kCloseWait = std::chrono::seconds(3);
 constexpr Duration kFlushWait = std::chrono::seconds(1);
 
@@ -308,8 +346,33 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   }
   revoking_.assign(partitions.begin(), partitions.end());
   const Duration limit(settings_->config.relay.drain_timeout);
-  revoke_deadline_ = clock_.now() + std::min(kRevokeWait, limit);
-  advance_end(clock_.now());
+  const TimePoint now = clock_.now();
+  revoke_deadline_ = now + std::min(kRevokeWait, limit);
+  cancel_attempts(revoking_, Scheduler::Which::Failing);
+  revoke_timer_->arm(now + std::min(kAttemptsWait, limit), [this] {
+    if (shut_ || revoking_.empty()) return;
+    cancel_attempts(revoking_, Scheduler::Which::All);
+    advance_end(clock_.now());
+  });
+  advance_end(now);
+}
+
+// What an endpoint does not answer is handed over as not done.
+void Shard::cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which) {
+  const TimePoint now = clock_.now();
+  for (const Partition partition : partitions) {
+    cancelled_.clear();
+    scheduler_.in_flight_of(partition, which, cancelled_);
+    if (!cancelled_.empty()) {
+      log::info("attempts without an answer are given up with their partition",
+                {{"partition", partition}, {"attempts", cancelled_.size()}});
+    }
+    for (Job* const job : cancelled_) {
+      caller_->cancel(*job);
+      --static_cast<HeldRecord*>(job->held)->sending;
+      settle(scheduler_.abandon(*job, now));
+    }
+  }
 }
 
 void Shard::advance_end(TimePoint now) {
@@ -385,11 +448,22 @@ void Shard::drain(TimePoint deadline, std::function<void()> done) {
   draining_ = true;
   drain_deadline_ = deadline;
   drained_ = std::move(done);
+  std::vector<Partition> partitions;
   for (PartitionState* partition : consumer_.owned()) {
     consumer_.stop_reading(partition->id);
     delays_.stop_reading(partition->id);
     backlog_.stop_reading(partition->id);
+    partitions.push_back(partition->id);
   }
+  // The others of the group take over when this one has left: not after another time-out.
+  cancel_attempts(partitions, Scheduler::Which::Failing);
+  revoke_timer_->arm(clock_.now() + kAttemptsWait, [this] {
+    if (shut_ || closing_) return;
+    std::vector<Partition> owned;
+    for (const PartitionState* partition : consumer_.owned()) owned.push_back(partition->id);
+    cancel_attempts(owned, Scheduler::Which::All);
+    advance_end(clock_.now());
+  });
   publish();
   advance_end(clock_.now());
 }
@@ -423,6 +497,7 @@ constexpr unsigned kTicksPerLook = 5;                       // at the failing su
 void Shard::tick() {
   if (shut_) return;
   commit(clock_.now());
+  window_.turn();
   consumer_.age();
   outbox_.age(clock_.now());
   if (!draining_) delays_.poll();
@@ -451,7 +526,7 @@ void Shard::commit(TimePoint now) {
 void Shard::set_gauges() {
   slab_.relay_inflight_deliveries.set(scheduler_.in_flight());
   slab_.relay_circuits_open.set(scheduler_.circuits_open());
-  slab_.relay_paused_partitions.set(static_cast<double>(consumer_.held_back()));
+  slab_.relay_paused_partitions.set(static_cast<double>(consumer_.paused()));
   slab_.relay_assigned_partitions.set(static_cast<double>(consumer_.owned().size()));
   slab_.relay_queued_bytes.set(static_cast<double>(scheduler_.held_bytes()));
   slab_.relay_blocked_partitions.set(static_cast<double>(outbox_.blocked_partitions()));

@@ -26,6 +26,7 @@
 #include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
 #include "relay/backlog/backlog.hpp"
+#include "relay/dispatch/attempt_window.hpp"
 #include "relay/dispatch/scheduler.hpp"
 #include "relay/io/shard_io.hpp"
 #include "relay/log/committer.hpp"
@@ -100,6 +101,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
  private:
   void pump(TimePoint now);
   void pump_later();
+  void watch_for_stall(TimePoint now);
+  void look_ahead();
   void wake_at(TimePoint due);
   void note_first_attempt(const Job& job, TimePoint now);
   void note_delivered(const Job& job);
@@ -112,6 +115,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void set_gauges();
   // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
   void advance_end(TimePoint now);
+  void cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which);
   void finish_revoking();
   void drop(std::span<const Partition> partitions);
   [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);
@@ -136,17 +140,22 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   DelayTopics delays_;
   std::unique_ptr<GroupMember> member_;
   std::vector<Finished> finished_;  // scratch
+  std::vector<Job*> cancelled_;     // scratch
 
   std::unique_ptr<LoopTimer> tick_timer_;
+  std::unique_ptr<LoopTimer> revoke_timer_;
+  std::unique_ptr<LoopTimer> stall_timer_;
   unsigned ticks_ = 0;
   std::uint32_t ended_ = 0;  // attempts since the last commit
   TimePoint committed_at_{};
   std::unique_ptr<LoopTimer> due_timer_;
   TimePoint due_armed_ = TimePoint::max();
   bool pump_posted_ = false;
+  AttemptWindow window_;
+  bool stall_watched_ = false;  // its timer is armed
 
   std::vector<Partition> revoking_;
-  TimePoint revoke_deadline_{};
+  TimePoint revoke_deadline_{};  // for what Kafka has to acknowledge
   bool draining_ = false;
   bool closing_ = false;  // the drain has committed and leaves the group
   TimePoint drain_deadline_{};

@@ -171,8 +171,9 @@ const Schema& detach_schema() {
       field<&DetachConfig::after>(
           {.key = "after",
            .kind = Kind::Number,
-           .sentence = "Events that wait in memory for one subscription before it is detached: "
-                       "the log itself is its queue then.",
+           .sentence = "Unfinished events of one subscription before its partition is read no "
+                       "further, or it is detached if others wait behind it: the log itself is its "
+                       "queue then.",
            .low = 1,
            .high = 1'000'000}),
       field<&DetachConfig::blocked_max>(

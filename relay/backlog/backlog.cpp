@@ -27,9 +27,11 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
     : loop_(io.loop()),
       clock_(io.clock()),
       parts_(parts),
-      detacher_(DetachParts{parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab,
-                            clock_, [this](Partition partition) { state_.write(partition); },
-                            parts_.park_again, parts_.budget}),
+      detacher_(DetachParts{
+          parts_.scheduler, parts_.subscriptions, parts_.consumer, parts_.slab, clock_,
+          [this](Partition partition) { state_.write(partition); }, parts_.park_again,
+          [this](Partition partition) { look_ahead_.held_back(partition); },
+          [this](Partition partition) { look_ahead_.read_to_end(partition); }, parts_.budget}),
       state_(io, config,
              StateLogParts{
                  parts_.outbox, parts_.slab, parts_.cursors, parts_.confirm,
@@ -58,7 +60,10 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
                 log::error("catch-up read stopped: a record can not be read",
                            {{"partition", partition}, {"reason", reason}});
               },
-              parts_.budget}) {
+              parts_.budget}),
+      look_ahead_(io, config,
+                  LookAheadParts{parts_.subscriptions, parts_.consumer, parts_.slab,
+                                 [this] { parts_.changed(); }}) {
   parts_.consumer.guard(detacher_);
 }
 
@@ -72,6 +77,7 @@ void Backlog::assign(Partition partition) {
 void Backlog::on_ready(Partition partition, Cursors& cursors) {
   detacher_.add(partition, cursors);
   catch_up_reader_.add(partition, cursors);
+  look_ahead_.add(partition, cursors);
   if (std::erase(anew_, partition) > 0) detacher_.begin_anew(partition);
   parts_.consumer.open(partition, cursors);
   parts_.changed();
@@ -79,6 +85,7 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
 
 void Backlog::stop_reading(Partition partition) {
   catch_up_reader_.stop(partition);
+  look_ahead_.drop(partition);
 }
 
 bool Backlog::busy(Partition partition) {
@@ -97,6 +104,7 @@ bool Backlog::writing(Partition partition) {
 void Backlog::drop(Partition partition) {
   detacher_.drop(partition);
   catch_up_reader_.drop(partition);
+  look_ahead_.drop(partition);
   state_.drop(partition);
   std::erase_if(owned_, [partition](const Owned& one) { return one.id == partition; });
   std::erase(near_start_, partition);

@@ -24,6 +24,7 @@
 #include "relay/backlog/backlog_status.hpp"
 #include "relay/backlog/catch_up_reader.hpp"
 #include "relay/backlog/detacher.hpp"
+#include "relay/backlog/look_ahead.hpp"
 #include "relay/backlog/state_log.hpp"
 #include "relay/io/shard_io.hpp"
 #include "relay/park/outbox.hpp"
@@ -79,6 +80,9 @@ class Backlog {
   void forget(std::span<const std::string> subscriptions);
 
   [[nodiscard]] std::size_t read(std::size_t max) { return catch_up_reader_.read(max); }
+  // Looks whether somebody waits behind who is merely behind.
+  [[nodiscard]] std::size_t look_ahead(std::size_t max) { return look_ahead_.read(max); }
+  void shutdown() { look_ahead_.shutdown(); }
   // A few times a second.
   void tick(TimePoint now);
   [[nodiscard]] BacklogStatus status();
@@ -111,6 +115,7 @@ class Backlog {
   Detacher detacher_;
   StateLog state_;
   CatchUpReader catch_up_reader_;
+  LookAhead look_ahead_;
   std::vector<Owned> owned_;
   std::vector<Partition> round_;  // to be visited since the last tick
   std::vector<Partition> near_start_;

@@ -40,6 +40,10 @@ bool CatchUpPlan::pause(TimePoint now) noexcept {
   return now < next_start_;
 }
 
+bool CatchUpPlan::waited_enough(TimePoint now) const noexcept {
+  return paused_since_ && now - *paused_since_ >= rules_.patience;
+}
+
 void CatchUpPlan::end() noexcept {
   if (in_vain_ > 4 * taken_) {
     next_start_ += std::min(in_vain_ * rules_.rest, rules_.rest_intervals_max * rules_.interval);

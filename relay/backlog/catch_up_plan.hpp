@@ -22,7 +22,9 @@ namespace eventrelay::relay {
 
 // Thread: immutable.  Bounds: per field.
 struct CatchUpRules {
-  Duration interval = std::chrono::seconds{1};  // between two starts; pauses end with it
+  Duration interval = std::chrono::seconds{1};  // between two starts; pauses for others end with it
+  Duration patience =
+      std::chrono::milliseconds{100};  // with one that has no room, if others follow
   std::int64_t jump_over = 5'000;  // offsets nobody wants: a seek costs as much as reading so many
   // A catch-up read that fewer than a fifth of its records were taken from is followed by a rest:
   // the more it read in vain, the longer, so that whoever comes back a little later is served
@@ -54,9 +56,11 @@ class CatchUpPlan {
   void read(bool taken) noexcept { ++(taken ? taken_ : in_vain_); }
   // Jump: go on at `wanted`.
   [[nodiscard]] Action next(const View& view) const noexcept;
-  // There was no room for what was read. False: the catch-up read has lasted an interval, end it:
-  // others may wait for the next one.
+  // There was no room for what was read. False: the catch-up read has lasted an interval; end it if
+  // others wait for the next one.
   [[nodiscard]] bool pause(TimePoint now) noexcept;
+  // It has waited so long for room that those who could take something go on without who could not.
+  [[nodiscard]] bool waited_enough(TimePoint now) const noexcept;
   // There is room again.
   void resume() noexcept { paused_since_.reset(); }
   void end() noexcept;

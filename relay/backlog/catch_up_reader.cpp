@@ -98,6 +98,7 @@ void CatchUpReader::poll(Partition partition, const Moment& moment) {
   CatchUp& catch_up = *it->second;
   if (catch_up.stopped || catch_up.cursors == nullptr) return;
   if (catch_up.plan.paused()) {
+    catch_up.others_wait = others_wait(catch_up, moment);
     if (try_again(catch_up) == Progress::On) parts_.admitted();
   } else if (catch_up.plan.may_start(moment.now) && !catch_up.cursors->empty()) {
     if (!try_expire(catch_up, moment)) try_start(catch_up, moment);
@@ -117,6 +118,7 @@ void CatchUpReader::begin(CatchUp& catch_up, Offset from, TimePoint now) {
   failpoint::at("sweep-begin");
   catch_up.plan.start(from, now);
   catch_up.readable = false;
+  catch_up.others_wait = false;
   catch_up.barren = kBarren;  // asks at once
   active_.push_back(&catch_up);
   parts_.slab.relay_sweeps_total.add();
@@ -362,26 +364,36 @@ CatchUpReader::Progress CatchUpReader::hand_out(CatchUp& catch_up) {
 
 // Ownership may have changed while it was paused, so the record is offered again.
 CatchUpReader::Progress CatchUpReader::try_again(CatchUp& catch_up) {
-  if (!fits(catch_up, catch_up.takers[catch_up.next_taker])) {
-    if (catch_up.plan.pause(clock_.now()) || failpoint::skips("end-slow")) return Progress::Waits;
-    end(catch_up);
-    return Progress::Ended;
+  const Taker taker = catch_up.takers[catch_up.next_taker];
+  if (!fits(catch_up, taker)) {
+    const Progress progress = no_room(catch_up, taker);
+    if (progress != Progress::On) return progress;
   }
   offer(catch_up);
   return hand_out(catch_up);
+}
+
+bool CatchUpReader::others_wait(const CatchUp& catch_up, const Moment& moment) {
+  if (catch_up.cursors->following() == 0) return true;
+  const auto live = parts_.live(catch_up.place.partition);
+  return live && catch_up.cursors->others_ready(gate_, *live, moment);
 }
 
 bool CatchUpReader::fits(const CatchUp& catch_up, const Taker& taker) const noexcept {
   return has_room(*taker.queue) && budget_left(cost_of(catch_up.waiting));
 }
 
-// With others in the catch-up read it is deferred; alone, it waits for room.
+// What was read waits for room: to read it again costs more. For others it does so only for a
+// while: those in this catch-up read go on without it, those that wait for the next one get it.
 CatchUpReader::Progress CatchUpReader::no_room(CatchUp& catch_up, const Taker& taker) {
-  if (!has_room(*taker.queue) && catch_up.cursors->following() > 1) {
+  const TimePoint now = clock_.now();
+  const bool in_time = catch_up.plan.pause(now) || failpoint::skips("end-slow");
+  if (!has_room(*taker.queue) && catch_up.cursors->following() > 1 &&
+      catch_up.plan.waited_enough(now)) {
     defer(catch_up, taker);
     return Progress::On;
   }
-  if (catch_up.plan.pause(clock_.now()) || failpoint::skips("end-slow")) return Progress::Waits;
+  if (in_time || !catch_up.others_wait) return Progress::Waits;
   end(catch_up);
   return Progress::Ended;
 }

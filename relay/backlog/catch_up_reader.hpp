@@ -107,6 +107,7 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
     std::uint32_t generation = 0;  // of its cursors
     bool readable = false;
     bool stopped = false;
+    bool others_wait = false;  // for the next catch-up read, as of the last look
     std::optional<Offset> expire_wanted;
     std::optional<Offset> expire_below;  // it is one, up to there
 
@@ -126,6 +127,7 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   [[nodiscard]] bool fits(const CatchUp& catch_up, const Taker& taker) const noexcept;
   void defer(CatchUp& catch_up, const Taker& taker);
   [[nodiscard]] Progress no_room(CatchUp& catch_up, const Taker& taker);
+  [[nodiscard]] bool others_wait(const CatchUp& catch_up, const Moment& moment);
   [[nodiscard]] HeldRecord& copy_of(CatchUp& catch_up, const Taker& taker);
   void admit(CatchUp& catch_up, const Taker& taker, const Handout& handout);
   void dead_letter(CatchUp& catch_up, const Taker& taker, const Handout& handout);

@@ -25,9 +25,15 @@ constexpr std::uint32_t kManyJobs = 64;
 // An endpoint that has not answered for so long may stay that way: what waits for it goes back to
 // the log.
 constexpr Duration kOpenFor = std::chrono::seconds(10);
+// The longest that who is merely behind keeps an event of somebody else waiting who could take it,
+// counted from when that was found out.
+constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
+// Who has not answered its first attempt by then does not hold its partition.
+constexpr Duration kFirstAnswer = std::chrono::milliseconds(100);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
 constexpr std::string_view kQueueFull = "queue_full";
+constexpr std::string_view kOthersWait = "others_wait";
 constexpr std::string_view kByHand = "by_hand";
 constexpr std::string_view kBreakerOpen = "breaker_open";
 constexpr std::string_view kWindowFull = "window_full";
@@ -122,21 +128,51 @@ void Detacher::note_kept(const HeldEvent& held) const {
 bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const> queues) {
   Guarded* const guarded = find(record.partition);
   if (guarded == nullptr) return false;
+  const bool others_wait = keeps_others(*parts_.consumer.find(record.partition), record.offset);
   bool any = false;
+  bool full = false;
   for (SubscriptionQueue* const queue : queues) {
     if (!queue->full()) continue;
-    detach(*guarded, Leave{*queue, CursorState::Detached, kQueueFull, Whose::LivePath});
+    full = true;
+    // Who is merely behind holds its partition: what is not read waits in Kafka for nothing.
+    if (answers(*queue) && !others_wait) continue;
+    detach(*guarded, Leave{*queue, CursorState::Detached,
+                           answers(*queue) ? kOthersWait : kQueueFull, Whose::LivePath});
     any = true;
   }
-  if (any) return true;
-  // The whole shard is full: whoever can not be served now, and waits with most, leaves.
+  if (full) return any;
+  // The whole shard is full: whoever can not be served now, and waits with most, leaves; and
+  // whoever keeps others waiting.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
-  const bool open = crowd.queue->breaker.state() != CircuitBreaker::State::Closed ||
-                    crowd.queue->not_before > parts_.clock.now();
-  if (!open && !crowd.queue->unresponsive) return false;
-  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, open ? kBreakerOpen : kUnresponsive});
+  const bool open = is_open(*crowd.queue);
+  if (answers(*crowd.queue) && !others_wait) return false;
+  const std::string_view reason = open                        ? kBreakerOpen
+                                  : crowd.queue->unresponsive ? kUnresponsive
+                                                              : kOthersWait;
+  detach(*guarded, Leave{*crowd.queue, CursorState::Detached, reason});
   return true;
+}
+
+// The event at `at` finds no room, and somebody who could take it has one behind it for too long.
+bool Detacher::keeps_others(const PartitionState& partition, Offset at) const {
+  return partition.awaited && *partition.awaited >= at &&
+         parts_.clock.now() - partition.awaited_since >= kKeepsOthers;
+}
+
+bool Detacher::is_open(const SubscriptionQueue& queue) const {
+  return queue.breaker.state() != CircuitBreaker::State::Closed ||
+         queue.not_before > parts_.clock.now();
+}
+
+// One that was never called may take a moment; what stands between two answers is not silence yet.
+bool Detacher::answers(const SubscriptionQueue& queue) const {
+  if (is_open(queue)) return false;
+  if (!queue.unresponsive) return true;
+  if (queue.tried) return false;
+  const TimePoint now = parts_.clock.now();
+  const TimePoint since = queue.in_flight > 0 ? queue.heard : queue.oldest_queued().value_or(now);
+  return now - since < kFirstAnswer;
 }
 
 void Detacher::shrink_window(PartitionState& partition) {
@@ -146,6 +182,8 @@ void Detacher::shrink_window(PartitionState& partition) {
   guarded->window_looked = now;
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id);
   if (crowd.queue == nullptr) return;
+  const bool others_wait = keeps_others(partition, partition.at_hand.value_or(Offset{0}));
+  if (answers(*crowd.queue) && !others_wait) return;
   detach(*guarded, Leave{*crowd.queue, CursorState::Detached, kWindowFull, Whose::LivePath});
 }
 
@@ -213,8 +251,12 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"queued", under_way.queued.size()},
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
-  parts_.scheduler.fall_behind(queue, parts_.clock.now());
-  behind_.insert_or_assign(subscription, guarded.id);
+  // Who answers and is merely behind is called as fast as it takes.
+  const bool failed = queue.failing || (queue.unresponsive && queue.tried);
+  if (leave.state == CursorState::Off || failed || is_open(queue)) {
+    parts_.scheduler.fall_behind(queue, parts_.clock.now());
+    behind_.insert_or_assign(subscription, guarded.id);
+  }
   for (Job* const job : std::vector<Job*>(taken_)) release(guarded, *job);
   settle_covered(guarded);
   parts_.write(guarded.id);

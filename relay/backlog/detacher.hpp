@@ -2,7 +2,8 @@
 // scheduler; what the cursors say becomes what the shard does.
 //
 //   live event --pass--> does a cursor answer for it? --yes, and its record is there--> done here
-//   queue full, breaker open, paused --detach--> jobs leave, settled once the record is there
+//   no answer, breaker open, paused, or others wait behind it
+//                                    --detach--> jobs leave, settled once the record is there
 //   ordered attempt failed --block--> the same for one object
 //
 // Why:     a subscription that can not be served holds back neither its partition nor an offset.
@@ -42,7 +43,9 @@ struct DetachParts {
   const Clock& clock;
   std::function<void(Partition)> write;  // writes the state records that are due
   std::function<void(Job&)> park_again;  // a parked event that must leave its subscription's queue
-  VolatileBudget* budget = nullptr;      // counts what the log keeps for a cursor; may be null
+  std::function<void(Partition)> held_back;    // a partition has more and is not read on
+  std::function<void(Partition)> read_to_end;  // likewise, and now is
+  VolatileBudget* budget = nullptr;  // counts what the log keeps for a cursor; may be null
 };
 
 // What a failed attempt of a job led to.
@@ -77,6 +80,8 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool make_room(HeldRecord& record,
                                std::span<SubscriptionQueue* const> queues) override;
   void shrink_window(PartitionState& partition) override;
+  void on_held_back(PartitionState& partition) override { parts_.held_back(partition.id); }
+  void on_read_to_end(PartitionState& partition) override { parts_.read_to_end(partition.id); }
 
   // True: the job is taken care of; false: park it, or write a dead letter.
   [[nodiscard]] bool failed(const Failure& failure);
@@ -126,6 +131,9 @@ class Detacher final : public LiveGate {
     std::optional<TimePoint> pause{};  // of what catch-up reads had handed out; else its breaker's
   };
   void detach(Guarded& guarded, const Leave& leave);
+  [[nodiscard]] bool keeps_others(const PartitionState& partition, Offset at) const;
+  [[nodiscard]] bool is_open(const SubscriptionQueue& queue) const;
+  [[nodiscard]] bool answers(const SubscriptionQueue& queue) const;
   void take_what_waits(Guarded& guarded, const Leave& leave);
   void block(Guarded& guarded, const Failure& failure);
   void give_back(Guarded& guarded, Job& job);

@@ -77,6 +77,8 @@ class ConcurrencyLimiter {
   void forget(SubscriptionQueue& queue) noexcept;
 
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
+  // Those of them that belong to responsive queues.
+  [[nodiscard]] std::uint32_t answering() const noexcept { return in_flight_ - unresponsive_; }
   [[nodiscard]] bool all_taken() const noexcept { return in_flight_ >= max_; }
   [[nodiscard]] bool any_waits() const noexcept { return waiting_ != 0; }
   // True when responsive subscriptions are waiting for a slot.

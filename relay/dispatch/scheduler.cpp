@@ -122,6 +122,13 @@ void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
   }
 }
 
+void Scheduler::in_flight_of(Partition partition, Which which, std::vector<Job*>& jobs) {
+  for (Job& job : jobs_pool_) {
+    if (job.state != Job::State::InFlight || job.held->partition != partition) continue;
+    if (which == Which::All || job.queue->failing) jobs.push_back(&job);
+  }
+}
+
 void Scheduler::retire(SubscriptionQueue& queue, std::vector<Finished>& finished) {
   EVENTRELAY_ASSERT(!queue.retired);
   const std::uint32_t index = queue.index;
@@ -407,6 +414,7 @@ void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint n
   SubscriptionQueue& queue = *job.queue;
   if (job.probe || queue.in_flight >= queue.config.concurrency) queue.held_until = now;
   limiter_.end(queue, answer, now);
+  if (answer) queue.failing = *answer == Answer::Failed;
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
   CircuitBreaker& breaker = queue.breaker;
   const CircuitBreaker::State before = breaker.state();

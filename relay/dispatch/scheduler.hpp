@@ -94,11 +94,17 @@ class Scheduler {
   }
   // The attempt was given up without an outcome (drain, revoke): the event is not done.
   Finished abandon(Job& job, TimePoint now);
+  // Appends what is in flight of a partition: all, or what is sent to endpoints whose last attempt
+  // failed. A pass over all jobs.
+  enum class Which : std::uint8_t { All, Failing };
+  void in_flight_of(Partition partition, Which which, std::vector<Job*>& jobs);
   // The partition is leaving: drops its jobs that wait; those in flight may still end as Done, any
   // other end drops them too; those leaving are settled by whoever writes them.
   void remove(Partition partition, std::vector<Finished>& finished);
 
   [[nodiscard]] std::optional<TimePoint> next_due() const;  // if nothing ends before
+  // Finds who has fallen silent; next() does so too.
+  void look(TimePoint now) { limiter_.look(now); }
   // What piles up for the queue waits elsewhere: from now on it is called at the pace it has shown,
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
   void fall_behind(SubscriptionQueue& queue, TimePoint now);
@@ -117,6 +123,9 @@ class Scheduler {
   // Likewise who is fed by a catch-up read: nothing more is read for those.
   [[nodiscard]] bool behind_waits() const noexcept { return limiter_.behind_waits(); }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return limiter_.in_flight(); }
+  // Likewise, of endpoints that answer.
+  [[nodiscard]] std::uint32_t answering() const noexcept { return limiter_.answering(); }
+  [[nodiscard]] const SchedulerBounds& bounds() const noexcept { return bounds_; }
   [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }

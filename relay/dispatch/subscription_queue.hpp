@@ -64,6 +64,7 @@ struct SubscriptionQueue {
   bool ready = false;                // linked in the scheduler's ready list
   bool unresponsive = true;          // see ConcurrencyLimiter, as the next three
   bool tried = false;                // an attempt of it has ended
+  bool failing = false;              // the last one without an answer
   bool watched = false;              // linked among those that are looked at
   SlotClaim waits = SlotClaim::Few;  // linked among those that wait for a slot, unless Few
   bool behind = false;               // what it got last was read for it by a catch-up read

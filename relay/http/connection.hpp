@@ -66,6 +66,8 @@ class Connection final {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
+  // What open() will be called for.
+  void reserve(Exchange& exchange) { exchange_ = &exchange; }
   // Looks up, judges, connects, then sends.
   void open(Exchange& exchange);
   // The answer to the lookup that open() began.
@@ -84,6 +86,9 @@ class Connection final {
   void expire(TimePoint now);
 
   [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] bool runs(const Exchange& exchange) const noexcept {
+    return exchange_ == &exchange;
+  }
   [[nodiscard]] const std::shared_ptr<Endpoint>& endpoint() const noexcept { return endpoint_; }
 
   std::size_t place = 0;     // the pool's place for it

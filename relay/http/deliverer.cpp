@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/assert.hpp"
+
 namespace eventrelay::relay {
 
 namespace {
@@ -46,6 +48,16 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.delivery = Delivery(scheme, target->fatal_statuses);
   if (job.attempts_made > 0) slab_.relay_retries_total.add(stage_of(job.attempts_made));
   pool_.start(target->endpoint, slot);
+}
+
+void Deliverer::cancel(Job& job) {
+  const auto slot = std::find_if(slots_.begin(), slots_.end(),
+                                 [&job](const Slot& one) { return one.job == &job; });
+  EVENTRELAY_ASSERT(slot != slots_.end());
+  pool_.cancel(*slot);
+  slot->job = nullptr;
+  slot->target.reset();
+  slots_.give_back(*slot);
 }
 
 void Deliverer::end(Slot& slot, const Result& result) {

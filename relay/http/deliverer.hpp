@@ -62,6 +62,7 @@ class Deliverer final : public EndpointCaller {
     return pool_.endpoint(key);
   }
   void start(Job& job, const TargetPtr& target, TimePoint now) override;
+  void cancel(Job& job) override;
   void shutdown() override { pool_.shutdown(); }
   [[nodiscard]] CallerStats stats() const override {
     return {pool_.connections(), pool_.idle(), pool_.stats().dials, pool_.stats().stale};

@@ -92,11 +92,20 @@ void HttpPool::open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchang
   const boost::intrusive_ptr<Connection> fresh(new Connection(*this, endpoint, executor_, now_));
   fresh->place = connections_.size();
   fresh->number = ++numbers_;
+  fresh->reserve(exchange);
   connections_.push_back(fresh);
   arm_deadline_check();
   asio::post(executor_, [fresh, &exchange] {
     if (fresh->state() != Connection::State::Closed) fresh->open(exchange);
   });
+}
+
+void HttpPool::cancel(const Exchange& exchange) {
+  const auto it = std::find_if(connections_.begin(), connections_.end(),
+                               [&exchange](const auto& item) { return item->runs(exchange); });
+  EVENTRELAY_ASSERT(it != connections_.end());
+  const boost::intrusive_ptr<Connection> connection = *it;
+  connection->close();
 }
 
 void HttpPool::look_up(Connection& connection) {

@@ -81,6 +81,8 @@ class HttpPool {
   [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const EndpointKey& key);
   // Sends `exchange` behind what is ready now; its deadline and delivery must be set.
   void start(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
+  // Closes the connection it is on; it ends without on_done(). Pre: it is under way.
+  void cancel(const Exchange& exchange);
   // Closes every connection. Exchanges under way end without on_done().
   void shutdown();
 

@@ -49,6 +49,9 @@ class EndpointCaller {
   // Begins one attempt; its end comes later, never inside this call. The job, and the bytes of its
   // event, stay until then.
   virtual void start(Job& job, const TargetPtr& target, TimePoint now) = 0;
+  // The attempt ends without on_attempt_end(): what it has sent may have arrived. Pre: it is under
+  // way.
+  virtual void cancel(Job& job) = 0;
   // Attempts under way end without on_attempt_end().
   virtual void shutdown() = 0;
   [[nodiscard]] virtual CallerStats stats() const = 0;

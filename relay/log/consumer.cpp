@@ -26,6 +26,8 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.hold = Hold::No;
     partition.cursors = nullptr;
     partition.at_hand.reset();
+    partition.behind = false;
+    partition.awaited.reset();
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
     partition.metadata = assigned.metadata;
@@ -86,6 +88,9 @@ void Consumer::begin_anew(Partition id) {
     free(*partition, *record, End::NotDone);
   }
   partition->at_hand.reset();
+  partition->awaited.reset();
+  if (std::exchange(partition->behind, false) && gate_ != nullptr)
+    gate_->on_read_to_end(*partition);
   partition->position.reset();
   partition->committed.reset();
   partition->metadata.clear();
@@ -129,19 +134,70 @@ void Consumer::on_readable(Partition id) {
   enter_turn(*partition);
 }
 
-std::size_t Consumer::read(std::size_t max) {
+std::size_t Consumer::read(std::size_t max, Reach reach) {
   if (scheduler_.take_room()) {
     let_go_of(Hold::Queue);
     let_go_of(Hold::State);
   }
   std::size_t count = 0;
-  while (count < max && !turn_.empty()) {
+  // A round in which every partition had enough ends it.
+  for (std::size_t passed = 0; count < max && passed < turn_.size();) {
     if (next_turn_ >= turn_.size()) next_turn_ = 0;
     PartitionState& partition = *turn_[next_turn_];
+    if (has_enough(partition, reach)) {
+      ++passed;
+      ++next_turn_;
+      continue;
+    }
+    passed = 0;
     count += read_from(partition, std::min(kTurn, max - count));
     if (partition.in_turn) ++next_turn_;
   }
   return count;
+}
+
+bool Consumer::has_enough(PartitionState& partition, Reach reach) {
+  const bool over = over_its_share(partition);
+  const bool awaited = partition.awaited && live_position(partition) <= partition.awaited;
+  const bool far = reach == Reach::Far || awaited;
+  if (!over && (far || partition.held_count < kEnough)) return false;
+  held_back(partition);
+  // Who can not be served must not be what fills it.
+  if (over && gate_ != nullptr) gate_->shrink_window(partition);
+  return true;
+}
+
+// What one partition holds must leave room for the others: a quarter of the shard's bounds is for
+// whoever comes, of another quarter each has an equal share. The rest is for catch-up reads.
+bool Consumer::over_its_share(const PartitionState& partition) const noexcept {
+  const SchedulerBounds& bounds = scheduler_.bounds();
+  if (scheduler_.held_bytes() > bounds.bytes_max / 4 &&
+      partition.held_bytes > bounds.bytes_max / 4 / owned_.size()) {
+    return true;
+  }
+  return scheduler_.jobs() > bounds.jobs_max / 4 &&
+         partition.held_count > bounds.jobs_max / 4 / owned_.size();
+}
+
+void Consumer::await(Partition id, Offset offset, TimePoint now) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr || !partition->reading) return;
+  partition->awaited = offset;
+  partition->awaited_since = now;
+  retry(id);
+}
+
+void Consumer::retry(Partition id) {
+  PartitionState* const partition = find(id);
+  if (partition == nullptr) return;
+  if (partition->hold != Hold::Queue && partition->hold != Hold::Window) return;
+  let_go(*partition);
+  enter_turn(*partition);
+}
+
+void Consumer::held_back(PartitionState& partition) {
+  if (std::exchange(partition.behind, true) || gate_ == nullptr) return;
+  gate_->on_held_back(partition);
 }
 
 std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
@@ -152,6 +208,10 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
       if (!message) {
         partition.has_data = false;
         leave_turn(partition);
+        partition.awaited.reset();
+        if (std::exchange(partition.behind, false) && gate_ != nullptr) {
+          gate_->on_read_to_end(partition);
+        }
         return count;
       }
       record = load(partition, std::move(*message));
@@ -185,6 +245,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.born = age_;
   partition.held.push_back(record);
   ++partition.held_count;
+  partition.held_bytes += record.bytes;
   return &record;
 }
 
@@ -294,6 +355,7 @@ void Consumer::free(PartitionState& partition, HeldRecord& record, End end) {
   if (done && budget_ != nullptr) budget_->give_back(record.event.body.size());
   unlink(partition.held, record);
   --partition.held_count;
+  partition.held_bytes -= record.bytes;
   records_.free(record);
 }
 
@@ -315,6 +377,7 @@ void Consumer::hold(PartitionState& partition, HeldRecord& record, Hold why) {
   partition.hold = why;
   leave_turn(partition);
   held_back_.push_back(&partition);
+  if (why == Hold::Queue || why == Hold::Window) held_back(partition);
 }
 
 void Consumer::let_go(PartitionState& partition) {

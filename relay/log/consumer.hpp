@@ -58,7 +58,16 @@ struct PartitionState {
   WallTime unread_since{};  // nothing older is unread, as far as is known
   LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
+  std::size_t held_bytes = 0;
+  bool behind = false;            // was held back since it was read to its end
+  std::optional<Offset> awaited;  // an event for somebody who could take it now waits there
+  TimePoint awaited_since{};
 };
+
+// How far a partition is read ahead of what is delivered. Enough: as far as keeps who answers busy
+// while what was read is still at hand in the core's cache. Far: to the bounds, so that whoever has
+// something behind others gets it; for a shard that has nothing better to do.
+enum class Reach : std::uint8_t { Enough, Far };
 
 // Thread: shard thread.  Bounds: see the head of this file.
 class Consumer final : public RecordOwner {
@@ -78,7 +87,12 @@ class Consumer final : public RecordOwner {
   void assign(std::span<const kafka::Assigned> partitions);
   void on_readable(Partition partition);
   // Admits up to `max` events, in turns over the partitions. The number read, 0 = nothing to do.
-  std::size_t read(std::size_t max);
+  std::size_t read(std::size_t max, Reach reach);
+  // At `offset` an event waits for somebody who could take it now: the partition is read up to it,
+  // and who holds it back for long has to leave.
+  void await(Partition partition, Offset offset, TimePoint now);
+  // Tries again what found no room.
+  void retry(Partition partition);
   // Reads nothing more of it and drops what has not been begun.
   void stop_reading(Partition partition);
   // It belongs to somebody else now.
@@ -111,7 +125,8 @@ class Consumer final : public RecordOwner {
 
   [[nodiscard]] const std::vector<PartitionState*>& owned() const noexcept { return owned_; }
   [[nodiscard]] PartitionState* find(Partition partition);
-  [[nodiscard]] std::size_t held_back() const noexcept { return held_back_.size(); }
+  // Partitions that have more and find no room for it.
+  [[nodiscard]] std::size_t paused() const noexcept { return held_back_.size(); }
   [[nodiscard]] std::uint64_t unmatched() const noexcept { return unmatched_; }
   [[nodiscard]] std::uint64_t already_done() const noexcept { return already_done_; }
   // Since when the oldest event waits to be read by the live path; nothing: all is read. Of one
@@ -124,9 +139,12 @@ class Consumer final : public RecordOwner {
  private:
   enum class Verdict : std::uint8_t { Yes, Held, Stopped };
 
-  static constexpr std::size_t kTurn = 16;  // events read of one partition before the next
+  static constexpr std::size_t kTurn = 16;       // events read of one partition before the next
+  static constexpr std::uint32_t kEnough = 256;  // unfinished events of one partition
 
   std::size_t read_from(PartitionState& partition, std::size_t max);
+  [[nodiscard]] bool has_enough(PartitionState& partition, Reach reach);
+  [[nodiscard]] bool over_its_share(const PartitionState& partition) const noexcept;
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
   void unmatched(PartitionState& partition, HeldRecord& record, Subscriptions::Match match);
@@ -136,6 +154,7 @@ class Consumer final : public RecordOwner {
   void enter_turn(PartitionState& partition);
   void leave_turn(PartitionState& partition);
   void hold(PartitionState& partition, HeldRecord& record, PartitionState::Hold why);
+  void held_back(PartitionState& partition);
   void let_go(PartitionState& partition);
   void let_go_of(PartitionState::Hold why);
   void stop(PartitionState& partition, std::string reason);

@@ -1,4 +1,4 @@
-"""Faults of Kafka: rows K1 to K13."""
+"""Faults of Kafka: rows K1 to K14."""
 
 from __future__ import annotations
 
@@ -465,3 +465,48 @@ def few_files(scene: Scene) -> None:
     scene.note(f"{len(peers)} connections asked for, answers {dict(fed.load.statuses())}")
     scene.settle()
     scene.judge(caps={"ingest": Caps(fds=256), "relay": Caps(fds=256)})
+
+
+@row("K14", "ten joins and leaves beside an endpoint that hangs", "CN", 1, 120, 240)
+def joins_beside_a_hang(scene: Scene) -> None:
+    rate, changes, slots = 400, 10, 16
+    scene.subscriber(1, concurrency=slots)
+    many(scene, 19, concurrency=slots)
+    healthy = list(range(1001, 1020))
+    scene.config["kafka"]["session.timeout.ms"] = 6000
+    scene.ingest()
+    workers = [scene.relay()]
+    scene.endpoints.set("/s/1", Behaviour(hang="head"))
+    fed = scene.feed(rate * 90, [1, *healthy], connections=32, rate=rate)
+    scene.endpoints.wait_taken(rate * 2, 30)
+    begun = time.time()
+    slowest = 0.0
+    for turn in range(changes):
+        if turn % 2 == 0:
+            workers.append(scene.relay(ready=False).wait_ready())
+        else:
+            slowest = max(slowest, scene.end(workers.pop(0))[1])
+        hold(2.0)
+    ended = time.time()
+    fed.load.stop()
+    fed.finish(60)
+    scene.endpoints.set("/s/1", None)
+    scene.settle(120)
+    # Only what was not answered may come twice, and no more of it than was under way at a change.
+    logs = scene.judge(doubles=changes * slots)
+    seen: dict[str, set[str]] = {}
+    times: dict[str, list[float]] = {}
+    again = 0
+    for got in logs.got:
+        if got.sub == "1":
+            continue
+        events = seen.setdefault(got.sub, set())
+        again += got.event in events
+        events.add(got.event)
+        if begun <= got.at <= ended:
+            times.setdefault(got.sub, []).append(got.at)
+    gaps = [b - a for one in times.values() for a, b in zip(sorted(one), sorted(one)[1:])]
+    scene.exactly("doubles of who answers", again, 0)
+    # A worker learns of a change with its next heartbeat, up to 3 s later; then 1 s and joining.
+    scene.at_most("longest silence of who answers", max(gaps), 4.5, " s")
+    scene.at_most("slowest leave", slowest, 3.0, " s")

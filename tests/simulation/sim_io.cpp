@@ -524,11 +524,27 @@ void SimCaller::start(Job& job, const TargetPtr& target, TimePoint) {
                          world.took(life, sub, at, stay == world.stays[World::at(partition)]);
                        });
   }
-  world_.clock.after(reply.after, life_, [this, &job, sub, reply] { end(job, sub, reply); });
+  const std::uint64_t number = ++numbers_;
+  attempts_.emplace(number, Attempt{&job, sub});
+  world_.clock.after(reply.after, life_, [this, number, reply] { end(number, reply); });
 }
 
-void SimCaller::end(Job& job, int sub, const Reply& reply) {
-  --in_flight_[sub];
+// What was sent may have arrived: took() is still to come.
+void SimCaller::cancel(Job& job) {
+  const auto it = std::find_if(attempts_.begin(), attempts_.end(),
+                               [&job](const auto& one) { return one.second.job == &job; });
+  EVENTRELAY_ASSERT(it != attempts_.end());
+  world_.note("cancel", life_->worker, it->second.sub, offset_of(job.held->event));
+  --in_flight_[it->second.sub];
+  attempts_.erase(it);
+}
+
+void SimCaller::end(std::uint64_t number, const Reply& reply) {
+  const auto it = attempts_.find(number);
+  if (it == attempts_.end()) return;
+  Job& job = *it->second.job;
+  --in_flight_[it->second.sub];
+  attempts_.erase(it);
   Result result;
   result.retry = reply.retry;
   result.took = reply.after;

@@ -174,16 +174,24 @@ class SimCaller final : public EndpointCaller {
 
   std::shared_ptr<Endpoint> endpoint(const EndpointKey& key) override;
   void start(Job& job, const TargetPtr& target, TimePoint now) override;
+  void cancel(Job& job) override;
   void shutdown() override {}
   CallerStats stats() const override { return {}; }
 
  private:
-  void end(Job& job, int sub, const Reply& reply);
+  // An attempt under way. Its end finds it by number: the job may be another's by then.
+  struct Attempt {
+    Job* job;
+    int sub;
+  };
+  void end(std::uint64_t number, const Reply& reply);
 
   World& world_;
   LifePtr life_;
   AttemptSink& sink_;
   std::map<int, std::uint32_t> in_flight_;  // by subscriber
+  std::map<std::uint64_t, Attempt> attempts_;
+  std::uint64_t numbers_ = 0;
 };
 
 // Thread: one.  Bounds: see the head of this file.

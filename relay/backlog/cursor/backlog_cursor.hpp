@@ -140,6 +140,7 @@ class CursorTable {
   [[nodiscard]] BacklogCursor* find_key(std::string_view key);
   CursorGroup& group(std::string_view subscription);
   [[nodiscard]] Groups& groups() noexcept { return groups_; }
+  [[nodiscard]] const Groups& groups() const noexcept { return groups_; }
   // Gives the cursor its id and links it by `from`, `whole`, `object` and `state`.
   BacklogCursor& add(CursorGroup& group, std::unique_ptr<BacklogCursor> cursor);
   void erase(BacklogCursor& cursor);

@@ -436,6 +436,19 @@ void each_cursor(const CursorGroup& group, Visit visit) {
 
 }  // namespace
 
+bool Cursors::others_ready(ReadinessGate& gate, Offset live, const Moment& moment) const {
+  for (const auto& [name, group] : book_.table.groups()) {
+    if (group.is_off()) continue;
+    bool ready = false;
+    each_cursor(group, [&](const BacklogCursor& cursor) {
+      const bool due = cursor.durable() && !cursor.over && cursor.due <= moment.now;
+      ready = ready || (due && !cursor.following && book_.place(cursor, live));
+    });
+    if (ready && gate.look(name).open) return true;
+  }
+  return false;
+}
+
 // Where order matters, nothing may overtake what is under way: that ends first, and nothing more is
 // handed out meanwhile.
 std::optional<Offset> Cursors::begin_expire(Offset below) {

@@ -92,6 +92,8 @@ class Cursors {
   // above the live position.
   [[nodiscard]] std::optional<Offset> begin_catch_up(ReadinessGate& gate, Offset live,
                                                      const Moment& moment);
+  // Somebody is ready who is not in the catch-up read that is under way. O(cursors).
+  [[nodiscard]] bool others_ready(ReadinessGate& gate, Offset live, const Moment& moment) const;
   // The same for what the log start will soon reach, ready or not: cursors with a position below
   // `below`, up to there. What is offered goes to the dead letters: call dispatched(), and done()
   // when that record is acknowledged. Ask before each begin_catch_up() while the log start is near.

@@ -150,5 +150,17 @@ TEST(CatchUpPlan, FollowsTheConfiguredInterval) {
   EXPECT_TRUE(plan.may_start(at(50)));
 }
 
+TEST(CatchUpPlan, WaitsForRoomOnlyForAWhileIfOthersFollow) {
+  CatchUpPlan plan{CatchUpRules{}};
+  plan.start(Offset{10}, at(0));
+  EXPECT_FALSE(plan.waited_enough(at(50)));
+  EXPECT_TRUE(plan.pause(at(50)));
+  EXPECT_FALSE(plan.waited_enough(at(149)));
+  EXPECT_TRUE(plan.pause(at(100)));  // still the same pause
+  EXPECT_TRUE(plan.waited_enough(at(150)));
+  plan.resume();
+  EXPECT_FALSE(plan.waited_enough(at(200)));
+}
+
 }  // namespace
 }  // namespace eventrelay::relay

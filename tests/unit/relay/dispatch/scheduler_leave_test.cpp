@@ -155,5 +155,27 @@ TEST_F(SchedulerTest, FreesARetiredQueueWithTheLastJobThatLeaves) {
   EXPECT_FALSE(scheduler.is_live(index));
 }
 
+TEST_F(SchedulerTest, TellsWhatIsInFlightOfAPartitionAndWhatOfItLastHadNoAnswer) {
+  SubscriptionQueue& answers = queue();
+  SubscriptionQueue& fails = queue();
+  ASSERT_EQ(admit(event("a", 0), {&fails}), Admitted::Yes);
+  for (Job* const job : take()) fail(*job);
+  ASSERT_EQ(admit(event("a", 0), {&answers}), Admitted::Yes);
+  ASSERT_EQ(admit(event("b", 0), {&fails}), Admitted::Yes);
+  ASSERT_EQ(admit(event("c", 1), {&answers}), Admitted::Yes);
+  ASSERT_EQ(take().size(), 3U);
+  std::vector<Job*> jobs;
+  scheduler.in_flight_of(Partition{0}, Scheduler::Which::All, jobs);
+  EXPECT_EQ(jobs.size(), 2U);
+  jobs.clear();
+  scheduler.in_flight_of(Partition{0}, Scheduler::Which::Failing, jobs);
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0]->queue, &fails);
+  EXPECT_FALSE(scheduler.abandon(*jobs[0], at(0)).done);
+  jobs.clear();
+  scheduler.in_flight_of(Partition{0}, Scheduler::Which::Failing, jobs);
+  EXPECT_TRUE(jobs.empty());
+}
+
 }  // namespace
 }  // namespace eventrelay::relay

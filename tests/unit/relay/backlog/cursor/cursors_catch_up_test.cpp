@@ -32,6 +32,20 @@ TEST(Cursors, StayBehindWhereAQueueHasNoRoom) {
   EXPECT_EQ(bench.catch_up(9, none), (Offsets{5, 6, 7, 8}));
 }
 
+TEST(Cursors, SayWhetherSomebodyWaitsForTheNextCatchUpRead) {
+  Bench bench;
+  bench.detach(5);
+  bench.settle();
+  ASSERT_TRUE(bench.cursors.begin_catch_up(bench.gate, Offset{9}, bench.moment()));
+  EXPECT_FALSE(bench.cursors.others_ready(bench.gate, Offset{9}, bench.moment()));
+  std::vector<CursorId> takers;
+  bench.cursors.offer(bench.key(), Offset{5}, bench.moment(), takers);
+  bench.cursors.defer(takers.at(0), Offset{5});
+  EXPECT_TRUE(bench.cursors.others_ready(bench.gate, Offset{9}, bench.moment()));
+  EXPECT_FALSE(bench.cursors.others_ready(bench.gate, Offset{5}, bench.moment()));
+  bench.cursors.end_catch_up(Offset{9});
+}
+
 TEST(Cursors, HandOutAgainWhatWasGivenBackAndNotBefore) {
   Bench bench;
   bench.detach(5);

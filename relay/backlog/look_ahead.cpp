@@ -1,0 +1,200 @@
+#include "relay/backlog/look_ahead.hpp"
+
+#include <algorithm>
+
+#include "common/kafka/topics.hpp"
+
+namespace eventrelay::relay {
+
+namespace {
+
+constexpr std::size_t kPrefetch = 2U << 20;
+// Records of one partition before the next is looked at: what was read ahead of it is dropped.
+constexpr std::uint32_t kTurn = 10'000;
+constexpr std::int64_t kJump = 2'000;  // a seek costs about as much as reading so many
+
+kafka::ReaderOptions reader_options(const Config& config) {
+  kafka::ReaderOptions options;
+  options.group = config.relay.group + ".ahead";  // it commits nothing
+  options.topics = {kafka::topic_name(config.topics, "events")};
+  options.prefetch_bytes = kPrefetch;
+  options.fetch_wait = std::chrono::milliseconds{50};
+  return options;
+}
+
+}  // namespace
+
+bool could_take(const SubscriptionQueue& queue, TimePoint now) noexcept {
+  const bool waits = queue.jobs > queue.in_flight;
+  const bool answers = !queue.unresponsive || !queue.tried;
+  return !waits && answers && !queue.full() && queue.in_flight < queue.config.concurrency &&
+         queue.breaker.state() == CircuitBreaker::State::Closed && queue.not_before <= now;
+}
+
+LookAhead::LookAhead(ShardIo& io, const Config& config, LookAheadParts parts)
+    : parts_(std::move(parts)),
+      clock_(io.clock()),
+      reader_(io.make_reader(reader_options(config))),
+      timer_(io.loop().make_timer()) {}
+
+LookAhead::~LookAhead() = default;
+
+void LookAhead::shutdown() {
+  timer_->cancel();
+}
+
+// --- partitions ---------------------------------------------------------------------------------
+
+void LookAhead::add(Partition partition, Cursors& cursors) {
+  Ahead& ahead = aheads_[partition.value];
+  ahead = Ahead{};
+  ahead.id = partition;
+  ahead.cursors = &cursors;
+}
+
+void LookAhead::drop(Partition partition) {
+  if (at_ == partition) stop();
+  aheads_.erase(partition.value);
+  std::erase(order_, partition);
+}
+
+void LookAhead::held_back(Partition partition) {
+  const auto it = aheads_.find(partition.value);
+  if (it == aheads_.end() || it->second.since) return;
+  it->second.since = clock_.now();
+  order_.push_back(partition);
+  if (std::exchange(armed_, true)) return;
+  timer_->arm(clock_.now() + kPatience, [this] { look(); });
+}
+
+void LookAhead::read_to_end(Partition partition) {
+  const auto it = aheads_.find(partition.value);
+  if (it == aheads_.end()) return;
+  it->second.since.reset();
+  it->second.told.reset();
+  it->second.next = Offset{0};  // the log may begin anew
+  std::erase(order_, partition);
+  if (at_ == partition) stop();
+}
+
+// --- turns --------------------------------------------------------------------------------------
+
+std::optional<Offset> LookAhead::live_of(const Ahead& ahead) const {
+  const PartitionState* const state = parts_.consumer.find(ahead.id);
+  if (state == nullptr || !state->reading || !state->behind) return std::nullopt;
+  return Consumer::live_position(*state);
+}
+
+bool LookAhead::wanted(const Ahead& ahead) const {
+  const auto live = live_of(ahead);
+  if (!ahead.since || !live || (ahead.told && *live <= *ahead.told)) return false;
+  const PartitionState* const state = parts_.consumer.find(ahead.id);
+  const bool full = state->hold != PartitionState::Hold::No;
+  return clock_.now() - *ahead.since >= (full ? kPatience : kBusyPatience);
+}
+
+LookAhead::Ahead* LookAhead::choose() {
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    Ahead& ahead = aheads_.at(order_[i].value);
+    if (!wanted(ahead)) continue;
+    std::rotate(order_.begin() + static_cast<std::ptrdiff_t>(i),
+                order_.begin() + static_cast<std::ptrdiff_t>(i) + 1, order_.end());
+    return &ahead;
+  }
+  return nullptr;
+}
+
+// Now and then while a partition is held back.
+void LookAhead::look() {
+  armed_ = false;
+  if (order_.empty()) return;
+  armed_ = true;
+  timer_->arm(clock_.now() + kPatience, [this] { look(); });
+  // Who was the one that answers may have ceased to.
+  for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
+  begin_turn();
+  parts_.found();
+}
+
+void LookAhead::begin_turn() {
+  if (at_) return;
+  Ahead* const ahead = choose();
+  if (ahead == nullptr) return;
+  ahead->told.reset();
+  ahead->next = std::max(ahead->next, *live_of(*ahead));
+  at_ = ahead->id;
+  looked_ = 0;
+  readable_ = false;
+  reader_->start({0, *at_}, ahead->next, *this);
+}
+
+void LookAhead::stop() {
+  if (!at_) return;
+  reader_->stop({0, *at_});
+  at_.reset();
+  readable_ = false;
+}
+
+void LookAhead::on_readable(kafka::TopicPartition /*place*/) {
+  readable_ = true;
+  parts_.found();
+}
+
+// --- looking ------------------------------------------------------------------------------------
+
+std::size_t LookAhead::read(std::size_t max) {
+  const bool reading = at_.has_value();
+  std::size_t count = 0;
+  while (at_ && readable_ && count < max) {
+    Ahead& ahead = aheads_.at(at_->value);
+    const auto live = live_of(ahead);
+    if (!live) {
+      stop();
+      break;
+    }
+    const kafka::Read read = reader_->next({0, *at_});
+    if (read.found == kafka::Found::Nothing) {
+      readable_ = false;
+      break;
+    }
+    if (read.found == kafka::Found::OutOfRange) {
+      stop();
+      break;
+    }
+    const bool others = order_.size() > 1;
+    if (read.found == kafka::Found::End && others) stop();
+    if (read.found != kafka::Found::Record) continue;
+    ++count;
+    parts_.slab.relay_swept_records_total.add();
+    ahead.next = Offset{read.at.value + 1};
+    if (read.at < *live) {  // the live path was faster
+      if (live->value - read.at.value > kJump) stop();
+      continue;
+    }
+    if (judge(ahead, read.message) || (++looked_ >= kTurn && others)) stop();
+  }
+  if (reading && !at_) begin_turn();
+  return count;
+}
+
+// True: an event that somebody could take now; the live path is told.
+bool LookAhead::judge(Ahead& ahead, const kafka::Message& message) {
+  const auto event = message.event();
+  if (!event) return true;  // nobody gets past it
+  queues_.clear();
+  if (parts_.subscriptions.match(*event, queues_) != Subscriptions::Match::Some) return false;
+  const TimePoint now = clock_.now();
+  const bool waits = std::any_of(queues_.begin(), queues_.end(), [&](const auto* queue) {
+    if (!could_take(*queue, now)) return false;
+    const EventKey key{parts_.subscriptions.target(*queue)->id, event->object_id,
+                       queue->config.ordering};
+    return ahead.cursors->cover(key, message.offset()) == Cover::None;
+  });
+  if (!waits) return false;
+  ahead.told = message.offset();
+  parts_.consumer.await(ahead.id, message.offset(), now);
+  parts_.found();
+  return true;
+}
+
+}  // namespace eventrelay::relay

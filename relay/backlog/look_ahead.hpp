@@ -1,0 +1,100 @@
+// Looks whether somebody waits behind a partition that is held back: reads ahead of the live
+// position without taking anything.
+//
+//   held back for kPatience --> reads ahead, one partition at a time
+//     an event for somebody who could take it now --> told once; goes on behind the live path
+//     read to its end by the live path --> over
+//
+// Why:     a subscription that is merely behind is read no further, for Kafka waits for nothing; it
+//          leaves the live path only if that really keeps an event of somebody else waiting.
+// Owner:   Backlog.  Thread: shard thread.
+// Bounds:  each record is looked at once per assignment, beside what a change of partitions drops;
+//          one partition at a time, its prefetch is kPrefetch.
+// Errors:  none; what can not be read is the live path's to tell.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "common/config/config.hpp"
+#include "common/observe/metrics.hpp"
+#include "relay/backlog/cursor/cursors.hpp"
+#include "relay/io/shard_io.hpp"
+#include "relay/log/consumer.hpp"
+#include "relay/subscriptions/subscriptions.hpp"
+
+namespace eventrelay::relay {
+
+// Bounds: all outlive it.
+struct LookAheadParts {
+  Subscriptions& subscriptions;
+  Consumer& consumer;
+  metrics::Slab& slab;
+  std::function<void()> found;  // the live path may go on
+};
+
+// Could this subscription be sent one more event now?
+[[nodiscard]] bool could_take(const SubscriptionQueue& queue, TimePoint now) noexcept;
+
+// Thread: shard thread.  Bounds: see the head of this file.
+class LookAhead final : public kafka::LogSink {
+ public:
+  // Held back for so long, it is looked whether others wait.
+  static constexpr Duration kPatience = std::chrono::milliseconds(50);
+  // The same where nobody's queue is full, but the shard too busy to read on.
+  static constexpr Duration kBusyPatience = std::chrono::seconds(1);
+
+  LookAhead(ShardIo& io, const Config& config, LookAheadParts parts);
+  LookAhead(const LookAhead&) = delete;
+  LookAhead& operator=(const LookAhead&) = delete;
+  ~LookAhead();
+
+  // `cursors` stays until drop().
+  void add(Partition partition, Cursors& cursors);
+  void drop(Partition partition);
+  // It has more and is not read on; it is read to its end.
+  void held_back(Partition partition);
+  void read_to_end(Partition partition);
+  void shutdown();
+
+  // Looks at up to `max` records. The number looked at.
+  std::size_t read(std::size_t max);
+
+  void on_readable(kafka::TopicPartition place) override;
+
+ private:
+  // One partition. Thread: shard thread.
+  struct Ahead {
+    Partition id;
+    Cursors* cursors = nullptr;
+    std::optional<TimePoint> since;  // held back since; nothing: it is not
+    Offset next;                     // the first offset that was not looked at
+    std::optional<Offset> told;      // goes on when the live path has passed it
+  };
+
+  void look();
+  void begin_turn();
+  void stop();
+  [[nodiscard]] Ahead* choose();
+  [[nodiscard]] bool wanted(const Ahead& ahead) const;
+  [[nodiscard]] std::optional<Offset> live_of(const Ahead& ahead) const;
+  [[nodiscard]] bool judge(Ahead& ahead, const kafka::Message& message);
+
+  LookAheadParts parts_;
+  const Clock& clock_;
+  std::unique_ptr<PartitionReader> reader_;
+  std::unique_ptr<LoopTimer> timer_;
+  bool armed_ = false;
+  std::unordered_map<std::int32_t, Ahead> aheads_;
+  std::vector<Partition> order_;  // whose turn is next
+  std::optional<Partition> at_;   // being read
+  std::uint32_t looked_ = 0;      // records in this turn
+  bool readable_ = false;
+  std::vector<SubscriptionQueue*> queues_;  // scratch
+};
+
+}  // namespace eventrelay::relay
