@@ -166,17 +166,17 @@ TEST(IngestSourceMeter, TellsAHundredSourcesApart) {
   EXPECT_NE(&source_meter("source-0"), &source_meter("source-1"));
 }
 
-TEST(IngestSourceClock, TellsOfOneCallAMinuteForEachReason) {
+TEST(IngestSourceMeter, TellsOfOneCallAMinuteForEachReason) {
   using metrics::NotStored;
-  SourceClock clock;
+  SourceMeter meter;
   const TimePoint begin{std::chrono::hours(1)};
-  EXPECT_EQ(clock.not_stored(NotStored::NoUser, begin).value_or(0), 1U);
+  EXPECT_EQ(meter.not_stored(NotStored::NoUser, begin).value_or(0), 1U);
   for (int i = 1; i < 60; ++i) {
-    EXPECT_FALSE(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(i)).has_value());
+    EXPECT_FALSE(meter.not_stored(NotStored::NoUser, begin + std::chrono::seconds(i)).has_value());
   }
-  EXPECT_EQ(clock.not_stored(NotStored::Disabled, begin).value_or(0), 1U);
-  EXPECT_EQ(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(60)).value_or(0), 60U);
-  EXPECT_FALSE(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(61)).has_value());
+  EXPECT_EQ(meter.not_stored(NotStored::Disabled, begin).value_or(0), 1U);
+  EXPECT_EQ(meter.not_stored(NotStored::NoUser, begin + std::chrono::seconds(60)).value_or(0), 60U);
+  EXPECT_FALSE(meter.not_stored(NotStored::NoUser, begin + std::chrono::seconds(61)).has_value());
 }
 
 TEST(IngestSession, PassesOverEmptyLinesBeforeARequest) {
