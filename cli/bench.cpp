@@ -98,7 +98,7 @@ std::shared_ptr<BenchFlags> add_scenario(CLI::App& command, Run& run, Scenario s
   command.add_option("--max-ratio", flags->options.ratio_max,
                      "Objective: CPU per event at most this times the limit's");
   command.add_option("--max-p99", flags->options.p99_max_ms, "Objective: p99 in ms");
-  command.add_option("--out", flags->out, "Also write FILE with .json, .md and .svg");
+  command.add_option("--out", flags->out, "Also write FILE with .json, .md and .svg added");
   command.add_flag("--json", flags->json, "JSON instead of the table");
   command.callback([flags, scenario, &run] {
     run = [flags, scenario] { return run_scenario(*flags, scenario); };

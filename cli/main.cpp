@@ -4,7 +4,7 @@
 
 #include "cli/command/command.hpp"
 #include "cli/http/http_client.hpp"
-#include "common/process/runtime.hpp"
+#include "common/process/core_dump.hpp"
 #include "common/registry/settings.hpp"
 
 namespace {
@@ -37,6 +37,7 @@ int run_chosen(const eventrelay::cli::Run& run) {
 
 int main(int argc, char** argv) {
   using namespace eventrelay::cli;
+  eventrelay::forbid_core_dumps();  // commands read keys, too
   CLI::App app("eventrelay: takes webhooks in, keeps them in Kafka, delivers them signed");
   app.name("eventrelay");
   app.set_version_flag("--version", "eventrelay " EVENTRELAY_VERSION);

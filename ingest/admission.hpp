@@ -17,7 +17,8 @@
 
 namespace eventrelay::ingest {
 
-// An amount that many take from and give back to. Thread: shard-local.  Bounds: used <= max.
+// A bounded amount of which many take a share and give it back.
+// Thread: shard-local.  Bounds: used <= max.
 class Budget {
  public:
   explicit Budget(std::size_t max) noexcept : max_(max) {}
@@ -70,14 +71,15 @@ struct AdmissionLimits {
   Duration probe_interval{100'000'000};  // one request is let through that often nevertheless
 };
 
-// Lanes are told apart: partitions, and beyond them one for what is not known yet.
+// Buckets that are told apart; one more stands for records whose partition is not known yet.
 inline constexpr std::size_t kBucketsKnown = 64;
 
 // How the producer stands, seen by one request.
 struct KafkaState {
-  std::size_t bucket = kBucketsKnown;    // where its record goes; kBucketsKnown: not known yet
-  std::optional<TimePoint> still_since;  // nothing of the bucket was acknowledged; none: none waits
-  Duration took{};                       // by the last acknowledgement, of this bucket or of any
+  std::size_t bucket = kBucketsKnown;  // of its record; kBucketsKnown: not known yet
+  std::optional<TimePoint>
+      still_since;  // since when its bucket stands still; none: no record waits
+  Duration took{};  // by the last acknowledgement, of this bucket or of any
   std::size_t messages = 0;
   std::size_t bytes = 0;
   bool wait_too_long = false;  // more come than Kafka takes
@@ -85,8 +87,8 @@ struct KafkaState {
 
 // Decides at the head of a request whether it may go on.
 //
-//   Admit: Kafka takes records.  Probe: it does not, but this one finds out.  Reject: it does not,
-//   or not in time: then others are on their way already, and nobody is needed to find out.
+//   Admit: Kafka takes records.  Probe: Kafka is stalled; this request finds out if it still is.
+//   Reject: Kafka is stalled or too slow; requests under way find out when that ends.
 //
 // Slow is not stalled: a bucket counts as stalled when nothing of it was acknowledged for
 // stall_after, or for three times what acknowledgements take anyway, up to stall_max.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/assert.hpp"
+#include "common/base/hex.hpp"
 
 namespace eventrelay::ingest {
 
@@ -41,7 +42,7 @@ class Writer {
   Writer& hex(std::uint64_t value) {
     std::array<char, kRequestIdDigits> digits;
     for (auto at = digits.rbegin(); at != digits.rend(); ++at, value >>= 4U) {
-      *at = "0123456789abcdef"[value & 15U];
+      *at = kHexDigits[value & 15U];
     }
     return text({digits.data(), digits.size()});
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/base/hex.hpp"
+
 namespace eventrelay::ingest {
 
 namespace {
@@ -10,19 +12,12 @@ namespace {
 // More digits than any body that is allowed needs; leading zeros count.
 constexpr unsigned kSizeDigitsMax = 8;
 
-constexpr unsigned hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10U;
-  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10U;
-  return 16U;
-}
-
 }  // namespace
 
 bool ChunkedDecoder::size_digit(char c) noexcept {
-  const unsigned value = hex_value(c);
-  if (value == 16U || ++digits_ > kSizeDigitsMax) return false;
-  left_ = left_ * 16U + value;
+  const int value = hex_value(c);
+  if (value < 0 || ++digits_ > kSizeDigitsMax) return false;
+  left_ = left_ * 16U + static_cast<unsigned>(value);
   state_ = State::Size;
   return true;
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/crypto.hpp"
+#include "common/base/hex.hpp"
 
 namespace eventrelay::ingest {
 
@@ -17,13 +18,12 @@ using Bits = std::array<std::uint8_t, 16>;
 EventIdText print(Bits bits, std::uint8_t version) noexcept {
   bits[6] = static_cast<std::uint8_t>((bits[6] & 0x0FU) | (std::uint32_t{version} << 4U));
   bits[8] = static_cast<std::uint8_t>((bits[8] & 0x3FU) | 0x80U);
-  constexpr std::string_view kDigits = "0123456789abcdef";
   EventIdText text{};
   std::size_t at = 0;
   for (std::size_t i = 0; i < bits.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text[at++] = '-';
-    text[at++] = kDigits[bits[i] >> 4U];
-    text[at++] = kDigits[bits[i] & 0x0FU];
+    text[at++] = kHexDigits[bits[i] >> 4U];
+    text[at++] = kHexDigits[bits[i] & 0x0FU];
   }
   return text;
 }

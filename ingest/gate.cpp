@@ -55,10 +55,15 @@ std::optional<std::string_view> authority_of(std::string_view target) noexcept {
   return std::nullopt;
 }
 
-bool all_of(std::string_view text, std::uint8_t bits) noexcept {
-  std::uint8_t common = bits;
+// The classes that every character of `text` is in.
+std::uint8_t classes_of(std::string_view text) noexcept {
+  std::uint8_t common = 0xFF;
   for (const char c : text) common &= kClasses[static_cast<unsigned char>(c)];
-  return common == bits;
+  return common;
+}
+
+bool all_of(std::string_view text, std::uint8_t bits) noexcept {
+  return (classes_of(text) & bits) == bits;
 }
 
 // A control character other than a tab? Eight bytes a step: this runs over the whole section.
@@ -147,11 +152,12 @@ Verdict Gate::field(std::string_view name, std::string_view value) noexcept {
   if (bytes_ > kHeadBytesMax || head_.field_count == kHeadFieldsMax) {
     return refuse(IngestError::HeadTooLarge);
   }
-  if (name.empty() || !all_of(name, kNameOrUnderscore)) {
+  const std::uint8_t classes = classes_of(name);
+  if (name.empty() || (classes & kNameOrUnderscore) == 0) {
     return refuse(IngestError::MalformedRequest);
   }
   if (folded(name, value) || has_control(value)) return refuse(IngestError::MalformedRequest);
-  if (!all_of(name, kName)) {
+  if ((classes & kName) == 0) {
     return ++passed_over_ > kHeadFieldsMax ? refuse(IngestError::HeadTooLarge) : Verdict{};
   }
   const bool replaced = !authority_.empty() && equal_without_case(name, "host");

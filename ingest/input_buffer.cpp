@@ -21,14 +21,8 @@ std::unique_ptr<char[]> padded(std::size_t capacity) {
 }  // namespace
 
 std::unique_ptr<char[]> BlockPool::take() {
-  if (spare_.empty()) return padded(kBlockBytes);
-  std::unique_ptr<char[]> block = std::move(spare_.back());
-  spare_.pop_back();
-  return block;
-}
-
-void BlockPool::give(std::unique_ptr<char[]> block) noexcept {
-  if (spare_.size() < kSpareBlocks) spare_.push_back(std::move(block));
+  std::unique_ptr<char[]> block = spare_.take();
+  return block ? std::move(block) : padded(kBlockBytes);
 }
 
 std::span<char> InputBuffer::free_space() noexcept {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/pool.hpp"
 #include "ingest/admission.hpp"
 
 namespace eventrelay::ingest {
@@ -31,14 +32,12 @@ inline constexpr std::size_t kSpareBlocks = 256;
 // Thread: shard-local.  Bounds: kSpareBlocks blocks are kept.
 class BlockPool {
  public:
-  BlockPool() { spare_.reserve(kSpareBlocks); }
-
   // kBlockBytes, and kBodyPadding readable ones behind them.
   [[nodiscard]] std::unique_ptr<char[]> take();
-  void give(std::unique_ptr<char[]> block) noexcept;
+  void give(std::unique_ptr<char[]> block) noexcept { spare_.give_back(std::move(block)); }
 
  private:
-  std::vector<std::unique_ptr<char[]>> spare_;
+  Spares<char[]> spare_{kSpareBlocks};
 };
 
 // Thread: shard-local.  Bounds: see above.

@@ -29,8 +29,8 @@ void Listener::open(const Tcp::endpoint& endpoint, Port port) {
     if (endpoint.protocol() == Tcp::v6()) acceptor_.set_option(asio::ip::v6_only(true));
     acceptor_.bind(endpoint);
     acceptor_.listen(kBacklog);
-    // Bound and listening alone: no other process has the port. From here on others may join, and
-    // those are this process's, because every other one tries to take it alone first.
+    // The port is bound alone, so no other process has it. From here on others may join, and only
+    // this process does: every other one tries to bind it alone first.
     if (port == Port::Take) acceptor_.set_option(ReusePort(true));
     acceptor_.non_blocking(true);
   } catch (const boost::system::system_error& error) {
@@ -50,7 +50,7 @@ void Listener::resume() {
 
 void Listener::accept() {
   if (pool_.full()) return pause();
-  armed_ = false;  // until the call below has not thrown
+  armed_ = false;  // stays so if the call below throws
   acceptor_.async_accept(
       [this](ErrorCode error, Socket socket) { on_accepted(error, std::move(socket)); });
   armed_ = true;
@@ -84,7 +84,7 @@ void Listener::adopt(Socket socket) {
   }
 }
 
-// One client less, and nothing else: the line may fail for the same reason.
+// Costs this client only. Logging may fail for the same reason, and that is ignored.
 void Listener::fail(std::string_view reason) noexcept {
   ++failures_;
   try {

@@ -74,21 +74,21 @@ Producer::Producer(Executor executor, const ProducerOptions& options, metrics::S
 
 Expected<Ticket, IngestError> Producer::write(std::span<const Event> events, AckWaiter& waiter) {
   EVENTRELAY_ASSERT(!events.empty());
-  const std::uint32_t index = acquire(waiter);
-  const std::uint64_t token = token_of(index, entries_[index].generation);
-  entries_[index].value_bytes = events.front().body.size();
+  Entry& entry = acquire(waiter);
+  const std::uint64_t token = token_of(entry.index, entry.generation);
+  entry.value_bytes = events.front().body.size();
   for (const Event& event : events) {
     const kafka::Queued queued = hand_over(event, token);
     if (queued != kafka::Queued::Queued) {
       // What was handed over before goes on without a waiter; the provider sends all again under
       // the same event ids.
-      entries_[index].waiter = nullptr;
-      if (entries_[index].reports_left == 0) release(index);
+      entry.waiter = nullptr;
+      if (entry.reports_left == 0) release(entry);
       return Unexpected<IngestError>(refused_by(queued));
     }
-    ++entries_[index].reports_left;
+    ++entry.reports_left;
   }
-  return Ticket{index, entries_[index].generation};
+  return Ticket{entry.index, entry.generation};
 }
 
 kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {
@@ -105,7 +105,7 @@ kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {
 }
 
 void Producer::abandon(Ticket ticket) noexcept {
-  if (ticket.index >= entries_.size()) return;
+  if (ticket.index >= entries_.made()) return;
   Entry& entry = entries_[ticket.index];
   if (entry.generation == ticket.generation) entry.waiter = nullptr;
 }
@@ -140,7 +140,7 @@ void Producer::drain(TimePoint deadline, std::function<void()> done) {
 
 void Producer::on_stored(std::uint64_t token, kafka::Stored stored) {
   const auto index = static_cast<std::uint32_t>(token);
-  EVENTRELAY_ASSERT(index < entries_.size());
+  EVENTRELAY_ASSERT(index < entries_.made());
   Entry& entry = entries_[index];
   EVENTRELAY_ASSERT(entry.generation == static_cast<std::uint32_t>(token >> 32U));
   EVENTRELAY_ASSERT(entry.reports_left > 0);
@@ -156,7 +156,7 @@ void Producer::on_stored(std::uint64_t token, kafka::Stored stored) {
   if (entry.reports_left > 0 && entry.settled == Settled::Stored) return;
   const Settled settled = entry.settled;
   AckWaiter* const waiter = std::exchange(entry.waiter, nullptr);
-  if (entry.reports_left == 0) release(index);
+  if (entry.reports_left == 0) release(entry);
   if (waiter != nullptr) waiter->on_settled(settled);
 }
 
@@ -167,25 +167,19 @@ void Producer::expect(std::uint64_t token) noexcept {
   for (std::size_t i = 0; i < kWaiterLines; ++i) __builtin_prefetch(waiter + i * kCacheLine, 1);
 }
 
-std::uint32_t Producer::acquire(AckWaiter& waiter) {
-  if (first_free_ == entries_.size()) {
-    entries_.emplace_back();
-    entries_.back().next_free = first_free_ + 1;
-  }
-  const std::uint32_t index = first_free_;
-  Entry& entry = entries_[index];
-  first_free_ = entry.next_free;
+Producer::Entry& Producer::acquire(AckWaiter& waiter) {
+  const std::size_t made = entries_.made();
+  Entry& entry = entries_.take();
+  if (entries_.made() > made) entry.index = static_cast<std::uint32_t>(made);
   entry.waiter = &waiter;
   entry.settled = Settled::Stored;
   ++waiting_;
-  return index;
+  return entry;
 }
 
-void Producer::release(std::uint32_t index) noexcept {
-  Entry& entry = entries_[index];
+void Producer::release(Entry& entry) {
   ++entry.generation;
-  entry.next_free = first_free_;
-  first_free_ = index;
+  entries_.give_back(entry);
   --waiting_;
 }
 

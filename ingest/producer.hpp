@@ -14,10 +14,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "common/base/event.hpp"
 #include "common/base/expected.hpp"
+#include "common/base/pool.hpp"
 #include "common/kafka/producer_client.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
@@ -87,17 +87,16 @@ class Producer final : public kafka::ReportSink {
     AckWaiter* waiter = nullptr;
     std::uint32_t generation = 1;
     std::uint32_t reports_left = 0;
-    std::uint32_t next_free = 0;
+    std::uint32_t index = 0;
     std::size_t value_bytes = 0;  // of each record: all carry the request's body
     Settled settled = Settled::Stored;
   };
 
   [[nodiscard]] kafka::Queued hand_over(const Event& event, std::uint64_t token);
-  [[nodiscard]] std::uint32_t acquire(AckWaiter& waiter);
-  void release(std::uint32_t index) noexcept;
+  [[nodiscard]] Entry& acquire(AckWaiter& waiter);
+  void release(Entry& entry);
 
-  std::vector<Entry> entries_;
-  std::uint32_t first_free_ = 0;  // == entries_.size(): none
+  Pool<Entry> entries_;
   std::size_t waiting_ = 0;
   metrics::Slab& slab_;
   VolatileBudget* budget_;

@@ -132,6 +132,9 @@ class Receiver::Impl {
   // The instance's own keys on its own URL, else the source's.
   providers::Verifier& verifier_of(const Route& route);
   Received answered(providers::Handshake kind, providers::HandshakeAnswer made);
+  Expected<Received, IngestError> receive_genuine(const Registry& registry,
+                                                  const IncomingHead& head, const Route& route,
+                                                  std::string_view body, WallTime now);
   Expected<Received, IngestError> receive_box(const Registry& registry, const IncomingHead& head,
                                               const Route& route, std::string_view body,
                                               WallTime now);
@@ -140,14 +143,15 @@ class Receiver::Impl {
                                                   std::string_view body, WallTime now);
   Expected<void, IngestError> find_targets(const Registry& registry, const IncomingHead& head,
                                            const Route& route);
-  // The instances that a route value names; true: their users alone say whose the body is.
+  // Shares the objects among the instances that their route values name. False: no object names an
+  // instance, or an instance that names no user takes the rest.
   Expected<bool, IngestError> share_by_route(const Registry& registry, const Route& route,
                                              std::size_t objects);
   Expected<void, IngestError> share_by_target(std::size_t objects);
   bool add_share(const Instance* instance, std::size_t part);
   Expected<void, IngestError> find_users(const Registry& registry,
                                          const providers::BoxV1Event& call);
-  // Once each; false when there is no room for another.
+  // An instance is added once; false when there is no room for another.
   bool add_target(const Instance* instance);
   Received make_events(const IncomingHead& head, const providers::Normalised& fields,
                        std::string_view body, WallTime now);
@@ -158,7 +162,7 @@ class Receiver::Impl {
   providers::BoxV1Parser v1;
   providers::BoxV1Id v1_id{};
   EventIds ids;
-  Random chance{random_seed()};  // for trace ids and UUIDv7: nothing that must stay secret
+  Random random{random_seed()};  // for trace ids and UUIDv7: nothing that must stay secret
   std::array<const Instance*, kEventsMax> targets{};
   std::size_t target_count = 0;
   std::array<Share, kEventsMax> shares{};
@@ -185,7 +189,7 @@ Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
   route.source = source;
   route.query = path->query;
   route.body_max = source->body_max;
-  route.clock = source->clock;
+  route.meter = source->meter;
   route.ack_timeout = source->ack_timeout;
   route.chunked = source->chunked;
   if (path->instance) {
@@ -217,11 +221,11 @@ providers::Verifier& Receiver::Impl::verifier_of(const Route& route) {
   const Instance& instance = *route.instance;
   const auto known = own_verifiers.find(instance.id);
   if (known != own_verifiers.end()) {
-    // Its keys may have changed since, while the sources stayed.
+    // The instance's keys may have changed, although the sources are the same.
     if (known->second.keys == instance.vendor_keys) return known->second.verifier;
     own_verifiers.erase(known);
   }
-  // Among them are those of instances that are gone.
+  // Some belong to deleted instances, so all are made again when they are needed.
   if (own_verifiers.size() == kOwnVerifiersMax) own_verifiers.clear();
   OwnVerifier own{instance.vendor_keys, own_verifier(*route.source, instance)};
   return own_verifiers.emplace(instance.id, std::move(own)).first->second.verifier;
@@ -301,8 +305,8 @@ Expected<void, IngestError> Receiver::Impl::share_by_target(std::size_t objects)
   return {};
 }
 
-// An instance gets the parts in which an object is its own. Whoever is the only one of the element
-// and names no user gets what nobody else does.
+// An instance gets the parts in which one of the objects is its own. The only instance of an
+// element, if it names no user, gets the parts that no other instance gets.
 Expected<bool, IngestError> Receiver::Impl::share_by_route(const Registry& registry,
                                                            const Route& route,
                                                            std::size_t objects) {
@@ -326,12 +330,12 @@ Expected<bool, IngestError> Receiver::Impl::share_by_route(const Registry& regis
   return share_count > 0 || (routed && !open);
 }
 
-// `shares` says who gets what; `fields` are those of the only object, or of none.
+// Makes one event for each share; `fields` are those of the only object, or of none.
 Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
-  // A trace begins here: what a sender on the open network claims to be part of is not believed.
+  // A trace begins here. The sender's trace context is not taken over: anybody may have written it.
   const TraceparentText trace(
-      start_trace(trace_seed({chance.next(), chance.next(), chance.next()})));
+      start_trace(trace_seed({random.next(), random.next(), random.next()})));
   std::memcpy(traceparent.data(), trace.view().data(), traceparent.size());
 
   std::size_t count = 0;
@@ -349,7 +353,7 @@ Received Receiver::Impl::make_events(const IncomingHead& head, const providers::
       event.part = {text.data(), static_cast<std::size_t>(end - text.data())};
       if (!id.empty()) id = id_of_part.assign(id).append("\n").append(event.part);
     }
-    id_texts[count] = id.empty() ? ids.next(now, chance.next()) : derived_event_id(instance.id, id);
+    id_texts[count] = id.empty() ? ids.next(now, random.next()) : derived_event_id(instance.id, id);
     event.id = {id_texts[count].data(), id_texts[count].size()};
     event.provider_id = fields.provider_id;
     event.element = instance.element;
@@ -397,10 +401,19 @@ Expected<Received, IngestError> Receiver::Impl::receive_signed(const Registry& r
                                                                const Route& route,
                                                                std::string_view body,
                                                                WallTime now) {
+  const auto genuine = verifier_of(route).verify(head, body, now);
+  if (!genuine) return refuse(ingest_error(genuine.error()));
+  auto received = receive_genuine(registry, head, route, body, now);
+  if (received) received->keys = *genuine;
+  return received;
+}
+
+Expected<Received, IngestError> Receiver::Impl::receive_genuine(const Registry& registry,
+                                                                const IncomingHead& head,
+                                                                const Route& route,
+                                                                std::string_view body,
+                                                                WallTime now) {
   CompiledSource& source = *route.source;
-  if (const auto genuine = verifier_of(route).verify(head, body, now); !genuine) {
-    return refuse(ingest_error(genuine.error()));
-  }
   if (source.provider->form == providers::NormalForm::Box) {
     return receive_box(registry, head, route, body, now);
   }

@@ -20,7 +20,7 @@
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
-#include "ingest/source_clock.hpp"
+#include "ingest/source_meter.hpp"
 
 namespace eventrelay::ingest {
 
@@ -36,7 +36,7 @@ struct Route {
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
   std::string_view query;              // of the target, without '?'
   std::size_t body_max = 0;
-  SourceClock* clock = nullptr;  // to be told of each genuine event
+  SourceMeter* meter = nullptr;  // to be told of each genuine event and of the keys that verify
   Duration ack_timeout{};        // how long the client is let wait for Kafka
   bool chunked = false;          // may this source use Transfer-Encoding: chunked?
   bool v1 = false;               // a Box V1 call, proven by its token alone
@@ -52,6 +52,7 @@ struct Received {
   std::string_view fields;  // handshake: further header lines with their ends
   std::optional<metrics::HandshakeKind> handshake{};
   std::optional<metrics::NotStored> not_stored{};
+  providers::KeySet keys{};  // of the source or the instance that have verified it
 };
 
 // Thread: shard-local.  Bounds: as the settings.

@@ -16,7 +16,7 @@
 #include "common/observe/log.hpp"
 #include "common/text/json_text.hpp"
 #include "ingest/shard.hpp"
-#include "ingest/source_clock.hpp"
+#include "ingest/source_meter.hpp"
 #include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
@@ -78,7 +78,7 @@ class IngestService final : public Service {
  public:
   explicit IngestService(VolatileBudget* budget) : budget_(budget) {
     exporter_.show("ingest_");
-    exporter_.add_gauges([] { return std::vector<metrics::ScrapedGauge>{source_clock_gauge()}; });
+    exporter_.add_gauges(source_gauges);
   }
   ~IngestService() override { stop(); }
 
@@ -97,6 +97,7 @@ class IngestService final : public Service {
     return started_ ? static_cast<unsigned>(threads_.size()) : 0U;
   }
   [[nodiscard]] Duration silent_for() const noexcept override;
+  [[nodiscard]] std::uint64_t memory_wanted(const Settings& settings) const override;
 
  private:
   VolatileBudget* budget_;
@@ -110,6 +111,13 @@ class IngestService final : public Service {
   std::atomic<bool> draining_{false};
   std::atomic<std::size_t> draining_shards_{0};
 };
+
+// Bodies, the producer's queue, and as much again for the batches that the client library makes of
+// what is queued.
+std::uint64_t IngestService::memory_wanted(const Settings& settings) const {
+  const unsigned shards = shard_count(settings.config.ingest.shards);
+  return kProgramBytes + std::uint64_t{shards} * 3 * memory_share(settings.config, shards);
+}
 
 void IngestService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);

@@ -7,6 +7,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
+#include "ingest/sources.hpp"
 
 namespace eventrelay::ingest {
 
@@ -147,7 +148,7 @@ Session::Next Session::on_head() {
 }
 
 bool Session::admitted() {
-  // Written into a partition that the relay can not take over, it would wait in silence.
+  // A record in a partition that the relay can not take over would wait without anybody noticing.
   if (environment_.topics != nullptr && environment_.topics->held()) return false;
   const KafkaState state = environment_.producer.state_for(route_.instance, since_);
   switch (environment_.admission.admit(state, since_)) {
@@ -199,10 +200,11 @@ Session::Next Session::on_body(std::size_t size) {
   const std::string_view body(input_.after_head().data(), size);
   const auto received = receiver.receive(head_->gate.head(), route_, body, received_);
   if (!received) return reject(received.error());
+  if (received->keys.any()) route_.meter->verified(received->keys);
   if (!received->events.empty()) return store(received->events);
   const After after = after_answer();
   if (received->handshake) environment_.slab.ingest_handshakes_total.add(*received->handshake);
-  if (received->not_stored) environment_.slab.ingest_not_stored_total.add(*received->not_stored);
+  if (received->not_stored) note_not_stored(*received->not_stored, received->reason);
   if (!received->reason.empty()) {
     const auto out = answer_space(answer_bytes_max(0));
     return answer(metrics::Code::k200, render_nothing_stored(received->reason, after, out), after);
@@ -222,7 +224,7 @@ Session::Next Session::store(std::span<const Event> events) {
   const auto ticket = environment_.producer.write(events, *this);
   if (!ticket) return reject(ticket.error());
   ticket_ = *ticket;
-  route_.clock->heard(received_);
+  route_.meter->heard(received_);
   state_ = State::Waiting;
   set_deadline(since_ + route_.ack_timeout);
   forget_input();
@@ -264,8 +266,8 @@ Session::Next Session::reject(IngestError error) {
                 answered.after);
 }
 
-// The path without what follows `?`, which may hold a token. A session that waits for Kafka has
-// given its head back: its line has no path.
+// Logs the path without its query, which may hold a token. A session that waits for Kafka has given
+// its head back, so its line has no path.
 void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const {
   constexpr std::size_t kPathMax = 200;
   std::string_view path;
@@ -277,7 +279,17 @@ void Session::log_refused(const AnswerRow& row, std::uint64_t request_id) const 
                                 {"requestId", request_id_text(request_id)}});
 }
 
-// A body that is here, only nobody wants it: the next request is where it should be.
+// The provider is told 200, so nobody would look for these events without a line.
+void Session::note_not_stored(metrics::NotStored why, std::string_view reason) {
+  environment_.slab.ingest_not_stored_total.add(why);
+  const auto calls = route_.meter->not_stored(why, monotonic_now());
+  if (!calls) return;
+  const bool odd = why == metrics::NotStored::NoUserParameter;
+  log::write(odd ? LogLevel::Warn : LogLevel::Info, "a genuine call had nothing to store",
+             {{"source", route_.source->element}, {"reason", reason}, {"calls", *calls}});
+}
+
+// The body was received whole and is not needed: the next request begins behind it.
 void Session::pass_over_body() {
   const IncomingHead& head = head_->gate.head();
   if (head.chunked || input_.after_head().size() < head.content_length) return;

@@ -76,6 +76,7 @@ class Session final : public AckWaiter {
   [[nodiscard]] Next on_body(std::size_t size);
   [[nodiscard]] Next store(std::span<const Event> events);
   [[nodiscard]] Next reject(IngestError error);
+  void note_not_stored(metrics::NotStored why, std::string_view reason);
   void log_refused(const AnswerRow& row, std::uint64_t request_id) const;
   void pass_over_body();
   [[nodiscard]] Next answer(metrics::Code code, std::string_view bytes, After after);

@@ -19,9 +19,8 @@ constexpr std::size_t kTrimAfter = 512;
 }  // namespace
 
 SessionPool::SessionPool(SessionEnvironment& environment, SessionPoolLimits limits)
-    : environment_(environment), limits_(std::move(limits)) {
+    : environment_(environment), limits_(std::move(limits)), spare_(kSpareSessions) {
   if (!limits_.open) limits_.open = std::make_shared<std::atomic<std::size_t>>(0);
-  spare_.reserve(kSpareSessions);
   handshakes_.reserve(limits_.handshakes);
 }
 
@@ -30,13 +29,8 @@ SessionPool::~SessionPool() {
 }
 
 void SessionPool::adopt(Socket socket) {
-  std::unique_ptr<Session> session;
-  if (spare_.empty()) {
-    session = std::make_unique<Session>(environment_);
-  } else {
-    session = std::move(spare_.back());
-    spare_.pop_back();
-  }
+  std::unique_ptr<Session> session = spare_.take();
+  if (!session) session = std::make_unique<Session>(environment_);
   Session& opened = *session;
   open_.push_back(std::move(session));
   try {
@@ -116,10 +110,10 @@ void SessionPool::release(Session& session) noexcept {
   open_.pop_back();
   deadlines_.pop_back();
   limits_.open->fetch_sub(1, std::memory_order_relaxed);
-  if (spare_.size() < kSpareSessions) spare_.push_back(std::move(closed));
+  spare_.give_back(std::move(closed));
 }
 
-void SessionPool::sweep(TimePoint now) {
+void SessionPool::check_deadlines(TimePoint now) {
   // From the back: whatever takes the place of a released session has been looked at.
   for (std::size_t i = deadlines_.size(); i-- > 0;) {
     if (i < deadlines_.size() && deadlines_[i] <= now) open_[i]->on_deadline(now);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/base/clock.hpp"
+#include "common/base/pool.hpp"
 #include "common/http/types.hpp"
 
 namespace eventrelay::ingest {
@@ -28,7 +29,7 @@ inline constexpr std::size_t kHandshakeBytes = 96U << 10;
 // Thread: value.  Bounds: as configured.
 struct SessionPoolLimits {
   std::size_t connections = 65'536;  // of the process
-  // Of the shard. One more cuts the oldest of the address that has most: whoever means it comes
+  // Of the shard. One more cuts the oldest of the address with most of them: a genuine client dials
   // again, and one address does not keep the others out.
   std::size_t handshakes = 1024;
   // Open connections of the process, counted by all shards; null: the pool counts its own.
@@ -63,12 +64,12 @@ class SessionPool {
   // The session has closed and no handler of it is under way; it may be destroyed here.
   void release(Session& session) noexcept;
 
-  // When the sweep calls Session::on_deadline().
+  // When check_deadlines() calls Session::on_deadline().
   void set_deadline(std::size_t place, TimePoint deadline) noexcept {
     deadlines_[place] = deadline;
   }
   // Calls on_deadline() of every session whose deadline has passed.
-  void sweep(TimePoint now);
+  void check_deadlines(TimePoint now);
   // Closes connections on which no request is under way since `before`; all of them at the end.
   void close_idle(TimePoint before);
   void close_all();
@@ -84,7 +85,7 @@ class SessionPool {
   std::size_t ended_handshakes_ = 0;  // since the last trim
   std::vector<std::unique_ptr<Session>> open_;
   std::vector<TimePoint> deadlines_;  // of open_, same places
-  std::vector<std::unique_ptr<Session>> spare_;
+  Spares<Session> spare_;
 };
 
 }  // namespace eventrelay::ingest

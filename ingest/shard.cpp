@@ -27,10 +27,8 @@ constexpr std::chrono::seconds kTrimInterval{5};
 // Of the process: so many records may wait for Kafka whatever that takes.
 constexpr std::size_t kFewRecords = 256;
 
-// Half of the memory for bodies, half for the producer, by shard; at least one longest body fits.
 [[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
-  return std::max(options.settings->config.ingest.memory_max / 2 / options.shards,
-                  2 * kafka::body_bytes_max(options.settings->config));
+  return memory_share(options.settings->config, options.shards);
 }
 
 [[nodiscard]] AdmissionLimits admission_limits(const ShardOptions& options) noexcept {
@@ -80,6 +78,10 @@ constexpr std::size_t kFewRecords = 256;
 
 }  // namespace
 
+std::size_t memory_share(const Config& config, unsigned shards) noexcept {
+  return std::max(config.ingest.memory_max / 2 / shards, 2 * kafka::body_bytes_max(config));
+}
+
 Duration shard_drain_limit(const Settings& settings) noexcept {
   return longest_ack_timeout(settings) + kRequestGrace + kFlushTime + kLastAnswers;
 }
@@ -105,7 +107,7 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                    .last_request_id = first_request_id(),
                    .topics = options.topics,
                    .head = HeadWork(gate_for(*options.settings))},
-      sweep_timer_(loop.executor()) {
+      round_timer_(loop.executor()) {
   prepare_answers();
 }
 
@@ -127,12 +129,12 @@ std::vector<Tcp::endpoint> Shard::endpoints() const {
 
 void Shard::start() {
   for (const auto& listener : listeners_) listener->start();
-  // An exception may have kept either from going on; each looks for itself.
+  // An exception may have stopped the listeners or the round: both begin again unless they go on.
   loop_.set_on_exception([this] {
     for (const auto& listener : listeners_) listener->resume();
-    arm_sweep();
+    arm_round();
   });
-  sweep();
+  round();
 }
 
 void Shard::use(std::shared_ptr<const Settings> settings) {
@@ -165,20 +167,20 @@ ShardFigures Shard::figures() const noexcept {
           .stalled = stalled_.load(std::memory_order_relaxed)};
 }
 
-void Shard::arm_sweep() {
-  if (sweep_armed_) return;
-  sweep_timer_.expires_after(kSweepInterval);
-  sweep_timer_.async_wait([this](ErrorCode error) {
-    sweep_armed_ = false;
-    if (!error) sweep();
+void Shard::arm_round() {
+  if (round_armed_) return;
+  round_timer_.expires_after(kRoundInterval);
+  round_timer_.async_wait([this](ErrorCode error) {
+    round_armed_ = false;
+    if (!error) round();
   });
-  sweep_armed_ = true;
+  round_armed_ = true;
 }
 
-void Shard::sweep() {
-  arm_sweep();
+void Shard::round() {
+  arm_round();
   const TimePoint now = monotonic_now();
-  sessions_.sweep(now);
+  sessions_.check_deadlines(now);
   if (drained_) continue_drain(now);
   for (const auto& listener : listeners_) listener->resume();
   publish(now);

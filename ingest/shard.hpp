@@ -24,7 +24,11 @@
 
 namespace eventrelay::ingest {
 
-inline constexpr std::chrono::milliseconds kSweepInterval{250};
+inline constexpr std::chrono::milliseconds kRoundInterval{250};
+
+// Of ingest.memory_max, for the bodies of one shard, and again for its producer's queue: half of
+// its part each, but at least two longest bodies.
+[[nodiscard]] std::size_t memory_share(const Config& config, unsigned shards) noexcept;
 
 // What a shard gets to work with. Bounds: as the settings.
 struct ShardOptions {
@@ -42,7 +46,7 @@ struct ShardOptions {
   VolatileBudget* budget = nullptr;
 };
 
-// How a shard stands, as of its last sweep.
+// How a shard stands, as of its last round.
 struct ShardFigures {
   std::uint64_t connections = 0;
   std::uint64_t inflight = 0;
@@ -84,8 +88,8 @@ class Shard {
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
 
  private:
-  void sweep();
-  void arm_sweep();
+  void round();
+  void arm_round();
   void trim(TimePoint now);
   void publish(TimePoint now);
   void continue_drain(TimePoint now);
@@ -98,12 +102,12 @@ class Shard {
   SessionPool sessions_;
   SessionEnvironment environment_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  Timer sweep_timer_;
+  Timer round_timer_;
   std::function<void()> drained_;
   TimePoint stop_at_{};  // when to stop accepting; then when that was; then when to give up
   TimePoint trimmed_{};
   bool flushed_ = false;
-  bool sweep_armed_ = false;
+  bool round_armed_ = false;
   std::atomic<std::uint64_t> oldest_ms_{0};
   std::atomic<std::uint64_t> accept_failures_{0};
   std::atomic<std::uint64_t> handshakes_{0};

@@ -45,7 +45,7 @@ CompiledSource compile(const std::string& element, const SourceConfig& config,
   source.v1_enabled = source.provider->form == providers::NormalForm::Box && config.v1_enabled;
   if (config.v1_token) source.v1_token = *config.v1_token;
   source.body_max = config.body_max.value_or(ingest.body_max);
-  source.clock = &source_clock(element);
+  source.meter = &source_meter(element);
   source.ack_timeout = config.ack_timeout.value_or(ingest.ack_timeout);
   source.chunked = config.chunked.value_or(ingest.chunked);
   return source;

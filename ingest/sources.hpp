@@ -17,7 +17,7 @@
 #include "common/providers/provider.hpp"
 #include "common/providers/scheme.hpp"
 #include "common/registry/settings.hpp"
-#include "ingest/source_clock.hpp"
+#include "ingest/source_meter.hpp"
 
 namespace eventrelay::ingest {
 
@@ -34,7 +34,7 @@ struct CompiledSource {
   Secret v1_token;          // empty: no V1 call can prove itself
   std::size_t body_max = 0;
   Duration ack_timeout{};
-  SourceClock* clock = nullptr;
+  SourceMeter* meter = nullptr;
   bool chunked = false;
 };
 

@@ -72,6 +72,10 @@ class KafkaMember final : public GroupMember {
                std::uint64_t token) override {
     return client_.confirm(topic, commit, token);
   }
+  std::optional<kafka::LogBounds> bounds(Partition partition) const override {
+    return client_.bounds(partition);
+  }
+  std::int64_t lag() const override { return client_.lag(); }
   void read_anew(Partition partition) override { client_.read_anew(partition); }
   void release() override { client_.release(); }
   void close(TimePoint deadline, std::function<void()> done) override {
@@ -94,6 +98,9 @@ class KafkaReader final : public PartitionReader {
   }
   void stop(kafka::TopicPartition place) override { reader_.stop(place); }
   kafka::Read next(kafka::TopicPartition place) override { return reader_.next(place); }
+  std::optional<kafka::LogBounds> known_bounds(kafka::TopicPartition place) const override {
+    return reader_.known_bounds(place);
+  }
   void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override {
     reader_.positions(std::move(places), std::move(done));
   }

@@ -1,5 +1,6 @@
 #include "relay/service.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <iterator>
 #include <map>
@@ -46,6 +47,7 @@ class RelayService final : public Service {
   [[nodiscard]] std::string status() const override;
   [[nodiscard]] unsigned shards() const noexcept override;
   [[nodiscard]] Duration silent_for() const noexcept override;
+  [[nodiscard]] std::uint64_t memory_wanted(const Settings& settings) const override;
   void mount(AdminServer& server) override;
   void on_second() override;
 
@@ -99,6 +101,19 @@ void log_warnings(const Settings& settings) {
   }
 }
 
+// Three quarters of memory_max are events and what is fetched ahead of them. Besides: the queues of
+// the producers with the batches made of them, and what is fetched ahead of the delay topics, of
+// which a byte costs the client library up to 1.6.
+std::uint64_t RelayService::memory_wanted(const Settings& settings) const {
+  const Config& config = settings.config;
+  const unsigned shards = shard_count(config.relay.shards);
+  const std::uint64_t delays = std::uint64_t{config.retry.delays.size()} * kDelayPrefetch *
+                               static_cast<std::uint64_t>(std::max(config.topics.partitions, 1)) *
+                               8 / 5;
+  return kProgramBytes + config.relay.memory_max / 4 * 3 +
+         std::uint64_t{shards} * 2 * outbox_bytes(config, shards) + delays;
+}
+
 void RelayService::start(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
   const Config& config = settings_->config;
@@ -114,7 +129,12 @@ void RelayService::start(std::shared_ptr<const Settings> settings) {
   }
   resolver_ = std::make_unique<Resolver>(ResolverOptions{});
   make_shards();
-  exporter_.add_gauges([this] { return backlog_gauges(shard_status(), wall_now()); });
+  exporter_.add_gauges([this, delays = config.retry.delays] {
+    const std::vector<ShardStatus> shards = shard_status();
+    std::vector<metrics::ScrapedGauge> gauges = backlog_gauges(shards, wall_now());
+    gauges.push_back(lag_gauge(shards, delays));
+    return gauges;
+  });
   if (budget_ == nullptr) watch_topics();
 }
 
@@ -129,10 +149,7 @@ void RelayService::watch_topics() {
   exporter_.add_gauges([this] {
     const bool troubled = watch_ != nullptr && watch_->troubled();
     return std::vector<metrics::ScrapedGauge>{
-        {"relay_kafka_available",
-         "1 while Kafka answers and every topic is as it must be, else 0.",
-         "",
-         {{"", troubled ? 0.0 : 1.0}}}};
+        metrics::scraped("relay_kafka_available", {{"", troubled ? 0.0 : 1.0}})};
   });
 }
 

@@ -145,6 +145,7 @@ void Shard::pump(TimePoint now) {
       Job* const job = scheduler_.next(now);
       if (job == nullptr) break;
       ++static_cast<HeldRecord*>(job->held)->sending;
+      note_first_attempt(*job, now);
       caller_->start(*job, subscriptions_.target(*job->queue), now);
     }
     // Every end of an attempt comes here; one read for all of them follows when the loop has run.
@@ -225,6 +226,16 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
   if (++ended_ >= kEventsPerCommit && now - committed_at_ >= kCommitSpacing) commit(now);
   pump(now);
   if (draining_ || !revoking_.empty()) advance_end(now);
+}
+
+// Of the live path alone: what is read again has waited for its subscription. Nor counts what an
+// event has waited for its own subscription since it was admitted.
+void Shard::note_first_attempt(const Job& job, TimePoint now) {
+  const bool live = static_cast<HeldRecord*>(job.held)->home != nullptr && job.cursor == kLivePath;
+  if (!live || job.attempts_made > 0) return;
+  const Duration age(clock_.wall() - job.held->event.received);
+  const Duration admitted = age - (now - job.queued);
+  slab_.relay_first_attempt_age_seconds.observe(admitted + Scheduler::waited_for_turn(job, now));
 }
 
 void Shard::note_delivered(const Job& job) {
@@ -493,6 +504,8 @@ void Shard::tick() {
   if (!draining_) backlog_.tick(clock_.now());
   if (ticks_++ % kTicksPerLook == 0) {
     failing_ = subscriptions_.failing(kFailingMax, clock_.moment());
+    lag_.assign(1, member_->lag());
+    delays_.append_lags(lag_);
   }
   set_gauges();
   publish();
@@ -517,6 +530,8 @@ void Shard::set_gauges() {
   slab_.relay_assigned_partitions.set(static_cast<double>(consumer_.owned().size()));
   slab_.relay_queued_bytes.set(static_cast<double>(scheduler_.held_bytes()));
   slab_.relay_blocked_partitions.set(static_cast<double>(outbox_.blocked_partitions()));
+  const auto unread = consumer_.oldest_unread(clock_.wall());
+  slab_.relay_oldest_unread_timestamp_seconds.set(unread ? seconds_of(*unread) : 0.0);
   const auto oldest = consumer_.oldest_pending();
   slab_.relay_oldest_pending_timestamp_seconds.set(oldest ? seconds_of(*oldest) : 0.0);
 }
@@ -540,6 +555,7 @@ void Shard::publish() {
   status.missed = unknown_.missed(kMissedShown);
   status.failing = failing_;
   status.backlog = backlog_.status();
+  status.lag = lag_;
   delays_.append_stopped(status.stopped_delays);
   for (const PartitionState* partition : consumer_.owned()) {
     const auto hold = partition->blocked ? PartitionState::Hold::Write : partition->hold;

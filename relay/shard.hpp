@@ -104,6 +104,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void watch_for_stall(TimePoint now);
   void look_ahead();
   void wake_at(TimePoint due);
+  void note_first_attempt(const Job& job, TimePoint now);
   void note_delivered(const Job& job);
   void on_settled();
   void on_blocked(Partition partition);
@@ -161,7 +162,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   std::function<void()> drained_;
   bool shut_ = false;
   std::string fatal_;
-  std::vector<Failing> failing_;  // as of the last look
+  std::vector<Failing> failing_;   // as of the last look, as the next
+  std::vector<std::int64_t> lag_;  // of `events`, then of each delay step
 
   mutable std::mutex status_mutex_;  // guards status_ alone
   ShardStatus status_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "common/kafka/topics.hpp"
 #include "common/text/json_text.hpp"
 
 namespace eventrelay::relay {
@@ -184,14 +185,8 @@ std::vector<metrics::ScrapedGauge> backlog_gauges(const std::vector<ShardStatus>
     largest.insert(largest.end(), backlog.largest.begin(), backlog.largest.end());
     longest.insert(longest.end(), backlog.longest.begin(), backlog.longest.end());
   }
-  metrics::ScrapedGauge events{"relay_subscription_backlog_events",
-                               "Records that wait for a subscription that is away, top 20.",
-                               "subscription",
-                               {}};
-  metrics::ScrapedGauge age{"relay_subscription_oldest_pending_seconds",
-                            "How long the oldest event of a subscription waits, top 20.",
-                            "subscription",
-                            {}};
+  metrics::ScrapedGauge events = metrics::scraped("relay_subscription_backlog_events", {});
+  metrics::ScrapedGauge age = metrics::scraped("relay_subscription_oldest_pending_seconds", {});
   for (const SubscriptionBacklog& one : largest_of(std::move(largest))) {
     events.samples.push_back({one.subscription, static_cast<double>(one.events)});
   }
@@ -199,15 +194,24 @@ std::vector<metrics::ScrapedGauge> backlog_gauges(const std::vector<ShardStatus>
     age.samples.push_back(
         {one.subscription, std::chrono::duration<double>(now - one.since).count()});
   }
-  metrics::ScrapedGauge most{
-      "relay_subscription_backlog_events_max", "The largest backlog of a subscription.", {}, {}};
-  metrics::ScrapedGauge oldest{"relay_subscription_oldest_pending_seconds_max",
-                               "How long the oldest event of any subscription waits.",
-                               {},
-                               {}};
+  metrics::ScrapedGauge most = metrics::scraped("relay_subscription_backlog_events_max", {});
+  metrics::ScrapedGauge oldest =
+      metrics::scraped("relay_subscription_oldest_pending_seconds_max", {});
   if (!events.samples.empty()) most.samples.push_back({{}, events.samples.front().value});
   if (!age.samples.empty()) oldest.samples.push_back({{}, age.samples.front().value});
   return {std::move(events), std::move(age), std::move(most), std::move(oldest)};
+}
+
+metrics::ScrapedGauge lag_gauge(const std::vector<ShardStatus>& shards,
+                                std::span<const std::chrono::milliseconds> delays) {
+  metrics::ScrapedGauge gauge = metrics::scraped("kafka_consumer_lag_messages", {});
+  for (std::size_t i = 0; i <= delays.size(); ++i) {
+    std::int64_t sum = 0;
+    for (const ShardStatus& shard : shards) sum += i < shard.lag.size() ? shard.lag[i] : 0;
+    gauge.samples.push_back({i == 0 ? "events" : "retry." + kafka::delay_word(delays[i - 1]),
+                             static_cast<double>(sum)});
+  }
+  return gauge;
 }
 
 std::string print_status(const std::vector<ShardStatus>& shards) {

@@ -6,7 +6,9 @@
 // Bounds:  partitions owned, and kFailingMax subscriptions.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,7 @@ struct ShardStatus {
   std::vector<PartitionStatus> partitions;
   std::vector<Failing> failing;
   BacklogStatus backlog;
+  std::vector<std::int64_t> lag;  // of `events`, then of each delay step
 };
 
 // Why this shard is not ready; appends nothing if it is.
@@ -59,6 +62,9 @@ void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons
 // The top of what waits for those who are away, by subscription, and the largest of each.
 [[nodiscard]] std::vector<metrics::ScrapedGauge> backlog_gauges(
     const std::vector<ShardStatus>& shards, WallTime now);
+// Records behind the end of the log, by topic; `delays`: the steps of the schedule.
+[[nodiscard]] metrics::ScrapedGauge lag_gauge(const std::vector<ShardStatus>& shards,
+                                              std::span<const std::chrono::milliseconds> delays);
 // One JSON object over all shards.
 [[nodiscard]] std::string print_status(const std::vector<ShardStatus>& shards);
 

@@ -10,6 +10,7 @@
 
 #include "cli/command/command.hpp"
 #include "cli/command/config_flags.hpp"
+#include "common/kafka/rights.hpp"
 #include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topics.hpp"
 #include "ingest/service.hpp"
@@ -90,7 +91,9 @@ Exit check(const ConfigInput& input, bool connect) {
   print_unsigned(instances);
   print_event_urls(config.ingest, instances);
   if (connect) {
-    const auto differences = kafka::check_topics(config);
+    // What is not allowed first: a topic that may not be seen looks as if it did not exist.
+    auto differences = kafka::missing_rights(config);
+    if (differences.empty()) differences = kafka::check_topics(config);
     for (const std::string& difference : differences) fmt::print(stderr, "{}\n", difference);
     if (!differences.empty()) return Exit::Failed;
     fmt::print("kafka: reached; {} topics agree, {} partitions\n", kafka::topic_plan(config).size(),

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "cli/provider/box_world.hpp"
 #include "cli/webhook/signing.hpp"
 #include "common/base/crypto.hpp"
 #include "common/http/listen_address.hpp"
@@ -86,14 +87,15 @@ ClientRequest demo_instance(const std::string& code, std::uint16_t callback_port
   return request;
 }
 
-ClientRequest demo_webhook(const std::string& token) {
+ClientRequest demo_webhook(const std::string& token, std::string_view folder) {
   ClientRequest request;
   request.method = "POST";
   request.path = "/elements/api-v2/hubs/documents/webhooks";
   request.headers = {{"Authorization", fmt::format("User {}, Element {}", kDemoUser, token)},
                      {"Content-Type", "application/json"}};
-  request.body =
-      R"({"target":{"id":"1000","type":"folder"},"triggers":["FILE.UPLOADED","FILE.TRASHED"]})";
+  request.body = fmt::format(
+      R"({{"target":{{"id":"{}","type":"folder"}},"triggers":["FILE.UPLOADED","FILE.TRASHED"]}})",
+      folder);
   return request;
 }
 
@@ -138,21 +140,36 @@ std::string as_curl(const std::string& address, const ClientRequest& request,
 void print_tour(const Guide& guide) {
   const ClientRequest event =
       demo_request(wall_now() + std::chrono::milliseconds(1), guide.instance);
+  const std::string api = "http://" + guide.ingest_admin + "/elements/api-v2";
+  const std::string who = fmt::format("-H 'Authorization: {}'", platform());
+  const BoxOptions box;
   fmt::print(
-      "\nWalk it by hand (user secret {0}, organization secret {1}):\n"
-      "1. a code, as Box sends it to your page:\n"
-      "curl -s -XPOST http://{2}/standin/grant\n"
-      "2. an instance of it:\n{3}\n"
-      "3. a webhook of Box V2, with the instance's token:\n{4}\n"
+      "\nWalk it by hand. User secret {}, organization secret {}; the app at the stand-in: client "
+      "id "
+      "{},\nclient secret {}, signature keys {} and {}.\n",
+      kDemoUser, kDemoOrganization, box.client_id, box.client_secret, box.primary, box.secondary);
+  fmt::print(
+      "1. where a user grants access: open `oauthUrl`, the code is in the address you are sent to\n"
+      "curl -s {0} '{1}/elements/box/oauth/url?apiKey={2}&callbackUrl=https://mycoolapp.com/auth'\n"
+      "   or a code without a browser; it is good for 30 seconds\n"
+      "curl -s -XPOST http://{3}/standin/grant\n"
+      "2. an instance of it; put the code in\n{4}\n",
+      who, api, box.client_id, guide.box,
+      as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port)));
+  fmt::print(
+      "3. a webhook of Box V2, with an instance's token (this is the demo's)\n{0}\n"
       "4. an upload at the stand-in: its event comes back signed\n"
-      "curl -s -XPOST http://{2}/standin/upload -d '{{\"name\":\"b.txt\",\"parent\":\"1000\"}}'\n"
-      "5. what there is:\n"
-      "curl -s -H 'Authorization: {5}' http://{6}/elements/api-v2/instances\n\n"
-      "An event straight to ingest (signed, good for ten minutes):\n{7}\n\n"
-      "Or: eventrelay send box-v2 --url http://{8}{9} --key {10} --count 10\n",
-      kDemoUser, kDemoOrganization, guide.box,
-      as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port)),
-      as_curl(guide.ingest_admin, demo_webhook(guide.token)), platform(), guide.ingest_admin,
+      "curl -s -XPOST http://{1}/standin/upload -d '{{\"name\":\"b.txt\",\"parent\":\"1001\"}}'\n"
+      "5. the same by V1: what to paste at Box, and how the stand-in is told\n"
+      "curl -s {2} {3}/instances/{4}/setup\n"
+      "curl -s -XPOST http://{1}/standin/v1 -d '{{\"url\":\"<v1.url>\",\"token\":\"<token>\"}}'\n"
+      "6. what there is\n"
+      "curl -s {2} {3}/instances\n\n",
+      as_curl(guide.ingest_admin, demo_webhook(guide.token, "1001")), guide.box, who, api,
+      guide.instance);
+  fmt::print(
+      "An event straight to ingest (signed, good for ten minutes):\n{}\n\n"
+      "Or: eventrelay send box-v2 --url http://{}{} --key {} --count 10\n",
       as_curl(guide.listen, event, "-i"), guide.listen, event.path, kDemoSourceKey);
 }
 
@@ -168,7 +185,11 @@ void print_guide(const Guide& guide) {
       guide.kafka.empty() ? " The broker is embedded and VOLATILE: events end with this process."
                           : " Kafka at " + guide.kafka + ".",
       guide.listen, guide.callback_port, guide.ingest_admin, guide.relay_admin);
-  if (!guide.box.empty()) fmt::print("  box       http://{} (a stand-in)\n", guide.box);
+  if (!guide.box.empty()) {
+    fmt::print("  box       http://{} (a stand-in)\n", guide.box);
+    fmt::print("  console   http://{}/console/ (user secret {}, organization secret {})\n",
+               guide.ingest_admin, kDemoUser, kDemoOrganization);
+  }
   if (!guide.instance.empty()) print_tour(guide);
   fmt::print("Ctrl-C ends it.\n\n");
   std::fflush(stdout);

@@ -40,7 +40,7 @@ struct DevFlags {
 [[nodiscard]] ClientRequest demo_request(WallTime now, std::string_view instance);
 // The calls of the tour: an instance of the code, and its webhook.
 [[nodiscard]] ClientRequest demo_instance(const std::string& code, std::uint16_t callback_port);
-[[nodiscard]] ClientRequest demo_webhook(const std::string& token);
+[[nodiscard]] ClientRequest demo_webhook(const std::string& token, std::string_view folder);
 
 // The addresses of what `dev` has started.
 struct Guide {

@@ -139,7 +139,7 @@ class Dev {
     const std::string id = std::to_string(instance.at("id").to_number<std::uint64_t>());
     const std::string token(instance.at("token").get_string());
     fmt::print("created  instance {} by POST /instances\n", id);
-    const ClientRequest hook = demo_webhook(token);
+    const ClientRequest hook = demo_webhook(token, "1000");
     const ClientResponse hooked = co_await api.exchange(hook);
     const boost::json::value webhook = parsed(hooked, "the webhook");
     fmt::print("created  webhook {} by POST /hubs/documents/webhooks\n",

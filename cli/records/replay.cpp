@@ -168,7 +168,7 @@ void Replay::take(const kafka::Message& message) {
     case Chosen::NoSubscription:
       ++batch_.nobody;
       return;
-    case Chosen::Taken:
+    case Chosen::Selected:
       break;
   }
   for (const std::string_view subscription : subscriptions_) {

@@ -193,14 +193,14 @@ Chosen choose(const ReplaySelection& selection, const Settings& settings, const 
       return Chosen::NoSubscription;
     }
     subscriptions.push_back(id);
-    return Chosen::Taken;
+    return Chosen::Selected;
   }
   if (instance == nullptr || !instance->events_enabled) return Chosen::NoSubscription;
   for (const Subscription& one : instance->subscriptions) {
     if (!selection.subscription.empty() && one.id != selection.subscription) continue;
     if (one.wants(event.event_type, event.object_type)) subscriptions.emplace_back(one.id);
   }
-  return subscriptions.empty() ? Chosen::NoSubscription : Chosen::Taken;
+  return subscriptions.empty() ? Chosen::NoSubscription : Chosen::Selected;
 }
 
 }  // namespace eventrelay::cli

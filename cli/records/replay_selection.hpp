@@ -57,7 +57,7 @@ enum class ReplayState : std::uint8_t { Open, Done };
 
 // What a record is to a replay. Thread: value.
 enum class Chosen : std::uint8_t {
-  Taken,
+  Selected,
   NotAsked,
   NoSubscription,  // selected, but no configured subscription takes it
 };

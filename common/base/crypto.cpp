@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/base/hex.hpp"
 
 namespace eventrelay::crypto {
 
 namespace {
 
-constexpr std::string_view kHexDigits = "0123456789abcdef";
 constexpr std::string_view kBase64Digits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::uint8_t kBad = 0xFF;

@@ -1,4 +1,4 @@
-// Objects that are used again instead of being freed; each stays where it is.
+// Objects that are used again instead of being freed, or whose numbers are.
 //
 // Why:     what comes and goes with every event must not ask the allocator each time.
 // Owner:   one part of a shard.  Thread: one owner.
@@ -7,13 +7,15 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <memory>
 #include <utility>
 #include <vector>
 
 namespace eventrelay {
 
-// Thread: one owner.  Bounds: see the head of this file.
+// Each object stays where it is. Thread: one owner.  Bounds: see the head of this file.
 template <class T>
 class Pool {
  public:
@@ -40,6 +42,66 @@ class Pool {
  private:
   std::deque<T> all_;
   std::vector<T*> free_;
+};
+
+// Objects that have a number, which is used again once an object is gone; the memory of an object
+// is freed. Thread: one owner.  Bounds: 12 bytes for each that lived at once.
+template <class T>
+class Numbered {
+ public:
+  // Gives it the number that was freed last, or the next one.
+  std::uint32_t add(std::unique_ptr<T> one) {
+    if (free_.empty()) {
+      all_.push_back(std::move(one));
+      return static_cast<std::uint32_t>(all_.size() - 1);
+    }
+    const std::uint32_t index = free_.back();
+    free_.pop_back();
+    all_[index] = std::move(one);
+    return index;
+  }
+  // Pre: there is one.
+  void erase(std::uint32_t index) {
+    free_.push_back(index);
+    all_[index].reset();
+  }
+
+  // Null: there is none of this number.
+  [[nodiscard]] T* operator[](std::size_t index) const noexcept {
+    return index < all_.size() ? all_[index].get() : nullptr;
+  }
+  // One past the highest number that ever was.
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  // Null where there is none.
+  [[nodiscard]] auto begin() const noexcept { return all_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return all_.end(); }
+
+ private:
+  std::vector<std::unique_ptr<T>> all_;
+  std::vector<std::uint32_t> free_;
+};
+
+// Objects of which some are kept for the next who needs one; the others are freed.
+// Thread: one owner.  Bounds: `max` are kept.
+template <class T>
+class Spares {
+ public:
+  explicit Spares(std::size_t max) : max_(max) { kept_.reserve(max); }
+
+  // Null: none is kept.
+  [[nodiscard]] std::unique_ptr<T> take() noexcept {
+    if (kept_.empty()) return nullptr;
+    std::unique_ptr<T> one = std::move(kept_.back());
+    kept_.pop_back();
+    return one;
+  }
+  void give_back(std::unique_ptr<T> one) noexcept {
+    if (kept_.size() < max_) kept_.push_back(std::move(one));
+  }
+
+ private:
+  std::size_t max_;
+  std::vector<std::unique_ptr<T>> kept_;
 };
 
 }  // namespace eventrelay

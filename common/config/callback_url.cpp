@@ -6,6 +6,8 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "common/text/percent.hpp"
+
 namespace eventrelay {
 namespace {
 
@@ -82,11 +84,8 @@ std::string read_host(const urls::url_view& url) {
   }
 }
 
-constexpr std::string_view kHex = "0123456789ABCDEF";
-
 // `'{' at character 24; write it as %7B`, without the rest of the URL, which may hold a token.
 [[noreturn]] void refuse_character(std::string_view text, std::size_t at, std::string_view what) {
-  const auto byte = static_cast<unsigned char>(text[at]);
   std::string reason = "holds ";
   if (!what.empty()) {
     reason.append(what);
@@ -95,12 +94,9 @@ constexpr std::string_view kHex = "0123456789ABCDEF";
   }
   reason.append(" at character ").append(std::to_string(at + 1));
   reason.append(text[at] == '%' ? " without two hexadecimal digits behind it" : "");
-  reason.append("; write it as %").append(1, kHex[byte >> 4U]).append(1, kHex[byte & 15U]);
+  reason.append("; write it as ");
+  append_percent_encoded(text[at], reason);
   refuse(reason);
-}
-
-bool hex_digit(char c) {
-  return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 // What RFC 3986 does not let stand in a URL, and where. Behind the host only: brackets belong
@@ -122,10 +118,7 @@ void check_characters(std::string_view text) {
     if (std::string_view("[]{}|^<>\"\\`").find(c) != std::string_view::npos) {
       refuse_character(text, at, {});
     }
-    if (c != '%') continue;
-    if (at + 2 >= text.size() || !hex_digit(text[at + 1]) || !hex_digit(text[at + 2])) {
-      refuse_character(text, at, {});
-    }
+    if (c == '%' && !percent_decoded(text.substr(at))) refuse_character(text, at, {});
   }
 }
 

@@ -116,8 +116,8 @@ struct SourceConfig {
 enum class Format : std::uint8_t { Elements, Raw, CloudEvents, CloudEventsBinary };
 enum class Signature : std::uint8_t { Elements, Standard, StandardEd25519, None };
 enum class Ordering : std::uint8_t { None, Object, Instance };
-// Of a subscription whose event has failed for the last time: it goes on without that event, or is
-// switched off and its events wait.
+// What a subscription does whose event has failed for the last time: it goes on without that event,
+// or it is paused and its events wait.
 enum class Exhausted : std::uint8_t { Dead, Queue };
 
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.

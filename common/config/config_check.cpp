@@ -1,5 +1,6 @@
 #include "common/config/config_check.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -119,6 +120,7 @@ class Checker {
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");
     }
+    if (source.v1_enabled) check_v1_users(path, element);
     const std::string_view scheme =
         !source.scheme.empty() || built_in == nullptr ? source.scheme : built_in->schemes.front();
     const auto* const row = providers::find_scheme(scheme);
@@ -231,10 +233,39 @@ class Checker {
           "required because event.notification.enabled is true" +
               (misspelt.empty() ? "" : "; " + misspelt + " looks like it but is another key"));
     }
+    check_events_come_as(path + ".configuration.", instance);
     check_url(key + "callback.url", instance.callback_url, instance.delivery);
     check_signature(path, key + "signature.key", instance.delivery, instance.signature_key);
     check_delays(path, instance.delivery);
     check_subscriptions(path, instance);
+  }
+
+  // Polling is not offered: whoever asks for it would wait for events that never come.
+  void check_events_come_as(const std::string& prefix, const InstanceConfig& instance) {
+    for (const auto& [key, value] : instance.configuration) {
+      if (key == "event.poller.refresh_interval" || key == "event.poller.configuration") {
+        add(prefix + key, "polling is not offered by this version");
+      } else if (key == "event.vendor.type" && value != "webhook" && value != "webhooks") {
+        add(prefix + key, value == "polling"
+                              ? "polling is not offered by this version; allowed: webhook"
+                              : "is not one of webhook, webhooks");
+      }
+    }
+  }
+
+  // A V1 call names users alone: where no instance has one, it is taken and belongs to nobody.
+  void check_v1_users(const std::string& path, const std::string& element) {
+    if (config_.registry != "file") return;
+    const auto& all = config_.instances;
+    const bool any = std::any_of(all.begin(), all.end(), [&element](const InstanceConfig& each) {
+      return each.element == element && !each.oauth_user_id.empty();
+    });
+    if (any) return;
+    const std::string key = path + ".v1.enabled";
+    findings_.warn(places_.find(key), key,
+                   "no instance of " + element +
+                       " has oauth.user.id, so a V1 call at the URL without an instance belongs to "
+                       "nobody");
   }
 
   // Further keys are kept as they are; one that looks like a known one is a typing error, most of

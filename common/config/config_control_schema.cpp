@@ -1,7 +1,10 @@
 #include "common/config/config_control_schema.hpp"
 
 #include <array>
+#include <cerrno>
+#include <fstream>
 #include <stdexcept>
+#include <system_error>
 
 #include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
@@ -29,6 +32,11 @@ std::string base_url_problem(std::string_view text) {
     return problem.what();
   }
   return {};
+}
+
+std::string file_problem(std::string_view path) {
+  if (path.empty() || std::ifstream(std::string(path)).good()) return {};
+  return "can not be read: " + std::generic_category().message(errno);
 }
 
 std::string key_id_problem(std::string_view text) {
@@ -144,7 +152,8 @@ const Schema& box_schema() {
                                           .kind = Kind::Text,
                                           .sentence = "PEM file with the authorities to trust.",
                                           .low = 0,
-                                          .high = 4096}),
+                                          .high = 4096,
+                                          .problem = file_problem}),
   }};
   return schema;
 }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <variant>
 
+#include "common/base/hex.hpp"
 #include "common/config/config_instances_schema.hpp"
 #include "common/config/config_load.hpp"
 #include "common/config/config_rules.hpp"
@@ -27,7 +28,6 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 // Double-quoted YAML, every dollar doubled so that it reads back as itself.
 std::string quoted(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -37,8 +37,8 @@ std::string quoted(std::string_view text) {
       out.append("$$");
     } else if (byte < 0x20 || byte == 0x7f) {
       out.append("\\x");
-      out.push_back(kHex[byte >> 4U]);
-      out.push_back(kHex[byte & 15U]);
+      out.push_back(kHexDigits[byte >> 4U]);
+      out.push_back(kHexDigits[byte & 15U]);
     } else {
       out.push_back(c);
     }

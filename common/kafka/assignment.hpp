@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct OwnedPartition {
   std::int64_t expected = kNoOffset;  // the next record should have this offset
   bool drained = true;                // the reader found nothing and waits to be told
 };
+
+// As the last answer of its broker told; asks nobody. Nothing: none did yet.
+[[nodiscard]] std::optional<LogBounds> known_bounds(rd_kafka_t* client, const std::string& topic,
+                                                    Partition partition);
 
 // The next record is another one than expected.
 void note_jump(OwnedPartition& one, const rd_kafka_message_t& message, metrics::Slab& slab);

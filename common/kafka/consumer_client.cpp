@@ -19,7 +19,6 @@ namespace {
 // Polls although nothing woke the shard: the member stays in its group, a lost wake-up is found.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kCloseTick{5};
-constexpr std::chrono::seconds kLagInterval{1};
 
 bool not_allowed(rd_kafka_resp_err_t error) noexcept {
   return error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
@@ -30,27 +29,21 @@ bool not_allowed(rd_kafka_resp_err_t error) noexcept {
 
 // Everything behind ConsumerClient; handlers of the loop keep it alive until they have run.
 // Thread: shard thread.  Bounds: ConsumerOptions.
-class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
+class ConsumerClient::Impl : public ClientTurns<Impl> {
  public:
   Impl(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,
        ConsumerHandler& handler, metrics::Slab& slab)
-      : options_(options),
+      : ClientTurns(executor),
+        options_(options),
         handler_(handler),
         slab_(slab),
         meter_(slab),
-        wakeup_(executor),
-        timer_(executor),
-        handle_(std::make_shared<ConsumerHandle>(config, options, wakeup_.descriptor())) {}
+        handle_(std::make_shared<ConsumerHandle>(config, options, wakeup().descriptor())) {}
 
-  void begin() {
-    wait_wakeup();
-    wait_tick();
-  }
   void end() {
-    stopped_ = true;
-    timer_.cancel();
+    stop_turns();
     let_go();
-    wakeup_.close();
+    wakeup().close();
   }
   void start();
   [[nodiscard]] std::optional<Message> next(Partition partition);
@@ -60,29 +53,20 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
     return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
   }
+  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  [[nodiscard]] std::int64_t lag() const {
+    return handle_ ? assignment_.lag(handle_->client(), options_.topic) : 0;
+  }
   void read_anew(Partition partition);
   void release();
   void close(TimePoint deadline, std::function<void()> done);
   [[nodiscard]] bool joined() const noexcept { return joined_.load(std::memory_order_relaxed); }
 
  private:
+  friend class ClientTurns<Impl>;
   enum class State : std::uint8_t { Idle, LookingUp, Owning, Revoking };
 
-  void wait_wakeup() {
-    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t> numbers) {
-      if (self->stopped_) return;
-      self->on_numbers(numbers);
-      if (!self->stopped_) self->wait_wakeup();
-    });
-  }
-  void wait_tick() {
-    timer_.expires_after(closed_ ? kCloseTick : kTick);
-    timer_.async_wait([self = shared_from_this()](ErrorCode) {
-      if (self->stopped_) return;
-      self->tick();
-      if (!self->stopped_) self->wait_tick();
-    });
-  }
+  [[nodiscard]] Duration tick_interval() const noexcept { return closed_ ? kCloseTick : kTick; }
   void on_numbers(std::span<const std::int32_t> numbers);
   void tick();
   void serve();
@@ -101,15 +85,11 @@ class ConsumerClient::Impl : public std::enable_shared_from_this<Impl> {
   ConsumerHandler& handler_;
   metrics::Slab& slab_;
   StatsMeter meter_;
-  Wakeup wakeup_;
-  Timer timer_;
   std::shared_ptr<ConsumerHandle> handle_;
   Assignment assignment_;
   CommitGate gate_;
   State state_ = State::Idle;
   std::atomic<bool> joined_{false};
-  bool stopped_ = false;
-  TimePoint lag_due_{};
   std::function<void()> closed_;
   TimePoint close_deadline_{};
 };
@@ -191,7 +171,7 @@ void ConsumerClient::Impl::begin_assign(PartitionsPtr partitions) {
 }
 
 void ConsumerClient::Impl::finish_assign(const rd_kafka_topic_partition_list_t& committed) {
-  const auto assigned = assignment_.take(handle_->client(), committed, wakeup_.descriptor());
+  const auto assigned = assignment_.take(handle_->client(), committed, wakeup().descriptor());
   state_ = State::Owning;
   slab_.kafka_rebalances_total.add();
   handler_.on_assigned(assigned);
@@ -237,7 +217,6 @@ void ConsumerClient::Impl::unassign() {
   handle_->forget_lookup();
   assignment_.drop();
   state_ = State::Idle;
-  slab_.kafka_consumer_lag_messages.set(0);
   const auto error = rd_kafka_assign(handle_->client(), nullptr);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     log::error("kafka assignment not given back", {{"reason", rd_kafka_err2str(error)}});
@@ -327,11 +306,11 @@ void ConsumerClient::Impl::tick() {
       }
     }
   }
-  const TimePoint now = monotonic_now();
-  if (!handle_ || now < lag_due_) return;
-  lag_due_ = now + kLagInterval;
-  slab_.kafka_consumer_lag_messages.set(
-      static_cast<double>(assignment_.lag(handle_->client(), options_.topic)));
+}
+
+std::optional<LogBounds> ConsumerClient::Impl::bounds(Partition partition) const {
+  if (!handle_) return std::nullopt;
+  return known_bounds(handle_->client(), options_.topic, partition);
 }
 
 void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done) {
@@ -343,7 +322,7 @@ void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done)
     log::warn("kafka consumer not closed", {{"reason", rd_kafka_error_string(error.get())}});
     let_go();
   }
-  timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
+  tick_now();
 }
 
 void ConsumerClient::Impl::check_closed() {
@@ -397,6 +376,14 @@ bool ConsumerClient::commit_sync(std::span<const Commit> commits) {
 
 bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
   return impl_->confirm(topic, commit, token);
+}
+
+std::optional<LogBounds> ConsumerClient::bounds(Partition partition) const {
+  return impl_->bounds(partition);
+}
+
+std::int64_t ConsumerClient::lag() const {
+  return impl_->lag();
 }
 
 void ConsumerClient::read_anew(Partition partition) {

@@ -95,6 +95,12 @@ struct Commit {
   std::string metadata;  // ASCII, at most 4096 bytes
 };
 
+// First offset that is still there, and the one after the last.
+struct LogBounds {
+  Offset start;
+  Offset end;
+};
+
 enum class Loss : std::uint8_t { Revoked, Lost };  // Lost: another member owns them already
 
 // What the shard does with its partitions. Thread: shard thread.
@@ -152,6 +158,10 @@ class ConsumerClient {
   // Commits a position of another topic, to learn whether the group still takes this member for
   // one: it refuses who has lost his partitions. `token` is not 0. False: not sent.
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token);
+  // Of an owned partition, as the last answer of its broker told; nothing: none did yet.
+  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  // Records of owned partitions that are not committed, as far as the last answers tell.
+  [[nodiscard]] std::int64_t lag() const;
   // Its log has begun anew: reads from the start of it, whatever was read before.
   void read_anew(Partition partition);
   // Ends a revocation that on_revoking() began.

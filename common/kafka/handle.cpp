@@ -14,6 +14,7 @@
 
 #include "common/base/start_error.hpp"
 #include "common/config/config_rules.hpp"
+#include "common/kafka/client_lines.hpp"
 #include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
@@ -118,7 +119,14 @@ LogLevel level_of(int syslog) noexcept {
   return syslog <= 6 ? LogLevel::Info : LogLevel::Debug;
 }
 
+// In threads of the library.
 void on_log(const rd_kafka_t*, int level, const char* facility, const char* text) {
+  static std::mutex mutex;
+  static ClientLines lines;
+  {
+    const std::lock_guard lock{mutex};
+    if (!lines.admit(facility, text, monotonic_now())) return;
+  }
   log::write(level_of(level), "kafka client", {{"facility", facility}, {"text", text}});
 }
 

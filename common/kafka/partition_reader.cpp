@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/assert.hpp"
+#include "common/kafka/assignment.hpp"
 #include "common/kafka/commit_gate.hpp"
 #include "common/kafka/commits.hpp"
 #include "common/kafka/reader_handle.hpp"
@@ -38,46 +39,32 @@ struct Reading {
 
 // Everything behind PartitionReader; handlers of the loop keep it alive until they have run.
 // Thread: shard thread.  Bounds: ReaderOptions.
-class PartitionReader::Impl : public std::enable_shared_from_this<Impl> {
+class PartitionReader::Impl : public ClientTurns<Impl> {
  public:
   Impl(Executor executor, const KafkaConfig& config, ReaderOptions options, metrics::Slab& slab)
-      : options_(std::move(options)),
+      : ClientTurns(executor),
+        options_(std::move(options)),
         slab_(slab),
-        wakeup_(executor),
-        timer_(executor),
-        handle_(std::make_shared<ReaderHandle>(config, options_, wakeup_.descriptor())),
+        handle_(std::make_shared<ReaderHandle>(config, options_, wakeup().descriptor())),
         readings_(options_.topics.size()) {}
 
-  void begin() {
-    wait_wakeup();
-    wait_tick();
-  }
   void end();
   void start(TopicPartition place, Offset from, LogSink& sink);
   void stop(TopicPartition place);
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
+  [[nodiscard]] std::optional<LogBounds> bounds_of(TopicPartition place) const {
+    if (find(place) == nullptr) return std::nullopt;
+    return kafka::known_bounds(handle_->client(), handle_->topic(place), place.partition);
+  }
   void ask(Question question) { handle_->ask(std::move(question)); }
   void commit_async(std::span<const ReadCommit> commits);
   [[nodiscard]] bool committing() const noexcept { return gate_.busy(monotonic_now()); }
   [[nodiscard]] bool commit_sync(std::span<const ReadCommit> commits);
 
  private:
-  void wait_wakeup() {
-    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t> numbers) {
-      if (self->stopped_) return;
-      self->on_numbers(numbers);
-      if (!self->stopped_) self->wait_wakeup();
-    });
-  }
-  void wait_tick() {
-    timer_.expires_after(kTick);
-    timer_.async_wait([self = shared_from_this()](ErrorCode) {
-      if (self->stopped_) return;
-      self->tick();
-      if (!self->stopped_) self->wait_tick();
-    });
-  }
+  friend class ClientTurns<Impl>;
+  [[nodiscard]] Duration tick_interval() const noexcept { return kTick; }
   void on_numbers(std::span<const std::int32_t> numbers);
   void tick();
   void serve();
@@ -91,23 +78,19 @@ class PartitionReader::Impl : public std::enable_shared_from_this<Impl> {
 
   const ReaderOptions options_;
   metrics::Slab& slab_;
-  Wakeup wakeup_;
   CommitGate gate_;
-  Timer timer_;
   std::shared_ptr<ReaderHandle> handle_;
   std::vector<std::vector<std::unique_ptr<Reading>>> readings_;  // by topic, then partition
   std::vector<Reading*> active_;
-  bool stopped_ = false;
 };
 
 void PartitionReader::Impl::end() {
-  stopped_ = true;
-  timer_.cancel();
+  stop_turns();
   for (Reading* one : active_) let_go(*one);
   active_.clear();
   handle_->detach();
   retire(std::exchange(handle_, nullptr));
-  wakeup_.close();
+  wakeup().close();
 }
 
 // --- places -------------------------------------------------------------------------------------
@@ -160,7 +143,7 @@ void PartitionReader::Impl::stop(TopicPartition place) {
 
 void PartitionReader::Impl::on_numbers(std::span<const std::int32_t> numbers) {
   for (const std::int32_t number : numbers) {
-    if (stopped_) return;
+    if (stopped()) return;
     if (number < 0) continue;
     Reading* one = find(place_of(number));
     if (one != nullptr && one->drained) tell_readable(*one);
@@ -175,7 +158,7 @@ void PartitionReader::Impl::tell_readable(Reading& one) {
 
 void PartitionReader::Impl::tick() {
   // By index: the sink may start and stop places while it is told.
-  for (std::size_t i = 0; i < active_.size() && !stopped_; ++i) {
+  for (std::size_t i = 0; i < active_.size() && !stopped(); ++i) {
     Reading& one = *active_[i];
     if (one.drained && rd_kafka_queue_length(one.queue.get()) > 0) tell_readable(one);
   }
@@ -183,14 +166,14 @@ void PartitionReader::Impl::tick() {
 }
 
 void PartitionReader::Impl::serve() {
-  while (!stopped_) {
+  while (!stopped()) {
     const EventPtr event{rd_kafka_queue_poll(handle_->events(), 0)};
     if (!event) break;
     on_event(event.get());
   }
-  if (stopped_) return;
+  if (stopped()) return;
   for (Question& question : handle_->answers()) {
-    if (stopped_) return;
+    if (stopped()) return;
     if (question.positions) question.positions(question.found_positions);
     if (question.bounds) question.bounds(question.found_bounds);
   }
@@ -304,6 +287,10 @@ bool PartitionReader::reading(TopicPartition place) const noexcept {
 
 Read PartitionReader::next(TopicPartition place) {
   return impl_->next(place);
+}
+
+std::optional<LogBounds> PartitionReader::known_bounds(TopicPartition place) const {
+  return impl_->bounds_of(place);
 }
 
 void PartitionReader::positions(std::vector<TopicPartition> places,

@@ -113,6 +113,9 @@ class PartitionReader {
   // The next of a place; after Nothing ask again when on_readable() was called.
   [[nodiscard]] Read next(TopicPartition place);
 
+  // Of a place that is read, as the last answer of its broker told; nothing: none did yet.
+  [[nodiscard]] std::optional<LogBounds> known_bounds(TopicPartition place) const;
+
   // Committed positions; asked until they are known, in a thread of the reader.
   void positions(std::vector<TopicPartition> places,
                  std::function<void(std::span<const ReadPosition>)> done);

@@ -5,20 +5,18 @@ namespace eventrelay::kafka {
 PendingRecords::Slot* PendingRecords::add(std::uint64_t token, std::size_t bytes, TimePoint now,
                                           std::size_t bucket) {
   EVENTRELAY_ASSERT(bucket < kBuckets);
-  Slot* slot = free_;
-  if (slot != nullptr) {
-    free_ = slot->newer;
-  } else {
-    slot = &slots_.emplace_back();
-  }
+  Slot& slot = slots_.take();
+  slot.token = token;
+  slot.bytes = bytes;
+  slot.since = now;
+  slot.bucket = static_cast<std::uint8_t>(bucket);
+  slot.waiting = true;
   PartitionBucket& in = buckets_[bucket];
-  *slot = {token, bytes, now, in.newest, nullptr, static_cast<std::uint8_t>(bucket), true};
-  (in.newest != nullptr ? in.newest->newer : in.oldest) = slot;
-  in.newest = slot;
+  in.waiting.push_back(slot);
   ++in.count;
   ++count_;
   bytes_ += bytes;
-  return slot;
+  return &slot;
 }
 
 void PendingRecords::acknowledge(const Slot& slot, TimePoint now) noexcept {
@@ -31,22 +29,20 @@ void PendingRecords::acknowledge(const Slot& slot, TimePoint now) noexcept {
 void PendingRecords::remove(Slot* slot) noexcept {
   EVENTRELAY_ASSERT(slot->waiting);
   PartitionBucket& in = buckets_[slot->bucket];
-  (slot->older != nullptr ? slot->older->newer : in.oldest) = slot->newer;
-  (slot->newer != nullptr ? slot->newer->older : in.newest) = slot->older;
+  unlink(in.waiting, *slot);
   slot->waiting = false;
-  slot->newer = free_;
-  free_ = slot;
+  slots_.give_back(*slot);
   --in.count;
   --count_;
   bytes_ -= slot->bytes;
 }
 
-PendingRecords::Slot* PendingRecords::oldest() const noexcept {
-  Slot* found = nullptr;
+const PendingRecords::Slot* PendingRecords::oldest() const noexcept {
+  const Slot* found = nullptr;
   for (const PartitionBucket& bucket : buckets_) {
-    if (bucket.oldest != nullptr && (found == nullptr || bucket.oldest->since < found->since)) {
-      found = bucket.oldest;
-    }
+    if (bucket.waiting.empty()) continue;
+    const Slot& oldest = bucket.waiting.front();
+    if (found == nullptr || oldest.since < found->since) found = &oldest;
   }
   return found;
 }
@@ -58,9 +54,8 @@ BucketState PendingRecords::all() const noexcept {
       found.acknowledged = bucket.acknowledged;
       found.took = bucket.took;
     }
-    if (bucket.oldest != nullptr && (!found.oldest || bucket.oldest->since < *found.oldest)) {
-      found.oldest = bucket.oldest->since;
-    }
+    const auto oldest = bucket.state().oldest;
+    if (oldest && (!found.oldest || *oldest < *found.oldest)) found.oldest = oldest;
   }
   return found;
 }

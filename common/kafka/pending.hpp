@@ -9,11 +9,13 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <optional>
+#include <utility>
 
 #include "common/base/assert.hpp"
 #include "common/base/clock.hpp"
+#include "common/base/linked_list.hpp"
+#include "common/base/pool.hpp"
 #include "common/kafka/queue_delay_estimator.hpp"
 
 namespace eventrelay::kafka {
@@ -45,10 +47,9 @@ class PendingRecords {
     std::uint64_t token = 0;
     std::size_t bytes = 0;
     TimePoint since{};
-    Slot* older = nullptr;
-    Slot* newer = nullptr;
     std::uint8_t bucket = 0;
     bool waiting = false;
+    ListHook by_age;
   };
 
   explicit PendingRecords(PaceLimits pace = {}) noexcept : delay_(pace) {}
@@ -60,7 +61,8 @@ class PendingRecords {
   void acknowledge(const Slot& slot, TimePoint now) noexcept;
   void remove(Slot* slot) noexcept;
 
-  [[nodiscard]] Slot* oldest() const noexcept;  // O(kBuckets)
+  [[nodiscard]] const Slot* oldest() const noexcept;  // O(kBuckets)
+  [[nodiscard]] Slot* oldest() noexcept { return const_cast<Slot*>(std::as_const(*this).oldest()); }
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] BucketState bucket(std::size_t bucket) const noexcept {
@@ -75,20 +77,19 @@ class PendingRecords {
  private:
   // Thread: shard thread.  Bounds: fixed.
   struct PartitionBucket {
-    Slot* oldest = nullptr;
-    Slot* newest = nullptr;
+    LinkedList<Slot, &Slot::by_age> waiting;
     std::size_t count = 0;
     TimePoint acknowledged{};
     Duration took{};
 
     [[nodiscard]] BucketState state() const noexcept {
-      return {oldest != nullptr ? std::optional{oldest->since} : std::nullopt, acknowledged, took};
+      return {waiting.empty() ? std::nullopt : std::optional{waiting.front().since}, acknowledged,
+              took};
     }
   };
 
   std::array<PartitionBucket, kBuckets> buckets_{};
-  std::deque<Slot> slots_;  // addresses stay
-  Slot* free_ = nullptr;
+  Pool<Slot> slots_;
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
   QueueDelayEstimator delay_;

@@ -41,30 +41,24 @@ rd_kafka_vu_t bytes_argument(rd_kafka_vtype_t type, std::string_view bytes) noex
 
 // Everything behind ProducerClient; handlers of the loop keep it alive until they have run.
 // Thread: shard thread.  Bounds: ProducerLimits.
-class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
+class ProducerClient::Impl : public ClientTurns<Impl> {
  public:
   Impl(Executor executor, const KafkaConfig& config, ProducerLimits limits, ReportSink& sink,
        metrics::Slab& slab)
-      : config_(config),
+      : ClientTurns(executor),
+        config_(config),
         limits_(limits),
         sink_(sink),
         slab_(slab),
         meter_(slab),
-        wakeup_(executor),
-        timer_(executor),
         handle_(make_handle()),
         pending_(limits.pace) {}
 
-  void begin() {
-    wait_wakeup();
-    wait_tick();
-  }
   void end() {
-    stopped_ = true;
+    stop_turns();
     ready_.store(false);
-    timer_.cancel();
     let_go();
-    wakeup_.close();
+    wakeup().close();
   }
 
   std::size_t add_topic(const std::string& name) {
@@ -85,24 +79,13 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
  private:
+  friend class ClientTurns<Impl>;
   std::shared_ptr<ProducerHandle> make_handle() {
-    return std::make_shared<ProducerHandle>(config_, limits_, wakeup_.descriptor());
+    return std::make_shared<ProducerHandle>(config_, limits_, wakeup().descriptor());
   }
-  void wait_wakeup() {
-    wakeup_.wait([self = shared_from_this()](std::span<const std::int32_t>) {
-      if (self->stopped_) return;
-      self->serve();
-      self->wait_wakeup();
-    });
-  }
-  void wait_tick() {
-    timer_.expires_after(drained_ ? kDrainTick : kTick);
-    timer_.async_wait([self = shared_from_this()](ErrorCode) {
-      if (self->stopped_) return;
-      self->serve();
-      self->wait_tick();
-    });
-  }
+  void on_numbers(std::span<const std::int32_t>) { serve(); }
+  void tick() { serve(); }
+  [[nodiscard]] Duration tick_interval() const noexcept { return drained_ ? kDrainTick : kTick; }
   void serve();
   // One report, read. Thread: value.
   struct Report {
@@ -127,14 +110,11 @@ class ProducerClient::Impl : public std::enable_shared_from_this<Impl> {
   ReportSink& sink_;
   metrics::Slab& slab_;
   StatsMeter meter_;
-  Wakeup wakeup_;
-  Timer timer_;
   std::shared_ptr<ProducerHandle> handle_;  // none while a rebuild has to wait
   std::vector<std::string> topics_;
   PendingRecords pending_;
   std::atomic<bool> ready_{false};
   bool fatal_ = false;
-  bool stopped_ = false;
   TimePoint rebuild_not_before_{};
   std::function<void()> drained_;
   TimePoint drain_deadline_{};
@@ -328,7 +308,7 @@ void ProducerClient::Impl::drain(TimePoint deadline, std::function<void()> done)
   drained_ = std::move(done);
   drain_deadline_ = deadline;
   if (handle_ && pending_.count() > 0) handle_->begin_flush();
-  timer_.expires_after(std::chrono::milliseconds{0});  // the waiting tick ends and runs
+  tick_now();
 }
 
 void ProducerClient::Impl::check_drained() {

@@ -46,6 +46,8 @@ std::optional<ClientStats> parse_stats(std::string_view text) {
     if (broker.is_object()) add_broker(stats, broker.get_object());
   }
   stats.queued_messages = whole(*root, "msg_cnt");
+  stats.sent_bytes = whole(*root, "tx_bytes");
+  stats.record_bytes = whole(*root, "txmsg_bytes");
   stats.producer_ids = whole(*root, "eos", "epoch_cnt");
   return stats;
 }
@@ -60,8 +62,20 @@ void StatsMeter::common(const ClientStats& now) {
   }
 }
 
+// The library compresses where the brokers' versions let it, and does without a word where not; so
+// it is measured. Requests and headers come on top of the records: less can only be compressed.
+void StatsMeter::judge_compression(const ClientStats& now) {
+  constexpr std::uint64_t kEnough = 64 << 10;  // fewer bytes of records say nothing
+  const std::uint64_t records = growth(now.record_bytes, judged_.record_bytes);
+  if (records < kEnough) return;
+  const bool less = growth(now.sent_bytes, judged_.sent_bytes) < records;
+  slab_.kafka_compression_active.set(less ? 1 : 0);
+  judged_ = now;
+}
+
 void StatsMeter::producer(const ClientStats& now) {
   common(now);
+  judge_compression(now);
   slab_.kafka_producer_queue_messages.set(static_cast<double>(now.queued_messages));
   slab_.kafka_broker_rtt_seconds.set(now.round_trip_seconds);
   // The first producer id is no bump.

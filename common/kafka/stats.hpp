@@ -21,6 +21,8 @@ struct ClientStats {
   double throttle_seconds = 0;    // average, worst broker
   double round_trip_seconds = 0;  // 95th percentile, worst broker
   std::uint64_t queued_messages = 0;
+  std::uint64_t sent_bytes = 0;    // to brokers, as it went over the wire
+  std::uint64_t record_bytes = 0;  // of the records sent: their keys and values
   std::uint64_t producer_ids = 0;  // how often a producer id or epoch was obtained
 };
 
@@ -34,13 +36,15 @@ class StatsMeter {
   void producer(const ClientStats& now);
   void consumer(const ClientStats& now);
   // The next document comes from a new handle, which counts from zero.
-  void restart() noexcept { last_ = {}; }
+  void restart() noexcept { last_ = judged_ = {}; }
 
  private:
   void common(const ClientStats& now);
+  void judge_compression(const ClientStats& now);
 
   metrics::Slab& slab_;
   ClientStats last_;
+  ClientStats judged_;  // when compression was last judged
 };
 
 }  // namespace eventrelay::kafka

@@ -118,8 +118,10 @@ std::vector<std::string> topic_differences(
 
 std::vector<std::string> check_topics(const Config& config) {
   const std::vector<TopicSpec> plan = topic_plan(config);
-  return topic_differences(config, plan, topic_partitions(config.kafka),
-                           message_bytes_of(config.kafka, plan));
+  constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
+  // First: it names at once why a broker refuses us.
+  const std::map<std::string, int> partitions = topic_partitions(config.kafka, kPatience);
+  return topic_differences(config, plan, partitions, message_bytes_of(config.kafka, plan));
 }
 
 }  // namespace eventrelay::kafka

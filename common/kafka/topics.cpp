@@ -1,9 +1,12 @@
 #include "common/kafka/topics.hpp"
 
+#include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "common/base/start_error.hpp"
+#include "common/kafka/client_lines.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/observe/log.hpp"
 
@@ -20,21 +23,25 @@ int as_ms(milliseconds time) {
   return static_cast<int>(time.count());
 }
 
-// The admin side of one start. Thread: control thread.  Bounds: kTopicsTimeout in all.
+// The admin side of one start. Thread: control thread.  Bounds: `patience` in all.
 class Admin {
  public:
-  explicit Admin(const KafkaConfig& config)
+  explicit Admin(const KafkaConfig& config, std::chrono::seconds patience = kTopicsTimeout)
       : servers_(bootstrap(config)),
         client_(make_client(conf_of(config), Role::Admin)),
-        deadline_(monotonic_now() + kTopicsTimeout) {}
+        patience_(patience),
+        deadline_(monotonic_now() + patience) {}
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;
 
+  // Why no broker answers; nothing: one does. Asks once.
+  [[nodiscard]] std::optional<std::string> unreached();
   // Partition count of every topic the cluster has.
   [[nodiscard]] std::map<std::string, int> topics();
   // As topics(), for one topic; the embedded broker creates it on being asked.
   [[nodiscard]] int touch(const std::string& name);
   void create(const std::vector<TopicSpec>& missing);
+  void pause() const { rd_kafka_poll(client_.get(), as_ms(kPause)); }
   // Waits a little before another try, or gives up with the reason.
   void pause_or_fail(const std::string& reason) const;
 
@@ -46,13 +53,17 @@ class Admin {
   void check(const rd_kafka_topic_result_t& result) const;
   ConfPtr conf_of(const KafkaConfig& config);
   static void on_error(rd_kafka_t*, int error, const char* text, void* self);
+  // The lasting cause with its way out, or the last that was told, or `reason`.
+  [[nodiscard]] std::string cause(const std::string& reason) const;
   [[nodiscard]] int patience();
 
   std::string servers_;
   bool asked_ = false;
   rd_kafka_resp_err_t refused_ = RD_KAFKA_RESP_ERR_NO_ERROR;  // the last lasting cause
   std::string refusal_;
+  std::string detail_;  // what the library said last of a broker that does not answer
   ClientPtr client_;
+  std::chrono::seconds patience_;
   TimePoint deadline_;
 };
 
@@ -66,28 +77,52 @@ ConfPtr Admin::conf_of(const KafkaConfig& config) {
 // Runs inside rd_kafka_poll().
 void Admin::on_error(rd_kafka_t*, int error, const char* text, void* self) {
   const auto code = static_cast<rd_kafka_resp_err_t>(error);
-  if (!is_lasting(code)) return;
   Admin& admin = *static_cast<Admin*>(self);
+  if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__RESOLVE) {
+    admin.detail_ = cause_in(text != nullptr ? text : rd_kafka_err2str(code));
+  }
+  if (!is_lasting(code)) return;
   admin.refused_ = code;
-  admin.refusal_ = text != nullptr ? text : rd_kafka_err2str(code);
+  admin.refusal_ = cause_in(text != nullptr ? text : rd_kafka_err2str(code));
 }
 
 int Admin::patience() {
-  return as_ms(std::exchange(asked_, true) ? kRequestTimeout : kFirstTimeout);
+  const milliseconds most = std::exchange(asked_, true) ? kRequestTimeout : kFirstTimeout;
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - monotonic_now());
+  return as_ms(std::clamp(left, kFirstTimeout, most));
 }
 
 void Admin::pause_or_fail(const std::string& reason) const {
   rd_kafka_poll(client_.get(), 0);
-  if (refused_ != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    throw StartError("kafka at \"" + servers_ + "\": " + refusal_ + "; " + way_out(refused_));
-  }
+  if (refused_ != RD_KAFKA_RESP_ERR_NO_ERROR) throw NotReached(cause(reason));
   if (monotonic_now() + kPause > deadline_) {
-    throw StartError("kafka at \"" + servers_ + "\": " + reason + " for " +
-                     std::to_string(kTopicsTimeout.count()) +
-                     " s; check kafka.bootstrap.servers and that the brokers run");
+    throw NotReached(cause(reason) + " (for " + std::to_string(patience_.count()) + " s)");
   }
   log::warn("kafka not ready yet", {{"servers", servers_}, {"reason", reason}});
-  rd_kafka_poll(client_.get(), as_ms(kPause));  // the library answers some errors at once
+  pause();  // the library answers some errors at once
+}
+
+std::string Admin::cause(const std::string& reason) const {
+  const std::string at = "kafka at \"" + servers_ + "\": ";
+  if (refused_ != RD_KAFKA_RESP_ERR_NO_ERROR) return at + refusal_ + "; " + way_out(refused_);
+  const std::string& said = detail_.empty() ? reason : detail_;
+  // The library's words for a broker that speaks TLS to a client that does not, and the reverse.
+  const bool other_protocol = said.find("SSL listener") != std::string::npos ||
+                              said.find("security.protocol") != std::string::npos;
+  return at + said + "; check " +
+         (other_protocol
+              ? "kafka.security.protocol: TLS and plain text do not understand each other"
+              : "kafka.bootstrap.servers and that the brokers run");
+}
+
+std::optional<std::string> Admin::unreached() {
+  const rd_kafka_metadata_t* raw = nullptr;
+  const TopicPtr none;
+  const auto error = rd_kafka_metadata(client_.get(), 0, none.get(), &raw, patience());
+  const MetadataPtr metadata{raw};
+  rd_kafka_poll(client_.get(), 0);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+  return cause(rd_kafka_err2str(error));
 }
 
 std::map<std::string, int> Admin::topics() {
@@ -223,8 +258,18 @@ int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan, 
   }
 }
 
-std::map<std::string, int> topic_partitions(const KafkaConfig& kafka) {
-  return Admin{kafka}.topics();
+std::map<std::string, int> topic_partitions(const KafkaConfig& kafka,
+                                            std::chrono::seconds patience) {
+  return Admin{kafka, patience}.topics();
+}
+
+void await_brokers(const KafkaConfig& kafka,
+                   const std::function<bool(const std::string&)>& failed) {
+  Admin admin{kafka};
+  while (const auto reason = admin.unreached()) {
+    if (!failed(*reason)) return;
+    admin.pause();
+  }
 }
 
 int partition_of(std::string_view key, int partitions) {

@@ -9,17 +9,26 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "common/base/start_error.hpp"
 #include "common/config/config.hpp"
 
 namespace eventrelay::kafka {
 
 inline constexpr std::chrono::seconds kTopicsTimeout{30};
+
+// No broker answers, or they refuse this client: that may change while one waits, unlike what is
+// wrong with a topic. Thread: any.  Bounds: one line.
+class NotReached : public StartError {
+ public:
+  using StartError::StartError;
+};
 
 // One topic as it should be.
 struct TopicSpec {
@@ -53,6 +62,11 @@ enum class Create : std::uint8_t {
                                 Create create);
 
 // Partition count of every topic the cluster has. Throws StartError.
-[[nodiscard]] std::map<std::string, int> topic_partitions(const KafkaConfig& kafka);
+[[nodiscard]] std::map<std::string, int> topic_partitions(
+    const KafkaConfig& kafka, std::chrono::seconds patience = kTopicsTimeout);
+
+// Returns once a broker has answered, or `failed` says that nobody waits any more. `failed` hears
+// why it does not, after each try, about once a second; in the thread that calls.
+void await_brokers(const KafkaConfig& kafka, const std::function<bool(const std::string&)>& failed);
 
 }  // namespace eventrelay::kafka

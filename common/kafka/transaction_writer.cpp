@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kTimeoutMs = static_cast<int>(std::chrono::milliseconds{kTransactionTimeout}.count());
 
+constexpr int kFullPollMs = 50;
+
 Defaults writer_defaults(const std::string& transactional_id) {
   return {{"transactional.id", transactional_id},
           {"transaction.timeout.ms", "60000"},
@@ -73,7 +75,7 @@ class TransactionWriter::Impl {
   WriteReport write(std::span<const KeyedRecord> records) {
     reports_ = {};
     if (const ErrorPtr error{rd_kafka_begin_transaction(client_.get())}) {
-      return failed(*error, WriteOutcome::Unavailable);
+      return spent(failed(*error, WriteOutcome::Unavailable));
     }
     for (const KeyedRecord& each : records) {
       if (const std::string problem = produce(each); !problem.empty()) return abort(problem);
@@ -90,10 +92,16 @@ class TransactionWriter::Impl {
       const WriteReport aborted = abort(report.reason);
       return report.outcome == WriteOutcome::Fenced ? report : aborted;
     }
-    return failed(*error, WriteOutcome::Unknown);
+    return spent(failed(*error, WriteOutcome::Unknown));
   }
 
  private:
+  // Who is fenced must not come back by itself.
+  static WriteReport spent(WriteReport report) {
+    report.spent = report.outcome != WriteOutcome::Fenced;
+    return report;
+  }
+
   std::string produce(const KeyedRecord& record) {
     const std::string* const value = record.value ? &*record.value : nullptr;
     // A tombstone is a null pointer, not an empty value.
@@ -110,8 +118,14 @@ class TransactionWriter::Impl {
     parts[3].u.mem = {const_cast<char*>(record.key.data()), record.key.size()};
     parts[4].vtype = RD_KAFKA_VTYPE_VALUE;
     parts[4].u.mem = {bytes, value == nullptr ? 0 : value->size()};
-    if (const ErrorPtr error{rd_kafka_produceva(client_.get(), parts.data(), parts.size())}) {
-      return rd_kafka_error_string(error.get());
+    const TimePoint limit = monotonic_now() + kTransactionTimeout;
+    for (;;) {
+      const ErrorPtr error{rd_kafka_produceva(client_.get(), parts.data(), parts.size())};
+      if (!error) break;
+      // A change of very many records does not fit the client's queue at once.
+      const bool full = rd_kafka_error_code(error.get()) == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+      if (!full || monotonic_now() > limit) return rd_kafka_error_string(error.get());
+      rd_kafka_poll(client_.get(), kFullPollMs);
     }
     ++reports_.open;
     return {};
@@ -121,7 +135,7 @@ class TransactionWriter::Impl {
     WriteReport report;
     report.reason = reason;
     if (const ErrorPtr error{rd_kafka_abort_transaction(client_.get(), kTimeoutMs)}) {
-      return failed(*error, WriteOutcome::Unavailable);
+      return spent(failed(*error, WriteOutcome::Unavailable));
     }
     return report;
   }

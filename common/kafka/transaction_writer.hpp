@@ -37,6 +37,7 @@ struct WriteReport {
   WriteOutcome outcome = WriteOutcome::Unavailable;
   std::int64_t last_offset = -1;  // of the last record, if written
   std::string reason;             // the library's words, if not written
+  bool spent = false;  // a transaction is open that can not be ended: of no more use, make another
 };
 
 // Thread: one owner.  Bounds: one transaction at a time.

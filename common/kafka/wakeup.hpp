@@ -8,7 +8,9 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -42,6 +44,53 @@ class Wakeup {
   Descriptor read_end_;
   int write_end_ = -1;
   std::array<std::int32_t, 1024> numbers_{};
+};
+
+// Gives a client its turns on the shard's loop: `on_numbers(span)` when the library has woken it,
+// `tick()` every `tick_interval()`. `Client` derives from this and befriends it; what waits keeps
+// it alive. Thread: shard thread.
+template <class Client>
+class ClientTurns : public std::enable_shared_from_this<Client> {
+ public:
+  void begin() {
+    wait_wakeup();
+    wait_tick();
+  }
+
+ protected:
+  explicit ClientTurns(Executor executor) : wakeup_(executor), timer_(executor) {}
+  ~ClientTurns() = default;
+
+  // No turn comes any more.
+  void stop_turns() {
+    stopped_ = true;
+    timer_.cancel();
+  }
+  // The tick that waits ends and runs.
+  void tick_now() { timer_.expires_after(std::chrono::milliseconds{0}); }
+  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+  [[nodiscard]] Wakeup& wakeup() noexcept { return wakeup_; }
+
+ private:
+  void wait_wakeup() {
+    wakeup_.wait([self = this->shared_from_this()](std::span<const std::int32_t> numbers) {
+      if (self->stopped()) return;
+      self->on_numbers(numbers);
+      if (!self->stopped()) self->wait_wakeup();
+    });
+  }
+  void wait_tick() {
+    timer_.expires_after(static_cast<Client*>(this)->tick_interval());
+    timer_.async_wait([self = this->shared_from_this()](ErrorCode) {
+      if (self->stopped()) return;
+      self->tick();
+      if (!self->stopped()) self->wait_tick();
+    });
+  }
+
+  Wakeup wakeup_;
+  Timer timer_;
+  bool stopped_ = false;
 };
 
 }  // namespace eventrelay::kafka

@@ -51,6 +51,7 @@ ClientMetric labelled(std::string_view label, std::string_view value) {
 enum class Merge { Sum, Largest, EarliestSet };
 
 Merge merge_of(std::string_view name) noexcept {
+  if (name == "kafka_compression_active") return Merge::Largest;  // yes or no, not an amount
   if (!name.ends_with("_seconds")) return Merge::Sum;
   if (!name.ends_with("_timestamp_seconds")) return Merge::Largest;
   return name.find("oldest") == std::string_view::npos ? Merge::Largest : Merge::EarliestSet;
@@ -162,12 +163,47 @@ MetricFamily build_family() {
   return family;
 }
 
+// One row of EVENTRELAY_SCRAPED.
+struct ScrapedRow {
+  std::string_view name;
+  std::string_view kind;
+  std::string_view labels;
+  std::string_view values;
+  std::size_t most;
+  std::string_view sentence;
+};
+constexpr ScrapedRow kScrapedRows[] = {
+#define EVENTRELAY_ROW(name, kind, labels, values, most, sentence) \
+  {#name, kind, labels, values, most, sentence},
+    EVENTRELAY_SCRAPED(EVENTRELAY_ROW)
+#undef EVENTRELAY_ROW
+};
+
+const ScrapedRow* row_of(std::string_view name) noexcept {
+  const auto* const row =
+      std::find_if(std::begin(kScrapedRows), std::end(kScrapedRows),
+                   [name](const ScrapedRow& each) { return each.name == name; });
+  return row == std::end(kScrapedRows) ? nullptr : row;
+}
+
+std::string_view first_of(std::string_view labels) noexcept {
+  return labels.substr(0, labels.find(','));
+}
+
+// What is beyond the bound of its row is left out: a scrape stays small whatever its owner says.
 MetricFamily scraped_family(const ScrapedGauge& gauge) {
-  MetricFamily family = family_of(gauge.name, gauge.sentence, MetricType::Gauge);
+  const bool counts = gauge.name.ends_with("_total");
+  MetricFamily family =
+      family_of(gauge.name, gauge.sentence, counts ? MetricType::Counter : MetricType::Gauge);
+  const ScrapedRow* const row = row_of(gauge.name);
   for (const ScrapedGauge::Sample& sample : gauge.samples) {
-    ClientMetric metric =
-        gauge.label.empty() ? ClientMetric{} : labelled(gauge.label, sample.label_value);
-    metric.gauge.value = sample.value;
+    if (row != nullptr && family.metric.size() == row->most) break;
+    const std::string_view first = first_of(gauge.label);
+    ClientMetric metric = first.empty() ? ClientMetric{} : labelled(first, sample.label_value);
+    if (first.size() < gauge.label.size()) {
+      metric.label.push_back({gauge.label.substr(first.size() + 1), sample.second_value});
+    }
+    (counts ? metric.counter.value : metric.gauge.value) = sample.value;
     family.metric.push_back(std::move(metric));
   }
   return family;
@@ -184,17 +220,36 @@ std::vector<MetricInfo> describe() {
   return {
 #define EVENTRELAY_COUNTER(name, sentence) {"eventrelay_" #name, "counter", {}, {}, sentence},
 #define EVENTRELAY_COUNTER_BY(name, label, Enum, sentence) \
-  {"eventrelay_" #name, "counter", shown(#label), words_of<Enum>(), sentence},
+  {"eventrelay_" #name, "counter", shown(#label),          \
+   words_of<Enum>(),    sentence,  Words<Enum>::kWords.size()},
 #define EVENTRELAY_GAUGE(name, sentence) {"eventrelay_" #name, "gauge", {}, {}, sentence},
+// A sum, a count, and a bucket more than there are bounds.
 #define EVENTRELAY_HISTOGRAM(name, bounds, sentence) \
-  {"eventrelay_" #name, "histogram", {}, {}, sentence},
+  {"eventrelay_" #name, "histogram", {}, {}, sentence, (bounds).size() + 3},
       EVENTRELAY_METRICS(EVENTRELAY_COUNTER, EVENTRELAY_COUNTER_BY, EVENTRELAY_GAUGE,
                          EVENTRELAY_HISTOGRAM)
 #undef EVENTRELAY_COUNTER
 #undef EVENTRELAY_COUNTER_BY
 #undef EVENTRELAY_GAUGE
 #undef EVENTRELAY_HISTOGRAM
+#define EVENTRELAY_ROW(name, kind, labels, values, most, sentence)           \
+  {"eventrelay_" #name,                                                      \
+   kind,                                                                     \
+   labels,                                                                   \
+   std::string_view(values).empty() ? std::vector<std::string_view>{}        \
+                                    : std::vector<std::string_view>{values}, \
+   sentence,                                                                 \
+   most},
+          EVENTRELAY_SCRAPED(EVENTRELAY_ROW)
+#undef EVENTRELAY_ROW
   };
+}
+
+ScrapedGauge scraped(std::string_view name, std::vector<ScrapedGauge::Sample> samples) {
+  const ScrapedRow* const row = row_of(name);
+  EVENTRELAY_ASSERT(row != nullptr);
+  return {std::string(name), std::string(row->sentence), std::string(row->labels),
+          std::move(samples)};
 }
 
 struct Exporter::State {

@@ -5,6 +5,8 @@
 //
 // COUNTER(name, sentence)  COUNTER_BY(name, label, Enum, sentence)  GAUGE(name, sentence)
 // HISTOGRAM(name, Bounds, sentence). Names lack the prefix `eventrelay_`; counters end in _total.
+// SCRAPED(name, kind, labels, values, most, sentence): made at the scrape by whoever knows it, with
+// at most `most` series; `values` says what its labels are.
 #pragma once
 
 #include <array>
@@ -75,6 +77,11 @@ enum class Unmatched : std::uint8_t { NoSubscription, UnknownInstance, DeletedIn
 inline constexpr std::array<std::string_view, 3> kUnmatchedWords{
     "no_subscription", "unknown_instance", "deleted_instance"};
 
+// Which further attempt it is: 1 is the second attempt of an event.
+enum class RetryStage : std::uint8_t { k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12Up };
+inline constexpr std::array<std::string_view, 12> kRetryStageWords{
+    "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12_up"};
+
 // Kinds of handshakes, and why a call that was accepted is not stored.
 enum class HandshakeKind : std::uint8_t { Dropbox, Slack, Meta, Graph, CloudEvents, Github };
 inline constexpr std::array<std::string_view, 6> kHandshakeWords{
@@ -141,6 +148,10 @@ struct Words<Outcome> {
   static constexpr auto& kWords = kOutcomeWords;
 };
 template <>
+struct Words<RetryStage> {
+  static constexpr auto& kWords = kRetryStageWords;
+};
+template <>
 struct Words<HandshakeKind> {
   static constexpr auto& kWords = kHandshakeWords;
 };
@@ -199,8 +210,11 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_folded_total, "Events left out: their provider had sent them before.") \
   COUNTER_BY(relay_deliveries_total, outcome, Outcome, "Attempts, by outcome.") \
   HISTOGRAM(relay_delivery_duration_seconds, kSeconds, "One attempt, dial to last byte.") \
+  HISTOGRAM(relay_first_attempt_age_seconds, kSeconds, \
+            "From ingest accepted to the first attempt, less what its own subscription held up.") \
   HISTOGRAM(relay_event_age_seconds, kSeconds, "From ingest accepted to callback acknowledged.") \
-  COUNTER(relay_retries_total, "Attempts after the first.") \
+  COUNTER_BY(relay_retries_total, stage, RetryStage, \
+             "Attempts after the first, by how many were made before.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
   COUNTER(relay_attempts_dropped_total, "Lines of the attempts log that were not written.") \
   COUNTER_BY(relay_unmatched_total, reason, Unmatched, \
@@ -228,15 +242,17 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \
   GAUGE(relay_assigned_partitions, "Partitions this process owns.") \
   GAUGE(relay_queued_bytes, "Bytes of events read and not finished.") \
+  GAUGE(relay_oldest_unread_timestamp_seconds, \
+        "Since when the oldest event nobody has read waits.") \
   GAUGE(relay_oldest_pending_timestamp_seconds, "When the oldest unfinished event was received.") \
   GAUGE(relay_last_delivery_timestamp_seconds, "When a subscriber last took an event.") \
-  GAUGE(kafka_consumer_lag_messages, "Messages behind the end of the log, owned partitions.") \
   COUNTER(kafka_rebalances_total, "Assignments taken or given up.") \
   COUNTER(kafka_consumer_errors_total, "Errors and offset gaps met while reading.") \
   COUNTER(kafka_tx_retries_total, "Requests librdkafka sent again.") \
   COUNTER(kafka_request_timeouts_total, "Requests that timed out.") \
   GAUGE(kafka_throttle_seconds, "Broker throttle time, average.") \
   GAUGE(kafka_producer_queue_messages, "Messages in the producer's queues.") \
+  GAUGE(kafka_compression_active, "1 while less is sent to Kafka than the records are long.") \
   GAUGE(kafka_broker_rtt_seconds, "Round trip to the slowest broker, p95.") \
   COUNTER(kafka_producer_rebuilds_total, "Producers rebuilt after a fatal error.") \
   COUNTER(kafka_producer_epoch_bumps_total, "Producer ids or epochs obtained after the first.") \
@@ -254,4 +270,30 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER_BY(log_messages_total, level, Level, "Log lines written, by level.") \
   GAUGE(event_loop_lag_seconds, "How late the shard's loop ran, worst of the last interval.") \
   COUNTER(event_loop_exceptions_total, "Exceptions caught by a shard's loop; each is a bug.")
+
+#define EVENTRELAY_SCRAPED(SCRAPED) \
+  SCRAPED(memory_limit_bytes, "gauge", "what", "memory_max, cgroup", 2, \
+          "Bytes that may be used, by what limits them.") \
+  SCRAPED(config_hash_info, "gauge", "hash", "the same wherever the configuration is the same", 1, \
+          "Hash of the configuration in force, without instances; always 1.") \
+  SCRAPED(tls_certificate_expiry_timestamp_seconds, "gauge", "file", "at most 20", 20, \
+          "When a certificate in use ends.") \
+  SCRAPED(ingest_source_last_event_timestamp_seconds, "gauge", "source", "at most 100", 100, \
+          "When a source last sent an event that was genuine.") \
+  SCRAPED(ingest_signature_key_uses_total, "counter", "source,slot", \
+          "at most 100; primary, secondary, third", 300, \
+          "Requests that a key of a source has verified, by the place of the key in its list.") \
+  SCRAPED(relay_kafka_available, "gauge", "", "", 1, \
+          "1 while Kafka answers and every topic is as it must be, else 0.") \
+  SCRAPED(relay_subscription_backlog_events, "gauge", "subscription", "the largest 20", 20, \
+          "Records that wait for a subscription that is away.") \
+  SCRAPED(relay_subscription_backlog_events_max, "gauge", "", "", 1, \
+          "The largest backlog of a subscription.") \
+  SCRAPED(relay_subscription_oldest_pending_seconds, "gauge", "subscription", "the longest 20", \
+          20, \
+          "How long the oldest event of a subscription waits.") \
+  SCRAPED(relay_subscription_oldest_pending_seconds_max, "gauge", "", "", 1, \
+          "How long the oldest event of any subscription waits.") \
+  SCRAPED(kafka_consumer_lag_messages, "gauge", "topic", "events, retry.<step>", 13, \
+          "Messages behind the end of the log, owned partitions.")
 // clang-format on

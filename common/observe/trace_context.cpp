@@ -1,6 +1,11 @@
 #include "common/observe/trace_context.hpp"
 
+#include <endian.h>
+
 #include <algorithm>
+#include <cstring>
+
+#include "common/base/hex.hpp"
 
 namespace eventrelay {
 
@@ -13,13 +18,10 @@ constexpr std::size_t kFlagsAt = 53;
 constexpr std::size_t kTracestateMax = 512;
 constexpr std::size_t kMembersMax = 32;
 constexpr std::uint8_t kSampledFlag = 0x01;
-constexpr std::string_view kDigits = "0123456789abcdef";
 
 // Value of a lower-case digit, or -1.
 int nibble(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
+  return c >= 'A' && c <= 'F' ? -1 : hex_value(c);
 }
 
 template <std::size_t N>
@@ -36,8 +38,8 @@ bool read_hex(std::string_view text, std::array<std::uint8_t, N>& out) noexcept 
 template <std::size_t N>
 char* print_hex(const std::array<std::uint8_t, N>& bytes, char* out) noexcept {
   for (const std::uint8_t byte : bytes) {
-    *out++ = kDigits[byte >> 4U];
-    *out++ = kDigits[byte & 0x0FU];
+    *out++ = kHexDigits[byte >> 4U];
+    *out++ = kHexDigits[byte & 0x0FU];
   }
   return out;
 }
@@ -105,9 +107,8 @@ bool is_tracestate(std::string_view text) noexcept {
 TraceSeed trace_seed(const std::array<std::uint64_t, 3>& random) noexcept {
   TraceSeed seed;
   const auto put = [](std::uint64_t number, std::uint8_t* out) {
-    for (unsigned shift = 64; shift != 0; shift -= 8) {
-      *out++ = static_cast<std::uint8_t>(number >> (shift - 8) & 0xFFU);
-    }
+    const std::uint64_t ordered = htobe64(number);
+    std::memcpy(out, &ordered, sizeof(ordered));
   };
   put(random[0], seed.trace.data());
   put(random[1], seed.trace.data() + 8);

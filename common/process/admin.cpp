@@ -26,7 +26,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable_t<Executor>{});
-constexpr std::chrono::milliseconds kSweepInterval{250};
+constexpr std::chrono::milliseconds kDeadlineCheck{250};
 constexpr std::chrono::minutes kRefusalWindow{1};
 constexpr std::size_t kAddressesMax = 1024;
 constexpr std::size_t kReadSize = 64U * 1024;
@@ -109,7 +109,7 @@ struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
         executor(control.get_executor()),
         acceptor(executor),
         retry(executor),
-        sweep(executor) {}
+        deadline_check(executor) {}
 
   Task<void> accept();
   Task<void> serve(ConnectionPtr connection);
@@ -131,7 +131,7 @@ struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
   Executor executor;
   Acceptor acceptor;
   Timer retry;
-  Timer sweep;
+  Timer deadline_check;
   AccessPolicy policy;
   Router router;
   std::function<void()> on_refused;
@@ -364,8 +364,8 @@ Task<void> AdminServer::State::accept() {
 
 // One timer for all connections: whoever is past its deadline is cut.
 void AdminServer::State::watch() {
-  sweep.expires_after(kSweepInterval);
-  sweep.async_wait([self = shared_from_this()](ErrorCode error) {
+  deadline_check.expires_after(kDeadlineCheck);
+  deadline_check.async_wait([self = shared_from_this()](ErrorCode error) {
     if (error || self->closed) return;
     const TimePoint now = monotonic_now();
     for (const auto& weak : self->connections) {
@@ -382,7 +382,7 @@ void AdminServer::State::close() {
   ErrorCode ignored;
   acceptor.close(ignored);
   retry.cancel();
-  sweep.cancel();
+  deadline_check.cancel();
   for (const auto& weak : connections) {
     if (const ConnectionPtr connection = weak.lock()) connection->socket.close(ignored);
   }

@@ -16,6 +16,7 @@
 
 #include "common/observe/build_info.hpp"
 #include "common/observe/log.hpp"
+#include "common/process/core_dump.hpp"
 #include "common/process/failpoint.hpp"
 #include "common/process/notify.hpp"
 #include "common/process/service_host.hpp"
@@ -270,6 +271,7 @@ class Program {
 
 int run_service(int argc, char** argv, std::string_view program, const ServiceFactory& factory,
                 const ExtensionFactory& extension) {
+  forbid_core_dumps();
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);  // until there is something to reload; its default is to end
   const std::string name{program};

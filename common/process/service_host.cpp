@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kPollUntilReady{20};
 constexpr std::chrono::seconds kPollAfterwards{1};
-constexpr std::chrono::seconds kReportInterval{10};
+constexpr std::chrono::seconds kReportInterval{60};         // the same reasons again
+constexpr std::chrono::seconds kReportChangedInterval{10};  // other reasons
 constexpr std::size_t kCertificatesMax = 20;
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -106,6 +107,7 @@ void ServiceHost::start_service() {
   std::shared_ptr<const Settings> loaded = settings_;
   std::thread starter([this, done, &thrown, &loaded] {
     try {
+      await_brokers();
       loaded = load_registry();
       service_.start(loaded);
     } catch (...) {
@@ -123,6 +125,27 @@ void ServiceHost::start_service() {
   starter.join();
   settings_ = std::move(loaded);
   if (thrown) std::rethrow_exception(thrown);
+}
+
+// Brokers may come later than this process, and a refusal may be mended at their side: the process
+// lives, is not ready and says why, once a minute or when the reason becomes another one.
+void ServiceHost::await_brokers() {
+  TimePoint told{};
+  std::string reason;
+  kafka::await_brokers(settings_->config.kafka, [&](const std::string& why) {
+    const TimePoint now = monotonic_now();
+    if (now - told >= kReportInterval || (why != reason && now - told >= kReportChangedInterval)) {
+      log::error("Kafka is not reached, the service waits for it",
+                 {{"service", service_.name()}, {"reason", why}});
+      told = now;
+      reason = why;
+    }
+    const std::lock_guard lock(waiting_mutex_);
+    waiting_ = why;
+    return true;
+  });
+  const std::lock_guard lock(waiting_mutex_);
+  waiting_.clear();
 }
 
 // Reads the registry to its end before the service sees its first event: an event of an instance
@@ -231,6 +254,10 @@ AccessPolicy ServiceHost::access_policy() const {
 std::vector<std::string> ServiceHost::reasons() const {
   std::vector<std::string> why;
   if (!started_) {
+    {
+      const std::lock_guard lock(waiting_mutex_);
+      if (!waiting_.empty()) return {waiting_};
+    }
     if (settings_ && settings_->config.registry == "topic") {
       return {"registry: it is not read to its end yet"};
     }
@@ -303,9 +330,12 @@ void ServiceHost::on_first_ready() {
 
 void ServiceHost::report_not_ready(const std::vector<std::string>& reasons) {
   const TimePoint now = monotonic_now();
-  if (now - reported_ < kReportInterval) return;
+  const std::string text = joined(reasons);
+  const bool same = text == reported_reasons_;
+  if (now - reported_ < (same ? kReportInterval : kReportChangedInterval)) return;
   reported_ = now;
-  log::warn("not ready", {{"service", service_.name()}, {"reasons", joined(reasons)}});
+  reported_reasons_ = text;
+  log::warn("not ready", {{"service", service_.name()}, {"reasons", text}});
 }
 
 std::string ServiceHost::status() const {
@@ -377,20 +407,15 @@ std::vector<metrics::ScrapedGauge> ServiceHost::gauges() const {
   std::vector<metrics::ScrapedGauge> all;
   const Config& config = settings_->config;
   const bool ingest = service_.name() == "ingest";
-  metrics::ScrapedGauge memory{
-      "memory_limit_bytes", "Bytes that may be used, by what limits them.", "what", {}};
+  metrics::ScrapedGauge memory = metrics::scraped("memory_limit_bytes", {});
   memory.samples.push_back({"memory_max", static_cast<double>(ingest ? config.ingest.memory_max
                                                                      : config.relay.memory_max)});
   if (const auto limit = cgroup_limits().memory) {
     memory.samples.push_back({"cgroup", static_cast<double>(*limit)});
   }
   all.push_back(std::move(memory));
-  all.push_back({"config_hash_info",
-                 "Hash of the configuration in force, without instances; always 1.",
-                 "hash",
-                 {{config_hash_, 1}}});
-  metrics::ScrapedGauge ends{
-      "tls_certificate_expiry_timestamp_seconds", "When a certificate in use ends.", "file", {}};
+  all.push_back(metrics::scraped("config_hash_info", {{config_hash_, 1}}));
+  metrics::ScrapedGauge ends = metrics::scraped("tls_certificate_expiry_timestamp_seconds", {});
   for (const auto& [file, end] : certificate_ends_) {
     ends.samples.push_back({file, static_cast<double>(unix_ms(end)) / 1000});
   }
@@ -409,6 +434,8 @@ void ServiceHost::note_settings() {
     if (const auto end = certificate_end(file)) certificate_ends_[file] = *end;
   };
   const Config& config = settings_->config;
+  const auto client = config.kafka.properties.find("ssl.certificate.location");
+  if (client != config.kafka.properties.end()) note(client->second);
   if (service_.name() == "ingest") {
     if (config.ingest.tls) note(config.ingest.tls->cert);
     return;

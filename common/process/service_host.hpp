@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -90,6 +91,7 @@ class ServiceHost {
   void mount_routes();
   [[nodiscard]] AccessPolicy access_policy() const;
   void start_service();
+  void await_brokers();
   [[nodiscard]] std::shared_ptr<const Settings> load_registry();
   void follow_registry();
   void take_records(const std::vector<RegistryRecord>& records, std::int64_t position);
@@ -122,6 +124,9 @@ class ServiceHost {
   std::vector<RegistryRecord> loaded_;  // until the extension has them
   std::function<void(Drained)> drained_;
   TimePoint reported_{};
+  std::string reported_reasons_;
+  mutable std::mutex waiting_mutex_;  // guards waiting_: the starting thread writes it
+  std::string waiting_;               // why no broker answers, while the service starts
   bool started_ = false;
   bool draining_ = false;
   bool ready_ = false;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/crypto.hpp"
+#include "common/providers/form.hpp"
 
 namespace eventrelay::providers {
 
@@ -36,13 +37,6 @@ constexpr std::array<Meaning, 15> kMeanings{{
     {"sent", "UPDATED"},
 }};
 
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -57,19 +51,7 @@ Unexpected<ProviderError> malformed() {
 
 bool BoxV1Parser::decode(std::string_view text, std::string_view& decoded) {
   const std::size_t begin = decoded_.size();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '+') {
-      c = ' ';
-    } else if (c == '%') {
-      const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return false;
-      c = static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-    decoded_.push_back(c);
-  }
+  if (!append_form_decoded(text, decoded_)) return false;
   decoded = std::string_view{decoded_}.substr(begin);
   return true;
 }

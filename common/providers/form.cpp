@@ -3,17 +3,11 @@
 #include <algorithm>
 
 #include "common/text/json_text.hpp"
+#include "common/text/percent.hpp"
 
 namespace eventrelay::providers {
 
 namespace {
-
-int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Takes the next piece with something in it off the front of `form`; empty: there is none.
 std::string_view next_piece(std::string_view& form) noexcept {
@@ -33,20 +27,24 @@ std::string_view value_of(std::string_view piece) noexcept {
 
 }  // namespace
 
+bool append_form_decoded(std::string_view text, std::string& out) {
+  for (; !text.empty(); text.remove_prefix(1)) {
+    if (text[0] != '%') {
+      out.push_back(text[0] == '+' ? ' ' : text[0]);
+      continue;
+    }
+    const auto decoded = percent_decoded(text);
+    if (!decoded) return false;
+    out.push_back(*decoded);
+    text.remove_prefix(2);
+  }
+  return true;
+}
+
 std::optional<std::string> form_decoded(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i] == '+' ? ' ' : text[i]);
-      continue;
-    }
-    const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
+  if (!append_form_decoded(text, out)) return std::nullopt;
   return out;
 }
 

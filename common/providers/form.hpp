@@ -19,6 +19,8 @@ using FormParameters = std::vector<std::pair<std::string, std::string>>;
 
 // What the escapes and `+` of one name or value stand for.
 [[nodiscard]] std::optional<std::string> form_decoded(std::string_view text);
+// The same into `out`; false: an escape is broken.
+[[nodiscard]] bool append_form_decoded(std::string_view text, std::string& out);
 // All parameters in their order, decoded; empty pieces (`a=1&&b=2`) are none.
 [[nodiscard]] std::optional<FormParameters> read_form(std::string_view form);
 // The first parameter of that name, decoded; nothing if there is none or its escapes are broken.

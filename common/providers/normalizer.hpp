@@ -21,6 +21,7 @@
 #include "common/providers/rules.hpp"
 #include "common/providers/stamp.hpp"
 #include "common/text/json.hpp"
+#include "common/text/utc.hpp"
 
 namespace eventrelay::providers {
 

@@ -11,6 +11,7 @@ namespace eventrelay::providers {
 namespace {
 
 using Verdict = Expected<void, ProviderError>;
+using VerifiedBy = Expected<KeySet, ProviderError>;
 using crypto::Hmac;
 using crypto::Mac;
 
@@ -19,6 +20,11 @@ constexpr std::string_view kClientState = "/clientState";
 
 Unexpected<ProviderError> refuse(ProviderError error) noexcept {
   return Unexpected<ProviderError>(error);
+}
+
+VerifiedBy judged(KeySet genuine, ProviderError otherwise) {
+  if (genuine.none()) return refuse(otherwise);
+  return genuine;
 }
 
 // The one value of a header: absent = null data, twice = DuplicateHeader.
@@ -387,7 +393,7 @@ Verifier::Verifier(const Scheme& scheme, std::span<const Secret> keys, Window wi
   if (scheme.proof == Proof::ClientState) scanner_ = std::make_unique<json::Scanner>();
 }
 
-Verdict Verifier::verify_bearer(const IncomingHead& head) const {
+VerifiedBy Verifier::verify_bearer(const IncomingHead& head) const {
   const auto value = single(head, scheme_->signature[0]);
   if (!value) return refuse(value.error());
   if (value->empty()) return refuse(ProviderError::SignatureMissing);
@@ -398,14 +404,15 @@ Verdict Verifier::verify_bearer(const IncomingHead& head) const {
   }
   const std::size_t begin = std::min(value->find_first_not_of(' ', blank), value->size());
   const std::string_view given = value->substr(begin);
-  bool genuine = false;
-  for (const Secret& secret : secrets_) {
-    genuine |= !secret.empty() && crypto::equal_constant_time(secret.reveal(), given);
+  KeySet genuine;
+  for (std::size_t key = 0; key < kKeysMax; ++key) {
+    const Secret& secret = secrets_[key];
+    genuine[key] = !secret.empty() && crypto::equal_constant_time(secret.reveal(), given);
   }
-  return genuine ? Verdict{} : Verdict{refuse(ProviderError::TokenWrong)};
+  return judged(genuine, ProviderError::TokenWrong);
 }
 
-Verdict Verifier::verify_client_state(std::string_view body) {
+VerifiedBy Verifier::verify_client_state(std::string_view body) {
   std::string padded(body);
   padded.resize(body.size() + json::kPadding);
   const auto top = scanner_->parse(std::string_view(padded).substr(0, body.size()));
@@ -413,29 +420,32 @@ Verdict Verifier::verify_client_state(std::string_view body) {
   const auto count = scanner_->open_list("/value");
   if (!count) return refuse(provider_error(count.error()));
   if (!*count || **count == 0) return refuse(ProviderError::SignatureMissing);
-  bool genuine = true;
+  KeySet genuine;
+  bool all = true;  // each of them, by whichever key
   for (std::size_t i = 0; i < **count; ++i) {
     const auto given = scanner_->at(i, kClientState);
     if (!given) return refuse(provider_error(given.error()));
-    bool matches = false;
-    for (const Secret& secret : secrets_) {
-      matches |= !secret.empty() && given->kind == json::Kind::String &&
-                 crypto::equal_constant_time(secret.reveal(), given->text);
+    KeySet matches;
+    for (std::size_t key = 0; key < kKeysMax; ++key) {
+      const Secret& secret = secrets_[key];
+      matches[key] = !secret.empty() && given->kind == json::Kind::String &&
+                     crypto::equal_constant_time(secret.reveal(), given->text);
     }
-    genuine &= matches;
+    genuine |= matches;
+    all &= matches.any();
   }
-  return genuine ? Verdict{} : Verdict{refuse(ProviderError::TokenWrong)};
+  return judged(all ? genuine : KeySet{}, ProviderError::TokenWrong);
 }
 
-Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTime now) {
+VerifiedBy Verifier::verify(const IncomingHead& head, std::string_view body, WallTime now) {
   if (scheme_->proof == Proof::Bearer) return verify_bearer(head);
   if (scheme_->proof == Proof::ClientState) return verify_client_state(body);
   Claim claim;
   const Verdict read = read_claim(*scheme_, head, claim);
-  if (!read) return read;
+  if (!read) return refuse(read.error());
   if (scheme_->stamp != Stamp::None) {
     const Verdict timely = judge_time(*scheme_, window_, claim.timestamp, now);
-    if (!timely) return timely;
+    if (!timely) return refuse(timely.error());
   }
   const bool own = !origin_.empty();
   const Parts parts{.method = method_word(head.method),
@@ -444,11 +454,11 @@ Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTi
                     .id = claim.id,
                     .timestamp = claim.timestamp,
                     .body = body};
-  bool genuine = false;
+  KeySet genuine;
   // Every key is tried, whatever came before.
   for (std::size_t key = 0; key < kKeysMax; ++key) {
     if (public_keys_[key]) {
-      genuine |=
+      genuine[key] =
           signature_among(*scheme_, claim, *public_keys_[key], signed_text(*scheme_, parts, {}));
     } else if (scheme_->proof == Proof::Twilio && macs_[key]) {
       std::string uri;
@@ -456,16 +466,16 @@ Verdict Verifier::verify(const IncomingHead& head, std::string_view body, WallTi
       for (const std::string& text : twilio_texts(uri, body, head.content_type)) {
         macs_[key]->start();
         macs_[key]->update(text);
-        genuine |= among(*scheme_, claim, key, macs_[key]->finish());
+        if (among(*scheme_, claim, key, macs_[key]->finish())) genuine.set(key);
       }
     } else if (macs_[key]) {
-      genuine |= among(*scheme_, claim, key, compute(*macs_[key], *scheme_, parts));
+      genuine[key] = among(*scheme_, claim, key, compute(*macs_[key], *scheme_, parts));
     } else if (!secrets_[key].empty()) {
       const std::string text = signed_text(*scheme_, parts, secrets_[key].reveal());
-      genuine |= among(*scheme_, claim, key, crypto::sha256(text));
+      genuine[key] = among(*scheme_, claim, key, crypto::sha256(text));
     }
   }
-  return genuine ? Verdict{} : Verdict{refuse(ProviderError::SignatureWrong)};
+  return judged(genuine, ProviderError::SignatureWrong);
 }
 
 std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,8 @@
 namespace eventrelay::providers {
 
 inline constexpr std::size_t kKeysMax = 3;
+// Some of a source's keys, by their places in its list.
+using KeySet = std::bitset<kKeysMax>;
 inline constexpr std::size_t kCandidatesMax = 64;
 
 // Hmac: over `text`. Hash: of `text`, the key being a part of it. Twilio: HMAC over the URI and the
@@ -102,13 +105,14 @@ class Verifier {
   Verifier(const Scheme& scheme, std::span<const Secret> keys, Window window,
            std::string origin = {});
 
-  [[nodiscard]] Expected<void, ProviderError> verify(const IncomingHead& head,
-                                                     std::string_view body, WallTime now);
+  // The keys that have verified it; at least one.
+  [[nodiscard]] Expected<KeySet, ProviderError> verify(const IncomingHead& head,
+                                                       std::string_view body, WallTime now);
   [[nodiscard]] const Scheme& scheme() const noexcept { return *scheme_; }
 
  private:
-  [[nodiscard]] Expected<void, ProviderError> verify_bearer(const IncomingHead& head) const;
-  [[nodiscard]] Expected<void, ProviderError> verify_client_state(std::string_view body);
+  [[nodiscard]] Expected<KeySet, ProviderError> verify_bearer(const IncomingHead& head) const;
+  [[nodiscard]] Expected<KeySet, ProviderError> verify_client_state(std::string_view body);
 
   const Scheme* scheme_;
   std::array<std::optional<crypto::Hmac>, kKeysMax> macs_;

@@ -11,8 +11,23 @@ using std::chrono::milliseconds;
 
 constexpr Window kFiveMinutes{milliseconds{300'000}, milliseconds{300'000}};
 constexpr std::array<Piece, 8> kBodyAlone{Piece::Body};
-constexpr std::array<Piece, 8> kIdStampBody{Piece::Id, Piece::Dot, Piece::Timestamp, Piece::Dot,
-                                            Piece::Body};
+
+// Standard Webhooks under whatever field names.
+constexpr Scheme standard_webhooks(std::string_view name, std::string_view id,
+                                   std::string_view timestamp, std::string_view signature) {
+  return {.name = name,
+          .key = KeyCoding::Whsec,
+          .text = {Piece::Id, Piece::Dot, Piece::Timestamp, Piece::Dot, Piece::Body},
+          .coding = Coding::Base64,
+          .form = Form::SpaceList,
+          .tag = "v1",
+          .public_tag = "v1a",
+          .signature = {signature},
+          .timestamp = timestamp,
+          .stamp = Stamp::Seconds,
+          .window = kFiveMinutes,
+          .id = id};
+}
 
 // Rows differ in few fields; the rest keeps its default.
 constexpr std::array<Scheme, 17> kSchemes{{
@@ -64,31 +79,9 @@ constexpr std::array<Scheme, 17> kSchemes{{
      .stamp = Stamp::Seconds,
      .window = kFiveMinutes},
     // github.com/standard-webhooks/standard-webhooks, spec 1.0.0
-    {.name = "standard",
-     .key = KeyCoding::Whsec,
-     .text = kIdStampBody,
-     .coding = Coding::Base64,
-     .form = Form::SpaceList,
-     .tag = "v1",
-     .public_tag = "v1a",
-     .signature = {"webhook-signature"},
-     .timestamp = "webhook-timestamp",
-     .stamp = Stamp::Seconds,
-     .window = kFiveMinutes,
-     .id = "webhook-id"},
+    standard_webhooks("standard", "webhook-id", "webhook-timestamp", "webhook-signature"),
     // docs.svix.com/receiving/verifying-payloads/how-manual
-    {.name = "svix",
-     .key = KeyCoding::Whsec,
-     .text = kIdStampBody,
-     .coding = Coding::Base64,
-     .form = Form::SpaceList,
-     .tag = "v1",
-     .public_tag = "v1a",
-     .signature = {"svix-signature"},
-     .timestamp = "svix-timestamp",
-     .stamp = Stamp::Seconds,
-     .window = kFiveMinutes,
-     .id = "svix-id"},
+    standard_webhooks("svix", "svix-id", "svix-timestamp", "svix-signature"),
     // developer.zendesk.com/documentation/webhooks/verifying; no limit stated, ours is Box's
     {.name = "zendesk",
      .text = {Piece::Timestamp, Piece::Body},

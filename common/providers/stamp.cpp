@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "common/text/utc.hpp"
+
 namespace eventrelay::providers {
 
 namespace {
@@ -92,10 +94,6 @@ std::optional<std::int64_t> parse_digits(std::string_view text, std::size_t widt
   return value;
 }
 
-void put(char* out, unsigned value, int width) noexcept {
-  for (char* at = out + width; at != out; value /= 10) *--at = static_cast<char>('0' + value % 10);
-}
-
 }  // namespace
 
 std::optional<WallTime> parse_stamp(Stamp stamp, std::string_view text) noexcept {
@@ -115,23 +113,9 @@ std::string format_stamp(Stamp stamp, WallTime time) {
   if (stamp == Stamp::Seconds) return std::to_string(unix_seconds(time));
   if (stamp == Stamp::Millis) return std::to_string(unix_ms(time));
   if (stamp == Stamp::None) return {};
-  std::array<char, kUtcSize> text{};
-  write_utc(time, text);
-  return {text.data(), text.size()};
-}
-
-void write_utc(WallTime time, std::array<char, kUtcSize>& out) noexcept {
-  const auto days = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{days};
-  const auto second = std::chrono::floor<std::chrono::seconds>(time - days).count();
-  out = {'0', '0', '0', '0', '-', '0', '0', '-', '0', '0',
-         'T', '0', '0', ':', '0', '0', ':', '0', '0', 'Z'};
-  put(&out[0], static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  put(&out[5], static_cast<unsigned>(date.month()), 2);
-  put(&out[8], static_cast<unsigned>(date.day()), 2);
-  put(&out[11], static_cast<unsigned>(second / 3600), 2);
-  put(&out[14], static_cast<unsigned>(second / 60 % 60), 2);
-  put(&out[17], static_cast<unsigned>(second % 60), 2);
+  std::string text;
+  append_utc(time, text);
+  return text;
 }
 
 }  // namespace eventrelay::providers

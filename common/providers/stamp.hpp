@@ -5,7 +5,6 @@
 // Errors:  nothing comes back from a text that is not exactly of the form.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,9 +19,5 @@ enum class Stamp : std::uint8_t { None, Seconds, Millis, Rfc3339 };
 // RFC 3339 with upper-case T, and Z or a numeric offset; up to nine digits of fraction.
 [[nodiscard]] std::optional<WallTime> parse_stamp(Stamp stamp, std::string_view text) noexcept;
 [[nodiscard]] std::string format_stamp(Stamp stamp, WallTime time);
-
-// `yyyy-MM-ddTHH:mm:ssZ`, the form of dates in notifications. Years 0 to 9999.
-inline constexpr std::size_t kUtcSize = 20;
-void write_utc(WallTime time, std::array<char, kUtcSize>& out) noexcept;
 
 }  // namespace eventrelay::providers

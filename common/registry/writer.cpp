@@ -98,7 +98,9 @@ void RegistryWriter::role_seen(const RoleRecord& role, std::int64_t offset) {
   if (offset <= taken_at_) return;  // of before our own take-over
   foreign_held_ = role.held;
   foreign_released_ = !role.held;
-  if (role.held) holds_.store(false, std::memory_order_release);
+  // Also where it was given back already: our client is fenced, and has to be made anew.
+  holds_.store(false, std::memory_order_release);
+  term_.fetch_add(1, std::memory_order_acq_rel);
   changed_.notify_all();
 }
 
@@ -144,6 +146,7 @@ void RegistryWriter::take() {
       }
       if (write_role(true)) {
         const std::lock_guard lock(mutex_);
+        term_.fetch_add(1, std::memory_order_acq_rel);
         if (!foreign_held_) {
           holds_.store(true, std::memory_order_release);
           log::info("control role taken", {{"process", options_.process}});
@@ -183,8 +186,17 @@ bool RegistryWriter::write_role(bool held) {
     lose(report.reason);
   } else {
     log::warn("the control role can not be kept up now", {{"reason", report.reason}});
+    if (report.spent) renew();
   }
   return false;
+}
+
+// A new client takes the role again: that ends the transaction which is open, one way or the other.
+void RegistryWriter::renew() {
+  holds_.store(false, std::memory_order_release);
+  writer_.reset();
+  const std::lock_guard lock(mutex_);
+  foreign_released_ = true;
 }
 
 void RegistryWriter::lose(std::string_view why) {
@@ -241,18 +253,14 @@ bool RegistryWriter::write_jobs(std::vector<Job> jobs) {
       lose(report.reason);
       break;
     case WriteOutcome::Unknown:
+      result.outcome = ChangeOutcome::Unknown;
+      [[fallthrough]];
     case WriteOutcome::Unavailable:
       log::warn("a change of the registry was not written", {{"reason", report.reason}});
       break;
   }
+  if (report.spent) renew();
   for (Job& each : jobs) each.done(result);
-  if (report.outcome == WriteOutcome::Unknown) {
-    // The next one ends that transaction, one way or the other, and reads what became of it.
-    holds_.store(false, std::memory_order_release);
-    writer_.reset();
-    const std::lock_guard lock(mutex_);
-    foreign_released_ = true;
-  }
   return writer_ != nullptr;
 }
 

@@ -39,6 +39,7 @@ enum class ChangeOutcome : std::uint8_t {
   Written,      // committed at acks=all, at `offset`
   NotHolder,    // this process does not hold the control role
   Unavailable,  // Kafka could not take it; it is not written
+  Unknown,      // the commit was not answered: the next term() tells, by what the topic holds
 };
 
 struct ChangeResult {
@@ -85,6 +86,11 @@ class RegistryWriter {
   // A role record was read from the topic.
   void role_seen(const RoleRecord& role, std::int64_t offset);
   [[nodiscard]] bool holds() const noexcept { return holds_.load(std::memory_order_acquire); }
+  // Counts the take-overs of the role, by this process or another: a change that was under way in
+  // an earlier term is either in the topic or never will be.
+  [[nodiscard]] std::uint64_t term() const noexcept {
+    return term_.load(std::memory_order_acquire);
+  }
   // Gives the role back and ends the thread.
   void stop();
 
@@ -99,6 +105,7 @@ class RegistryWriter {
   void hold();
   void stand_by();
   void lose(std::string_view why);
+  void renew();
   bool write_jobs(std::vector<Job> jobs);
   bool write_role(bool held);
   void refuse_all(ChangeOutcome outcome);
@@ -107,6 +114,7 @@ class RegistryWriter {
   WriterOptions options_;
   std::unique_ptr<kafka::TransactionWriter> writer_;
   std::atomic<bool> holds_{false};
+  std::atomic<std::uint64_t> term_{0};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;

@@ -228,13 +228,13 @@ std::string unescaped(std::string_view token) {
   return out;
 }
 
-using Place = std::optional<dom::element>;
+using Element = std::optional<dom::element>;
 
-Expected<Place, ScanError> member(dom::object object, std::string_view token) {
+Expected<Element, ScanError> member(dom::object object, std::string_view token) {
   const bool coded = token.find('~') != token.npos;
   const std::string plain = coded ? unescaped(token) : std::string();
   if (coded) token = plain;
-  Place found;
+  Element found;
   for (const auto [key, value] : object) {
     if (key != token) continue;
     if (found) return refuse(ScanError::DuplicateKey);
@@ -243,7 +243,7 @@ Expected<Place, ScanError> member(dom::object object, std::string_view token) {
   return found;
 }
 
-Place element_of(dom::array array, std::string_view token) {
+Element element_of(dom::array array, std::string_view token) {
   std::size_t index = 0;
   const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), index);
   if (error != std::errc{} || end != token.data() + token.size()) return std::nullopt;
@@ -253,7 +253,7 @@ Place element_of(dom::array array, std::string_view token) {
   return std::nullopt;
 }
 
-Expected<Place, ScanError> walk(dom::element from, std::string_view pointer) {
+Expected<Element, ScanError> walk(dom::element from, std::string_view pointer) {
   while (!pointer.empty()) {
     pointer.remove_prefix(1);  // the slash
     const std::size_t slash = std::min(pointer.find('/'), pointer.size());
@@ -261,7 +261,7 @@ Expected<Place, ScanError> walk(dom::element from, std::string_view pointer) {
     pointer.remove_prefix(slash);
     dom::object object;
     dom::array array;
-    Place next;
+    Element next;
     if (from.get(object) == simdjson::SUCCESS) {
       const auto found = member(object, token);
       if (!found) return found;
@@ -272,7 +272,7 @@ Expected<Place, ScanError> walk(dom::element from, std::string_view pointer) {
     if (!next) return next;
     from = *next;
   }
-  return Place{from};
+  return Element{from};
 }
 
 }  // namespace

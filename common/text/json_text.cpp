@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/base/hex.hpp"
 #include "common/text/utf8.hpp"
 
 namespace eventrelay {
@@ -11,7 +12,6 @@ namespace eventrelay {
 namespace {
 
 void append_escape(std::string& out, char c) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   switch (c) {
     case '"':
       out += "\\\"";
@@ -33,34 +33,45 @@ void append_escape(std::string& out, char c) {
   }
   const auto code = static_cast<unsigned char>(c);
   out += "\\u00";
-  out += kHex[code >> 4U];
-  out += kHex[code & 0x0FU];
+  out += kHexDigits[code >> 4U];
+  out += kHexDigits[code & 0x0FU];
 }
 
-bool is_plain(char c) noexcept {
-  const auto code = static_cast<unsigned char>(c);
-  return code >= 0x20 && code < 0x7F && c != '"' && c != '\\';
+// One table look-up per byte of the common case: ASCII that needs no escape.
+constexpr std::array<bool, 256> plain_bytes() {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
 }
+constexpr auto kPlain = plain_bytes();
 
 }  // namespace
 
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t plain = i;
-    while (plain < text.size() && is_plain(text[plain])) ++plain;
-    out.append(text, i, plain - i);
-    i = plain;
-    if (i == text.size()) break;
-    if (static_cast<unsigned char>(text[i]) < 0x80U) {
-      append_escape(out, text[i++]);
-      continue;
+void append_json_escaped(std::string_view text, std::string& out) {
+  while (!text.empty()) {
+    std::size_t plain = 0;
+    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) return;
+    const char c = text.front();
+    std::size_t length = 1;
+    if (static_cast<unsigned char>(c) < 0x80) {
+      append_escape(out, c);
+    } else if (const std::size_t character = first_character(text).size; character != 0) {
+      out.append(text.substr(0, character));
+      length = character;
+    } else {
+      out.append(kReplacementCharacter);
     }
-    const std::size_t length = first_character(text.substr(i)).size;
-    out += length == 0 ? kReplacementCharacter : text.substr(i, length);
-    i += length == 0 ? 1 : length;
+    text.remove_prefix(length);
   }
-  out += '"';
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  out.push_back('"');
+  append_json_escaped(text, out);
+  out.push_back('"');
 }
 
 std::string json_string(std::string_view text) {

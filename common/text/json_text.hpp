@@ -10,7 +10,10 @@
 
 namespace eventrelay {
 
-// Appends `text` as a JSON string. Bytes that are not UTF-8 become U+FFFD.
+// Appends `text` as it stands within the quotes of a JSON string. Bytes that are not UTF-8 become
+// U+FFFD.
+void append_json_escaped(std::string_view text, std::string& out);
+// The same with its quotes.
 void append_json_string(std::string& out, std::string_view text);
 [[nodiscard]] std::string json_string(std::string_view text);
 

@@ -1,20 +1,15 @@
 // Percent-encoding: %XX stands for one byte.
 //
-// Thread:  any.  Bounds: O(1), no allocation.  Errors: nothing where no %XX stands.
+// Thread:  any.  Bounds: O(1).  Errors: nothing where no %XX stands.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
-namespace eventrelay {
+#include "common/base/hex.hpp"
 
-// Of one hexadecimal digit; -1: it is none.
-[[nodiscard]] constexpr int hex_value(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
+namespace eventrelay {
 
 // The byte that a %XX at the front of `text` stands for.
 [[nodiscard]] constexpr std::optional<char> percent_decoded(std::string_view text) noexcept {
@@ -23,6 +18,14 @@ namespace eventrelay {
   const int low = hex_value(text[2]);
   if (high < 0 || low < 0) return std::nullopt;
   return static_cast<char>(high * 16 + low);
+}
+
+// %XX for the byte.
+inline void append_percent_encoded(char byte, std::string& out) {
+  const auto value = static_cast<unsigned char>(byte);
+  out.push_back('%');
+  out.push_back(kUpperHexDigits[value >> 4U]);
+  out.push_back(kUpperHexDigits[value & 15U]);
 }
 
 }  // namespace eventrelay

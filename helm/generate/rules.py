@@ -498,9 +498,13 @@ def text(scale: int = 1, runbooks: str = RUNBOOKS) -> str:
 def table() -> str:
     """The table of alerts for docs/runbooks.md."""
     rows = ["| alert | severity | fires when | may come with |", "|---|---|---|---|"]
+    severities = [alert.name for alert in ALERTS]
     for alert in ALERTS:
+        # Itself only where it has another severity.
         others = ", ".join(
-            "any" if name == "*" else f"[{name}](#{name.lower()})" for name in alert.comes_with
+            "any" if name == "*" else f"[{name}](#{name.lower()})"
+            for name in alert.comes_with
+            if name != alert.name or severities.count(name) > 1
         )
         rows.append(
             f"| [{alert.name}](#{alert.name.lower()}) | {alert.severity} | {alert.when} | {others} |"

@@ -71,7 +71,6 @@ delivery:
   (printf "/instances/[0-9]+/configuration/([^/]*%s[^/]*|event\\.notification\\.signature\\.key|event\\.vendor\\.signature\\.key|event\\.vendor\\.signature\\.key\\.secondary)" $words)
   "/instances/[0-9]+/subscriptions/[0-9]+/key"
   (printf ".*/(delivery|delivery_defaults)/(keys/[0-9]+|auth/password|auth/client_secret|client_cert_pem|headers/[^/]*%s[^/]*)" $words)
-  "/control/organizations/[0-9]+"
   "/control/organizations/[0-9]+/(secret|accounts/[0-9]+/users/[0-9]+/secret)"
   | join "|" | printf "(?i)^(%s)$" -}}
 {{- end -}}

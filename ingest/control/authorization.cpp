@@ -52,7 +52,7 @@ Callers::Callers(const ControlConfig& config) : organizations_(config.organizati
       for (const UserConfig& user : account.users) {
         if (!user.secret) continue;  // refused by the check of the configuration
         by_hash_[hash_of(user.secret->reveal())] = Caller{&organization, &account, &user};
-        by_id_[user.id] = &user;
+        by_id_[user.id] = Caller{&organization, &account, &user};
       }
     }
   }
@@ -98,9 +98,15 @@ void FailureLimit::failed(std::string_view address, TimePoint now) {
   ++window.count;
 }
 
+std::optional<Caller> Callers::by_id(std::uint64_t id) const {
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return std::nullopt;
+  return found->second;
+}
+
 const UserConfig* Callers::find_user(std::uint64_t id) const {
   const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second;
+  return found == by_id_.end() ? nullptr : found->second.user;
 }
 
 }  // namespace eventrelay::control

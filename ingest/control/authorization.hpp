@@ -50,13 +50,15 @@ class Callers {
   [[nodiscard]] std::optional<Caller> user(std::string_view secret) const;
   // True if `secret` is the one of the caller's organization.
   [[nodiscard]] static bool belongs(const Caller& caller, std::string_view secret);
+  // A user by id, with where it belongs.
+  [[nodiscard]] std::optional<Caller> by_id(std::uint64_t id) const;
   // Of an account and a user by id, for answers; null if the configuration has none any more.
   [[nodiscard]] const UserConfig* find_user(std::uint64_t id) const;
 
  private:
   std::vector<OrganizationConfig> organizations_;
   std::unordered_map<std::string, Caller> by_hash_;
-  std::unordered_map<std::uint64_t, const UserConfig*> by_id_;
+  std::unordered_map<std::uint64_t, Caller> by_id_;
 };
 
 // Failed authorizations of one address within the last minute; above the limit it is told to wait.

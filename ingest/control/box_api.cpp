@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <utility>
 
+#include "common/text/percent.hpp"
+
 namespace eventrelay::control::box {
 namespace {
 
@@ -107,18 +109,14 @@ Problem problem_of(const ExchangeAnswer& answer) {
 }  // namespace
 
 std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '-' || c == '.' || c == '_' || c == '~';
     if (plain) {
       out.push_back(c);
     } else {
-      out.push_back('%');
-      out.push_back(kHex[byte >> 4U]);
-      out.push_back(kHex[byte & 15U]);
+      append_percent_encoded(c, out);
     }
   }
   return out;
@@ -299,7 +297,17 @@ bool is_webhook_id(std::string_view text) noexcept {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+void Quota::heed(const ExchangeResult& answer, TimePoint now) {
+  if (!answer || answer->retry_after.empty()) return;
+  if (answer->status != 429 && answer->status != 503) return;
+  held_until_ = now + std::chrono::seconds{retry_after_of(answer->retry_after)};
+}
+
 std::optional<unsigned> Quota::take(TimePoint now) {
+  if (now < held_until_) {
+    const auto left = std::chrono::ceil<std::chrono::seconds>(held_until_ - now).count();
+    return static_cast<unsigned>(std::max<std::int64_t>(left, 1));
+  }
   if (last_ == TimePoint{}) last_ = now;
   const double passed = std::chrono::duration<double>(now - last_).count();
   tokens_ = std::min(kPerMinute, tokens_ + passed * kPerMinute / 60);

@@ -70,17 +70,21 @@ enum class Members : bool { All, Given };
 // application/x-www-form-urlencoded, or a part of a URL's query.
 [[nodiscard]] std::string percent_encoded(std::string_view text);
 
-// Requests of one Box user in the last minute. Thread: one owner.  Bounds: fixed size.
+// Requests of one Box user: at most so many in a minute, and none while Box wants a pause.
+// Thread: one owner.  Bounds: fixed size.
 class Quota {
  public:
   static constexpr double kPerMinute = 900;
 
   // Nothing: go on; else the seconds to wait.
   [[nodiscard]] std::optional<unsigned> take(TimePoint now);
+  // What Box's answer asks for: the Retry-After of a 429 or 503.
+  void heed(const ExchangeResult& answer, TimePoint now);
 
  private:
   double tokens_ = kPerMinute;
   TimePoint last_{};
+  TimePoint held_until_{};
 };
 
 }  // namespace eventrelay::control::box

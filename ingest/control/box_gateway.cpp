@@ -18,11 +18,13 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kHousekeeping{1000};
+constexpr std::chrono::minutes kLookForUnused{1};
 constexpr std::chrono::hours kCleanUpLimit{24};
 constexpr std::chrono::seconds kRefreshGrace{10};  // for Kafka, behind the provider
 constexpr std::chrono::seconds kRetryMax{600};
 constexpr std::size_t kListPages = 20;
 constexpr std::size_t kQuotasMax = 10'000;
+constexpr std::size_t kNoticesMax = 1000;
 
 std::string text_of(const json::value* value) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
@@ -225,11 +227,11 @@ Task<Result<json::value>> BoxGateway::call(std::uint64_t id, std::string method,
                                            std::string body) {
   const Result<Document> document = documents_.load(id);
   if (!document) co_return refuse(document.error());
-  if (quotas_.size() > kQuotasMax) quotas_.clear();
-  if (const auto wait = quotas_[document->instance.oauth_user_id].take(monotonic_now())) {
+  if (const auto wait = quota_of(*document).take(monotonic_now())) {
     Problem problem;
     problem.status = 429;
-    problem.message = "900 requests a minute to Box for this user are used up";
+    problem.message =
+        "Box asked for a pause, or 900 requests a minute to Box for this user are used up";
     problem.retry_after = *wait;
     co_return refuse(problem);
   }
@@ -240,6 +242,7 @@ Task<Result<json::value>> BoxGateway::call(std::uint64_t id, std::string method,
     const std::shared_ptr<const BoxEndpoints> box = box_;
     ExchangeRequest request = box::api_request(box->api_url, method, path, body, *token);
     const ExchangeResult answer = co_await ask(box->api_url, std::move(request));
+    quota_of(*document).heed(answer, monotonic_now());
     if (box::unauthorized(answer) && round == 0) {
       worn = *token;
       continue;
@@ -259,31 +262,55 @@ kafka::KeyedRecord BoxGateway::intent(std::uint64_t id) const {
   return out;
 }
 
+box::Quota& BoxGateway::quota_of(const Document& document) {
+  const std::string& user = document.instance.oauth_user_id;
+  if (quotas_.size() > kQuotasMax && !quotas_.contains(user)) quotas_.clear();
+  return quotas_[user];
+}
+
+Task<ExchangeResult> BoxGateway::ask_for_cleanup(const Document& document, std::string path) {
+  const std::shared_ptr<const BoxEndpoints> box = box_;
+  ExchangeRequest request = box::api_request(box->api_url, "DELETE", path, std::string(),
+                                             document.oauth->access.reveal());
+  ExchangeResult answer = co_await ask(box->api_url, std::move(request));
+  quota_of(document).heed(answer, monotonic_now());
+  co_return answer;
+}
+
+// A new pair of tokens for a deleted instance, in Kafka before it is used.
+Task<BoxGateway::CleanupTokens> BoxGateway::renew_for_cleanup(Document& document) {
+  const std::shared_ptr<const BoxEndpoints> box = box_;
+  ExchangeRequest request = box::refresh_request(box->token_url, box::app_of(document.instance),
+                                                 document.oauth->refresh.reveal());
+  const ExchangeResult answer = co_await ask(box->token_url, std::move(request));
+  Result<OAuthTokens> tokens = box::tokens_of(answer, wall_now());
+  if (!tokens) {
+    co_return box::grant_is_gone(answer) ? CleanupTokens::Gone : CleanupTokens::NotNow;
+  }
+  document.oauth = *std::move(tokens);
+  const std::string key = cleanup_key(document.instance.id);
+  Result<kafka::KeyedRecord> record = documents_.record_of(document, key);
+  if (!record) co_return CleanupTokens::Gone;
+  std::vector<kafka::KeyedRecord> records;
+  records.push_back(*std::move(record));
+  const Result<bool> written = co_await documents_.write(std::move(records));
+  co_return written ? CleanupTokens::New : CleanupTokens::NotNow;
+}
+
 // Webhooks and tokens of a deleted instance. True: nothing is left, or nothing can be done.
 Task<bool> BoxGateway::clean(Document document) {
-  const std::shared_ptr<const BoxEndpoints> box = box_;
-  const box::App app = box::app_of(document.instance);
   if (!document.oauth || !document.problem.empty()) co_return true;
-  if (document.oauth->expires < wall_now() && !document.webhooks.empty()) {
-    ExchangeRequest request =
-        box::refresh_request(box->token_url, app, document.oauth->refresh.reveal());
-    const ExchangeResult answer = co_await ask(box->token_url, std::move(request));
-    Result<OAuthTokens> tokens = box::tokens_of(answer, wall_now());
-    if (!tokens) co_return box::grant_is_gone(answer);
-    document.oauth = *std::move(tokens);
-    const std::string key = cleanup_key(document.instance.id);
-    Result<kafka::KeyedRecord> record = documents_.record_of(document, key);
-    if (!record) co_return true;
-    std::vector<kafka::KeyedRecord> records;
-    records.push_back(*std::move(record));
-    const Result<bool> written = co_await documents_.write(std::move(records));
-    if (!written) co_return false;
-  }
-  for (const Webhook& hook : document.webhooks) {
+  bool renewed = false;
+  const std::vector<Webhook> hooks = document.webhooks;
+  for (const Webhook& hook : hooks) {
     if (hook.state == WebhookState::Deleted) continue;
-    ExchangeRequest request = box::api_request(box->api_url, "DELETE", "/webhooks/" + hook.id,
-                                               std::string(), document.oauth->access.reveal());
-    const ExchangeResult answer = co_await ask(box->api_url, std::move(request));
+    if (quota_of(document).take(monotonic_now())) co_return false;
+    ExchangeResult answer = co_await ask_for_cleanup(document, "/webhooks/" + hook.id);
+    if (box::unauthorized(answer) && !std::exchange(renewed, true)) {
+      const CleanupTokens tokens = co_await renew_for_cleanup(document);
+      if (tokens != CleanupTokens::New) co_return tokens == CleanupTokens::Gone;
+      answer = co_await ask_for_cleanup(document, "/webhooks/" + hook.id);
+    }
     const bool gone = answer && (answer->status < 300 || answer->status == 404);
     if (!gone) co_return false;
     failpoint::at("after-clean-webhook");
@@ -378,26 +405,51 @@ Task<void> BoxGateway::clean_up_all() {
   }
 }
 
-Task<void> BoxGateway::noticed(BoxNotice notice) {
+void BoxGateway::note(BoxNotice notice) {
+  if (notices_.size() == kNoticesMax) notices_.pop_front();
+  notices_.push_back(std::move(notice));
+}
+
+// False: it could not be written now.
+Task<bool> BoxGateway::take_notice(BoxNotice notice) {
   // Only a webhook that the document has can change; a stranger's event changes nothing.
-  if (!documents_.may_write() || documents_.store().find(notice.instance) == nullptr) co_return;
+  if (documents_.store().find(notice.instance) == nullptr) co_return true;
   const KeyedLock::Turn turn = co_await documents_.turn(notice.instance);
   Result<Document> document = documents_.load(notice.instance);
-  if (!document) co_return;
+  if (!document) co_return true;
   const auto hook = std::find_if(document->webhooks.begin(), document->webhooks.end(),
                                  [&](const Webhook& each) { return each.id == notice.webhook; });
   if (hook == document->webhooks.end() || hook->state == notice.state ||
       hook->state == WebhookState::Deleted) {
-    co_return;
+    co_return true;
   }
   hook->state = notice.state;
   hook->reason = notice.reason;
+  const Result<bool> written = co_await documents_.write(*document);
+  if (!written) {
+    log::warn("could not be written", {{"reason", written.error().message}});
+    co_return false;
+  }
   log::warn("Box has ended a webhook", {{"instance", notice.instance},
                                         {"webhook", notice.webhook},
                                         {"state", to_word(notice.state)},
                                         {"reason", notice.reason}});
-  const Result<bool> written = co_await documents_.write(*document);
-  if (!written) log::warn("could not be written", {{"reason", written.error().message}});
+  co_return true;
+}
+
+Task<void> BoxGateway::take_notices() {
+  Signal tick(documents_.executor());
+  while (!documents_.stopped()) {
+    co_await tick.wait(kHousekeeping);
+    while (!notices_.empty() && !documents_.stopped() && documents_.may_write()) {
+      BoxNotice notice = std::move(notices_.front());
+      notices_.pop_front();
+      const bool done = co_await take_notice(notice);
+      if (done) continue;
+      notices_.push_front(std::move(notice));
+      break;
+    }
+  }
 }
 
 // A refresh token that nobody uses would end after 60 days.
@@ -421,11 +473,14 @@ Task<void> BoxGateway::refresh_unused() {
 
 Task<void> BoxGateway::housekeeping() {
   Signal tick(documents_.executor());
-  for (unsigned round = 0; !documents_.stopped(); ++round) {
+  TimePoint next_refresh{};
+  while (!documents_.stopped()) {
     co_await tick.wait(kHousekeeping);
     if (documents_.stopped() || !documents_.may_write()) continue;
     co_await clean_up_all();
-    if (round % 60 == 0) co_await refresh_unused();
+    if (monotonic_now() < next_refresh) continue;
+    next_refresh = monotonic_now() + kLookForUnused;
+    co_await refresh_unused();
   }
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -59,23 +60,34 @@ class BoxGateway {
   // What a call that was broken off may have left: `intent/<id>/..`. Written before a webhook is
   // made, taken away with the document that has it.
   [[nodiscard]] kafka::KeyedRecord intent(std::uint64_t id) const;
-  // Box has told something of a webhook.
-  [[nodiscard]] Task<void> noticed(BoxNotice notice);
+  // Box has told something of a webhook. Kept until this process holds the control role: it may be
+  // about to take it over from one that was killed before it wrote this down.
+  void note(BoxNotice notice);
+  // Writes down what was noted; runs until the documents stop.
+  [[nodiscard]] Task<void> take_notices();
   // Cleans up behind deleted instances and broken-off calls, and refreshes tokens that nobody uses;
   // runs until the documents stop.
   [[nodiscard]] Task<void> housekeeping();
 
  private:
+  enum class CleanupTokens : std::uint8_t { New, Gone, NotNow };
+
   [[nodiscard]] Task<ExchangeResult> ask(const HttpOrigin& origin, ExchangeRequest request);
   [[nodiscard]] Task<Result<std::string>> access_token(std::uint64_t id, std::string worn);
   [[nodiscard]] Task<Result<bool>> refresh(std::uint64_t id, std::string worn);
   [[nodiscard]] Task<Result<bool>> replace_tokens(std::uint64_t id, std::string worn);
   [[nodiscard]] Task<void> withdraw(std::uint64_t id);
   [[nodiscard]] Task<bool> clean(Document document);
+  [[nodiscard]] Task<ExchangeResult> ask_for_cleanup(const Document& document, std::string path);
+  [[nodiscard]] Task<CleanupTokens> renew_for_cleanup(Document& document);
   [[nodiscard]] Task<bool> settle(std::uint64_t id);
   [[nodiscard]] Task<void> clean_up_all();
+  [[nodiscard]] Task<bool> take_notice(BoxNotice notice);
   [[nodiscard]] Task<void> refresh_unused();
   [[nodiscard]] bool due(const std::string& key);
+
+  // The box::Quota of an instance's user.
+  [[nodiscard]] box::Quota& quota_of(const Document& document);
 
   // When a clean-up is tried again. Thread: control.
   struct Retry {
@@ -90,6 +102,7 @@ class BoxGateway {
   std::map<std::uint64_t, OAuthTokens> unwritten_;  // given by Box, not yet in Kafka
   std::unordered_map<std::string, box::Quota> quotas_;
   std::map<std::string, Retry> retries_;
+  std::deque<BoxNotice> notices_;
 };
 
 }  // namespace eventrelay::control

@@ -14,8 +14,12 @@
 #include "common/process/admin.hpp"
 #include "common/registry/feed.hpp"
 #include "common/text/json_text.hpp"
+#include "ingest/console/console.hpp"
+#include "ingest/control/console_api.hpp"
 #include "ingest/control/control_api.hpp"
 #include "ingest/control/openapi.hpp"
+#include "ingest/history/history.hpp"
+#include "ingest/replay/replays.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -48,18 +52,28 @@ class Control final : public HostExtension {
     writer_.emplace(std::move(options));
     documents_.emplace(control, *writer_);
     box_.emplace(*documents_, slab);
-    api_.emplace(settings, *documents_, *box_, slab);
+    console_.emplace(control, settings);
+    history_.emplace(control, config);
+    replays_.emplace(control, config, [this](const std::string& id, replay::Progress progress) {
+      if (!documents_->stopped()) api_->replay_ended(id, std::move(progress));
+    });
+    api_.emplace(settings, *documents_, *box_, *console_, *history_, *replays_, slab);
     on_settings(std::move(settings));
     api_->mount(admin);
+    console_->mount(admin);
+    console::mount_files(admin);
     admin.add({"GET", "/openapi.json", Access::Open,
                at_once([](const HttpRequest&) { return json_response(200, openapi_document()); })});
     asio::co_spawn(control, box_->housekeeping(), asio::detached);
+    asio::co_spawn(control, box_->take_notices(), asio::detached);
+    asio::co_spawn(control, api_->keep_replays(), asio::detached);
   }
 
   void on_settings(std::shared_ptr<const Settings> settings) override {
     if (!api_) return;
     documents_->use(std::make_shared<const Keyring>(keyring_of(settings->config.seal)));
     box_->use(settings->config.providers.box);
+    console_->use(settings);
     api_->use(std::move(settings));
   }
 
@@ -71,8 +85,7 @@ class Control final : public HostExtension {
       writer_->start();  // the topic is read to its end
       notices_.emplace(kafka_, events_, [this](BoxNotice notice) {
         asio::post(documents_->executor(), [this, notice = std::move(notice)]() mutable {
-          if (documents_->stopped()) return;
-          asio::co_spawn(documents_->executor(), box_->noticed(std::move(notice)), asio::detached);
+          if (!documents_->stopped()) box_->note(std::move(notice));
         });
       });
     }
@@ -99,6 +112,8 @@ class Control final : public HostExtension {
   void stop() override {
     if (documents_) documents_->stop();
     if (notices_) notices_->stop();
+    if (history_) history_->stop();
+    if (replays_) replays_->stop_all();
     if (writer_) writer_->stop();
   }
 
@@ -106,6 +121,9 @@ class Control final : public HostExtension {
   std::optional<RegistryWriter> writer_;
   std::optional<Documents> documents_;
   std::optional<BoxGateway> box_;
+  std::optional<ConsoleApi> console_;
+  std::optional<history::History> history_;
+  std::optional<replay::Replays> replays_;
   std::optional<ControlApi> api_;
   std::optional<BoxNotices> notices_;
   KafkaConfig kafka_;

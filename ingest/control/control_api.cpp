@@ -1,7 +1,5 @@
 #include "ingest/control/control_api.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
@@ -41,7 +39,27 @@ HttpResponse response_of(const Problem& problem, const std::string& request_id) 
   return out;
 }
 
-Result<std::size_t> page_size(const Call& call) {
+void count_request(metrics::Slab& slab, unsigned status);
+
+// Which instance a call has changed: the one of its path or token, or the one it made.
+std::uint64_t changed_instance(const Call& call, const Reply& reply) {
+  if (const auto id = instance_of(call.parameter("id"))) return *id;
+  if (call.element_instance) return *call.element_instance;
+  const json::value* const made =
+      reply.body.is_object() ? reply.body.get_object().if_contains("id") : nullptr;
+  json::error_code error;
+  return made == nullptr ? 0 : made->to_number<std::uint64_t>(error);
+}
+
+}  // namespace
+
+std::optional<std::string> Call::query_value(std::string_view name) const {
+  const std::optional<std::string_view> value = request->query(name);
+  if (!value) return std::nullopt;
+  return std::string(*value);
+}
+
+Result<std::size_t> ControlApi::page_size_of(const Call& call) {
   const std::optional<std::string> text = call.query_value("pageSize");
   if (!text) return kPageDefault;
   std::size_t size = 0;
@@ -50,16 +68,6 @@ Result<std::size_t> page_size(const Call& call) {
     return refuse(400, "pageSize: must be a number 1..1000");
   }
   return size;
-}
-
-void count_request(metrics::Slab& slab, unsigned status);
-
-}  // namespace
-
-std::optional<std::string> Call::query_value(std::string_view name) const {
-  const std::optional<std::string_view> value = request->query(name);
-  if (!value) return std::nullopt;
-  return std::string(*value);
 }
 
 const std::vector<ControlApi::Row>& ControlApi::rows() {
@@ -95,6 +103,13 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
       {"PATCH", "instances/{id}/configuration/{item}", kPE, &Api::set_configuration},
       {"POST", "instances/{id}/token", kAdmin, &Api::renew_token},
       {"GET", "instances/{id}/setup", kAdmin, &Api::get_setup},
+      {"GET", "instances/events", kPE, &Api::list_events},
+      {"GET", "instances/events/dispositions", kP, &Api::list_dispositions},
+      {"GET", "instances/{id}/events", kPE, &Api::list_events},
+      {"GET", "instances/{id}/events/{event}", kPE, &Api::get_event},
+      {"POST", "instances/{id}/events/replay", kP, &Api::start_replay},
+      {"GET", "instances/{id}/events/replay/{replay}", kP, &Api::get_replay},
+      {"DELETE", "instances/{id}/events/replay/{replay}", kP, &Api::stop_replay},
       {"POST", "webhooks", kE, &Api::create_webhook},
       {"GET", "webhooks", kE, &Api::list_webhooks},
       {"GET", "webhooks/{hook}", kE, &Api::get_webhook},
@@ -110,8 +125,14 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
 }
 
 ControlApi::ControlApi(std::shared_ptr<const Settings> settings, Documents& documents,
-                       BoxGateway& box, metrics::Slab& slab)
-    : documents_(documents), box_(box), slab_(slab) {
+                       BoxGateway& box, ConsoleApi& console, history::History& history,
+                       replay::Replays& replays, metrics::Slab& slab)
+    : documents_(documents),
+      box_(box),
+      console_(console),
+      history_(history),
+      replays_(replays),
+      slab_(slab) {
   use(std::move(settings));
 }
 
@@ -124,7 +145,7 @@ void ControlApi::mount(AdminServer& admin) {
   for (const Row& row : rows()) {
     Route route;
     route.method = row.method;
-    route.pattern = fmt::format("{}/{}", kApiBase, row.pattern);
+    route.pattern.append(kApiBase).append("/").append(row.pattern);
     route.access = Access::Own;
     route.timeout = kCallLimit;
     route.handler = [this, &row](HttpRequestPtr request, Responder respond) {
@@ -133,6 +154,14 @@ void ControlApi::mount(AdminServer& admin) {
     };
     admin.add(std::move(route));
   }
+  Route stream{"GET", "/console/live", Access::Own, nullptr};
+  stream.produces = "text/event-stream";
+  stream.timeout = kCallLimit;
+  stream.handler = [this](HttpRequestPtr request, Responder respond) {
+    asio::co_spawn(documents_.executor(), serve_live(std::move(request), std::move(respond)),
+                   asio::detached);
+  };
+  admin.add(std::move(stream));
 }
 
 Result<bool> ControlApi::authorize(std::string_view header, Kind kind, Call& call) {
@@ -168,6 +197,25 @@ Result<bool> ControlApi::authorize(std::string_view header, Kind kind, Call& cal
   return true;
 }
 
+Result<bool> ControlApi::authorize_session(const HttpRequest& request, const Row& row, Call& call) {
+  const std::optional<Caller> caller = console_.caller(request);
+  if (!caller) return refuse(401, "session: is over; sign in again");
+  if (row.method != "GET" && request.header(kConsoleHeader).empty()) {
+    return refuse(403, std::string(kConsoleHeader) + ": required");
+  }
+  call.caller = *caller;
+  call.by_session = true;
+  if (row.kind != Kind::Element) return true;
+  const std::string_view named = request.header(kInstanceHeader);
+  const std::optional<std::uint64_t> id = eventrelay::instance_of(named);
+  const StoredInstance* const instance = id ? documents_.store().find(*id) : nullptr;
+  if (instance == nullptr || instance->account != caller->account->id) {
+    return refuse(404, "there is no instance " + std::string(named.substr(0, 40)));
+  }
+  call.element_instance = instance->id;
+  return true;
+}
+
 Task<void> ControlApi::serve(const Row& row, HttpRequestPtr request, Responder respond) {
   HttpResponse response;
   try {
@@ -184,17 +232,35 @@ Task<void> ControlApi::serve(const Row& row, HttpRequestPtr request, Responder r
   respond(std::move(response));
 }
 
+Task<void> ControlApi::serve_live(HttpRequestPtr request, Responder respond) {
+  HttpResponse response;
+  try {
+    response = co_await live(request);
+  } catch (const std::exception& error) {
+    log::error("a call of the console failed",
+               {{"requestId", request->request_id}, {"what", error.what()}});
+    response = error_response(*request, 500, "internal error");
+  }
+  respond(std::move(response));
+}
+
 Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request, Call call) {
   const std::uint32_t limit = settings_->config.control.auth_failures_per_minute;
   if (const auto wait = failures_.wait(request.peer, limit, monotonic_now())) {
     const Problem problem{429, "too many failed authorizations from this address", {}, *wait};
     co_return response_of(problem, request.request_id);
   }
-  const bool once = request.header_count("Authorization") <= 1;
+  const std::size_t headers = request.header_count("Authorization");
+  const bool session = headers == 0 && ConsoleApi::has_cookie(request);
   Result<bool> known = refuse(401, "Authorization: given twice");
-  if (once) known = authorize(request.header("Authorization"), row.kind, call);
+  if (session) {
+    known = authorize_session(request, row, call);
+  } else if (headers <= 1) {
+    known = authorize(request.header("Authorization"), row.kind, call);
+  }
   if (!known) {
-    failures_.failed(request.peer, monotonic_now());
+    // A session that is over was no guess.
+    if (!session) failures_.failed(request.peer, monotonic_now());
     co_return response_of(known.error(), request.request_id);
   }
   const bool reads = row.method == "GET";
@@ -205,20 +271,24 @@ Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request
   }
   const Handler handler = row.handler;
   const Result<Reply> reply = co_await (this->*handler)(call);
-  if (!reply) co_return response_of(reply.error(), request.request_id);
   HttpResponse response;
-  response.body = json::serialize(reply->body);
-  response.headers = reply->headers;
+  if (reply) {
+    response.body = json::serialize(reply->body);
+    response.headers = reply->headers;
+  } else {
+    response = response_of(reply.error(), request.request_id);
+  }
+  if (call.by_session) response.headers.emplace_back("Cache-Control", "no-store");
   if (call.element_instance) {
     response.headers.emplace_back("Elements-Element-Instance-Id",
                                   std::to_string(*call.element_instance));
   }
-  if (!reads) {
+  if (reply && !reads) {
     log::info("control change", {{"user", call.caller.user->id},
                                  {"account", call.caller.account->id},
                                  {"method", row.method},
                                  {"path", request.path},
-                                 {"instance", std::to_string(call.element_instance.value_or(0))},
+                                 {"instance", changed_instance(call, *reply)},
                                  {"requestId", request.request_id}});
   }
   co_return response;
@@ -289,6 +359,7 @@ Reply ControlApi::shown(const Document& document, std::optional<std::string_view
 }
 
 Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
+  const TimePoint begin = monotonic_now();
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
@@ -336,15 +407,16 @@ Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
     co_await box_.revoke(document);
     co_return refuse(written.error());
   }
-  log::info("instance created", {{"instance", document.instance.id},
-                                 {"element", document.instance.element},
-                                 {"account", document.account},
-                                 {"user", document.user}});
+  if (monotonic_now() - begin > kCallLimit) {
+    // The caller was told that it is not done.
+    co_await remove(std::move(document));
+    co_return refuse(503, "Kafka did not take the change in time");
+  }
   co_return shown(document, token);
 }
 
 Task<Result<Reply>> ControlApi::list_instances(const Call& call) {
-  const Result<std::size_t> size = page_size(call);
+  const Result<std::size_t> size = page_size_of(call);
   if (!size) co_return refuse(size.error());
   std::uint64_t after = 0;
   if (const std::optional<std::string> next = call.query_value("nextPage")) {
@@ -440,19 +512,26 @@ Task<Result<Reply>> ControlApi::delete_instance(const Call& call) {
   const KeyedLock::Turn turn = co_await documents_.turn(*id);
   Result<Document> document = documents_.load(*id);
   if (!document) co_return refuse(document.error());
+  const Result<bool> removed = co_await remove(*std::move(document));
+  if (!removed) co_return refuse(removed.error());
+  co_return Reply{json::object{}};
+}
+
+Task<Result<bool>> ControlApi::remove(Document document) {
+  const std::uint64_t id = document.instance.id;
   std::vector<kafka::KeyedRecord> records(1);
-  records[0].key = record_key(*id);
-  if (document->oauth) {
+  records[0].key = record_key(id);
+  if (document.oauth) {
     // The provider is told behind it, over restarts.
-    document->deleted = wall_now();
-    Result<kafka::KeyedRecord> cleanup = documents_.record_of(*document, cleanup_key(*id));
+    document.deleted = wall_now();
+    Result<kafka::KeyedRecord> cleanup = documents_.record_of(document, cleanup_key(id));
     if (!cleanup) co_return refuse(cleanup.error());
     records.push_back(*std::move(cleanup));
   }
   const Result<bool> written = co_await documents_.write(std::move(records));
   if (!written) co_return refuse(written.error());
-  box_.forget(*id);
-  co_return Reply{json::object{}};
+  box_.forget(id);
+  co_return true;
 }
 
 Task<Result<Reply>> ControlApi::switch_instance(const Call& call, bool disabled) {
@@ -681,7 +760,7 @@ Task<Result<Reply>> ControlApi::create_webhook(const Call& call) {
 Task<Result<Reply>> ControlApi::list_webhooks(const Call& call) {
   const Result<std::uint64_t> id = webhook_instance(call);
   if (!id) co_return refuse(id.error());
-  const Result<std::size_t> size = page_size(call);
+  const Result<std::size_t> size = page_size_of(call);
   if (!size) co_return refuse(size.error());
   std::string path = "/webhooks?limit=" + std::to_string(*size);
   const std::optional<std::string> next = call.query_value("nextPage");

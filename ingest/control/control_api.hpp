@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,8 +26,11 @@
 #include "ingest/control/authorization.hpp"
 #include "ingest/control/box_gateway.hpp"
 #include "ingest/control/catalog.hpp"
+#include "ingest/control/console_api.hpp"
 #include "ingest/control/documents.hpp"
 #include "ingest/control/problem.hpp"
+#include "ingest/history/history.hpp"
+#include "ingest/replay/replays.hpp"
 
 namespace eventrelay::control {
 
@@ -40,6 +44,7 @@ struct Call {
   const HttpRequest* request = nullptr;
   Caller caller;
   std::optional<std::uint64_t> element_instance;  // of the Element part
+  bool by_session = false;                        // from the console, by its cookie
 
   [[nodiscard]] std::string_view body() const { return request->body; }
   [[nodiscard]] std::string_view parameter(std::string_view name) const {
@@ -59,11 +64,16 @@ struct Reply {
 class ControlApi {
  public:
   ControlApi(std::shared_ptr<const Settings> settings, Documents& documents, BoxGateway& box,
+             ConsoleApi& console, history::History& history, replay::Replays& replays,
              metrics::Slab& slab);
   ControlApi(const ControlApi&) = delete;
   ControlApi& operator=(const ControlApi&) = delete;
 
   void use(std::shared_ptr<const Settings> settings);
+  // Starts again what an earlier process left running. Ends with the documents.
+  [[nodiscard]] Task<void> keep_replays();
+  // A replay is over: its record says so from now on.
+  void replay_ended(const std::string& id, replay::Progress progress);
   // Adds all paths to the listener.
   void mount(AdminServer& admin);
 
@@ -79,6 +89,9 @@ class ControlApi {
 
   // Who calls, by the header and the kind of the path.
   [[nodiscard]] Result<bool> authorize(std::string_view header, Kind kind, Call& call);
+  // Who calls, by the console's cookie.
+  [[nodiscard]] Result<bool> authorize_session(const HttpRequest& request, const Row& row,
+                                               Call& call);
   [[nodiscard]] Task<void> serve(const Row& row, HttpRequestPtr request, Responder respond);
   [[nodiscard]] Task<HttpResponse> answer(const Row& row, const HttpRequest& request, Call call);
 
@@ -106,13 +119,42 @@ class ControlApi {
   Task<Result<Reply>> change_webhook(const Call& call);
   Task<Result<Reply>> delete_webhook(const Call& call);
 
+  Task<Result<Reply>> list_events(const Call& call);
+  Task<Result<Reply>> list_dispositions(const Call& call);
+  Task<Result<Reply>> get_event(const Call& call);
+
+  Task<Result<Reply>> start_replay(const Call& call);
+  Task<Result<Reply>> get_replay(const Call& call);
+  Task<Result<Reply>> stop_replay(const Call& call);
+
+  // -- replays --
+  // The record of the call's replay, which must be of the call's instance.
+  [[nodiscard]] Result<boost::json::object> replay_of(const Call& call) const;
+  [[nodiscard]] Task<Result<bool>> write_replay(std::string id, boost::json::object record);
+  [[nodiscard]] Task<void> close_replay(std::string id, replay::Progress progress);
+  [[nodiscard]] Result<replay::Job> job_of(const std::string& id,
+                                           const boost::json::object& record) const;
+
+  // -- history --
+  enum class EventForm : std::uint8_t { Record, Disposition };
+  [[nodiscard]] Task<Result<history::Page>> ask_history(history::Question question);
+  // The instance named, or all of the account; sorted.
+  [[nodiscard]] Result<std::vector<std::uint64_t>> asked_instances(const Call& call) const;
+  Task<Result<Reply>> events_reply(const Call& call, EventForm form);
+  Task<HttpResponse> live(HttpRequestPtr request);
+  Task<void> serve_live(HttpRequestPtr request, Responder respond);
+
   // -- instances --
+  // pageSize, or what it is without one.
+  [[nodiscard]] static Result<std::size_t> page_size_of(const Call& call);
   // The instance the call names by its id or its token; 404 for one of another account.
   [[nodiscard]] Result<std::uint64_t> instance_of_call(const Call& call) const;
   [[nodiscard]] Reply shown(const Document& document,
                             std::optional<std::string_view> token = {}) const;
   Task<Result<Reply>> change_instance(const Call& call, bool merge);
   Task<Result<Reply>> switch_instance(const Call& call, bool disabled);
+  // Ends an instance; what is to be cleaned up at its provider stands beside it in one change.
+  Task<Result<bool>> remove(Document document);
 
   // -- webhooks --
   // The instance of the token, if it may make calls at Box.
@@ -122,6 +164,11 @@ class ControlApi {
 
   Documents& documents_;
   BoxGateway& box_;
+  ConsoleApi& console_;
+  history::History& history_;
+  replay::Replays& replays_;
+  std::size_t starting_ = 0;       // replays whose record is being written
+  std::set<std::string> closing_;  // replays that are over while their record does not say so yet
   metrics::Slab& slab_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const Callers> callers_;

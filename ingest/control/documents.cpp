@@ -12,15 +12,18 @@ namespace eventrelay::control {
 namespace {
 
 constexpr std::chrono::seconds kAppliedLimit{10};
+constexpr std::chrono::milliseconds kTermPoll{200};
+
+}  // namespace
 
 // A write on its way. Thread: control.
-struct Pending {
+struct Documents::Pending {
   explicit Pending(Executor executor) : timer(executor) {}
   Timer timer;
   std::optional<ChangeResult> result;
+  kafka::KeyedRecord first;  // all records are written, or none: this one tells of all
+  bool seen = false;         // it was read from the topic
 };
-
-}  // namespace
 
 Documents::Documents(Executor executor, RegistryWriter& writer)
     : executor_(executor),
@@ -30,6 +33,11 @@ Documents::Documents(Executor executor, RegistryWriter& writer)
 
 void Documents::on_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
   for (const RegistryRecord& record : records) {
+    for (const auto& pending : pending_) {
+      if (pending->first.key == record.key && pending->first.value == record.value) {
+        pending->seen = true;
+      }
+    }
     if (record.key == kRoleKey) {
       const auto role = record.value ? decode_role(*record.value) : std::nullopt;
       if (role) writer_.role_seen(*role, record.offset);
@@ -73,6 +81,9 @@ Result<kafka::KeyedRecord> Documents::record_of(const Document& document, std::s
 Task<Result<bool>> Documents::write(std::vector<kafka::KeyedRecord> records) {
   const auto pending = std::make_shared<Pending>(executor_);
   pending->timer.expires_at(Timer::time_point::max());
+  pending->first = records.front();
+  pending_.push_back(pending);
+  const std::uint64_t term = writer_.term();
   failpoint::at("before-registry-write");
   writer_.submit(std::move(records), [executor = executor_, pending](ChangeResult result) {
     asio::post(executor, [pending, result] {
@@ -83,10 +94,18 @@ Task<Result<bool>> Documents::write(std::vector<kafka::KeyedRecord> records) {
   if (!pending->result) co_await pending->timer.async_wait(kWaitToken);
   failpoint::at("after-registry-write");
   const ChangeResult result = pending->result.value_or(ChangeResult{});
+  if (result.outcome == ChangeOutcome::Unknown) {
+    // Who takes the role next has ended that transaction before; then the topic tells.
+    while (!pending->seen && writer_.term() == term && !stopped_) {
+      co_await applied_.wait(kTermPoll);
+    }
+  }
+  pending_.remove(pending);
   if (result.outcome == ChangeOutcome::NotHolder) {
     co_return refuse(503, "this process does not hold the control role");
   }
-  if (result.outcome == ChangeOutcome::Unavailable) {
+  if (result.outcome == ChangeOutcome::Unknown && pending->seen) co_return true;
+  if (result.outcome != ChangeOutcome::Written) {
     co_return refuse(503, "Kafka can not take the change now");
   }
   const TimePoint limit = monotonic_now() + kAppliedLimit;

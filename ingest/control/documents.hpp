@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -37,7 +38,8 @@ class Documents {
   [[nodiscard]] Result<Document> load(std::uint64_t id) const;
   // Who changes an instance keeps the turn until it is written.
   [[nodiscard]] Task<KeyedLock::Turn> turn(std::uint64_t id) { return locks_->take(id); }
-  // All or none; written at acks=all and applied here when it is over.
+  // All or none; written at acks=all and applied here when it is over. Where Kafka did not answer
+  // the commit this takes until it is known what became of it.
   [[nodiscard]] Task<Result<bool>> write(std::vector<kafka::KeyedRecord> records);
   [[nodiscard]] Task<Result<bool>> write(const Document& document);
   // The records of a new or changed document; 400 over 64 KiB.
@@ -52,8 +54,11 @@ class Documents {
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
  private:
+  struct Pending;
+
   Executor executor_;
   RegistryWriter& writer_;
+  std::list<std::shared_ptr<Pending>> pending_;
   std::shared_ptr<const Keyring> keys_;
   InstanceStore store_;
   std::set<std::string> unreadable_;

@@ -21,6 +21,10 @@ bool InstanceStore::apply(const RegistryRecord& record, const Keyring& keys) {
     record.value ? void(intents_[record.key] = *record.value) : void(intents_.erase(record.key));
     return true;
   }
+  if (record.key.starts_with(kReplayPrefix)) {
+    record.value ? void(replays_[record.key] = *record.value) : void(replays_.erase(record.key));
+    return true;
+  }
   const std::optional<std::uint64_t> id = instance_of(record.key);
   if (!id) return true;
   last_id_ = std::max(last_id_, *id);

@@ -52,6 +52,10 @@ class InstanceStore {
   [[nodiscard]] const std::map<std::string, std::string>& intents() const noexcept {
     return intents_;
   }
+  // Values under `replay/..`, by record key.
+  [[nodiscard]] const std::map<std::string, std::string>& replays() const noexcept {
+    return replays_;
+  }
   // The highest id that was ever given.
   [[nodiscard]] std::uint64_t last_id() const noexcept { return last_id_; }
 
@@ -62,10 +66,12 @@ class InstanceStore {
   std::unordered_map<std::string, std::uint64_t> by_token_;
   std::map<std::string, std::string> cleanups_;
   std::map<std::string, std::string> intents_;
+  std::map<std::string, std::string> replays_;
   std::uint64_t last_id_ = 0;
 };
 
 // A webhook that may exist at the provider though no document has it yet: `intent/<id>/<random>`.
 inline constexpr std::string_view kIntentPrefix = "intent/";
+inline constexpr std::string_view kReplayPrefix = "replay/";
 
 }  // namespace eventrelay::control

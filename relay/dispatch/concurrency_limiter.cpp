@@ -34,17 +34,17 @@ bool ConcurrencyLimiter::admits_of_few(SubscriptionQueue& queue) noexcept {
 
 void ConcurrencyLimiter::wait(SubscriptionQueue& queue, SlotClaim claim) noexcept {
   queue.waits = claim;
-  waits_[index(claim)].push_back(&queue);
+  waits_[index(claim)].push_back(queue);
   ++waiting_;
 }
 
 void ConcurrencyLimiter::leave(SubscriptionQueue& queue) noexcept {
-  waits_[index(queue.waits)].remove(&queue);
+  unlink(waits_[index(queue.waits)], queue);
   queue.waits = SlotClaim::Few;
   --waiting_;
 }
 
-// An attempt of a quiet queue has ended, or one that was not answered.
+// An attempt of an unresponsive queue has ended, or one that was not answered.
 void ConcurrencyLimiter::judge(SubscriptionQueue& queue, std::optional<Answer> answer,
                                TimePoint now) noexcept {
   if (queue.unresponsive) --unresponsive_;
@@ -64,11 +64,12 @@ void ConcurrencyLimiter::judge(SubscriptionQueue& queue, std::optional<Answer> a
 SubscriptionQueue* ConcurrencyLimiter::next_waiting() noexcept {
   for (std::size_t i = 0; i < kClaims; ++i) {
     const std::size_t at = (turn_ + i) % kClaims;
-    SubscriptionQueue* const queue = waits_[at].first;
-    if (queue == nullptr || !has_room(queue->waits)) continue;
+    if (waits_[at].empty()) continue;
+    SubscriptionQueue& queue = waits_[at].front();
+    if (!has_room(queue.waits)) continue;
     turn_ = at + 1;
-    leave(*queue);
-    return queue;
+    leave(queue);
+    return &queue;
   }
   return nullptr;
 }
@@ -76,12 +77,11 @@ SubscriptionQueue* ConcurrencyLimiter::next_waiting() noexcept {
 void ConcurrencyLimiter::watch(SubscriptionQueue& queue, TimePoint now) noexcept {
   queue.watched = true;
   queue.look_at = now + kSilence / 2;
-  watched_.push_back(&queue);
+  watched_.push_back(queue);
 }
 
 void ConcurrencyLimiter::look_at_first(TimePoint now) noexcept {
-  SubscriptionQueue& queue = *watched_.first;
-  watched_.remove(&queue);
+  SubscriptionQueue& queue = take_first(watched_);
   queue.watched = false;
   if (queue.unresponsive || queue.in_flight == 0) return;
   if (now - queue.heard < kSilence) return watch(queue, now);
@@ -95,7 +95,7 @@ void ConcurrencyLimiter::look_at_first(TimePoint now) noexcept {
 void ConcurrencyLimiter::forget(SubscriptionQueue& queue) noexcept {
   EVENTRELAY_ASSERT(queue.in_flight == 0);
   if (queue.waits != SlotClaim::Few) leave(queue);
-  if (queue.watched) watched_.remove(&queue);
+  if (queue.watched) unlink(watched_, queue);
   queue.watched = false;
 }
 

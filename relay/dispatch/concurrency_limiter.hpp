@@ -71,7 +71,7 @@ class ConcurrencyLimiter {
   }
   // Finds who has fallen silent.
   void look(TimePoint now) noexcept {
-    while (!watched_.empty() && watched_.first->look_at <= now) look_at_first(now);
+    while (!watched_.empty() && watched_.front().look_at <= now) look_at_first(now);
   }
   // Pre: nothing of it is in flight.
   void forget(SubscriptionQueue& queue) noexcept;
@@ -81,7 +81,7 @@ class ConcurrencyLimiter {
   [[nodiscard]] std::uint32_t answering() const noexcept { return in_flight_ - unresponsive_; }
   [[nodiscard]] bool all_taken() const noexcept { return in_flight_ >= max_; }
   [[nodiscard]] bool any_waits() const noexcept { return waiting_ != 0; }
-  // Who answers could use more than there is; not so if only who does not waits.
+  // True when responsive subscriptions are waiting for a slot.
   [[nodiscard]] bool scarce() const noexcept {
     return all_taken() || !waits_[index(SlotClaim::More)].empty();
   }
@@ -91,8 +91,7 @@ class ConcurrencyLimiter {
   }
 
  private:
-  using WatchList = LinkedList<SubscriptionQueue, &SubscriptionQueue::watch_previous,
-                               &SubscriptionQueue::watch_next>;
+  using WatchList = LinkedList<SubscriptionQueue, &SubscriptionQueue::in_watched>;
 
   static constexpr std::size_t kClaims = 5;  // that may have to wait
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -17,16 +18,10 @@ Scheduler::~Scheduler() = default;
 
 SubscriptionQueue& Scheduler::add_queue(const QueueConfig& config) {
   EVENTRELAY_ASSERT(config.concurrency >= 1 && config.jobs_max >= 1);
-  std::uint32_t index = static_cast<std::uint32_t>(queues_.size());
-  if (queues_free_.empty()) {
-    queues_.emplace_back();
-  } else {
-    index = queues_free_.back();
-    queues_free_.pop_back();
-  }
-  queues_[index] = std::make_unique<SubscriptionQueue>(config);
-  queues_[index]->index = index;
-  return *queues_[index];
+  auto made = std::make_unique<SubscriptionQueue>(config);
+  SubscriptionQueue& queue = *made;
+  queue.index = queues_.add(std::move(made));
+  return queue;
 }
 
 void Scheduler::configure(SubscriptionQueue& queue, const QueueConfig& config) {
@@ -37,26 +32,27 @@ void Scheduler::configure(SubscriptionQueue& queue, const QueueConfig& config) {
 }
 
 bool Scheduler::is_live(std::uint32_t index) const noexcept {
-  return index < queues_.size() && queues_[index] != nullptr;
+  return queues_[index] != nullptr;
 }
 
 std::optional<TimePoint> SubscriptionQueue::oldest_queued() const noexcept {
   std::optional<TimePoint> oldest;
-  for (const Job* const job : {retries.first, urgent.first, fresh.first}) {
-    if (job != nullptr && (!oldest || job->queued < *oldest)) oldest = job->queued;
+  for (const JobList* const list : {&retries, &urgent, &fresh}) {
+    if (list->empty()) continue;
+    const TimePoint queued = list->front().queued;
+    if (!oldest || queued < *oldest) oldest = queued;
   }
   return oldest;
 }
 
 void Scheduler::open_queues(std::vector<SubscriptionQueue*>& queues) {
-  for (SubscriptionQueue* queue = open_.first; queue != nullptr; queue = queue->open_next)
-    queues.push_back(queue);
+  for (SubscriptionQueue& queue : open_) queues.push_back(&queue);
   std::erase_if(held_off_, [this](std::uint32_t index) {
     return !is_live(index) || queues_[index]->not_before <= now_;
   });
   for (const std::uint32_t index : held_off_) {
     const bool open = queues_[index]->breaker.state() != CircuitBreaker::State::Closed;
-    if (!open) queues.push_back(queues_[index].get());
+    if (!open) queues.push_back(queues_[index]);
   }
 }
 
@@ -69,12 +65,12 @@ void Scheduler::hold_off(SubscriptionQueue& queue, TimePoint until, TimePoint no
 }
 
 // Takes a job that is not in flight out of wherever it waits.
-void Scheduler::unlink(Job& job) {
-  if (job.state == Job::State::Queued) list_of(job).remove(&job);
+void Scheduler::leave_list(Job& job) {
+  if (job.state == Job::State::Queued) unlink(list_of(job), job);
 }
 
 void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
-  unlink(job);
+  leave_list(job);
   job.state = Job::State::Leaving;
   if (job.chain != nullptr) unlink_chain(job);
   taken.push_back(&job);
@@ -87,22 +83,18 @@ void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::
     return whose == Whose::Everybody || (job.cursor == kLivePath && !job.held->event.parked);
   };
   const auto take_of = [&](JobList& list) {
-    for (Job* job = list.first; job != nullptr;) {
-      Job* const next = job->next;
-      if (wanted(*job)) take_job(*job, taken);
-      job = next;
+    for (auto it = list.begin(); it != list.end();) {
+      Job& job = *it++;
+      if (wanted(job)) take_job(job, taken);
     }
   };
   // What stands behind others first, so that nothing takes the place of one that is taken.
-  for (Chain* const bucket : queue.buckets) {
-    for (Chain* chain = bucket; chain != nullptr; chain = chain->next) {
-      for (Job* job = chain->jobs.first->chain_next; job != nullptr;) {
-        Job* const next = job->chain_next;
-        if (wanted(*job)) take_job(*job, taken);
-        job = next;
-      }
+  queue.chains.for_each([&](Chain& chain) {
+    for (auto it = std::next(chain.jobs.begin()); it != chain.jobs.end();) {
+      Job& job = *it++;
+      if (wanted(job)) take_job(job, taken);
     }
-  }
+  });
   take_of(queue.retries);
   take_of(queue.urgent);
   take_of(queue.fresh);
@@ -116,7 +108,7 @@ Scheduler::Crowd Scheduler::largest_crowd(Partition partition) const {
   }
   const auto most = std::max_element(waiting.begin(), waiting.end());
   if (most == waiting.end() || *most == 0) return {};
-  return {queues_[static_cast<std::size_t>(most - waiting.begin())].get(), *most};
+  return {queues_[static_cast<std::uint32_t>(most - waiting.begin())], *most};
 }
 
 void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
@@ -124,7 +116,7 @@ void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
     if (job.state == Job::State::Free || job.held->partition != partition) continue;
     if (job.state == Job::State::InFlight) job.abandoned = true;
     if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
-    unlink(job);
+    leave_list(job);
     const Finished ended = drop(job, false);
     if (ended.held != nullptr) finished.push_back(ended);
   }
@@ -144,7 +136,7 @@ void Scheduler::retire(SubscriptionQueue& queue, std::vector<Finished>& finished
     if (job.state == Job::State::Free || job.queue != &queue) continue;
     if (job.state == Job::State::InFlight) job.abandoned = true;
     if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
-    unlink(job);
+    leave_list(job);
     const Finished ended = drop(job, true);
     if (ended.held != nullptr) finished.push_back(ended);
   }
@@ -154,16 +146,14 @@ void Scheduler::retire(SubscriptionQueue& queue, std::vector<Finished>& finished
 
 void Scheduler::free_if_gone(SubscriptionQueue& queue) {
   if (!queue.retired || queue.jobs != 0) return;
-  if (queue.ready) ready_.remove(&queue);
+  if (queue.ready) unlink(ready_, queue);
   limiter_.forget(queue);
   if (queue.heap_index != kNotInHeap) resting_.remove(&queue);
   if (queue.breaker.state() != CircuitBreaker::State::Closed) {
     --circuits_open_;
-    open_.remove(&queue);
+    unlink(open_, queue);
   }
-  const std::uint32_t index = queue.index;
-  queues_free_.push_back(index);
-  queues_[index].reset();
+  queues_.erase(queue.index);
 }
 
 bool Scheduler::take_room() noexcept {
@@ -211,7 +201,7 @@ void note_pace(SubscriptionQueue& queue, TimePoint now) {
 
 }  // namespace
 
-Scheduler::JobList& Scheduler::list_of(Job& job) {
+JobList& Scheduler::list_of(Job& job) {
   if (job.attempts_made > 0) return job.queue->retries;
   return job.urgent ? job.queue->urgent : job.queue->fresh;
 }
@@ -257,7 +247,7 @@ void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobStat
   if (queue.config.ordering != Ordering::None) link_chain(queue, job);
   if (job.state == Job::State::Queued) {
     job.urgent = state.urgent;
-    list_of(job).push_back(&job);
+    list_of(job).push_back(job);
   }
   make_ready(queue);
 }
@@ -265,7 +255,7 @@ void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobStat
 void Scheduler::queue_urgent(Job& job) {
   job.state = Job::State::Queued;
   job.urgent = true;
-  list_of(job).push_back(&job);
+  list_of(job).push_back(job);
 }
 
 void Scheduler::make_ready(SubscriptionQueue& queue) {
@@ -277,13 +267,17 @@ void Scheduler::make_ready(SubscriptionQueue& queue) {
     resting_.remove(&queue);
   }
   queue.ready = true;
-  ready_.push_back(&queue);
+  ready_.push_back(queue);
 }
 
 void Scheduler::wake(TimePoint now) {
   now_ = now;
   limiter_.look(now);
-  while (!resting_.empty() && resting_.due() <= now) make_ready(*resting_.pop());
+  while (!resting_.empty() && resting_.due() <= now) {
+    SubscriptionQueue& queue = *resting_.pop();
+    queue.held_until = now;
+    make_ready(queue);
+  }
 }
 
 // The queue whose turn it is and that may have a slot; those that have waited for one come first.
@@ -291,8 +285,7 @@ SubscriptionQueue* Scheduler::next_queue() {
   if (limiter_.all_taken()) return nullptr;
   if (SubscriptionQueue* const queue = limiter_.next()) return queue;
   while (!ready_.empty()) {
-    SubscriptionQueue& queue = *ready_.first;
-    ready_.remove(&queue);
+    SubscriptionQueue& queue = take_first(ready_);
     queue.ready = false;
     if (limiter_.admits(queue)) return &queue;
   }
@@ -305,7 +298,7 @@ Job* Scheduler::next(TimePoint now) {
     SubscriptionQueue& queue = *turn;
     if (queue.in_flight >= queue.config.concurrency) continue;
     JobList* const list = pick(queue, now);
-    if (list == nullptr || !may_spend(queue, *list->first) || paced(queue, now)) continue;
+    if (list == nullptr || !may_spend(queue, list->front()) || paced(queue, now)) continue;
     const CircuitBreaker::State before = queue.breaker.state();
     const Verdict verdict = queue.breaker.admit(now);
     note_circuit(before, queue, now);
@@ -322,7 +315,7 @@ void Scheduler::rest(SubscriptionQueue& queue, TimePoint until) {
 }
 
 // The list of whose first job it is the turn; null: the queue rests, or has none.
-Scheduler::JobList* Scheduler::pick(SubscriptionQueue& queue, TimePoint now) {
+JobList* Scheduler::pick(SubscriptionQueue& queue, TimePoint now) {
   const bool may_retry = queue.retries.empty() || queue.budget.allows(now, retry_floor(queue));
   if (may_retry && !queue.retries.empty()) return &queue.retries;
   if (!queue.urgent.empty()) return &queue.urgent;
@@ -342,7 +335,7 @@ bool Scheduler::may_spend(SubscriptionQueue& queue, const Job& job) {
   if (queue.deficit >= job.held->bytes) return true;
   if (ready_.empty() && !limiter_.any_waits()) return true;
   queue.ready = true;
-  ready_.push_back(&queue);
+  ready_.push_back(queue);
   return false;
 }
 
@@ -364,9 +357,15 @@ bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
   return true;
 }
 
+Duration Scheduler::waited_for_turn(const Job& job, TimePoint now) {
+  const SubscriptionQueue& queue = *job.queue;
+  // What went before it of its object, and whether its endpoint answers, is not our delay.
+  if (job.urgent || (queue.tried && queue.unresponsive)) return Duration::zero();
+  return now - std::max(job.queued, queue.held_until);
+}
+
 Job* Scheduler::take(SubscriptionQueue& queue, JobList& list, Verdict verdict, TimePoint now) {
-  Job& job = *list.first;
-  list.remove(&job);
+  Job& job = take_first(list);
   job.state = Job::State::InFlight;
   job.probe = verdict == Verdict::Probe;
   limiter_.begin(queue, now);
@@ -413,6 +412,7 @@ Finished Scheduler::abandon(Job& job, TimePoint now) {
 void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint now) {
   EVENTRELAY_ASSERT(job.state == Job::State::InFlight);
   SubscriptionQueue& queue = *job.queue;
+  if (job.probe || queue.in_flight >= queue.config.concurrency) queue.held_until = now;
   limiter_.end(queue, answer, now);
   if (answer) queue.failing = *answer == Answer::Failed;
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
@@ -438,11 +438,11 @@ void Scheduler::note_circuit(CircuitBreaker::State before, SubscriptionQueue& qu
   if (is == was) return;
   if (is) {
     ++circuits_open_;
-    open_.push_back(&queue);
+    open_.push_back(queue);
     return;
   }
   --circuits_open_;
-  open_.remove(&queue);
+  unlink(open_, queue);
   queue.slow.begin(queue.config.slow_start, now);
 }
 
@@ -491,89 +491,49 @@ void Scheduler::fall_behind(SubscriptionQueue& queue, TimePoint now) {
 
 // Chains: jobs of one ordering key, of which only the first may be sent.
 
-namespace {
-
-constexpr std::size_t kBucketsMin = 16;
-
-// Events without a single object are in order among themselves.
-std::string_view object_of(const Job& job) noexcept {
-  return job.held->event.object_id;
-}
-
-Chain*& bucket_of(SubscriptionQueue& queue, std::uint64_t hash) {
-  return queue.buckets[hash & (queue.buckets.size() - 1)];
-}
-
-}  // namespace
-
 void Scheduler::link_chain(SubscriptionQueue& queue, Job& job) {
-  const bool whole_queue = queue.config.ordering == Ordering::Instance;
-  const std::uint64_t hash = whole_queue ? 0 : std::hash<std::string_view>{}(object_of(job));
-  if (queue.chains >= queue.buckets.size()) grow_buckets(queue);
-  Chain*& bucket = bucket_of(queue, hash);
-  for (Chain* chain = bucket; chain != nullptr; chain = chain->next) {
-    if (chain->hash != hash || chain->whole_queue != whole_queue) continue;
-    if (!whole_queue && object_of(*chain->jobs.first) != object_of(job)) continue;
-    chain->jobs.push_back(&job);
-    job.chain = chain;
+  ChainKey key{.hash = 0, .whole_queue = queue.config.ordering == Ordering::Instance, .object = {}};
+  if (!key.whole_queue) {
+    key.object = job.held->event.object_id;
+    key.hash = std::hash<std::string_view>{}(key.object);
+  }
+  Chain* chain = queue.chains.find(key);
+  job.chain = chain;
+  if (chain != nullptr) {
+    chain->jobs.push_back(job);
     job.state = Job::State::Chained;
     return;
   }
-  Chain* const chain = &chains_pool_.take();
-  *chain = Chain{};
-  chain->hash = hash;
-  chain->whole_queue = whole_queue;
-  chain->next = bucket;
-  bucket = chain;
-  ++queue.chains;
-  chain->jobs.push_back(&job);
+  chain = &chains_pool_.take();
+  chain->hash = key.hash;
+  chain->whole_queue = key.whole_queue;
+  chain->jobs.push_back(job);
+  queue.chains.insert(*chain);
   job.chain = chain;
 }
 
 void Scheduler::unlink_chain(Job& job) {
   SubscriptionQueue& queue = *job.queue;
   Chain& chain = *job.chain;
-  const bool was_first = chain.jobs.first == &job;
-  chain.jobs.remove(&job);
+  const bool was_first = &chain.jobs.front() == &job;
   job.chain = nullptr;
-  if (!chain.jobs.empty()) {
-    // The next of its object is older than what is fresh: it goes first.
-    if (was_first) queue_urgent(*chain.jobs.first);
+  if (was_first && &chain.jobs.back() == &job) {
+    queue.chains.erase(chain);  // before its last job goes
+    chain.jobs.clear();
+    chains_pool_.give_back(chain);
     return;
   }
-  Chain** link = &bucket_of(queue, chain.hash);
-  while (*link != &chain) {
-    EVENTRELAY_ASSERT(*link != nullptr);
-    link = &(*link)->next;
-  }
-  *link = chain.next;
-  --queue.chains;
-  chains_pool_.give_back(chain);
+  unlink(chain.jobs, job);
+  // The next of its object is older than what is fresh: it goes first.
+  if (was_first) queue_urgent(chain.jobs.front());
 }
 
 void Scheduler::take_chain(Job& job, std::vector<Job*>& taken) {
   EVENTRELAY_ASSERT(job.state == Job::State::Leaving);
   if (job.chain == nullptr) return;
-  for (Job* later = job.chain_next; later != nullptr;) {
-    Job* const next = later->chain_next;
-    take_job(*later, taken);
-    later = next;
-  }
+  auto& jobs = job.chain->jobs;
+  for (auto it = std::next(jobs.iterator_to(job)); it != jobs.end();) take_job(*it++, taken);
   unlink_chain(job);
-}
-
-void Scheduler::grow_buckets(SubscriptionQueue& queue) {
-  std::vector<Chain*> old = std::move(queue.buckets);
-  queue.buckets.assign(old.empty() ? kBucketsMin : old.size() * 2, nullptr);
-  for (Chain* chain : old) {
-    while (chain != nullptr) {
-      Chain* const rest = chain->next;
-      Chain*& bucket = bucket_of(queue, chain->hash);
-      chain->next = bucket;
-      bucket = chain;
-      chain = rest;
-    }
-  }
 }
 
 }  // namespace eventrelay::relay

@@ -58,6 +58,9 @@ class Scheduler {
                                const JobState& state = {});
   // The job whose turn it is, now in flight; null: none until next_due() or the next finish().
   [[nodiscard]] Job* next(TimePoint now);
+  // How long a job that next() gave at `now` has waited for its turn, beside what held up its own
+  // subscription: concurrency, rate, breaker, order.
+  [[nodiscard]] static Duration waited_for_turn(const Job& job, TimePoint now);
   // The event was delivered. The job is gone.
   Finished finish(Job& job, TimePoint now);
   // One attempt failed: the job frees its slot and keeps its event until settle(). A value: its
@@ -128,9 +131,7 @@ class Scheduler {
   [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }
 
  private:
-  using JobList = LinkedList<Job, &Job::previous, &Job::next>;
-  using OpenList = LinkedList<SubscriptionQueue, &SubscriptionQueue::open_previous,
-                              &SubscriptionQueue::open_next>;
+  using OpenList = LinkedList<SubscriptionQueue, &SubscriptionQueue::in_open>;
 
   void enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobState& state);
   void wake(TimePoint now);
@@ -148,19 +149,17 @@ class Scheduler {
   // Nothing: the attempt says nothing about its endpoint.
   void leave_flight(Job& job, std::optional<Answer> answer, TimePoint now);
   [[nodiscard]] Finished drop(Job& job, bool done);
-  void unlink(Job& job);
+  void leave_list(Job& job);
   void take_job(Job& job, std::vector<Job*>& taken);
   void note_room(SubscriptionQueue& queue);
   void free_if_gone(SubscriptionQueue& queue);
   void link_chain(SubscriptionQueue& queue, Job& job);
   void unlink_chain(Job& job);
-  void grow_buckets(SubscriptionQueue& queue);
 
   SchedulerBounds bounds_;
   Pool<Job> jobs_pool_;
   Pool<Chain> chains_pool_;
-  std::vector<std::unique_ptr<SubscriptionQueue>> queues_;  // by index; null = free
-  std::vector<std::uint32_t> queues_free_;
+  Numbered<SubscriptionQueue> queues_;
   ConcurrencyLimiter limiter_;
   QueueList ready_;
   OpenList open_;

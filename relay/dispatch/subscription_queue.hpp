@@ -36,16 +36,14 @@ struct Pace {
   std::uint32_t rate = 0;  // attempts per second of the stretch before
 };
 
-// By what right a queue asks for a slot: it answers and has few in flight, or more; its first
-// attempt ever; one while it is quiet, with none or with some in flight; it answers, but is fed by
-// a catch-up read. See ConcurrencyLimiter.
+// Why a queue may ask for a slot; ConcurrencyLimiter says how many slots must be free for each.
 enum class SlotClaim : std::uint8_t {
-  Few,
-  More,
-  NewFirst,
-  UnresponsiveFirst,
-  UnresponsiveMore,
-  Behind
+  Few,                // responsive, with few in flight
+  More,               // responsive, with more
+  NewFirst,           // the very first attempt
+  UnresponsiveFirst,  // unresponsive, with none in flight
+  UnresponsiveMore,   // unresponsive, with some
+  Behind              // responsive, and fed by a catch-up read
 };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
@@ -56,11 +54,10 @@ struct SubscriptionQueue {
 
   // The scheduler's own, but for `config`, `breaker` and `index`; what every event
   // touches comes first.
-  SubscriptionQueue* previous = nullptr;
-  SubscriptionQueue* next = nullptr;
-  LinkedList<Job, &Job::previous, &Job::next> retries;  // tried before: as their budget allows
-  LinkedList<Job, &Job::previous, &Job::next> urgent;   // next of its chain
-  LinkedList<Job, &Job::previous, &Job::next> fresh;
+  ListHook in_turn;  // of the ready list, or of those that wait for a slot
+  JobList retries;   // tried before: as their budget allows
+  JobList urgent;    // next of its chain
+  JobList fresh;
   std::uint32_t heap_index = kNotInHeap;
   std::uint32_t in_flight = 0;
   std::uint32_t jobs = 0;            // unfinished, in whatever state
@@ -74,6 +71,7 @@ struct SubscriptionQueue {
   bool refused = false;              // an event was turned away; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
+  TimePoint held_until{};            // when a limit of its own last ceased to hold it up
   TimePoint heard{};                 // its last answer, or since when something is in flight
   SlowStart slow;
   RetryBudget budget;
@@ -84,13 +82,10 @@ struct SubscriptionQueue {
   QueueConfig config;
   CircuitBreaker breaker;
   std::uint32_t index = 0;
-  std::uint32_t chains = 0;                    // ordered queues only, as the next
-  std::vector<Chain*> buckets;                 // a power of two
-  SubscriptionQueue* open_previous = nullptr;  // among the queues whose breaker is not closed
-  SubscriptionQueue* open_next = nullptr;
+  ChainTable chains;    // ordered queues only
+  ListHook in_open;     // among the queues whose breaker is not closed
   TimePoint look_at{};  // whether it is silent
-  SubscriptionQueue* watch_previous = nullptr;
-  SubscriptionQueue* watch_next = nullptr;
+  ListHook in_watched;
 
   [[nodiscard]] bool full() const noexcept { return jobs >= config.jobs_max; }
   [[nodiscard]] bool has_queued() const noexcept {
@@ -100,7 +95,6 @@ struct SubscriptionQueue {
   [[nodiscard]] std::optional<TimePoint> oldest_queued() const noexcept;
 };
 
-using QueueList =
-    LinkedList<SubscriptionQueue, &SubscriptionQueue::previous, &SubscriptionQueue::next>;
+using QueueList = LinkedList<SubscriptionQueue, &SubscriptionQueue::in_turn>;
 
 }  // namespace eventrelay::relay

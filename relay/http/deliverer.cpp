@@ -16,6 +16,12 @@ asio::const_buffer bytes_of(std::string_view view) {
   return {view.data(), view.size()};
 }
 
+// Pre: attempts_made is not 0.
+metrics::RetryStage stage_of(std::uint32_t attempts_made) {
+  const auto last = static_cast<std::uint32_t>(metrics::RetryStage::k12Up);
+  return static_cast<metrics::RetryStage>(std::min(attempts_made - 1, last));
+}
+
 Exchange::Parts parts_of(const Request& request, std::string& head) {
   const Body& body = request.body;
   if (body.size() > kJoinedMax) {
@@ -40,7 +46,7 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.parts = parts_of(request, slot.buffers.head);
   const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
   slot.delivery = Delivery(scheme, target->fatal_statuses);
-  if (job.attempts_made > 0) slab_.relay_retries_total.add();
+  if (job.attempts_made > 0) slab_.relay_retries_total.add(stage_of(job.attempts_made));
   pool_.start(target->endpoint, slot);
 }
 

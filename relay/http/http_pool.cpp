@@ -94,7 +94,7 @@ void HttpPool::open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchang
   fresh->number = ++numbers_;
   fresh->reserve(exchange);
   connections_.push_back(fresh);
-  arm_catch_up();
+  arm_deadline_check();
   asio::post(executor_, [fresh, &exchange] {
     if (fresh->state() != Connection::State::Closed) fresh->open(exchange);
   });
@@ -180,19 +180,19 @@ void HttpPool::remove(Connection& connection) {
   connections_.pop_back();
 }
 
-void HttpPool::arm_catch_up() {
-  if (catching_up_ || connections_.empty() || shut_) return;
-  catching_up_ = true;
-  timer_.expires_after(options_.catch_up);
+void HttpPool::arm_deadline_check() {
+  if (check_armed_ || connections_.empty() || shut_) return;
+  check_armed_ = true;
+  timer_.expires_after(options_.deadline_check);
   timer_.async_wait([this](ErrorCode error) {
     if (error || shut_) return;
-    catching_up_ = false;
-    catch_up(monotonic_now());
-    arm_catch_up();
+    check_armed_ = false;
+    check_deadlines(monotonic_now());
+    arm_deadline_check();
   });
 }
 
-void HttpPool::catch_up(TimePoint now) {
+void HttpPool::check_deadlines(TimePoint now) {
   now_ = now;
   // Backwards: one that ends is replaced by the last, which has been looked at.
   for (std::size_t i = connections_.size(); i-- > 0;) {

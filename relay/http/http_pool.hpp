@@ -56,7 +56,7 @@ struct PoolOptions {
   Duration connect_timeout = std::chrono::seconds(5);      // TCP, each address
   Duration next_address = std::chrono::milliseconds(250);  // RFC 8305 5: then one more is dialled
   Duration tls_timeout = std::chrono::seconds(5);
-  Duration catch_up = std::chrono::milliseconds(50);  // how late a deadline may be noticed
+  Duration deadline_check = std::chrono::milliseconds(50);  // how late one may be noticed
   std::uint32_t idle_per_endpoint = 256;
   std::size_t idle_in_all = 2048;  // 16 KiB of address space each, one page of it touched
   PoolConfig slot;
@@ -114,8 +114,8 @@ class HttpPool {
   // The kept connection was dead, and is closed.
   void dial_again(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
 
-  void arm_catch_up();
-  void catch_up(TimePoint now);
+  void arm_deadline_check();
+  void check_deadlines(TimePoint now);
 
   Executor executor_;
   Resolver& resolver_;
@@ -135,7 +135,7 @@ class HttpPool {
   TimePoint now_{};  // as of the last catch-up read or dial
   TimePoint purge_due_{};
   std::uint64_t numbers_ = 0;
-  bool catching_up_ = false;
+  bool check_armed_ = false;
   bool shut_ = false;
 };
 

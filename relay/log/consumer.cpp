@@ -19,6 +19,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     if (known == nullptr) known = std::make_unique<PartitionState>(window_);
     PartitionState& partition = *known;
     if (partition.owned) continue;
+    partition.unread_since = {};
     partition.id = assigned.partition;
     partition.owned = partition.reading = true;
     partition.stopped.clear();
@@ -232,6 +233,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   }
   failpoint::at("after-consume");
   slab_.relay_events_consumed_total.add();
+  partition.unread_since = std::max(partition.unread_since, event->received);
   HeldRecord& record = records_.take();
   record.event = *event;
   record.partition = partition.id;
@@ -241,7 +243,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   record.owner = this;
   record.home = &partition;
   record.born = age_;
-  partition.held.push_back(&record);
+  partition.held.push_back(record);
   ++partition.held_count;
   partition.held_bytes += record.bytes;
   return &record;
@@ -351,18 +353,18 @@ void Consumer::free(PartitionState& partition, HeldRecord& record, End end) {
   const bool done = end == End::Done;
   if (done && record.begun) partition.ledger.finish(record.offset, record.epoch);
   if (done && budget_ != nullptr) budget_->give_back(record.event.body.size());
-  partition.held.remove(&record);
+  unlink(partition.held, record);
   --partition.held_count;
   partition.held_bytes -= record.bytes;
   records_.free(record);
 }
 
 void Consumer::age() {
-  for (const PartitionState* partition : owned_) {
+  for (PartitionState* partition : owned_) {
     // In the order in which they were read, so the young ones are at the end.
-    for (HeldRecord* record = partition->held.first; record != nullptr; record = record->next) {
-      if (age_ == record->born) break;
-      record->copy_out();
+    for (HeldRecord& record : partition->held) {
+      if (age_ == record.born) break;
+      record.copy_out();
     }
   }
   ++age_;
@@ -427,11 +429,31 @@ void Consumer::stop(PartitionState& partition, std::string reason) {
   leave_turn(partition);
 }
 
+std::optional<WallTime> Consumer::oldest_unread(WallTime now) {
+  std::optional<WallTime> oldest;
+  for (PartitionState* partition : owned_) {
+    WallTime& since = partition->unread_since;
+    const bool known = since != WallTime{};
+    since = known ? std::min(since, now) : now;  // other hosts' clocks may be ahead
+    if (partition->waiting == nullptr) {
+      const std::optional<kafka::LogBounds> log = member_->bounds(partition->id);
+      if (!log) continue;
+      const Offset next = std::max(partition->position.value_or(log->start), log->start);
+      if (next >= log->end) {
+        since = now;
+        continue;
+      }
+    }
+    if (!oldest || since < *oldest) oldest = since;
+  }
+  return oldest;
+}
+
 std::optional<WallTime> Consumer::oldest_pending() const {
   std::optional<WallTime> oldest;
   for (const PartitionState* partition : owned_) {
     if (partition->held.empty()) continue;
-    const WallTime received = partition->held.first->event.received;
+    const WallTime received = partition->held.front().event.received;
     if (!oldest || received < *oldest) oldest = received;
   }
   return oldest;

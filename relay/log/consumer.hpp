@@ -54,8 +54,9 @@ struct PartitionState {
   std::optional<Offset> at_hand;  // read, and neither taken nor done
   std::optional<Offset> position;
   std::optional<Offset> committed;
-  std::string metadata;  // as committed
-  LinkedList<HeldRecord, &HeldRecord::previous, &HeldRecord::next> held;
+  std::string metadata;     // as committed
+  WallTime unread_since{};  // nothing older is unread, as far as is known
+  LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
   std::size_t held_bytes = 0;
   bool behind = false;            // was held back since it was read to its end
@@ -128,6 +129,10 @@ class Consumer final : public RecordOwner {
   [[nodiscard]] std::size_t paused() const noexcept { return held_back_.size(); }
   [[nodiscard]] std::uint64_t unmatched() const noexcept { return unmatched_; }
   [[nodiscard]] std::uint64_t already_done() const noexcept { return already_done_; }
+  // Since when the oldest event waits to be read by the live path; nothing: all is read. Of one
+  // that was not read no more is known than that it came after the last that was, and after the
+  // last look at which none was left: it waits since then at most. To be asked every second or so.
+  [[nodiscard]] std::optional<WallTime> oldest_unread(WallTime now);
   // Received-at of the oldest unfinished event.
   [[nodiscard]] std::optional<WallTime> oldest_pending() const;
 

@@ -1,18 +1,12 @@
 #include "relay/log/duplicate_window.hpp"
 
+#include "common/base/hex.hpp"
+
 namespace eventrelay::relay {
 
 namespace {
 
 constexpr std::size_t kIdSize = 36;
-constexpr std::uint8_t kNoDigit = 0xFF;
-
-std::uint8_t digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
-  const char lower = static_cast<char>(c | 0x20);
-  if (lower >= 'a' && lower <= 'f') return static_cast<std::uint8_t>(lower - 'a' + 10);
-  return kNoDigit;
-}
 
 }  // namespace
 
@@ -25,10 +19,10 @@ std::optional<EventBits> event_bits(std::string_view id) noexcept {
       if (id[i] != '-') return std::nullopt;
       continue;
     }
-    const std::uint8_t value = digit(id[i]);
-    if (value == kNoDigit) return std::nullopt;
+    const int value = hex_value(id[i]);
+    if (value < 0) return std::nullopt;
     std::uint64_t& half = halves[digits++ / 16];
-    half = half << 4U | value;
+    half = half << 4U | static_cast<unsigned>(value);
   }
   return EventBits{halves[0], halves[1]};
 }

@@ -18,7 +18,6 @@ constexpr Duration kLook = std::chrono::seconds(1);  // wall time may be set, so
 constexpr Duration kRenew = std::chrono::hours(1);   // a broker forgets positions nobody renews
 // A record ends a fetch at once; this is what nothing costs, and what a start may wait for.
 constexpr Duration kFetchWait = std::chrono::milliseconds(500);
-constexpr std::size_t kPrefetch = 128U << 10;
 
 kafka::ReaderOptions reader_options(const Config& config) {
   kafka::ReaderOptions options;
@@ -26,7 +25,7 @@ kafka::ReaderOptions reader_options(const Config& config) {
   for (const milliseconds delay : config.retry.delays) {
     options.topics.push_back(kafka::topic_name(config.topics, "retry." + kafka::delay_word(delay)));
   }
-  options.prefetch_bytes = kPrefetch;
+  options.prefetch_bytes = kDelayPrefetch;
   options.fetch_wait = kFetchWait;
   return options;
 }
@@ -377,6 +376,22 @@ bool DelayTopics::commit_and_wait(std::span<const Partition> partitions) {
     }
   }
   return commits_.empty() || reader_->commit_sync(commits_);
+}
+
+void DelayTopics::append_lags(std::vector<std::int64_t>& lags) const {
+  const std::size_t first = lags.size();
+  lags.resize(first + steps_.size());
+  for (const Partition partition : owned_) {
+    for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
+      const auto log = delayed.reading ? reader_->known_bounds(delayed.place) : std::nullopt;
+      if (!log) continue;
+      // What waits for its time was read and is not begun.
+      const Offset next = delayed.head != nullptr ? delayed.head->offset : delayed.position;
+      const Offset done = delayed.ledger.committable().value_or(next);
+      const Offset from = std::max(done, log->start);
+      if (log->end > from) lags[first + delayed.place.topic] += log->end.value - from.value;
+    }
+  }
 }
 
 void DelayTopics::append_stopped(std::vector<std::string>& reasons) const {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -32,6 +33,9 @@
 #include "relay/subscriptions/subscriptions.hpp"
 
 namespace eventrelay::relay {
+
+// What is fetched ahead of one step of one partition.
+inline constexpr std::size_t kDelayPrefetch = 128U << 10;
 
 // What it works with. Bounds: all outlive it.
 struct DelayParts {
@@ -77,6 +81,9 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   void begin_anew(std::size_t step, Partition partition, std::optional<Offset> end = {});
   // The first offset that was not read; 0: none, or it is not read now.
   [[nodiscard]] Offset position(std::size_t step, Partition partition) const;
+
+  // Of each step, records that are not done, as far as the last answers of the brokers tell.
+  void append_lags(std::vector<std::int64_t>& lags) const;
 
   // Why steps can not go on, one line each.
   void append_stopped(std::vector<std::string>& reasons) const;

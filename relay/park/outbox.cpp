@@ -28,8 +28,7 @@ constexpr std::size_t kQueueMin = 4U << 20;
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
   limits.record_bytes_max = kafka::parked_bytes_max(config);
-  limits.queue_bytes =
-      std::max(config.relay.memory_max / shards / 8, kQueueMin) + limits.record_bytes_max;
+  limits.queue_bytes = outbox_bytes(config, shards);
   return limits;
 }
 
@@ -39,6 +38,11 @@ std::string slot_of(Partition partition, std::string_view key) {
 }
 
 }  // namespace
+
+std::size_t outbox_bytes(const Config& config, unsigned shards) noexcept {
+  return std::max(config.relay.memory_max / shards / 8, kQueueMin) +
+         kafka::parked_bytes_max(config);
+}
 
 Outbox::Outbox(ShardIo& io, const OutboxOptions& options, metrics::Slab& slab, Changed changed)
     : loop_(io.loop()),
@@ -70,7 +74,7 @@ Outbox::Write& Outbox::add(std::size_t topic, Partition partition, Sender sender
   write.partition = partition;
   write.since = clock_.now();
   if (sender.client != nullptr) write.senders.push_back(sender);
-  waiting_.push_back(&write);
+  waiting_.push_back(write);
   return write;
 }
 
@@ -243,7 +247,7 @@ bool Outbox::renew(Write& write) {
 
 void Outbox::end(Write& write, Receipt receipt) {
   unblock(write);
-  waiting_.remove(&write);
+  unlink(waiting_, write);
   const std::vector<Sender> senders = std::exchange(write.senders, {});
   if (!write.key.empty()) go_on(write);
   recycle(write);
@@ -301,9 +305,9 @@ bool Outbox::blocked(Partition partition) const {
 
 void Outbox::age(TimePoint now) {
   // Oldest first.
-  for (Write* write = waiting_.first; write != nullptr; write = write->next) {
-    if (now - write->since < kLate) break;
-    block(*write, "writes to Kafka are not acknowledged");
+  for (Write& write : waiting_) {
+    if (now - write.since < kLate) break;
+    block(write, "writes to Kafka are not acknowledged");
   }
   check_drained();
 }
@@ -312,22 +316,20 @@ void Outbox::age(TimePoint now) {
 
 void Outbox::forget(Partition partition) {
   std::vector<Sender> senders;
-  for (Write* write = waiting_.first; write != nullptr;) {
-    Write* const next = write->next;
-    if (write->partition == partition) {
-      unblock(*write);
-      waiting_.remove(write);
-      senders.insert(senders.end(), write->senders.begin(), write->senders.end());
-      if (!write->key.empty()) {
-        const auto node = keys_.extract(slot_of(partition, write->key));
-        const std::vector<Sender>& more = node.mapped().senders;
-        senders.insert(senders.end(), more.begin(), more.end());
-      }
-      write->senders.clear();
-      write->held = nullptr;
-      write->orphan = true;  // freed with its report, or by the pause it waits in
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    Write& write = *it++;
+    if (write.partition != partition) continue;
+    unblock(write);
+    unlink(waiting_, write);
+    senders.insert(senders.end(), write.senders.begin(), write.senders.end());
+    if (!write.key.empty()) {
+      const auto node = keys_.extract(slot_of(partition, write.key));
+      const std::vector<Sender>& more = node.mapped().senders;
+      senders.insert(senders.end(), more.begin(), more.end());
     }
-    write = next;
+    write.senders.clear();
+    write.held = nullptr;
+    write.orphan = true;  // freed with its report, or by the pause it waits in
   }
   for (const Sender& sender : senders) sender.client->on_receipt(sender.token, Receipt::Forgotten);
   check_drained();

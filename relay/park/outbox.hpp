@@ -24,6 +24,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/event.hpp"
+#include "common/base/linked_list.hpp"
 #include "common/base/pool.hpp"
 #include "common/config/config.hpp"
 #include "common/observe/metrics.hpp"
@@ -33,6 +34,9 @@
 #include "relay/record/job.hpp"
 
 namespace eventrelay::relay {
+
+// What the producer of one shard may hold.
+[[nodiscard]] std::size_t outbox_bytes(const Config& config, unsigned shards) noexcept;
 
 // Bounds: the configuration is read, not kept.
 struct OutboxOptions {
@@ -104,8 +108,7 @@ class Outbox final : public kafka::ReportSink {
     bool blocking = false;
     bool too_large = false;
     bool orphan = false;  // forgotten while its report was due
-    Write* previous = nullptr;
-    Write* next = nullptr;
+    ListHook by_age;
   };
   // What is to be written of a key once its record on the way has ended.
   struct NextState {
@@ -142,10 +145,10 @@ class Outbox final : public kafka::ReportSink {
   std::size_t state_ = 0;
   std::size_t attempts_ = 0;
   Pool<Write> writes_;
-  LinkedList<Write, &Write::previous, &Write::next> waiting_;  // all without a receipt, by age
-  std::vector<Write*> again_;                                  // wait for the pause to end
-  std::unordered_map<std::string, NextState> keys_;            // state records on their way
-  std::unordered_map<std::int32_t, std::uint32_t> blocked_;    // blocking writes by partition
+  LinkedList<Write, &Write::by_age> waiting_;                // all without a receipt, by age
+  std::vector<Write*> again_;                                // wait for the pause to end
+  std::unordered_map<std::string, NextState> keys_;          // state records on their way
+  std::unordered_map<std::int32_t, std::uint32_t> blocked_;  // blocking writes by partition
   std::string reason_;
   DelayLog delay_log_;
   ClockLead lead_;

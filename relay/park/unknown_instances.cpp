@@ -120,7 +120,7 @@ void UnknownInstances::dead_letter(HeldRecord& record, ParkedState state) {
   parts_.outbox.dead_letter(record, state, Sender{this, token_of(record)});
 }
 
-// Each subscription gets a record of its own: a queue that is full, or switched off, then keeps
+// Each subscription gets a record of its own: a queue that is full, or paused, then keeps
 // its own event waiting and no other one's.
 void UnknownInstances::hand_over(HeldRecord& record) {
   if (missed_.erase(record.event.instance) > 0) {

@@ -49,8 +49,7 @@ struct HeldRecord : HeldEvent {
   std::uint32_t kept_elsewhere = 0;  // subscriptions a cursor answers for, as counted once
   std::uint32_t sending = 0;         // attempts under way, which read its bytes
   std::uint32_t born = 0;            // the consumer's age when it was read
-  HeldRecord* previous = nullptr;
-  HeldRecord* next = nullptr;
+  ListHook in_partition;             // the live path's
 
   // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();

@@ -13,6 +13,8 @@
 #include <string_view>
 
 #include "common/base/event.hpp"
+#include "common/base/hash_table.hpp"
+#include "common/base/linked_list.hpp"
 #include "common/observe/metrics_list.hpp"
 #include "relay/record/ids.hpp"
 
@@ -43,27 +45,6 @@ struct Finished {
 struct SubscriptionQueue;
 struct Job;
 
-// Intrusive first-in first-out list over two link members. Thread: shard-local.  Bounds: O(1).
-template <class Node, Node* Node::*Previous, Node* Node::*Next>
-struct LinkedList {
-  Node* first = nullptr;
-  Node* last = nullptr;
-
-  [[nodiscard]] bool empty() const noexcept { return first == nullptr; }
-  void push_back(Node* node) noexcept {
-    node->*Previous = last;
-    node->*Next = nullptr;
-    (last != nullptr ? last->*Next : first) = node;
-    last = node;
-  }
-  void remove(Node* node) noexcept {
-    (node->*Previous != nullptr ? node->*Previous->*Next : first) = node->*Next;
-    (node->*Next != nullptr ? node->*Next->*Previous : last) = node->*Previous;
-    node->*Previous = nullptr;
-    node->*Next = nullptr;
-  }
-};
-
 // What an event that was tried before brings along.
 struct JobState {
   std::uint32_t attempts_made = 0;
@@ -72,8 +53,6 @@ struct JobState {
   bool urgent = false;  // it waited long enough: goes before what is fresh
 };
 
-// Jobs of one ordering key in one queue; the first is the only one that may be sent.
-// Thread: shard-local.  Bounds: pooled.
 struct Chain;
 
 // One event for one subscription. Thread: shard-local.  Bounds: pooled.
@@ -95,18 +74,46 @@ struct Job {
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
   TimePoint queued{};      // when it was admitted
-  Job* previous = nullptr;
-  Job* next = nullptr;
+  ListHook in_queue;
   Chain* chain = nullptr;
-  Job* chain_previous = nullptr;
-  Job* chain_next = nullptr;
+  ListHook in_chain;
 };
 
+using JobList = LinkedList<Job, &Job::in_queue>;
+
+// Jobs of one ordering key in one queue; the first is the only one that may be sent.
+// Thread: shard-local.  Bounds: pooled.
 struct Chain {
   std::uint64_t hash = 0;
   bool whole_queue = false;  // one chain for all of an instance, instead of one per object
-  LinkedList<Job, &Job::chain_previous, &Job::chain_next> jobs;
-  Chain* next = nullptr;  // in its bucket
+  LinkedList<Job, &Job::in_chain> jobs;
+  TableHook in_table;
 };
+
+// What makes two jobs of a queue one chain: the same object, or that all of it is in order. Events
+// without a single object are in order among themselves. Bounds: a view into the event.
+struct ChainKey {
+  std::uint64_t hash = 0;
+  bool whole_queue = false;
+  std::string_view object;
+
+  friend bool operator==(const ChainKey&, const ChainKey&) = default;
+};
+
+struct ChainKeyOf {
+  using type = ChainKey;
+  [[nodiscard]] ChainKey operator()(const Chain& chain) const noexcept {
+    const HeldEvent& first = *chain.jobs.front().held;
+    return {chain.hash, chain.whole_queue,
+            chain.whole_queue ? std::string_view{} : first.event.object_id};
+  }
+};
+
+struct ChainHash {
+  [[nodiscard]] std::size_t operator()(const ChainKey& key) const noexcept { return key.hash; }
+};
+
+// Pre: every chain in it has a job.
+using ChainTable = HashTable<Chain, &Chain::in_table, ChainKeyOf, ChainHash>;
 
 }  // namespace eventrelay::relay

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/text/json_text.hpp"
 #include "common/text/percent.hpp"
 #include "relay/request/format.hpp"
 
@@ -41,9 +42,7 @@ bool same_decoded(std::string_view a, std::string_view b) noexcept {
 void append_string(std::string_view encoded, std::string& scratch, std::string& out) {
   scratch.clear();
   while (!encoded.empty()) scratch.push_back(take_decoded(encoded));
-  out.push_back('"');
-  append_json_escaped(scratch, out);
-  out.push_back('"');
+  append_json_string(out, scratch);
 }
 
 // The parameters of a form; empty pieces (`a=1&&b=2`) are none. False: too many.

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "common/text/json_text.hpp"
 #include "common/text/utc.hpp"
 #include "common/text/utf8.hpp"
 #include "relay/request/outgoing_head.hpp"
@@ -20,41 +21,6 @@ void append_number(Number number, std::string& out) {
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
   out.append(digits.data(), end);
 }
-
-void append_escape(char c, std::string& out) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  switch (c) {
-    case '"':
-      out.append("\\\"");
-      return;
-    case '\\':
-      out.append("\\\\");
-      return;
-    case '\n':
-      out.append("\\n");
-      return;
-    case '\r':
-      out.append("\\r");
-      return;
-    case '\t':
-      out.append("\\t");
-      return;
-    default:
-      break;
-  }
-  const auto code = static_cast<unsigned char>(c);
-  out.append("\\u00");
-  out.push_back(kHex[code >> 4U]);
-  out.push_back(kHex[code & 15U]);
-}
-
-// One table look-up per byte of the common case: ASCII that needs no escape.
-constexpr std::array<bool, 256> plain_bytes() {
-  std::array<bool, 256> plain{};
-  for (std::size_t c = 0x20; c < 0x7F; ++c) plain[c] = c != '"' && c != '\\';
-  return plain;
-}
-constexpr auto kPlain = plain_bytes();
 
 // Appends `lead`, the escaped text, and a closing quote.
 void append_member(std::string_view lead, std::string_view text, std::string& out) {
@@ -278,27 +244,6 @@ std::uint64_t notification_id(std::string_view event_id) noexcept {
   hash *= 0xD6E8FEB86659FD93U;
   hash ^= hash >> 32U;
   return std::max<std::uint64_t>(hash >> 11U, 1);
-}
-
-void append_json_escaped(std::string_view text, std::string& out) {
-  while (!text.empty()) {
-    std::size_t plain = 0;
-    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
-    out.append(text.substr(0, plain));
-    text.remove_prefix(plain);
-    if (text.empty()) return;
-    const char c = text.front();
-    std::size_t length = 1;
-    if (static_cast<unsigned char>(c) < 0x80) {
-      append_escape(c, out);
-    } else if (const std::size_t character = first_character(text).size; character != 0) {
-      out.append(text.substr(0, character));
-      length = character;
-    } else {
-      out.append(kReplacementCharacter);
-    }
-    text.remove_prefix(length);
-  }
 }
 
 }  // namespace eventrelay::relay

@@ -67,8 +67,6 @@ class Formatter {
 // A number for one event that fits a double exactly: 1 .. 2^53 - 1, from the event id alone.
 [[nodiscard]] std::uint64_t notification_id(std::string_view event_id) noexcept;
 
-// Appends `text` as the inside of a JSON string; bytes that are not UTF-8 become U+FFFD.
-void append_json_escaped(std::string_view text, std::string& out);
 // Appends a form body (application/x-www-form-urlencoded) as a JSON object of strings; a name that
 // occurs again has an array. False, and nothing appended: over 256 parameters.
 [[nodiscard]] bool append_form_as_json(std::string_view form, std::string& out);

@@ -6,12 +6,11 @@
 #include <stdexcept>
 
 #include "common/base/assert.hpp"
+#include "common/text/percent.hpp"
 
 namespace eventrelay::relay {
 
 namespace {
-
-constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 
 constexpr std::array<bool, 256> token_bytes() {
   std::array<bool, 256> token{};
@@ -121,10 +120,7 @@ void append_event_field(std::string_view name, std::string_view value, std::stri
       continue;
     }
     if (room < 3) break;
-    const auto code = static_cast<unsigned char>(c);
-    head.push_back('%');
-    head.push_back(kHexDigits[code >> 4U]);
-    head.push_back(kHexDigits[code & 15U]);
+    append_percent_encoded(c, head);
     room -= 3;
   }
   head.append("\r\n");

@@ -63,8 +63,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "subscriptions[0].delivery.headers.X-Api-Key",
     ),
     "organization": (
-        {"config": {"control": {"organizations": [SECRET]}}},
-        "config.control.organizations[0]",
+        {"config": {"control": {"organizations": [{"id": 1, "name": "a", "secret": SECRET}]}}},
+        "config.control.organizations[0].secret",
+    ),
+    "user": (
+        {
+            "config": {
+                "control": {
+                    "organizations": [
+                        {"accounts": [{"id": 10, "users": [{"id": 100, "secret": SECRET}]}]}
+                    ]
+                }
+            }
+        },
+        "config.control.organizations[0].accounts[0].users[0].secret",
     ),
     "seal": (
         {"config": {"seal": {"keys": [{"id": "k1", "key": SECRET}]}}},

@@ -5,15 +5,20 @@ The tests run in order; each takes the release as the one before left it.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
 import yaml
 
-from conftest import CALLBACK_KEY, RATE, RECEIVER, SOURCE_KEY, Receiver, Traffic, until
+from conftest import CALLBACK_KEY, PROGRAM, RATE, RECEIVER, SOURCE_KEY, Receiver, Traffic, until
 from node import Node
 
 CHART = Path(__file__).resolve().parents[2] / "helm"
@@ -171,11 +176,14 @@ def definitions(node: Node) -> None:
             "api-approved.kubernetes.io"
         ] = "unapproved, made for a test"
         node.kubectl("create", "-f", "-", stdin=json.dumps(found))
-        node.kubectl(
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            f"crd/{found['metadata']['name']}",
+        name = f"crd/{found['metadata']['name']}"
+        # `kubectl wait` fails where there is no condition at all yet.
+        until(
+            lambda name=name: node.kubectl(
+                "wait", "--for=condition=Established", "--timeout=5s", name, check=False
+            ),
+            30,
+            f"{name} is established",
         )
 
 
@@ -370,4 +378,121 @@ def test_the_other_major_installs_stateful_relays(
     release.helm("test", "--timeout", "120s")
     logs = node.kubectl("-n", "er3", "logs", "eventrelay-test")
     assert "received" in logs, logs
+    release.helm("uninstall", "--wait", "--timeout", "120s")
+
+
+def test_the_control_role_makes_an_instance_that_all_pods_serve(
+    node: Node, kafka: str, work: Path, receiver: Receiver
+) -> None:
+    """One pod owns the instances; ingest and relay follow the topic, without a restart."""
+    given = values(kafka)
+    given["test"] = {"resources": given["test"]["resources"]}
+    given["control"] = {"enabled": True, "resources": SMALL}
+    given["secretFiles"] = {
+        name: {"secret": "control", "key": name} for name in ("seal", "organization", "user")
+    }
+    mounted = "/run/secrets/eventrelay/"
+    given["config"].pop("instances")
+    given["config"] |= {
+        "registry": "topic",
+        "topics": {"prefix": "third."},
+        "sources": {},
+        "seal": {"keys": [{"id": "k1", "key": {"file": mounted + "seal"}}]},
+        "control": {
+            "delivery_defaults": {"allow_http": True, "allow_private_addresses": True},
+            "organizations": [
+                {
+                    "id": 1,
+                    "name": "acme",
+                    "secret": {"file": mounted + "organization"},
+                    "accounts": [
+                        {
+                            "id": 10,
+                            "name": "main",
+                            "users": [{"id": 100, "secret": {"file": mounted + "user"}}],
+                        }
+                    ],
+                }
+            ],
+        },
+    }
+    given["config"]["ingest"] |= {"public_url": "https://hooks.example.com"}
+    release = Release(node, work, given, "er4", "4")
+    release.prepare()
+    node.kubectl(
+        *release.place,
+        "create",
+        "secret",
+        "generic",
+        "control",
+        f"--from-literal=seal={base64.b64encode(bytes(range(32))).decode()}",
+        "--from-literal=organization=organization-secret-of-the-tests",
+        "--from-literal=user=user-secret-of-the-tests",
+    )
+    release.install()
+    release.settle()
+    (pod,) = release.pods("control")
+    workload = node.get(*release.place, "deployment", "eventrelay-control")
+    assert workload["spec"]["replicas"] == 1
+    assert workload["spec"]["strategy"] == {"type": "Recreate"}
+
+    def call(method: str, path: str, body: Any = None, secret: str = "user") -> tuple[int, Any]:
+        request = urllib.request.Request(
+            f"http://{pod['status']['podIP']}:9464/elements/api-v2{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"User {secret}-secret-of-the-tests,"
+                " Organization organization-secret-of-the-tests",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    assert call("GET", "/instances") == (200, [])
+    assert call("GET", "/instances", secret="another")[0] == 401
+    status, made = call(
+        "POST",
+        "/instances",
+        {
+            "element": {"key": "github"},
+            "name": "hook",
+            "configuration": {
+                "event.notification.enabled": True,
+                "event.notification.callback.url": f"http://{RECEIVER}:9999/events",
+                "event.notification.signature.key": CALLBACK_KEY,
+                "event.vendor.signature.key": SOURCE_KEY,
+            },
+        },
+    )
+    assert status == 200, made
+    assert made["webhookUrl"].startswith("https://hooks.example.com/elements/api-v2/events/github/")
+    path = made["webhookUrl"].removeprefix("https://hooks.example.com")
+    until(lambda: len(call("GET", "/instances")[1]) == 1, 10, "the instance is listed")
+    hold_until = time.monotonic() + 1  # what a 200 means: in force everywhere within a second
+    until(lambda: time.monotonic() > hold_until, 5, "a second has passed")
+    before = set(receiver.ids())
+    sent = subprocess.run(
+        [
+            PROGRAM,
+            "send",
+            "github",
+            "--key",
+            SOURCE_KEY,
+            "--url",
+            f"http://{release.address()}:8080{path}",
+            "--count",
+            "40",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr + release.state()
+    until(lambda: len(set(receiver.ids()) - before) == 40, 30, "all 40 are delivered")
     release.helm("uninstall", "--wait", "--timeout", "120s")

@@ -13,9 +13,6 @@ import pytest
 
 from conftest import BIN, PAGES, ROOT, Block, anchors, blocks, help_of, links, name, prose, tools
 
-# Commands and flags that are agreed and that the program does not have yet. It only shrinks.
-COMING: set[str] = set()
-
 BY_NAME = {name(page): page for page in PAGES}
 
 
@@ -51,7 +48,7 @@ def test_every_metric_is_described() -> None:
     """Those of the rules and dashboards are a test of the rules tier; here: those of the source."""
     (source,) = ROOT.glob("common/**/metrics_list.hpp")
     rows = re.findall(
-        r"^\s*(?:COUNTER|COUNTER_BY|GAUGE|HISTOGRAM)\((\w+),", source.read_text(), re.M
+        r"^\s*(?:COUNTER|COUNTER_BY|GAUGE|HISTOGRAM|SCRAPED)\((\w+),", source.read_text(), re.M
     )
     page = (ROOT / "docs/metrics.md").read_text("utf-8")
     assert len(rows) > 40
@@ -74,37 +71,27 @@ def test_every_chart_value_is_in_the_chart_s_readme() -> None:
 
 
 def test_every_configuration_key_is_described() -> None:
-    """Sections and their keys, as the chart's schema has them; what is coming is named there."""
+    """Sections and their keys, as the chart's schema has them."""
     schema = json.loads((ROOT / "helm/config.schema.json").read_text("utf-8"))
     page = (ROOT / "docs/configuration.md").read_text("utf-8")
-    generator = (ROOT / "helm/generate/config_schema.py").read_text("utf-8")
-    coming = set(re.findall(r'^    "([\w.<>\[\]]+)":', generator, re.M))
     for section, node in schema["properties"].items():
         for key in node.get("properties", {}):
             path = f"{section}.{key}"
-            known = re.search(rf"^{re.escape(path)}\b", page, re.M)
-            assert known or path in coming or section in coming, path
+            assert re.search(rf"^{re.escape(path)}\b", page, re.M), path
 
 
 def test_the_chart_has_the_schema_of_the_program() -> None:
-    """Until the program can tell its schema, the one of the chart is made of the page of keys."""
     answer = subprocess.run(
         [BIN / "eventrelay", "config-schema", "--draft7"],
         capture_output=True,
         text=True,
         check=False,
     )
-    generator = (ROOT / "helm/generate/config_schema.py").read_text("utf-8")
-    made_of_the_page = not re.search(r"^COMING: [^=]*= \{\}$", generator, re.M)
-    if answer.returncode == 0:
-        assert not made_of_the_page, (
-            "the program tells its schema now: run helm/generate/generate --schema-of"
-            " build/release/bin/eventrelay, and empty COMING of helm/generate/config_schema.py"
-        )
-        shipped = json.loads((ROOT / "helm/config.schema.json").read_text("utf-8"))
-        assert json.loads(answer.stdout) == shipped
-    else:
-        assert made_of_the_page, answer.stderr
+    assert answer.returncode == 0, answer.stderr
+    shipped = json.loads((ROOT / "helm/config.schema.json").read_text("utf-8"))
+    assert (
+        json.loads(answer.stdout) == shipped
+    ), "run helm/generate/generate --schema-of build/release/bin/eventrelay"
 
 
 def commands() -> list[tuple[Block, str]]:
@@ -151,8 +138,6 @@ def test_every_eventrelay_line_is_known_to_its_help() -> None:
     assert len(lines) > 30
     wrong = []
     for block, line in lines:
-        if any(line.strip().startswith(f"eventrelay {command}") for command in COMING):
-            continue
         if text := problem(line):
             wrong.append(f"{name(block.page)}:{block.line}: {text}: {line.strip()}")
     assert not wrong, "\n".join(wrong)
@@ -175,7 +160,7 @@ def test_inline_commands_exist() -> None:
     wrong = []
     for page in PAGES:
         for command in re.findall(r"`eventrelay ([a-z][\w-]*)", prose(page)):
-            if command not in subcommands(help_of()) and command not in COMING:
+            if command not in subcommands(help_of()):
                 wrong.append(f"{name(page)}: eventrelay {command}")
     assert not wrong, wrong
 

@@ -1,7 +1,7 @@
 /* One partition with three records and one subscription, two workers.
  *
  * Ledger, group commit, detaching (the state record is acknowledged before an offset is released),
- * sweep, attach, cursor commits, fencing of state records by owner marks, kill, rebalance, and
+ * catch-up read, attach, cursor commits, fencing of state records by owner marks, kill, rebalance, and
  * workers that do not know yet that they have lost the partition ("zombies").
  *
  * Every action is one atomic step, so a kill may come between any two of them. Budgets: KILLS,
@@ -216,7 +216,7 @@ inline land(x) {
   fi
 }
 
-/* Its queue is full, or it is switched off: what is queued goes back into the log, what is in
+/* Its queue is full, or it is paused: what is queued goes back into the log, what is in
  * flight is still the live path's to end, but the entry knows of it. */
 inline detach(x) {
   lowest(w[x].queued, w[x].live);
@@ -277,7 +277,7 @@ inline delivered_now(x, y) {
        w[x].queued = w[x].queued & ~bit_of(y); delivered_now(x, y) }
 
 #define ENTRY(x, y)                                                                     \
-  /* sweep: first what came back, then what lies ahead */                               \
+  /* catch-up read: first what came back, then what lies ahead */                               \
   :: d_step { entry(x, y) && w[x].e[y].back != 0 ->                                     \
        lowest(w[x].e[y].back, N);                                                       \
        w[x].e[y].back = w[x].e[y].back & ~bit_of(b);                                    \

@@ -54,7 +54,7 @@ def ranges(metadata: str, offset: int) -> Iterator[tuple[int, int]]:
 
 
 @dataclass
-class Entry:
+class BacklogCursor:
     """One `state` record, read. Key: `<subscription>[|<object>]@<from>`."""
 
     key: str
@@ -64,7 +64,7 @@ class Entry:
     subscription: str
     object: str | None
     start: int
-    cursor: int
+    position: int
     end: int | None
     state: str
     epoch: int
@@ -79,26 +79,26 @@ class Entry:
         return self.object is None or instance_wide or self.object == record.object
 
 
-def entries(state: list[Logged]) -> tuple[list[Entry], dict[str, Entry]]:
+def cursors(state: list[Logged]) -> tuple[list[BacklogCursor], dict[str, BacklogCursor]]:
     """Every record that counted when it was written, and the living ones (the last by key). A
-    record of an older epoch after a newer one never counts, nor does a deletion of an entry whose
-    cursor is not at its end."""
-    all_of_them: list[Entry] = []
-    living: dict[str, Entry] = {}
+    record of an older epoch after a newer one never counts, nor does a deletion of a cursor that
+    is not at its end."""
+    all_of_them: list[BacklogCursor] = []
+    living: dict[str, BacklogCursor] = {}
     epochs: dict[int, int] = defaultdict(int)
     for record in state:
         if record.value is None:
             known = living.get(record.key)
-            if known is not None and known.end is not None and known.cursor >= known.end:
+            if known is not None and known.end is not None and known.position >= known.end:
                 del living[record.key]
             continue
         if not record.value:
             continue  # neither a record nor a deletion: cursors_are_safe() tells
         found = json.loads(record.value)
         epoch = int(found.get("epoch", 0))
-        entry = None
+        cursor = None
         if "subscription" in found:
-            entry = Entry(
+            cursor = BacklogCursor(
                 record.key,
                 record.partition,
                 record.offset,
@@ -113,9 +113,9 @@ def entries(state: list[Logged]) -> tuple[list[Entry], dict[str, Entry]]:
                 epoch < epochs[record.partition],
                 found.get("ranges") or "",
             )
-            all_of_them.append(entry)
-            if not entry.fenced:
-                living[record.key] = entry
+            all_of_them.append(cursor)
+            if not cursor.fenced:
+                living[record.key] = cursor
         epochs[record.partition] = max(epochs[record.partition], epoch)
     return all_of_them, living
 
@@ -145,15 +145,15 @@ class Index:
         self.parked: dict[tuple[str, str], list[Logged]] = defaultdict(list)
         for record in logs.parked:
             self.parked[(record.id, record.headers.get("er-sub", ""))].append(record)
-        self.entries, self.living = entries(logs.state)
-        self._by_sub: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+        self.cursors, self.living = cursors(logs.state)
+        self._by_sub: dict[tuple[str, int], list[BacklogCursor]] = defaultdict(list)
         known: set[tuple[int, str, int, int | None]] = set()
-        for entry in self.entries:
-            what = (entry.partition, entry.key, entry.start, entry.end)
-            if entry.fenced or what in known:
+        for cursor in self.cursors:
+            what = (cursor.partition, cursor.key, cursor.start, cursor.end)
+            if cursor.fenced or what in known:
                 continue  # it covers what an earlier record of it did, and that one was first
             known.add(what)
-            self._by_sub[(entry.subscription, entry.partition)].append(entry)
+            self._by_sub[(cursor.subscription, cursor.partition)].append(cursor)
 
     def wants(self, record: Logged) -> list[Subscription]:
         """Subscriptions that this record is for."""
@@ -162,18 +162,18 @@ class Index:
         return [sub for sub in subs if sub.types is None or kind in sub.types]
 
     def covered(self, record: Logged, sub: Subscription) -> float:
-        """When a state entry first covered this event for this subscription."""
+        """When a cursor first covered this event for this subscription."""
         wide = sub.ordering == "instance"
         return min(
             (
-                entry.at
-                for entry in self._by_sub.get((sub.id, record.partition), ())
-                if entry.covers(record, wide)
+                cursor.at
+                for cursor in self._by_sub.get((sub.id, record.partition), ())
+                if cursor.covers(record, wide)
             ),
             default=NEVER,
         )
 
-    def covering(self, sub: Subscription, partition: int) -> list[Entry]:
+    def covering(self, sub: Subscription, partition: int) -> list[BacklogCursor]:
         """Entries of a subscription, the first record of each extent."""
         return self._by_sub.get((sub.id, partition), [])
 
@@ -270,15 +270,16 @@ def _name(record: Logged, sub: Subscription) -> str:
 
 def settle(logs: Logs, index: Index) -> Settled:
     last = last_commits(logs)
-    living: dict[tuple[str, int], list[Entry]] = defaultdict(list)
-    for entry in index.living.values():
-        living[(entry.subscription, entry.partition)].append(entry)
+    living: dict[tuple[str, int], list[BacklogCursor]] = defaultdict(list)
+    for cursor in index.living.values():
+        living[(cursor.subscription, cursor.partition)].append(cursor)
 
     def behind_cursor(record: Logged, sub: Subscription) -> bool:
-        for entry in living.get((sub.id, record.partition), ()):
-            if record.offset < entry.cursor or not entry.covers(record, sub.ordering == "instance"):
+        for cursor in living.get((sub.id, record.partition), ()):
+            wide = sub.ordering == "instance"
+            if record.offset < cursor.position or not cursor.covers(record, wide):
                 continue
-            if not any(a <= record.offset < b for a, b in ranges(entry.ranges, entry.cursor)):
+            if not any(a <= record.offset < b for a, b in ranges(cursor.ranges, cursor.position)):
                 return True
         return False
 
@@ -388,39 +389,39 @@ def commits_are_safe(logs: Logs, index: Index) -> list[Finding]:
 
 
 def cursors_are_safe(logs: Logs, index: Index) -> list[Finding]:
-    """No cursor passes an event that is not done and that no other entry covers."""
+    """No cursor passes an event that is not done and that no other cursor covers."""
     by_partition: dict[int, list[Logged]] = defaultdict(list)
     for record in sorted(logs.events, key=lambda r: r.offset):
         by_partition[record.partition].append(record)
     offsets = {p: [r.offset for r in records] for p, records in by_partition.items()}
     passed, checked = [], {}
-    for entry in index.entries:
-        sub = index.sub_by_id.get(entry.subscription)
-        if sub is None or entry.fenced:
+    for cursor in index.cursors:
+        sub = index.sub_by_id.get(cursor.subscription)
+        if sub is None or cursor.fenced:
             continue
-        # What an earlier record of the same entry passed was judged at that earlier, stricter time.
-        first = max(entry.start, checked.get(entry.key, 0))
-        checked[entry.key] = max(first, entry.cursor)
-        runs = [(first, entry.cursor), *ranges(entry.ranges, entry.cursor)]
-        here, records = offsets.get(entry.partition, []), by_partition[entry.partition]
+        # What an earlier record of the cursor passed was judged at that earlier, stricter time.
+        first = max(cursor.start, checked.get(cursor.key, 0))
+        checked[cursor.key] = max(first, cursor.position)
+        runs = [(first, cursor.position), *ranges(cursor.ranges, cursor.position)]
+        here, records = offsets.get(cursor.partition, []), by_partition[cursor.partition]
         for begin, past in runs:
             stop = bisect.bisect_left(here, past)
             for record in records[bisect.bisect_left(here, begin) : stop]:
-                if sub not in index.wants(record) or not entry.covers(record, True):
+                if sub not in index.wants(record) or not cursor.covers(record, True):
                     continue
-                if entry.object is not None and entry.object != record.object:
+                if cursor.object is not None and cursor.object != record.object:
                     continue
-                key, limit = (record.id, sub.id), entry.at + CLOCK
+                key, limit = (record.id, sub.id), cursor.at + CLOCK
                 at = min(index.delivered.get(key, NEVER), index.dead.get(key, NEVER))
                 if at <= limit or any(parked.at <= limit for parked in index.parked.get(key, ())):
                     continue
                 if not any(
-                    other.key != entry.key
+                    other.key != cursor.key
                     and other.at <= limit
                     and other.covers(record, sub.ordering == "instance")
-                    for other in index.covering(sub, entry.partition)
+                    for other in index.covering(sub, cursor.partition)
                 ):
-                    passed.append(f"{entry.key} to {entry.cursor} passes {record.id}")
+                    passed.append(f"{cursor.key} to {cursor.position} passes {record.id}")
     empty = [record.key for record in logs.state if record.value == b""]
     return few("I3", "cursor passes an unfinished event", passed) + few(
         "I3", "state record that is empty instead of null, so that it is kept for ever", empty

@@ -105,7 +105,7 @@ def a_million(scene: Scene) -> None:
     until(lambda: _read_to_the_end(scene), 60, "the relay has read them", pause=1.0)
     feed_fresh("behind", seconds / 4)
     hold(1.0, relay.alive, "the relay lives")
-    # What is parked for it goes from topic to topic: at rest while the logs are read.
+    # Its parked events move from topic to topic; they stand still while the logs are read.
     code, _ = scene.end(relay)
     scene.check(code == 0, f"exit {code}", "0")
 

@@ -162,7 +162,8 @@ def hang(
     scene.at_least("healthy", 100 * taken[True] / taken[False], 90, " %")
     most = max(points.open_most(f"/s/{n}") for n in sick)
     scene.at_most("in flight of one that hangs at head or body", most, budget)
-    # Who hangs before the request is told is counted by the kernel, all of a kind together.
+    # An endpoint that hangs before it has read a request is counted by the kernel, all of a kind
+    # together.
     for port, what in ((points.full, "connect"), (points.hanging, "tls")):
         kind = sum(1 for n in sick if HANGS[n % 4] == what)
         scene.at_most(f"of {kind} that hang at {what}", most_there[port], kind * budget)
@@ -548,9 +549,9 @@ def rotation(scene: Scene) -> None:
         scene.endpoints.wait_taken(before + 500, 20)
         # The receiver knows both keys before the sender changes, and drops the old one after.
         scene.endpoints.keys(keys[turn - 1], keys[turn])
-        for entry in scene.config["instances"]:
-            entry["configuration"]["event.notification.signature.key"] = written[turn]
-            entry["delivery"]["keys"] = [written[turn - 1]]
+        for instance in scene.config["instances"]:
+            instance["configuration"]["event.notification.signature.key"] = written[turn]
+            instance["delivery"]["keys"] = [written[turn - 1]]
         scene.stack.write()
         reloads = len(relay.said("configuration reloaded"))
         relay.reload()

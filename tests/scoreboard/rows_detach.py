@@ -87,7 +87,7 @@ POINTS = ("before-detach", "after-detach-ack", "sweep-begin", "sweep-event", "be
 POINTS += ("after-attach", "cursor-commit", "before-owner", "after-owner")
 
 
-@row("D13", "kill, stop, rebalance at each step of detach, sweep, attach", "CN", 1, 240, 1500)
+@row("D13", "kill, stop, rebalance at each step of detach, catch-up, attach", "CN", 1, 240, 1500)
 def detach_steps(scene: Scene) -> None:
     times = 5 if scene.nightly else 1
     scene.config["detach"] = {"after": 20, "sweep_interval": "100ms"}
@@ -190,7 +190,7 @@ def _counts(document, key: str) -> list[int]:
     return []
 
 
-SWEPT = ("sweeps", "swept_records")
+CATCH_UP = ("sweeps", "swept_records")  # as the metrics are named
 
 
 @row("D14", "10,000 detached subscriptions on 12 partitions come back at once", "N", 1, 0, 900)
@@ -212,12 +212,12 @@ def all_back(scene: Scene) -> None:
     switch(relay, "off", sick)
     scene.pour(count * each, sick, connections=64, rate=1200)
     base = scene.feed(4000, fresh, connections=8, rate=200).finish(60)
-    scene.exactly("entries", detached(relay, "off"), count)
-    with_entries = relay.rss()
-    sweeps, swept = (relay.metric(f"eventrelay_relay_{what}_total") for what in SWEPT)
+    scene.exactly("cursors", detached(relay, "off"), count)
+    with_cursors = relay.rss()
+    reads, records = (relay.metric(f"eventrelay_relay_{what}_total") for what in CATCH_UP)
     back, active = time.monotonic(), 0.0
     beside = scene.feed(4000, fresh, connections=8, rate=200)
-    scene.note(f"switched on in {switch(relay, 'on', sick):.1f} s")
+    scene.note(f"resumed in {switch(relay, 'on', sick):.1f} s")
     while beside.load.is_alive() or scene.endpoints.taken() < count * each:
         active = max(active, relay.metric("eventrelay_relay_sweeps_active"))
         hold(0.2)
@@ -226,18 +226,18 @@ def all_back(scene: Scene) -> None:
     scene.note(f"all delivered within {time.monotonic() - back:.1f} s")
     scene.settle(120, pause=2.0)
     # Each partition has one at a time, and begins one per interval at most.
-    scene.at_most("sweeps at a time", active, 12)
-    sweeps, swept = (
+    scene.at_most("catch-up reads at a time", active, 12)
+    reads, records = (
         relay.metric(f"eventrelay_relay_{what}_total") - before
-        for what, before in zip(SWEPT, (sweeps, swept))
+        for what, before in zip(CATCH_UP, (reads, records))
     )
     passed = time.monotonic() - back
-    scene.at_most(f"sweeps in {passed:.0f} s", sweeps, 12 * (passed / 0.5 + 1))
-    scene.note(f"records read by sweeps {swept:.0f} for {count * each}")
+    scene.at_most(f"catch-up reads in {passed:.0f} s", reads, 12 * (passed / 0.5 + 1))
+    scene.note(f"records read by catch-up reads {records:.0f} for {count * each}")
     logs = scene.judge(still=5.0)  # endpoints of the lowest priority read late
     most = max(s.rss for s in logs.samples if s.program == "relay")
     scene.note(
-        f"relay {at_first / MIB:.0f} MiB, all detached {with_entries / MIB:.0f}, "
+        f"relay {at_first / MIB:.0f} MiB, all detached {with_cursors / MIB:.0f}, "
         f"most {most / MIB:.0f} with a connection to each"
     )
     scene.note(f"parked {len(logs.parked)}, state records {len(logs.state)}")

@@ -340,7 +340,7 @@ def slow_broker(scene: Scene) -> None:
     busy = scene.feed(3000, connections=800, rate=200).finish(60)
     scene.note(f"p99 at 200/s {p99(busy) * 1000:.0f} ms")
     scene.exactly("refused", 3000 - busy.load.statuses()[202], 0)
-    # What nothing is before takes one.
+    # A record with nothing before it takes one round trip.
     alone = scene.feed(40, connections=1).finish(60)
     scene.at_most("p99 one by one", p99(alone) * 1000, 700, " ms")
     scene.exactly("refused", 40 - alone.load.statuses()[202], 0)
@@ -405,7 +405,7 @@ def dead_unwritable(scene: Scene) -> None:
 @row("K12", "no room for logs of ours, then for those of one node", "N", 3, 0, 150)
 def full_disk(scene: Scene) -> None:
     many(scene, 24, concurrency=16)
-    # Nothing that these two write to their log gets anywhere.
+    # What these two write to their log is thrown away.
     ports = {kind: free_port() for kind in ("ingest", "relay")}
     both = []
     for kind, port in ports.items():

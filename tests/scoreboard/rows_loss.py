@@ -336,8 +336,8 @@ def kill_at_points(scene: Scene) -> None:
     scene.endpoints.set("/s/2", None)
     scene.settle()
     scene.exactly("points reached", hits, len(POINTS) * times)
-    # What was in flight when it died, and what was delivered since the last commit; a cursor, once
-    # one is detached, is committed each second.
+    # Repeated are events in flight when it died and those delivered since the last commit; the
+    # cursor of a detached subscription is written each second.
     scene.judge(doubles=len(POINTS) * times * (window + 300 * (COMMIT_SECONDS + 1)))
 
 

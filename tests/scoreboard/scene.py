@@ -208,7 +208,7 @@ class Progress:
         return sum(1 for _ in messages(self.bootstrap, self.prefix + topic, since=at))
 
     def waiting(self) -> dict[str, int]:
-        """Events behind the commit, parked records, living state entries: what is not zero."""
+        """Events behind the commit, parked records, living cursors: what is not zero."""
         found = {}
         for topic in topics(self.bootstrap, self.prefix):
             name = topic[len(self.prefix) :]
@@ -219,8 +219,8 @@ class Progress:
                 living: dict[bytes, bytes | None] = {}
                 for message in messages(self.bootstrap, topic):
                     living[message.key()] = message.value()
-                entries = [v for v in living.values() if v is not None and b'"subscription"' in v]
-                found["state"] = len(entries)
+                cursors = [v for v in living.values() if v is not None and b'"subscription"' in v]
+                found["state"] = len(cursors)
         return {name: count for name, count in found.items() if count}
 
     def close(self) -> None:
@@ -316,10 +316,10 @@ class Scene(Figures):
         path = path or f"/s/{number}"
         local = self.stack.local(self.endpoints, format="raw", signature="standard", **delivery)
         local["ports"] = [port or self.endpoints.port]
-        entry = self.stack.add_instance(self.endpoints, number, path)
-        entry["delivery"] = local
-        entry["configuration"]["event.notification.signature.key"] = KEY_TEXT
-        entry["configuration"]["event.notification.callback.url"] = self.endpoints.url(
+        instance = self.stack.add_instance(self.endpoints, number, path)
+        instance["delivery"] = local
+        instance["configuration"]["event.notification.signature.key"] = KEY_TEXT
+        instance["configuration"]["event.notification.callback.url"] = self.endpoints.url(
             path, port, scheme
         )
         sub = Subscription(str(number), str(number), delivery.get("ordering", "none"))
@@ -330,8 +330,8 @@ class Scene(Figures):
     def also(self, number: int, name: str, **delivery) -> Subscription:
         """One more subscription of an instance that is there."""
         path = f"/s/{number}/{name}"
-        entry = next(e for e in self.config["instances"] if e["id"] == number)
-        entry["subscriptions"].append(
+        instance = next(e for e in self.config["instances"] if e["id"] == number)
+        instance["subscriptions"].append(
             {
                 "name": name,
                 "url": self.endpoints.url(path),

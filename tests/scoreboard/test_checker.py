@@ -56,7 +56,7 @@ def moved(
     return original._replace(topic=topic, offset=offset, at=at, headers=headers)
 
 
-def entry(sub: str, start: int, at: float, offset: int, **more) -> Logged:
+def state_record(sub: str, start: int, at: float, offset: int, **more) -> Logged:
     """A state record of partition 0."""
     thing = more.pop("object", None)
     key = f"{sub}{'|' + thing if thing else ''}@{start}"
@@ -74,7 +74,7 @@ def got(original: Logged, sub: str, at: float, status: int = 200, attempt: int =
 def healthy() -> Logs:
     """Two partitions, three subscriptions. Of partition 0: offset 5 is parked once, 9 is dead for
     `100`, 20 to 29 go to `100` over a cursor. Of partition 1, in order by object: offset 10 is
-    blocked behind its own entry and delivered late, with those of its object after it."""
+    blocked behind its own cursor and delivered late, with those of its object after it."""
     logs = Logs(group="g")
     logs.subs = [
         Subscription("100", "100"),
@@ -110,12 +110,12 @@ def healthy() -> Logs:
                 if one.offset == 10:
                     logs.got.append(got(one, sub, one.at + 0.01, 500))
                     more = dict(object="object-3", state="blocked")
-                    blocked = entry(sub, 10, one.at + 0.02, 0, **more)._replace(partition=1)
+                    blocked = state_record(sub, 10, one.at + 0.02, 0, **more)._replace(partition=1)
                     logs.state.append(blocked)
                 at = T0 + 2.0 + one.offset * 0.01
             logs.got.append(got(one, sub, at))
-    logs.state.append(entry("100", 20, T0 + 0.205, 1))
-    logs.state.append(entry("100", 20, T0 + 1.5, 2, cursor=30, end=30))
+    logs.state.append(state_record("100", 20, T0 + 0.205, 1))
+    logs.state.append(state_record("100", 20, T0 + 1.5, 2, cursor=30, end=30))
     logs.state.append(logs.state[-1]._replace(value=None, at=T0 + 1.6, offset=3))
     for partition in (0, 1):
         half = 30
@@ -263,7 +263,7 @@ def last_event_not_delivered_and_not_committed(logs: Logs) -> None:
 @plant("I2: still waits: event-0-25 for 100")
 def left_behind_a_living_cursor(logs: Logs) -> None:
     drop_deliveries(logs, "event-0-25", "100")
-    logs.state[-2:] = [entry("100", 20, T0 + 1.5, 2, cursor=25)]
+    logs.state[-2:] = [state_record("100", 20, T0 + 1.5, 2, cursor=25)]
 
 
 @plant("I2: the log was cut")
@@ -312,7 +312,7 @@ def delay_topic_committed_before_the_delivery(logs: Logs) -> None:
 
 
 @plant("I3: cursor passes an unfinished event: 100@20 to 30 passes event-0-25")
-def cursor_ahead_of_its_sweep(logs: Logs) -> None:
+def cursor_ahead_of_its_catch_up_read(logs: Logs) -> None:
     place = next(n for n, r in enumerate(logs.state) if r.offset == 2)
     change(logs.state, place, at=T0 + 0.9)
 
@@ -502,11 +502,11 @@ def test_waiting_is_no_loss_before_the_heal() -> None:
     assert len(checker.settle(logs, index).held) == 1
 
 
-def test_deletion_of_an_unfinished_entry_does_not_count() -> None:
+def test_deletion_of_an_unfinished_cursor_does_not_count() -> None:
     logs = healthy()
     drop_deliveries(logs, "event-0-25", "100")
     place = next(n for n, r in enumerate(logs.state) if r.offset == 2)
-    logs.state[place] = entry("100", 20, T0 + 1.5, 2, cursor=25, end=30)
+    logs.state[place] = state_record("100", 20, T0 + 1.5, 2, cursor=25, end=30)
     assert checker.settle(logs, Index(logs)).held == ["event-0-25 for 100 at 0/25"]
 
 

@@ -24,8 +24,8 @@ struct Life {
   std::uint64_t serial = 0;
   bool alive = true;
   TimePoint died{};
-  TimePoint stopped_until{};  // SIGSTOP: what it was to do, it does then
-  bool sends_late = false;    // and sends what it had not sent
+  TimePoint stopped_until{};  // SIGSTOP: what it was to do waits until it goes on
+  bool sends_late = false;    // and what it had not sent is sent then
 };
 using LifePtr = std::shared_ptr<Life>;
 

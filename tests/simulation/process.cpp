@@ -10,7 +10,7 @@ constexpr Duration kTick = milliseconds{200};
 constexpr Duration kDrain = seconds{10};
 constexpr std::size_t kRecordMax = 2600;  // an event with its key and what its headers cost
 
-// So small that each of them is met. In a crowd it is slots that are few, and nothing else.
+// The bounds are so small that a run meets each of them. With a crowd only the slots are few.
 ShardLimits limits_of(const World& world) {
   const bool crowd = world.weather.hanging > 0;
   ShardLimits limits;
@@ -84,7 +84,7 @@ void Process::tick() {
   world_.clock.after(kTick, life_, [this] { tick(); });
 }
 
-// By hand. Not one of those whose waits are measured.
+// Pauses one by hand; not one of those whose waits are measured.
 void Process::pause_one() {
   const int sub = static_cast<int>(world_.up_to(std::ssize(world_.subs)));
   if (world_.is_healthy(sub)) return;
@@ -105,7 +105,7 @@ void Process::check(const ShardStatus& status) {
   if (status.in_flight > kInFlight) world_.breach("more in flight than the bound");
   for (const PartitionStatus& partition : status.partitions) {
     if (!partition.stopped.empty()) world_.breach("a partition stopped: " + partition.stopped);
-    // One more waits for its place.
+    // One more job than fits, which waits for room.
     if (partition.unfinished > limits_.window.count_max + 1) world_.breach("a window is too wide");
   }
   for (const std::string& reason : status.stopped_delays) world_.breach(reason);

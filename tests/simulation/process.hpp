@@ -29,18 +29,19 @@ class Process {
   void assign(int partition, std::uint64_t generation) {
     io_.member().assign(partition, generation);
   }
-  // In good order: `released` runs once nothing is under way and everything is committed.
+  // Gives the partition up in good order: `released` runs once nothing is under way and everything
+  // is committed.
   void revoke(int partition, std::function<void()> released) {
     io_.member().revoke(partition, std::move(released));
   }
-  // It belongs to somebody else already.
+  // The partition belongs to another process already.
   void lose(int partition) { io_.member().lose(partition); }
-  // In good order: `done` runs when it has left the group, and is its last.
+  // Ends in good order: `done` runs when it has left the group, and nothing of it runs afterwards.
   void drain(std::function<void()> done);
   void kill();
   void stop(Duration pause);
   [[nodiscard]] const LifePtr& life() const { return life_; }
-  // Nothing is under way, and nobody has anything left to catch up with. Adds the partitions that
+  // True if nothing is under way and no subscription has a backlog left. Adds the partitions that
   // it serves.
   [[nodiscard]] bool idle(std::set<int>& served);
   [[nodiscard]] std::string describe() const;

@@ -89,7 +89,7 @@ void SimMember::work() {
 void SimMember::perform(Step step) {
   const Partition partition{step.partition};
   if (step.kind == Step::Kind::Assign) {
-    // It may have gone to somebody else while this waited for its turn.
+    // Another process may have got it while this step waited for its turn.
     if (world_.owner[World::at(step.partition)] != life_) return;
     if (world_.generations[World::at(step.partition)] != step.generation) return;
     const Committed& known = world_.committed[World::at(step.partition)];
@@ -154,6 +154,11 @@ std::optional<kafka::Message> SimMember::next(Partition partition) {
     });
   }
   return std::nullopt;
+}
+
+std::optional<kafka::LogBounds> SimMember::bounds(Partition partition) const {
+  if (!places_.contains(partition.value)) return std::nullopt;
+  return kafka::LogBounds{Offset{0}, Offset{world_.log_end(partition.value)}};
 }
 
 Committed SimMember::told(const kafka::Commit& commit) const {
@@ -354,6 +359,10 @@ void SimReader::positions(std::vector<kafka::TopicPartition> places, PositionsDo
       });
 }
 
+std::optional<kafka::LogBounds> SimReader::known_bounds(kafka::TopicPartition place) const {
+  return kafka::LogBounds{Offset{0}, Offset{end_of(place)}};
+}
+
 void SimReader::bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) {
   world_.clock.after(world_.ms(1, 20), life_,
                      [this, places = std::move(places), done = std::move(done)] {
@@ -507,7 +516,7 @@ void SimCaller::start(Job& job, const TargetPtr& target, TimePoint) {
   if (++in_flight_[sub] > kConcurrency) world_.breach("a subscription has more than its slots");
   const Reply reply = world_.call(life_, sub, at);
   if (reply.took) {
-    // It has it a little before the answer is heard, whatever becomes of the sender.
+    // The endpoint has the event a little before the relay hears so, even if the relay dies.
     const int partition = world_.subs[World::at(sub)].partition;
     const std::uint64_t stay = world_.stays[World::at(partition)];
     world_.clock.after(reply.after - reply.after / 4,

@@ -52,6 +52,8 @@ class SimMember final : public GroupMember {
   bool committing() const override { return on_their_way_ > 0; }
   bool commit_sync(std::span<const kafka::Commit> commits) override;
   bool confirm(const std::string& topic, const kafka::Commit& commit, std::uint64_t token) override;
+  std::optional<kafka::LogBounds> bounds(Partition partition) const override;
+  std::int64_t lag() const override { return 0; }
   void read_anew(Partition partition) override;
   void release() override;
   void close(TimePoint deadline, std::function<void()> done) override;
@@ -102,6 +104,7 @@ class SimReader final : public PartitionReader {
   void start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) override;
   void stop(kafka::TopicPartition place) override;
   kafka::Read next(kafka::TopicPartition place) override;
+  std::optional<kafka::LogBounds> known_bounds(kafka::TopicPartition place) const override;
   void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override;
   void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) override;
   void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
@@ -119,7 +122,7 @@ class SimReader final : public PartitionReader {
     bool end_told = false;
     bool waits = false;
     StateEpoch highest = 0;  // of the owners' marks that were read
-    // Its last commit was waited for: those before it are over.
+    // It has waited for its last commit, so the commits before that are over.
     std::shared_ptr<bool> over = std::make_shared<bool>(false);
   };
 
@@ -207,7 +210,7 @@ class SimIo final : public ShardIo {
                                         kafka::ReportSink& reports) override;
   std::unique_ptr<EndpointCaller> make_caller(AttemptSink& sink) override;
 
-  // The one that was made.
+  // The member that was made.
   [[nodiscard]] SimMember& member() { return *member_; }
 
  private:

@@ -69,14 +69,14 @@ class Group {
     });
   }
 
-  // While it takes the partition over: its mark may be late.
+  // Stopped while it takes the partition over: its fencing mark may come late.
   void stop_soon(int w) {
     world_.clock.after(world_.ms(5, 70), worker(w).life(), [this, w] {
       if (!world_.healed && worker(w).life()->alive) stop(w);
     });
   }
 
-  // Somebody who is not stopped.
+  // A process that is not stopped.
   [[nodiscard]] int pick(int except) {
     for (int w = 0; w < kWorkers; ++w) {
       if (w == except || draining_[World::at(w)]) continue;
@@ -136,7 +136,7 @@ class Group {
       if (owns(p, w)) world_.disturbed(p);
     }
     worker(w).drain([this, w, life = worker(w).life()] {
-      // Its own call is under way: it is laid to rest behind that.
+      // Its own call is still on the stack, so it is destroyed behind that.
       world_.clock.after(Duration{}, [this, w, life] {
         if (worker(w).life() == life) replace(w, Duration{});
       });
@@ -165,7 +165,7 @@ class Group {
     give(partition, w);
   }
 
-  // Past the end of its session: it goes on for a moment as if it still had everything.
+  // Its session has ended: for a moment it goes on as if it still owned its partitions.
   void stop(int w) {
     if (pick(w) < 0) return;
     ++world_.tally.stops;
@@ -320,7 +320,7 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
             << sum.catch_ups << ", commits refused " << sum.refused_commits << ", owner again "
             << sum.owned_again << ", known from ranges " << sum.restored
             << ", longest wait of a healthy one " << sum.healthy_wait / milliseconds{1} << " ms\n";
-  // It looked everywhere.
+  // The run met everything that it was meant to meet.
   EXPECT_GT(sum.kills, seeds / 2);
   EXPECT_GT(sum.stops, seeds / 2);
   EXPECT_GT(sum.moves, seeds / 2);
@@ -363,7 +363,7 @@ TEST(Simulation, IsTheSameForTheSameSeed) {
   }
 }
 
-// Twelve times as many slots as there are would hang, of one that has all partitions.
+// Where one process has all partitions, twelve times its slots would hang.
 constexpr Weather kCrowd{.kills = false,
                          .stops = false,
                          .moves = false,

@@ -14,7 +14,7 @@ constexpr std::int64_t kEventsMin = 40;
 constexpr std::int64_t kEventsMore = 60;
 constexpr std::int64_t kBeforeCrowd = 10;         // events of each partition
 constexpr Duration kCompactionLag = seconds{40};  // longer than it takes to write again
-constexpr Duration kGrace = milliseconds{30};     // what a dying process had sent still lands
+constexpr Duration kGrace = milliseconds{30};     // what a dying process had sent is still written
 
 // Calls `found` for each offset that run lengths from `from` on name.
 template <class Found>
@@ -36,7 +36,7 @@ std::uint64_t instance_of(int partition) {
   return 100 + static_cast<std::uint64_t>(partition);
 }
 
-// Those of the crowd ask for what comes after it has come.
+// Subscriptions of the crowd want only events that come after the crowd.
 std::string type_word(const SimEvent& event) {
   return (event.at < kBeforeCrowd ? "E" : "L") + std::to_string(event.type);
 }
@@ -137,7 +137,7 @@ void World::make_subscribers() {
   }
 }
 
-// What a configuration file would say of all that.
+// The same as a configuration file would have it.
 void World::make_settings() {
   const bool boundless = fault == Fault::NoQueueBound || fault == Fault::NoConcurrencyBudget;
   Config config;
@@ -392,7 +392,7 @@ int World::delays_with(int sub, std::int64_t offset) const {
   return count;
 }
 
-// Nothing is forgotten by the group that is not delivered, dead, parked, or a cursor's.
+// Each event below a commit is delivered, dead, parked, or covered by a cursor.
 void World::judge(int partition) {
   if (!broken.empty()) return;
   for (int sub = 0; sub < std::ssize(subs); ++sub) {
@@ -476,7 +476,7 @@ void World::took(const LifePtr& life, int sub, std::int64_t offset, bool current
   }
   ++one.times;
   ++tally.delivered;
-  // The owner of now may not know of it.
+  // The present owner may not know of it.
   if (!current) ++one.excused;
 }
 

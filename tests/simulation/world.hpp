@@ -136,7 +136,7 @@ struct Committed {
 struct Reply {
   Duration after{};
   RetryClass retry = RetryClass::Delivered;
-  bool took = false;  // the endpoint has it, whatever the relay hears
+  bool took = false;  // the endpoint has taken it, even if the relay hears something else
   std::optional<seconds> retry_after;
 };
 

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from support.broker import _die_with_parent, free_port
+from support.openapi import OpenApi
 from support.programs import BIN
 from support.wait import until
 
@@ -157,16 +158,23 @@ def control_config(
 
 
 class Api:
-    """Calls of one user at the control API of a process."""
+    """Calls of one user at the control API of a process. Every answer is checked against the
+    process's own OpenAPI document."""
 
     def __init__(self, admin_port: int, user: str = USER, organization: str = ORGANIZATION):
         self.base = f"http://127.0.0.1:{admin_port}{BASE}"
         self.user, self.organization = user, organization
+        self.openapi = OpenApi(http("GET", f"http://127.0.0.1:{admin_port}/openapi.json").raw)
 
     def call(self, method: str, path: str, body=None, token: str | None = None, **more) -> Answer:
         kind = f"Element {token}" if token else f"Organization {self.organization}"
         headers = {"Authorization": f"User {self.user}, {kind}", **more.pop("headers", {})}
-        return http(method, self.base + path, body, headers, **more)
+        return self.send(method, path, body, headers, **more)
+
+    def send(self, method: str, path: str, body=None, headers: dict | None = None, **more):
+        answer = http(method, self.base + path, body, headers, **more)
+        self.openapi.check(method, path, answer)
+        return answer
 
     def create(
         self, provider: BoxProvider, callback: str, key: str | None = None, **more
@@ -194,3 +202,16 @@ class Api:
                 **more,
             },
         )
+
+
+def api_of(ingest, *who: str) -> Api:
+    """The API of a process, once it holds the control role."""
+    until(
+        lambda: json.loads(ingest.get("/api/v1/status")[1]).get("control", {}).get("role"),
+        20,
+        "the control role is taken",
+    )
+    return Api(ingest.admin, *who)
+
+
+FOLDER = {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]}

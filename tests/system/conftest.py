@@ -12,7 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.broker import DEFAULT_VERSION, Broker  # noqa: E402
+from support import box  # noqa: E402
+from support.box_provider import BoxProvider, control_config  # noqa: E402
+from support.broker import DEFAULT_VERSION, Broker, free_port  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
 from support.stack import Stack, new_stack  # noqa: E402
 
@@ -59,6 +61,28 @@ def stack(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
 @pytest.fixture
 def own_stack(own_kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     yield from _stack(own_kafka, tmp_path, request)
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[BoxProvider]:
+    """The stand-in Box."""
+    one = BoxProvider(tmp_path, box.PRIMARY, box.SECONDARY)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def tour(stack: Stack, provider: BoxProvider, receiver: Receiver) -> Stack:
+    """Ingest with the control API, and a relay, around the registry in Kafka."""
+    control_config(stack.config, provider, free_port(), receiver.port)
+    return stack
+
+
+@pytest.fixture
+def own_tour(own_stack: Stack, provider: BoxProvider, receiver: Receiver) -> Stack:
+    """As `tour`, on a broker that the test may stop and kill."""
+    control_config(own_stack.config, provider, free_port(), receiver.port)
+    return own_stack
 
 
 @pytest.fixture

@@ -194,6 +194,13 @@ def refused(tmp_path: Path, text: str, program: str = "eventrelay-ingest", *argu
     told = done.stderr.decode()
     assert done.returncode == 78, f"exit {done.returncode}: {told}"
     assert "planted" not in told
+    # A V1 call names users, and no instance here has one.
+    config["sources"]["box"]["v1"] = {"enabled": True, "token": "planted-token"}
+    for user, warned in (("", True), ("226067247", False)):
+        configuration["oauth.user.id"] = user
+        path.write_text(json.dumps(config))
+        told = run("eventrelay", "check-config", "-c", str(path)).stdout.decode()
+        assert ("no instance of box has oauth.user.id" in told) == warned, told
     return told
 
 

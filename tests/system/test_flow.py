@@ -195,6 +195,37 @@ def test_subscriptions_get_their_own_format_signature_and_filter(stack: Stack, r
     assert secret not in (stack.programs[0].log() + stack.programs[1].log())
 
 
+def test_a_genuine_call_that_belongs_to_nobody_is_counted_and_told_of(
+    stack: Stack, receiver
+) -> None:
+    """The provider is told 200, so without a line nobody would ever look for these events."""
+    stack.add_instance(receiver)  # it names no user
+    stack.config["instances"][0]["configuration"]["event.notification.enabled"] = False
+    ingest = stack.ingest()
+    (warning,) = [line for line in ingest.lines() if "V1 call" in line["msg"]]
+    assert "oauth.user.id" in warning["msg"] and warning["level"] == "warn"
+    misnamed = box.v1_form(["226067247"], "5000", V1_TOKEN).replace(b"userId=", b"to_user_ids=")
+    form = [("Content-Type", "application/x-www-form-urlencoded")]
+    calls = {
+        "no_user": box.v1_request(["226067247"], "5000", V1_TOKEN),
+        "no_user_parameter": box.http("POST", f"{box.BASE}/events/box", form, misnamed),
+        "disabled": box.v2_request(INSTANCE, box.body(1)),
+    }
+    for raw in calls.values():
+        load = Load(ingest.port, [raw] * 20, connections=1)
+        load.start()
+        load.finish(20)
+        assert load.statuses() == {200: 20}, load.answers[0]
+    for reason in calls:
+        name = f'eventrelay_ingest_not_stored_total{{reason="{reason}"}}'
+        assert ingest.metric(name) == 20, reason
+    lines = ingest.said("a genuine call had nothing to store")
+    assert len(lines) == len(calls), lines
+    assert all(line["source"] == "box" and line["reason"] for line in lines)
+    assert len([line for line in lines if line["level"] == "warn"]) == 1
+    assert stack.records() == []
+
+
 def test_instance_without_events_is_answered_and_not_stored(stack: Stack, receiver) -> None:
     entry = stack.add_instance(receiver)
     entry["configuration"]["event.notification.enabled"] = False

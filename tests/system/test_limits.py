@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from support import box
 from support.programs import BIN, run
 from support.stack import INSTANCE, Stack
+from support.tls import Authority
 from support.wait import until
 from support.wire import exchange
 
@@ -34,6 +36,9 @@ def test_two_processes_never_share_a_port(stack: Stack, receiver) -> None:
         done = run("eventrelay-ingest", "-c", str(path))
         assert done.returncode == 1
         assert b"in use" in done.stderr and str(first.port).encode() in done.stderr
+    done = run("eventrelay", "dev", "--once", "--listen", f"127.0.0.1:{first.port}")
+    assert done.returncode == 1
+    assert b"in use" in done.stderr and str(first.port).encode() in done.stderr
     # Both shards of the first still serve all that comes.
     for number in range(20):
         raw = box.v2_request(INSTANCE, box.body(number))
@@ -76,6 +81,106 @@ def test_clients_leave_descriptors_for_kafka(stack: Stack, receiver) -> None:
         until(lambda: status(port, raw) == 202, 10, "an event is taken")
     finally:
         for peer in clients:
+            peer.close()
+        limited.terminate()
+        limited.wait(20)
+
+
+def half_handshake(port: int, hello: bytes) -> socket.socket:
+    """A client that says hello and hears the server out, and then says nothing."""
+    peer = socket.create_connection(("127.0.0.1", port), 5)
+    peer.sendall(hello)
+    return peer
+
+
+def client_hello() -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    out = ssl.MemoryBIO()
+    session = context.wrap_bio(ssl.MemoryBIO(), out)
+    try:
+        session.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return out.read()
+
+
+def tls_status(port: int, raw: bytes) -> int:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(("127.0.0.1", port), 10) as plain:
+            with context.wrap_socket(plain) as peer:
+                peer.sendall(raw)
+                return int(peer.recv(4096).split(b" ")[1])
+    except OSError:
+        return 0
+
+
+@pytest.fixture
+def secured(stack: Stack, receiver, tmp_path: Path) -> Stack:
+    """With TLS at the door and little memory."""
+    cert, key = Authority(tmp_path).issue("ingest", "IP:127.0.0.1")
+    stack.config["ingest"]["tls"] = {"cert": str(cert), "key": str(key)}
+    stack.config["ingest"]["memory_max"] = "16MiB"
+    stack.add_instance(receiver)
+    return stack
+
+
+def test_half_handshakes_cost_bounded_memory_and_shut_nobody_out(secured: Stack, report) -> None:
+    ingest = secured.ingest()
+    before, hello = ingest.rss(), client_hello()
+    peers = [half_handshake(ingest.port, hello) for _ in range(3000)]
+    try:
+        raw = box.v2_request(INSTANCE, box.body(1))
+        until(lambda: tls_status(ingest.port, raw) == 202, 10, "a genuine client is served")
+        most = ingest.rss()
+        assert ingest.metric("eventrelay_ingest_connections") <= 1100
+    finally:
+        for peer in peers:
+            peer.close()
+    until(lambda: ingest.metric("eventrelay_ingest_connections") < 10, 20, "they are gone")
+    until(lambda: ingest.rss() - before < 30 * 2**20, 10, "the memory is given back")
+    report(f"{(most - before) / 2**20:.0f} MiB more for 3,000, {ingest.rss() - before:,} after")
+    assert most - before < 80 * 2**20
+    assert tls_status(ingest.port, box.v2_request(INSTANCE, box.body(2))) == 202
+
+
+@pytest.mark.parametrize("limit", [500, 700])
+def test_too_little_address_space_costs_clients_and_not_the_service(
+    secured: Stack, limit: int
+) -> None:
+    secured.config["ingest"]["memory_max"] = "256MiB"
+    secured.config["ingest"]["handshakes_max"] = 65536
+    log = secured.directory / "limited.log"
+    limited = subprocess.Popen(
+        ["prlimit", f"--as={limit * 2**20}", str(BIN / "eventrelay-ingest")]
+        + ["-c", str(secured.write())],
+        stdout=subprocess.DEVNULL,
+        stderr=log.open("wb"),
+    )
+
+    def ready() -> dict | None:
+        found = [json.loads(x) for x in log.read_text().splitlines() if '"msg":"ready"' in x]
+        return found[0] if found else None
+
+    peers: list[socket.socket] = []
+    try:
+        said = until(ready, 20, "ready")
+        port = int(said["listen"].rsplit(":", 1)[1])
+        hello = client_hello()
+        for _ in range(6000):
+            try:
+                peers.append(half_handshake(port, hello))
+            except OSError:
+                break
+        for peer in peers:
+            peer.close()
+        assert limited.poll() is None, log.read_text()[-2000:]
+        raw = box.v2_request(INSTANCE, box.body(1))
+        until(lambda: tls_status(port, raw) == 202, 20, "accepting goes on", pause=0.2)
+    finally:
+        for peer in peers:
             peer.close()
         limited.terminate()
         limited.wait(20)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from support import box
 from support.programs import ROOT, run
 from support.stack import INSTANCE, SECRETS, Stack, feed
+from support.wait import until
 from support.wire import exchange
 
 
@@ -43,6 +46,7 @@ def both(stack: Stack, receiver):
 
 
 def test_metrics_are_clean_and_complete(both) -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/metrics.md").read_text(), re.M))
     for program in both:
         status, text = program.get("/metrics")
         assert status == 200
@@ -51,11 +55,33 @@ def test_metrics_are_clean_and_complete(both) -> None:
         for line in text.splitlines():
             name = line.removeprefix("# HELP ").removeprefix("# TYPE ")
             assert name.startswith(("eventrelay_", "process_")), line
+        exposed = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
+        assert len(exposed) > 30 and exposed <= described, exposed - described
     ingest, relay = both
     assert ingest.metric("eventrelay_ingest_events_total") == 50
     assert ingest.metric('eventrelay_ingest_requests_total{code="401"}') == 1
     assert ingest.metric('eventrelay_ingest_rejected_total{reason="signature"}') == 1
     assert ingest.metric("eventrelay_ingest_request_duration_seconds_count") == 51
+    # Box signs with both of its keys.
+    for slot, uses in (("primary", 50), ("secondary", 50), ("third", 0)):
+        series = f'eventrelay_ingest_signature_key_uses_total{{source="box",slot="{slot}"}}'
+        assert ingest.metric(series) == uses
+    last = ingest.metric('eventrelay_ingest_source_last_event_timestamp_seconds{source="box"}')
+    assert 0 <= time.time() - last < 60
+    assert relay.metric("eventrelay_relay_first_attempt_age_seconds_count") == 50
+    assert relay.metric('eventrelay_relay_first_attempt_age_seconds_bucket{le="30"}') == 50
+    until(
+        lambda: "eventrelay_relay_oldest_unread_timestamp_seconds " not in relay.get("/metrics")[1],
+        10,
+        "all is read",
+    )
+    until(
+        lambda: relay.metric('eventrelay_kafka_consumer_lag_messages{topic="events"}') == 0,
+        15,
+        "nothing is behind",
+    )
+    assert relay.metric('eventrelay_kafka_consumer_lag_messages{topic="retry.5s"}') == 0
+    assert relay.metric('eventrelay_relay_retries_total{stage="1"}') == 0
     assert relay.metric("eventrelay_relay_events_consumed_total") == 50
     assert relay.metric('eventrelay_relay_deliveries_total{outcome="ok"}') == 50
     assert relay.metric("eventrelay_relay_event_age_seconds_count") == 50

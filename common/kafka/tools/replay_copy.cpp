@@ -278,6 +278,10 @@ bool ReplayCopy::commit() {
   return impl_->commit();
 }
 
+void ReplayCopy::set_note(std::string note) {
+  (void)impl_->reader.set_note(std::move(note));
+}
+
 bool ReplayCopy::commit_end(const std::string& note) {
   EVENTRELAY_ASSERT(finished());
   const std::string before = impl_->reader.set_note(note);

@@ -74,6 +74,8 @@ class ReplayCopy {
   // Adds a copy to the transaction: same key, partition number, value and headers, but for those
   // of the parked state, which are set anew.
   void add(const Message& message, const ReplayTag& tag);
+  // The note that the next commit keeps, in place of that of the window.
+  void set_note(std::string note);
   // Makes the copies and all that next() has passed permanent. False: the broker refused it, all
   // of it is undone, and next() yields the same records again.
   [[nodiscard]] bool commit();

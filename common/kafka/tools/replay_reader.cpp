@@ -47,7 +47,7 @@ ReplayReader::ReplayReader(const KafkaConfig& config, const ReplayRoute& route)
     throw StartError("topic " + route.target + " has " + std::to_string(target) + " partitions, " +
                      route.source + " has " + std::to_string(partitions) + ": they must agree");
   }
-  for (int i = 0; i < partitions; ++i) places_[i] = {};
+  for (int i = 0; i < partitions; ++i) partitions_[i] = {};
 }
 
 int ReplayReader::partition_count(const std::string& topic) const {
@@ -62,8 +62,8 @@ int ReplayReader::partition_count(const std::string& topic) const {
 }
 
 void ReplayReader::read_positions() {
-  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(places_.size())));
-  for (const auto& [partition, place] : places_) {
+  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions_.size())));
+  for (const auto& [partition, progress] : partitions_) {
     rd_kafka_topic_partition_list_add(list.get(), source_.c_str(), partition);
   }
   check(rd_kafka_committed(client_.get(), list.get(), kStepMs), "positions of " + group_);
@@ -71,13 +71,13 @@ void ReplayReader::read_positions() {
     const auto& found = list->elems[i];
     check(found.err, "positions of " + group_);
     if (found.offset < 0) continue;
-    Place& place = places_[found.partition];
-    place.committed = found.offset;
+    PartitionProgress& progress = partitions_[found.partition];
+    progress.committed = found.offset;
     const std::string_view text(static_cast<const char*>(found.metadata), found.metadata_size);
     const std::size_t mark = text.rfind(kEndMark);
     if (mark == text.npos) continue;
     note_.emplace(text.substr(0, mark));
-    (void)std::from_chars(text.data() + mark + 1, text.data() + text.size(), place.earlier_end);
+    (void)std::from_chars(text.data() + mark + 1, text.data() + text.size(), progress.earlier_end);
   }
 }
 
@@ -90,51 +90,52 @@ std::int64_t ReplayReader::offset_at(std::int32_t partition, WallTime time) cons
   return list->elems[0].offset;  // negative: no record is that young
 }
 
-void ReplayReader::bound(std::int32_t partition, Place& place) {
+void ReplayReader::bound(std::int32_t partition, PartitionProgress& progress) {
   std::int64_t low = 0;
   std::int64_t high = 0;
   check(rd_kafka_query_watermark_offsets(client_.get(), source_.c_str(), partition, &low, &high,
                                          kStepMs),
         "bounds of " + source_);
-  place.end = high;
-  if (window_.same_ends && place.earlier_end >= 0) {
-    place.end = std::min(place.earlier_end, high);
+  progress.end = high;
+  if (window_.same_ends && progress.earlier_end >= 0) {
+    progress.end = std::min(progress.earlier_end, high);
   } else if (window_.until) {
     const std::int64_t late = offset_at(partition, *window_.until + kStampDisorder);
-    if (late >= 0) place.end = std::min(late, high);
+    if (late >= 0) progress.end = std::min(late, high);
   }
-  if (place.committed >= 0) {
-    place.first = place.committed;
+  if (progress.committed >= 0) {
+    progress.first = progress.committed;
   } else if (window_.since) {
     const std::int64_t at = offset_at(partition, *window_.since);
-    place.first = at >= 0 ? at : high;
+    progress.first = at >= 0 ? at : high;
   } else {
-    place.first = low;
+    progress.first = low;
   }
-  if (place.first < low) {
-    gone_ += static_cast<std::uint64_t>(low - place.first);
-    place.first = low;
+  if (progress.first < low) {
+    gone_ += static_cast<std::uint64_t>(low - progress.first);
+    progress.first = low;
   }
-  place.next = place.first;
-  place.done = place.next >= place.end;
+  progress.next = progress.first;
+  progress.done = progress.next >= progress.end;
 }
 
 void ReplayReader::begin(const ReplayWindow& window) {
   EVENTRELAY_ASSERT(left_ == 0 && window.note.find(kEndMark) == window.note.npos);
   window_ = window;
-  for (auto& [partition, place] : places_) {
-    bound(partition, place);
-    left_ += place.done ? 0U : 1U;
+  for (auto& [partition, progress] : partitions_) {
+    bound(partition, progress);
+    left_ += progress.done ? 0U : 1U;
   }
   assign();
 }
 
 void ReplayReader::assign() {
   stale_ = false;
-  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(places_.size())));
-  for (const auto& [partition, place] : places_) {
-    if (place.done) continue;
-    rd_kafka_topic_partition_list_add(list.get(), source_.c_str(), partition)->offset = place.next;
+  const PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions_.size())));
+  for (const auto& [partition, progress] : partitions_) {
+    if (progress.done) continue;
+    rd_kafka_topic_partition_list_add(list.get(), source_.c_str(), partition)->offset =
+        progress.next;
   }
   check(rd_kafka_assign(client_.get(), list.get()), "reading " + source_);
 }
@@ -143,10 +144,10 @@ bool ReplayReader::in_window(WallTime time) const noexcept {
   return (!window_.since || time >= *window_.since) && (!window_.until || time <= *window_.until);
 }
 
-void ReplayReader::pass(Place& place, std::int64_t next) {
-  place.next = next;
-  if (next < place.end) return;
-  place.done = stale_ = true;
+void ReplayReader::pass(PartitionProgress& progress, std::int64_t next) {
+  progress.next = next;
+  if (next < progress.end) return;
+  progress.done = stale_ = true;
   --left_;
 }
 
@@ -159,7 +160,7 @@ std::optional<Message> ReplayReader::next(Duration limit) {
     if (raw == nullptr) return std::nullopt;
     Message message(raw);
     if (passing(raw->err)) continue;
-    const auto found = places_.find(raw->partition);
+    const auto found = partitions_.find(raw->partition);
     if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       // What lies before the end and was not seen are marks, or records of failed transactions.
       if (!found->second.done) pass(found->second, found->second.end);
@@ -168,21 +169,21 @@ std::optional<Message> ReplayReader::next(Duration limit) {
     if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       throw std::runtime_error("reading " + source_ + ": " + rd_kafka_message_errstr(raw));
     }
-    Place& place = found->second;
-    if (place.done) continue;
-    const bool within = raw->offset < place.end;
-    pass(place, within ? raw->offset + 1 : place.end);
+    PartitionProgress& progress = found->second;
+    if (progress.done) continue;
+    const bool within = raw->offset < progress.end;
+    pass(progress, within ? raw->offset + 1 : progress.end);
     if (within && in_window(message.stamped())) return message;
   }
   return std::nullopt;
 }
 
 PartitionsPtr ReplayReader::positions() const {
-  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(places_.size())));
-  for (const auto& [partition, place] : places_) {
+  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions_.size())));
+  for (const auto& [partition, progress] : partitions_) {
     auto* one = rd_kafka_topic_partition_list_add(list.get(), source_.c_str(), partition);
-    const std::string text = window_.note + kEndMark + std::to_string(place.end);
-    one->offset = place.next;
+    const std::string text = window_.note + kEndMark + std::to_string(progress.end);
+    one->offset = progress.next;
     one->metadata_size = text.size();
     one->metadata = std::malloc(text.size());  // the list frees it
     if (one->metadata == nullptr) throw std::bad_alloc();
@@ -192,15 +193,15 @@ PartitionsPtr ReplayReader::positions() const {
 }
 
 void ReplayReader::settle() {
-  for (auto& [partition, place] : places_) place.committed = place.next;
+  for (auto& [partition, progress] : partitions_) progress.committed = progress.next;
 }
 
 void ReplayReader::rewind() {
   left_ = 0;
-  for (auto& [partition, place] : places_) {
-    place.next = std::max(place.committed, place.first);
-    place.done = place.next >= place.end;
-    left_ += place.done ? 0U : 1U;
+  for (auto& [partition, progress] : partitions_) {
+    progress.next = std::max(progress.committed, progress.first);
+    progress.done = progress.next >= progress.end;
+    left_ += progress.done ? 0U : 1U;
   }
   assign();
 }
@@ -211,10 +212,10 @@ void ReplayReader::trim() {
 
 void ReplayReader::add_progress(ReplayProgress& progress) const noexcept {
   progress.gone += gone_;
-  for (const auto& [partition, place] : places_) {
-    const std::int64_t end = std::max(place.end, place.first);
-    progress.offsets += static_cast<std::uint64_t>(end - place.first);
-    progress.passed += static_cast<std::uint64_t>(std::min(place.next, end) - place.first);
+  for (const auto& [partition, one] : partitions_) {
+    const std::int64_t end = std::max(one.end, one.first);
+    progress.offsets += static_cast<std::uint64_t>(end - one.first);
+    progress.passed += static_cast<std::uint64_t>(std::min(one.next, end) - one.first);
   }
 }
 

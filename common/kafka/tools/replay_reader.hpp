@@ -3,7 +3,7 @@
 // Why:     where a replay stands must be known exactly, because it is written in the transaction
 //          that holds the copies.
 // Owner:   ReplayCopy.  Thread: one; each call may block up to kReplayStepLimit.
-// Bounds:  one place per partition; prefetch of 1 MiB per partition.
+// Bounds:  one progress per partition; prefetch of 1 MiB per partition.
 // Errors:  StartError from the constructor and begin(); std::runtime_error from next().
 #pragma once
 
@@ -48,7 +48,7 @@ class ReplayReader {
 
  private:
   // One partition. Thread: as its reader.  Bounds: fixed size.
-  struct Place {
+  struct PartitionProgress {
     std::int64_t first = 0;       // of this run
     std::int64_t next = 0;        // the first offset that next() has not passed
     std::int64_t committed = -1;  // -1: never
@@ -59,9 +59,9 @@ class ReplayReader {
 
   [[nodiscard]] int partition_count(const std::string& topic) const;
   [[nodiscard]] std::int64_t offset_at(std::int32_t partition, WallTime time) const;
-  void bound(std::int32_t partition, Place& place);
+  void bound(std::int32_t partition, PartitionProgress& progress);
   void assign();
-  void pass(Place& place, std::int64_t next);
+  void pass(PartitionProgress& progress, std::int64_t next);
   [[nodiscard]] bool in_window(WallTime time) const noexcept;
 
   std::string source_;
@@ -69,7 +69,7 @@ class ReplayReader {
   ClientPtr client_;
   ReplayWindow window_;
   std::optional<std::string> note_;  // of the earlier run
-  std::map<std::int32_t, Place> places_;
+  std::map<std::int32_t, PartitionProgress> partitions_;
   std::size_t left_ = 0;  // partitions that are not done
   bool stale_ = false;    // some became done since the last assignment
   std::uint64_t gone_ = 0;

@@ -11,40 +11,7 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::uint64_t kSlotBits = 32;
-constexpr std::size_t kBucketsMin = 4;
 constexpr std::size_t kReasonsMax = 64;
-
-BacklogCursor*& bucket_of(std::vector<BacklogCursor*>& buckets, std::string_view object) {
-  return buckets[std::hash<std::string_view>{}(object) & (buckets.size() - 1)];
-}
-
-void link_object(CursorGroup& group, BacklogCursor& cursor) {
-  if (group.objects >= group.buckets.size()) {
-    std::vector<BacklogCursor*> larger(std::max(kBucketsMin, group.buckets.size() * 2), nullptr);
-    for (BacklogCursor* each : group.buckets) {
-      while (each != nullptr) {
-        BacklogCursor* const next = each->bucket_next;
-        BacklogCursor*& bucket = bucket_of(larger, each->object);
-        each->bucket_next = bucket;
-        bucket = each;
-        each = next;
-      }
-    }
-    group.buckets = std::move(larger);
-  }
-  BacklogCursor*& bucket = bucket_of(group.buckets, cursor.object);
-  cursor.bucket_next = bucket;
-  bucket = &cursor;
-  ++group.objects;
-}
-
-void unlink_object(CursorGroup& group, BacklogCursor& cursor) {
-  BacklogCursor** place = &bucket_of(group.buckets, cursor.object);
-  while (*place != &cursor) place = &(*place)->bucket_next;
-  *place = cursor.bucket_next;
-  --group.objects;
-  if (cursor.over) --group.objects_over;
-}
 
 void link_ascending(std::vector<BacklogCursor*>& list, BacklogCursor& cursor) {
   const auto by_from = [](const BacklogCursor* one, const BacklogCursor* other) {
@@ -62,22 +29,9 @@ BacklogCursor* CursorGroup::whole_at(Offset at) const noexcept {
   return nullptr;
 }
 
-BacklogCursor* CursorGroup::object_first(std::string_view object) const noexcept {
-  if (buckets.empty()) return nullptr;
-  BacklogCursor* cursor = buckets[std::hash<std::string_view>{}(object) & (buckets.size() - 1)];
-  while (cursor != nullptr && cursor->object != object) cursor = cursor->bucket_next;
-  return cursor;
-}
-
-BacklogCursor* CursorGroup::object_next(const BacklogCursor& of) const noexcept {
-  BacklogCursor* cursor = of.bucket_next;
-  while (cursor != nullptr && cursor->object != of.object) cursor = cursor->bucket_next;
-  return cursor;
-}
-
 BacklogCursor* CursorGroup::object_at(std::string_view object, Offset at) const noexcept {
-  BacklogCursor* cursor = object_first(object);
-  while (cursor != nullptr && !cursor->covers(at)) cursor = object_next(*cursor);
+  BacklogCursor* cursor = objects.find(object);
+  while (cursor != nullptr && !cursor->covers(at)) cursor = objects.next(*cursor);
   return cursor;
 }
 
@@ -103,8 +57,7 @@ const CursorGroup* CursorTable::find(std::string_view subscription) const {
 
 BacklogCursor* CursorTable::find(CursorId id) const noexcept {
   const std::size_t slot = id.value & std::numeric_limits<std::uint32_t>::max();
-  if (slot >= slots_.size()) return nullptr;
-  BacklogCursor* const cursor = slots_[slot].get();
+  BacklogCursor* const cursor = slots_[slot];
   return cursor != nullptr && cursor->id == id ? cursor : nullptr;
 }
 
@@ -122,8 +75,8 @@ BacklogCursor* CursorTable::find_key(std::string_view key) {
   if (group == nullptr) return nullptr;
   const auto is_it = [from](const BacklogCursor* cursor) { return cursor->from.value == from; };
   if (bar != std::string_view::npos) {
-    BacklogCursor* cursor = group->object_first(named.substr(bar + 1));
-    while (cursor != nullptr && !is_it(cursor)) cursor = group->object_next(*cursor);
+    BacklogCursor* cursor = group->objects.find(named.substr(bar + 1));
+    while (cursor != nullptr && !is_it(cursor)) cursor = group->objects.next(*cursor);
     return cursor;
   }
   for (const auto* list : {&group->whole, &group->replays}) {
@@ -142,19 +95,12 @@ CursorGroup& CursorTable::group(std::string_view subscription) {
 }
 
 BacklogCursor& CursorTable::add(CursorGroup& group, std::unique_ptr<BacklogCursor> cursor) {
-  std::uint32_t slot = static_cast<std::uint32_t>(slots_.size());
-  if (free_.empty()) {
-    slots_.emplace_back();
-  } else {
-    slot = free_.back();
-    free_.pop_back();
-  }
-  cursor->id = CursorId{(std::uint64_t{++serial_} << kSlotBits) | slot};
-  cursor->group = &group;
   BacklogCursor& added = *cursor;
-  slots_[slot] = std::move(cursor);
+  added.group = &group;
+  const std::uint32_t slot = slots_.add(std::move(cursor));
+  added.id = CursorId{(std::uint64_t{++serial_} << kSlotBits) | slot};
   if (!added.whole) {
-    link_object(group, added);
+    group.objects.insert(added);
   } else {
     link_ascending(added.replays() ? group.replays : group.whole, added);
   }
@@ -164,13 +110,13 @@ BacklogCursor& CursorTable::add(CursorGroup& group, std::unique_ptr<BacklogCurso
 void CursorTable::erase(BacklogCursor& cursor) {
   CursorGroup& group = *cursor.group;
   if (!cursor.whole) {
-    unlink_object(group, cursor);
+    group.objects.erase(cursor);
+    if (cursor.over) --group.objects_over;
   } else {
     std::erase(cursor.replays() ? group.replays : group.whole, &cursor);
   }
   const std::size_t slot = cursor.id.value & std::numeric_limits<std::uint32_t>::max();
-  slots_[slot].reset();
-  free_.push_back(static_cast<std::uint32_t>(slot));
+  slots_.erase(static_cast<std::uint32_t>(slot));
   if (group.none()) groups_.erase(groups_.find(std::string_view(group.subscription)));
 }
 

@@ -12,12 +12,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/base/hash_table.hpp"
+#include "common/base/pool.hpp"
 #include "common/base/text_hash.hpp"
 #include "relay/backlog/cursor/cursor_types.hpp"
 #include "relay/backlog/cursor/offset_set.hpp"
@@ -49,7 +52,7 @@ enum class RecordSync : std::uint8_t {
 struct BacklogCursor {
   CursorId id;
   CursorGroup* group = nullptr;
-  BacklogCursor* bucket_next = nullptr;
+  TableHook in_objects;
   std::string object;
   Offset from;
   Offset reread;
@@ -95,26 +98,33 @@ struct BacklogCursor {
   [[nodiscard]] bool replays() const noexcept { return state == CursorState::Replay; }
 };
 
+struct CursorObjectOf {
+  using type = std::string_view;
+  [[nodiscard]] std::string_view operator()(const BacklogCursor& cursor) const noexcept {
+    return cursor.object;
+  }
+};
+
+// Those of one object never overlap.
+using ObjectCursors = HashTable<BacklogCursor, &BacklogCursor::in_objects, CursorObjectOf,
+                                std::hash<std::string_view>>;
+
 // All cursors of one subscription. Thread: shard-local.  Bounds: CursorBounds::blocked_max objects.
 struct CursorGroup {
   std::string subscription;
   Ordering ordering = Ordering::None;  // as last heard
   std::vector<BacklogCursor*> whole;   // by `from`; they never overlap
   std::vector<BacklogCursor*> replays;
-  std::vector<BacklogCursor*> buckets;  // objects, by hash; those of one object never overlap
-  std::uint32_t objects = 0;
+  ObjectCursors objects;
   std::uint32_t objects_over = 0;
   bool expire_next = false;  // hands out nothing before its expiry
 
   [[nodiscard]] BacklogCursor* whole_at(Offset at) const noexcept;
-  // Cursors of one object, in no order.
-  [[nodiscard]] BacklogCursor* object_first(std::string_view object) const noexcept;
-  [[nodiscard]] BacklogCursor* object_next(const BacklogCursor& of) const noexcept;
   [[nodiscard]] BacklogCursor* object_at(std::string_view object, Offset at) const noexcept;
   [[nodiscard]] BacklogCursor* open_whole() const noexcept;
   [[nodiscard]] bool is_off() const noexcept;
   [[nodiscard]] bool none() const noexcept {
-    return whole.empty() && replays.empty() && objects == 0;
+    return whole.empty() && replays.empty() && objects.empty();
   }
 };
 
@@ -135,16 +145,13 @@ class CursorTable {
   BacklogCursor& add(CursorGroup& group, std::unique_ptr<BacklogCursor> cursor);
   void erase(BacklogCursor& cursor);
   // Null where a cursor was; grows to the most that lived at once.
-  [[nodiscard]] const std::vector<std::unique_ptr<BacklogCursor>>& slots() const noexcept {
-    return slots_;
-  }
+  [[nodiscard]] const Numbered<BacklogCursor>& slots() const noexcept { return slots_; }
   [[nodiscard]] std::uint8_t reason(std::string_view text);
   [[nodiscard]] const std::string& reason(std::uint8_t index) const { return reasons_[index]; }
 
  private:
   Groups groups_;
-  std::vector<std::unique_ptr<BacklogCursor>> slots_;
-  std::vector<std::uint32_t> free_;
+  Numbered<BacklogCursor> slots_;
   std::vector<std::string> reasons_{std::string{}};  // few words; see reason()
   std::uint32_t serial_ = 0;
 };

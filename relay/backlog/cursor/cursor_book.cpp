@@ -138,8 +138,8 @@ void CursorBook::unfollow_alike(BacklogCursor& cursor) {
     for (BacklogCursor* const other : group.whole) unfollow(*other);
     return;
   }
-  BacklogCursor* other = group.object_first(cursor.object);
-  for (; other != nullptr; other = group.object_next(*other)) unfollow(*other);
+  BacklogCursor* other = group.objects.find(cursor.object);
+  for (; other != nullptr; other = group.objects.next(*other)) unfollow(*other);
 }
 
 void CursorBook::attach(BacklogCursor& cursor, Offset end) {
@@ -216,8 +216,8 @@ bool needless(const BacklogCursor& cursor, Offset ledger) {
   }
   if (cursor.whole) return true;
   const CursorGroup& group = *cursor.group;
-  const BacklogCursor* one = group.object_first(cursor.object);
-  for (; one != nullptr; one = group.object_next(*one)) {
+  const BacklogCursor* one = group.objects.find(cursor.object);
+  for (; one != nullptr; one = group.objects.next(*one)) {
     if (one->from < cursor.from && !(one->acked && one->acked->ended)) return false;
   }
   return true;

@@ -22,8 +22,8 @@ void end_before_next(const CursorGroup& group, BacklogCursor& cursor) {
     for (const BacklogCursor* const other : group.whole) take(*other);
     return;
   }
-  const BacklogCursor* other = group.object_first(cursor.object);
-  for (; other != nullptr; other = group.object_next(*other)) take(*other);
+  const BacklogCursor* other = group.objects.find(cursor.object);
+  for (; other != nullptr; other = group.objects.next(*other)) take(*other);
 }
 
 }  // namespace
@@ -116,8 +116,8 @@ Cover Cursors::meet(const EventKey& key, Offset at, const Moment& moment) {
 
 // An earlier cursor of the object has ended and not handed out everything.
 bool Cursors::later_waits(const CursorGroup& group, const EventKey& key, Offset at) const {
-  const BacklogCursor* cursor = group.object_first(key.object);
-  for (; cursor != nullptr; cursor = group.object_next(*cursor)) {
+  const BacklogCursor* cursor = group.objects.find(key.object);
+  for (; cursor != nullptr; cursor = group.objects.next(*cursor)) {
     if (cursor->end <= at && book_.undispatched(*cursor)) return true;
   }
   return false;
@@ -260,7 +260,7 @@ std::optional<CursorId> Cursors::block(const Block& block, const Moment& moment)
     cursor->changed = true;
     return *cursor;
   };
-  const bool full = !whole && group.objects >= bounds_.blocked_max;
+  const bool full = !whole && group.objects.size() >= bounds_.blocked_max;
   if (full && cursor_at(block.at) == nullptr) return std::nullopt;
   BacklogCursor& cursor = put(ChainJob{block.at, block.owner});
   book_.unfollow_alike(cursor);
@@ -356,11 +356,9 @@ class ReadyCollector {
       const bool all = ready && cursor->state != CursorState::Blocked;
       waits = waits || (ordered && !all && book_.undispatched(*cursor));
     }
-    for (BacklogCursor* cursor : group_.buckets) {
-      for (; cursor != nullptr; cursor = cursor->bucket_next) {
-        if (is_ready(*cursor) && !(ordered && behind(*cursor))) take(*cursor);
-      }
-    }
+    group_.objects.for_each([&](BacklogCursor& cursor) {
+      if (is_ready(cursor) && !(ordered && behind(cursor))) take(cursor);
+    });
     if (!queue.replay_open) return;
     for (BacklogCursor* const cursor : group_.replays) {
       if (is_ready(*cursor)) take(*cursor);
@@ -377,8 +375,8 @@ class ReadyCollector {
 
   // An earlier cursor of its object will not hand out everything in this catch-up read.
   [[nodiscard]] bool behind(const BacklogCursor& cursor) const {
-    const BacklogCursor* one = group_.object_first(cursor.object);
-    for (; one != nullptr; one = group_.object_next(*one)) {
+    const BacklogCursor* one = group_.objects.find(cursor.object);
+    for (; one != nullptr; one = group_.objects.next(*one)) {
       if (one->from >= cursor.from || !book_.undispatched(*one)) continue;
       if (!is_ready(*one) || one->state == CursorState::Blocked) return true;
     }
@@ -417,7 +415,7 @@ std::optional<Offset> Cursors::begin_catch_up(ReadinessGate& gate, Offset live,
     group.ordering = queue.ordering;
     if (!queue.open || std::exchange(group.expire_next, false)) continue;
     ReadyCollector collect_ready(book_, group, live, moment.now);
-    collect_ready.run(queue, group.objects - group.objects_over >= bounds_.blocked_max);
+    collect_ready.run(queue, group.objects.size() - group.objects_over >= bounds_.blocked_max);
     lowest = std::min(lowest, collect_ready.lowest());
   }
   if (book_.catch_up.following.empty()) return std::nullopt;
@@ -432,9 +430,7 @@ namespace {
 template <class Visit>
 void each_cursor(const CursorGroup& group, Visit visit) {
   for (BacklogCursor* const cursor : group.whole) visit(*cursor);
-  for (BacklogCursor* cursor : group.buckets) {
-    for (; cursor != nullptr; cursor = cursor->bucket_next) visit(*cursor);
-  }
+  group.objects.for_each(visit);
   for (BacklogCursor* const cursor : group.replays) visit(*cursor);
 }
 
@@ -604,7 +600,7 @@ void Cursors::commit(TimePoint now, CommitMode mode) {
   std::uint32_t marked = 0;
   for (std::size_t seen = 0; seen < slots.size(); ++seen) {
     if (writes.next_slot >= slots.size()) writes.next_slot = 0;
-    BacklogCursor* const cursor = slots[writes.next_slot++].get();
+    BacklogCursor* const cursor = slots[writes.next_slot++];
     if (cursor == nullptr || cursor->over || cursor->due_to_write()) continue;
     const bool moved = !cursor->written || book_.position(*cursor) != cursor->written->position;
     if (!cursor->changed && !moved) continue;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "ingest/source_clock.hpp"
+#include "ingest/source_meter.hpp"
 #include "tests/component/ingest/rig.hpp"
 
 namespace eventrelay::ingest::test {
@@ -133,24 +133,50 @@ TEST(IngestSession, TakesABodyOfManyBuffersAndTheRequestBehindIt) {
 
 TEST(IngestSession, RemembersWhenASourceWasLastHeardOf) {
   Rig rig;
-  const auto heard = [] { return source_clock("box").last_ms(); };
+  const auto heard = [] { return source_meter("box").last_ms(); };
   const std::int64_t before = heard();
   EXPECT_EQ(answer_to(rig, BoxEvent{.key = "wrong"}.request()).status, 401);
   EXPECT_EQ(heard(), before);  // anybody may send what is not genuine
   EXPECT_EQ(answer_to(rig, BoxEvent{}.request()).status, 202);
   EXPECT_GE(heard(), unix_ms(wall_now()) - 10'000);
-  const auto gauge = source_clock_gauge();
-  EXPECT_TRUE(std::any_of(gauge.samples.begin(), gauge.samples.end(),
+  const auto gauges = source_gauges();
+  const auto& last = gauges.front().samples;
+  EXPECT_TRUE(std::any_of(last.begin(), last.end(),
                           [](const auto& sample) { return sample.label_value == "box"; }));
 }
 
-TEST(IngestSourceClock, TellsAHundredSourcesApart) {
-  for (std::size_t i = 0; i < kSourceClocksMax + 50; ++i) {
-    source_clock("source-" + std::to_string(i)).heard(wall_now());
+TEST(IngestSession, CountsTheKeysThatVerify) {
+  Rig rig;
+  const auto uses = [](std::size_t slot) { return source_meter("box").uses(slot); };
+  const auto primary = uses(0);
+  const auto others = uses(1) + uses(2);
+  EXPECT_EQ(answer_to(rig, BoxEvent{.key = "wrong"}.request()).status, 401);
+  EXPECT_EQ(uses(0), primary);
+  EXPECT_EQ(answer_to(rig, BoxEvent{}.request()).status, 202);
+  EXPECT_EQ(uses(0), primary + 1);
+  EXPECT_EQ(uses(1) + uses(2), others);
+}
+
+TEST(IngestSourceMeter, TellsAHundredSourcesApart) {
+  for (std::size_t i = 0; i < kSourceMetersMax + 50; ++i) {
+    source_meter("source-" + std::to_string(i)).heard(wall_now());
   }
-  EXPECT_LE(source_clock_gauge().samples.size(), kSourceClocksMax);
-  EXPECT_EQ(&source_clock("source-0"), &source_clock("source-0"));
-  EXPECT_NE(&source_clock("source-0"), &source_clock("source-1"));
+  EXPECT_LE(source_gauges().front().samples.size(), kSourceMetersMax);
+  EXPECT_EQ(&source_meter("source-0"), &source_meter("source-0"));
+  EXPECT_NE(&source_meter("source-0"), &source_meter("source-1"));
+}
+
+TEST(IngestSourceClock, TellsOfOneCallAMinuteForEachReason) {
+  using metrics::NotStored;
+  SourceClock clock;
+  const TimePoint begin{std::chrono::hours(1)};
+  EXPECT_EQ(clock.not_stored(NotStored::NoUser, begin).value_or(0), 1U);
+  for (int i = 1; i < 60; ++i) {
+    EXPECT_FALSE(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(i)).has_value());
+  }
+  EXPECT_EQ(clock.not_stored(NotStored::Disabled, begin).value_or(0), 1U);
+  EXPECT_EQ(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(60)).value_or(0), 60U);
+  EXPECT_FALSE(clock.not_stored(NotStored::NoUser, begin + std::chrono::seconds(61)).has_value());
 }
 
 TEST(IngestSession, PassesOverEmptyLinesBeforeARequest) {

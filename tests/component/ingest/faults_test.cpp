@@ -17,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 
-// Shorter than in production, so that the tests are; the sweep looks four times a second.
+// Shorter than in production, so that the tests are; deadlines are looked at four times a second.
 [[nodiscard]] SessionLimits short_limits() {
   return {.head = milliseconds{300}, .body = milliseconds{300}, .idle = milliseconds{600}};
 }
@@ -338,7 +338,7 @@ TEST(IngestShard, DrainUnderLoadResetsNoRequest) {
   load.stop();
   EXPECT_EQ(load.broken, 0);
   EXPECT_EQ(load.refused, 0);
-  EXPECT_EQ(load.unconnected, 8);  // each came again, and met a closed door
+  EXPECT_EQ(load.unconnected, 8);  // each connected again and was refused
   const auto stored = rig.slab().ingest_events_total.read();
   EXPECT_EQ(stored, static_cast<std::uint64_t>(load.accepted.load()));
 }

@@ -75,7 +75,8 @@ TEST(IngestKafka, FinalErrorsAre503AndEventsAreTakenAgain) {
   }
 }
 
-// The library of Debian 12 gives up, that of Debian 13 sends it again; no answer but the true one.
+// The library of Debian 12 gives up, that of Debian 13 sends it again; either way the
+// answer must say what happened.
 TEST(IngestKafka, AnswersWhatBecameOfACorruptMessage) {
   constexpr int kCorruptMessage = 2;
   Rig rig;

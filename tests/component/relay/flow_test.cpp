@@ -94,7 +94,7 @@ TEST(RelayFlow, FoldsWhatAProviderSentTwiceAndNothingElse) {
   EXPECT_EQ(arrived.times(other_instance), 1);
   EXPECT_EQ(arrived.times(no_provider_id), 2);
   EXPECT_THAT(relay.service().exporter().expose(), HasSubstr("eventrelay_relay_folded_total 2"));
-  // Somebody that has not read the first of them takes the next one.
+  // Another consumer, which has not read the first of them, takes the second.
   EXPECT_TRUE(relay.drain());
   write(id, "p-1", 6);
   Relay next(flow.load(Flow::url(server.port())));
@@ -179,6 +179,61 @@ TEST(RelayFlow, StopsAPartitionAtARecordOfAnUnknownVersion) {
   EXPECT_THAT(relay.service().status(), HasSubstr("\"stopped\":\"offset 2"));
   EXPECT_TRUE(eventually([&] { return relay.of_partition(2, "committed") == 2; }));
   EXPECT_EQ(arrived.times(Flow::id_of(10)), 0);
+  EXPECT_TRUE(relay.drain());
+}
+
+// The value of a series; nothing: it has no sample.
+std::optional<double> scraped(Relay& relay, const std::string& series) {
+  const std::string text = relay.service().exporter().expose();
+  const std::size_t at = text.find("\neventrelay_" + series + " ");
+  if (at == std::string::npos) return std::nullopt;
+  return std::stod(text.substr(at + series.size() + 13, 24));
+}
+
+double unix_seconds() {
+  return static_cast<double>(unix_ms(wall_now())) / 1000;
+}
+
+TEST(RelayFlow, TellsSinceWhenTheOldestUnreadEventWaits) {
+  Arrived arrived;
+  Server server(counting(arrived));
+  Flow flow;
+  flow.write(0, 8);
+  Relay relay(flow.load(Flow::url(server.port())));
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 8; })) << arrived.distinct();
+  const std::string oldest = "relay_oldest_unread_timestamp_seconds";
+  EXPECT_TRUE(eventually([&] { return !scraped(relay, oldest); }));  // all is read: no sample
+  const double before = unix_seconds();
+  Flow::Fields unknown;
+  unknown.partition = 2;
+  unknown.version = "2";
+  flow.write(100, 1, unknown);
+  flow.write(8, 8);
+  // What stands behind the record that can not be read is not read either.
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 14; })) << arrived.distinct();
+  ASSERT_TRUE(eventually([&] { return scraped(relay, oldest).has_value(); }));
+  const double since = *scraped(relay, oldest);
+  EXPECT_GE(since, before - 1);
+  EXPECT_LE(since, unix_seconds());
+  eventrelay::test::be_slow(milliseconds(700));
+  EXPECT_EQ(scraped(relay, oldest), since);  // it grows older
+  EXPECT_TRUE(relay.drain());
+}
+
+// The delay that is ours: what an event waits for its own slow subscriber is no part of it.
+TEST(RelayFlow, CountsTheAgeOfFirstAttemptsWithoutWaitsForASlowSubscriber) {
+  Arrived arrived;
+  Server server(counting(arrived, milliseconds(150)));
+  Flow flow;
+  Relay relay(flow.load(Flow::url(server.port()), "allow_private_addresses: true, concurrency: 1"));
+  ASSERT_TRUE(eventually([&] { return relay.owned() == 4 && relay.ready(); }));
+  flow.write(0, 20);
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 20; })) << arrived.distinct();
+  const std::string name = "relay_first_attempt_age_seconds";
+  ASSERT_TRUE(eventually([&] { return scraped(relay, name + "_count") == 20.0; }));
+  EXPECT_EQ(scraped(relay, name + "_bucket{le=\"1\"}"), 20.0);
+  // The whole way of the last took as long as the subscriber needed for all of them.
+  EXPECT_LT(*scraped(relay, "relay_event_age_seconds_bucket{le=\"1\"}"), 10.0);
   EXPECT_TRUE(relay.drain());
 }
 

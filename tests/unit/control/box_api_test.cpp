@@ -151,6 +151,21 @@ TEST(BoxApi, NineHundredRequestsAMinute) {
   EXPECT_EQ(passed, 15);
 }
 
+TEST(BoxQuota, PausesForAsLongAsBoxAsks) {
+  Quota quota;
+  TimePoint now{std::chrono::seconds{1000}};
+  ExchangeAnswer busy;
+  busy.status = 429;
+  busy.retry_after = "7";
+  quota.heed(busy, now);
+  EXPECT_EQ(quota.take(now), 7U);
+  EXPECT_EQ(quota.take(now + std::chrono::milliseconds{6500}), 1U);
+  EXPECT_FALSE(quota.take(now + std::chrono::seconds{7}));
+  busy.status = 200;  // of an answer that is none of these it says nothing
+  quota.heed(busy, now);
+  EXPECT_FALSE(quota.take(now + std::chrono::seconds{8}));
+}
+
 TEST(Origin, IsTakenApartStrictly) {
   const HttpOrigin one = parse_origin("http://127.0.0.1:8090/2.0/");
   EXPECT_FALSE(one.tls);

@@ -78,7 +78,8 @@ class Bench {
     }
     return written;
   }
-  // Sweeps to `live`; the offsets handed out. Every event is of the object that `object` names.
+  // Makes catch-up reads up to `live`; the offsets dispatched. Every event is of the object that
+  // `object` names.
   std::vector<std::int64_t> catch_up(std::int64_t live, std::string_view (*object)(std::int64_t)) {
     std::vector<std::int64_t> out;
     const auto from = cursors.begin_catch_up(gate, Offset{live}, moment());

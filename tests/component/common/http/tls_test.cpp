@@ -20,7 +20,7 @@ namespace {
 using ::testing::HasSubstr;
 
 // What both sides saw. Thread: value.
-struct Seen {
+struct Handshake {
   ErrorCode client;
   ErrorCode server;
   std::string server_name;  // SNI as the server saw it
@@ -56,8 +56,8 @@ class Tls : public ::testing::Test {
 
   // One handshake over loopback: the server shows `shown`, the client trusts `trusted` and asks
   // for `host`.
-  static Seen handshake(const std::string& shown, const std::string& trusted,
-                        const std::string& host) {
+  static Handshake handshake(const std::string& shown, const std::string& trusted,
+                             const std::string& host) {
     asio::io_context loop{1};
     const auto server_context = make_server_tls({path(shown + ".pem"), path(shown + ".key")});
     const auto client_context = make_client_tls({path(trusted + ".pem"), ""});
@@ -65,7 +65,7 @@ class Tls : public ::testing::Test {
     TlsStream client(Socket(loop.get_executor()), *client_context);
     client.lowest_layer().connect(acceptor.local_endpoint());
     TlsStream server(acceptor.accept(), *server_context);
-    Seen seen;
+    Handshake seen;
     EXPECT_TRUE(prepare_client(client, host));
     client.async_handshake(asio::ssl::stream_base::client, [&](ErrorCode error) {
       seen.client = error;
@@ -95,21 +95,21 @@ class Tls : public ::testing::Test {
 };
 
 TEST_F(Tls, AgreesOnNameAndProtocol) {
-  const Seen seen = handshake("named", "named", "good.example.test");
+  const Handshake seen = handshake("named", "named", "good.example.test");
   EXPECT_FALSE(seen.client) << seen.client.message();
   EXPECT_EQ(seen.server_name, "good.example.test");
   EXPECT_EQ(seen.protocol, "http/1.1");
 }
 
 TEST_F(Tls, TakesTheNameWithTheDotOfTheRoot) {
-  const Seen seen = handshake("named", "named", "good.example.test.");
+  const Handshake seen = handshake("named", "named", "good.example.test.");
   EXPECT_FALSE(seen.client) << seen.client.message();
   EXPECT_EQ(seen.server_name, "good.example.test");
 }
 
 TEST_F(Tls, ChecksAnAddressWithoutSendingItAsName) {
   for (const char* address : {"127.0.0.1", "::1"}) {
-    const Seen seen = handshake("named", "named", address);
+    const Handshake seen = handshake("named", "named", address);
     EXPECT_FALSE(seen.client) << seen.client.message();
     EXPECT_EQ(seen.server_name, "");
   }

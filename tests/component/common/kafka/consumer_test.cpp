@@ -83,14 +83,14 @@ TEST(ConsumerClient, FindsCommittedPositionsWithTheirMetadataAgain) {
     member.client.start();
     ASSERT_TRUE(loop.until([&] { return member.total() == 400; }));
     EXPECT_FALSE(member.owned.at(Partition{1}).committed.has_value());
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 400; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 400; }));
     const std::vector<Commit> both{{Partition{0}, Offset{40}, metadata},
                                    {Partition{1}, Offset{100}, ""}};
     EXPECT_TRUE(member.client.commit_sync(both));
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 260; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 260; }));
     const std::vector<Commit> later{{Partition{2}, Offset{7}, "r:9-12"}};
     member.client.commit_async(later);
-    ASSERT_TRUE(loop.until([&] { return loop.slab.kafka_consumer_lag_messages.read() == 253; }));
+    ASSERT_TRUE(loop.until([&] { return member.client.lag() == 253; }));
     EXPECT_TRUE(member.commit_failures.empty());
     EXPECT_TRUE(member.close());
   }
@@ -179,7 +179,7 @@ TEST(ConsumerClient, CountsAnOffsetThatJumps) {
   ASSERT_TRUE(loop.until([&] { return member.total() == 200; }));
   constexpr std::int16_t kFetch = 1;
   constexpr int kOffsetOutOfRange = 1;
-  // More than once: from 2.8 on the library asks again before it believes it.
+  // Injected several times: librdkafka asks again from 2.8 on before it reports the error.
   cluster.fail_requests(kFetch, kOffsetOutOfRange, 4);
   // The position falls back to the earliest: everything is read again, and that is told.
   ASSERT_TRUE(loop.until([&] { return member.total() > 200; }));

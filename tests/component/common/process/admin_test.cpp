@@ -131,7 +131,7 @@ TEST_F(AdminServerTest, AnswersItselfWhenAHandlerIsLate) {
   EXPECT_EQ(late.status, 503);
   EXPECT_EQ(late.header("Retry-After"), "5");
   on_loop([this] { kept_.at(0)(plain("too late")); });
-  EXPECT_EQ(probe.get("/own").body, "own");  // the late answer went nowhere
+  EXPECT_EQ(probe.get("/own").body, "own");  // the late answer was dropped
 }
 
 TEST_F(AdminServerTest, EveryErrorNamesItsRequest) {
@@ -164,7 +164,8 @@ TEST_F(AdminServerTest, AnswersHeadWithTheLengthAndNoBody) {
   const RawResponse head = probe.read(true);
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.header("Content-Length"), "11");
-  EXPECT_EQ(probe.get("/echo").body, "GET /echo ");  // nothing of a body came between
+  EXPECT_EQ(probe.get("/echo").body,
+            "GET /echo ");  // no byte of a body stands between the two heads
 }
 
 TEST_F(AdminServerTest, ClosesWhenAskedTo) {
@@ -272,7 +273,7 @@ TEST_F(AdminServerTest, SilentConnectionsShutNobodyOut) {
       EXPECT_EQ(HttpProbe(address_).get("/own").status, 200) << i;
     }
   }
-  EXPECT_TRUE(silent.front().closed());  // who waited longest made room
+  EXPECT_TRUE(silent.front().closed());  // the connection that was idle longest was closed
 }
 
 TEST_F(AdminServerTest, ARequestAtWorkIsNotCutForAnother) {

@@ -30,7 +30,7 @@ class Owner {
     log_.assign(kPlace);
   }
 
-  // What the group says to its commits from now on.
+  // How the group answers its commits from now on.
   void is_member(bool member) { member_ = member; }
   [[nodiscard]] int asked() const { return asked_; }
   void tick() { log_.tick(); }
@@ -174,7 +174,7 @@ TEST_F(StateLogTest, AFormerOwnerWritesNothingMore) {
   EXPECT_EQ(owner->asked(), 1);
 }
 
-// A former owner set his mark late: the true one takes over again and loses nothing.
+// A former owner writes its fencing mark late: the true one marks again and loses nothing.
 TEST_F(StateLogTest, TakesOverAgainBehindALateMarkOfAFormerOwner) {
   std::optional<Owner> owner;
   ASSERT_TRUE(ownership(owner));

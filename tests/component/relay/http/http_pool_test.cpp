@@ -22,7 +22,7 @@ Server::Script always(const std::string& answer) {
   };
 }
 
-// An address that takes no connection: the kernel answers nobody any more. Thread: the test's.
+// An address whose listen queue is full: connecting to it hangs. Thread: the test's.
 class DeadAddress {
  public:
   DeadAddress(const char* address, std::uint16_t port) : full_(context_, asio::ip::tcp::v4()) {

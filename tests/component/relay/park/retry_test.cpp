@@ -123,6 +123,15 @@ TEST(RelayRetry, ParksAFailedEventWithItsBytesAndLetsItsOffsetGo) {
     EXPECT_LE(*parked[0].due, wall_now() + step);
   }
   EXPECT_EQ(counted(relay, "relay_parked_total"), 2);
+  EXPECT_EQ(counted(relay, "relay_retries_total{stage=\"1\"}"), 1);
+  EXPECT_EQ(counted(relay, "relay_retries_total{stage=\"2\"}"), 0);
+  const auto lag = [&](const std::string& topic) {
+    return counted(relay, "kafka_consumer_lag_messages{topic=\"" + topic + "\"}");
+  };
+  EXPECT_TRUE(eventually([&] { return lag("retry.20s") == 1; })) << lag("retry.20s");
+  EXPECT_TRUE(eventually([&] { return lag("events") == 0; })) << lag("events");
+  EXPECT_TRUE(eventually([&] { return lag("retry.100ms") == 0; })) << lag("retry.100ms");
+  EXPECT_EQ(lag("retry.40s"), 0);
   EXPECT_TRUE(relay.drain());
 }
 
@@ -192,7 +201,7 @@ TEST(RelayRetry, WaitsAsLongAsRetryAfterAsks) {
     if (attempt > 1) return std::string(kAnswer);
     if (id == Flow::id_of(0)) return answer("503 Busy", "Retry-After: 1\r\n");
     if (id != Flow::id_of(3)) return std::string(kAnswer);
-    return answer("500 Oops", "Retry-After: 86400\r\n");  // a 500 has no say in it
+    return answer("500 Oops", "Retry-After: 86400\r\n");  // a 500 changes nothing here
   }));
   Flow flow("100ms, 3s, 30s");
   flow.write(0, 4);
@@ -259,7 +268,7 @@ TEST(RelayRetry, HoldsAPartitionWhileItsEventCanNotBeParkedAndGoesOn) {
   Flow flow("100ms, 20s");
   flow.write(0, 4);
   Relay relay(flow.load(Flow::url(server.port())));
-  // The marks of the owner are written, so the next write is the event's.
+  // The owner's fencing marks are written, so the next write is the event's.
   ASSERT_TRUE(eventually([&] { return relay.of_partition(1, "position") == 1; }));
   flow.cluster().fail_requests(0, 29, 8);  // not authorised to write: no use to send it again
   answering = true;
@@ -311,7 +320,7 @@ TEST(RelayRetry, GoesOnDeliveringWhileTheAttemptsLogCanNotBeWritten) {
   flow.write(0, 40);
   Relay relay(flow.load(Flow::url(server.port()), {},
                         "relay: {shards: 1, drain_timeout: 5s, attempts_log: all}\n"));
-  // A partition is read once its owner's mark is stored.
+  // A partition is read once its owner's fencing mark is stored.
   for (int partition = 0; partition < kPartitions; ++partition) {
     ASSERT_TRUE(eventually([&] { return relay.of_partition(partition, "position") == 10; }));
   }

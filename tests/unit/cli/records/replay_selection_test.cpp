@@ -122,13 +122,13 @@ TEST(ReplaySelection, GoesOnWithTheTimesItWasBegunWith) {
 TEST(ReplaySelection, SendsADeadLetterToTheSubscriptionItFailedFor) {
   const auto all = select({}, *settings(), kNow);
   std::vector<std::string_view> to;
-  EXPECT_EQ(choose(all, *settings(), dead_of(427236, "427236/audit"), to), Chosen::Taken);
+  EXPECT_EQ(choose(all, *settings(), dead_of(427236, "427236/audit"), to), Chosen::Selected);
   EXPECT_THAT(to, ElementsAre("427236/audit"));
   EXPECT_EQ(choose(all, *settings(), dead_of(427236, "427236/gone"), to), Chosen::NoSubscription);
   EXPECT_EQ(choose(all, *settings(), dead_of(7, "7"), to), Chosen::NoSubscription);
   const auto one = select({.subscription = "427236"}, *settings(), kNow);
   EXPECT_EQ(choose(one, *settings(), dead_of(427236, "427236/audit"), to), Chosen::NotAsked);
-  EXPECT_EQ(choose(one, *settings(), dead_of(427236, "427236"), to), Chosen::Taken);
+  EXPECT_EQ(choose(one, *settings(), dead_of(427236, "427236"), to), Chosen::Selected);
   const auto other = select({.ids = {"ev-2"}}, *settings(), kNow);
   EXPECT_EQ(choose(other, *settings(), dead_of(427236, "427236"), to), Chosen::NotAsked);
 }
@@ -137,9 +137,9 @@ TEST(ReplaySelection, SendsHistoryToEverySubscriptionThatWantsIt) {
   const auto known = settings();
   const auto all = select({.from = "events", .instance = 427236}, *known, kNow);
   std::vector<std::string_view> to;
-  EXPECT_EQ(choose(all, *known, event_of(427236, "CREATED"), to), Chosen::Taken);
+  EXPECT_EQ(choose(all, *known, event_of(427236, "CREATED"), to), Chosen::Selected);
   EXPECT_THAT(to, ElementsAre("427236", "427236/audit"));
-  EXPECT_EQ(choose(all, *known, event_of(427236, "DELETED"), to), Chosen::Taken);
+  EXPECT_EQ(choose(all, *known, event_of(427236, "DELETED"), to), Chosen::Selected);
   EXPECT_THAT(to, ElementsAre("427236"));
   EXPECT_EQ(choose(all, *known, event_of(8, "DELETED"), to), Chosen::NotAsked);
   const auto named = select({.from = "events", .subscription = "427236/audit"}, *known, kNow);

@@ -73,19 +73,14 @@ RecordError error_of(const Headers& headers) {
 }
 
 void expect_same(const Event& a, const Event& b) {
-  EXPECT_EQ(a.id, b.id);
-  EXPECT_EQ(a.provider_id, b.provider_id);
-  EXPECT_EQ(a.element, b.element);
+  for (const auto text :
+       {&Event::id, &Event::provider_id, &Event::element, &Event::event_type, &Event::object_type,
+        &Event::object_id, &Event::date, &Event::content_type, &Event::traceparent,
+        &Event::tracestate, &Event::body}) {
+    EXPECT_EQ(a.*text, b.*text);
+  }
   EXPECT_EQ(a.instance, b.instance);
-  EXPECT_EQ(a.event_type, b.event_type);
-  EXPECT_EQ(a.object_type, b.object_type);
-  EXPECT_EQ(a.object_id, b.object_id);
-  EXPECT_EQ(a.date, b.date);
   EXPECT_EQ(a.received, b.received);
-  EXPECT_EQ(a.content_type, b.content_type);
-  EXPECT_EQ(a.traceparent, b.traceparent);
-  EXPECT_EQ(a.tracestate, b.tracestate);
-  EXPECT_EQ(a.body, b.body);
 }
 
 TEST(RecordHeaders, WritesTheDocumentedNamesAndForms) {

@@ -377,6 +377,20 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
   EXPECT_EQ(all.find("s3cret"), std::string::npos) << all;
 }
 
+TEST(ConfigErrors, PollingIsRefusedByItsKeys) {
+  const std::string head = "instances:\n- id: 1\n  element: box\n  configuration:\n    ";
+  EXPECT_NE(told(head + "event.vendor.type: polling\n")
+                .find("5:5: instances[0].configuration.event.vendor.type: polling is not offered"),
+            std::string::npos);
+  EXPECT_NE(told(head + "event.vendor.type: pooling\n")
+                .find("event.vendor.type: is not one of webhook, webhooks"),
+            std::string::npos);
+  for (const char* line :
+       {"event.poller.refresh_interval: 15\n", "event.poller.configuration: '{}'\n"}) {
+    EXPECT_NE(told(head + line).find("polling is not offered"), std::string::npos) << line;
+  }
+}
+
 TEST(ConfigErrors, JudgeTheAdminListenerOfEachService) {
   EXPECT_NE(told("relay: {admin: {open: [status]}}").find("relay.admin.open[0]: "),
             std::string::npos);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/base/start_error.hpp"
+#include "common/kafka/client_lines.hpp"
 #include "common/kafka/handle.hpp"
 #include "common/kafka/pending.hpp"
 #include "common/kafka/prefetch.hpp"
@@ -158,6 +159,30 @@ TEST(PendingRecords, UsesItsSlotsAgain) {
   EXPECT_EQ(first->token, 2U);
 }
 
+TEST(ClientLines, LetsEachThingPassOnceAMinute) {
+  ClientLines lines;
+  const TimePoint start{std::chrono::hours{1}};
+  const std::string refused = "a:9092/1: Connect to ipv4#10.0.0.1:9092 failed: refused";
+  EXPECT_TRUE(
+      lines.admit("FAIL", "[thrd:a:9092/1]: " + refused + " (after 0ms in state CONNECT)", start));
+  // Another client's thread, another time, and what the library itself has held back.
+  const std::string again = "[thrd:a:9092/bootstrap]: " + refused +
+                            " (after 17ms in state CONNECT, 30 identical error(s) suppressed)";
+  EXPECT_FALSE(lines.admit("FAIL", again, start + std::chrono::seconds{59}));
+  EXPECT_TRUE(lines.admit("ERROR", again, start));
+  EXPECT_TRUE(lines.admit("FAIL", "[thrd:b:9092/2]: b:9092/2: Disconnected (after 1ms)", start));
+  EXPECT_TRUE(lines.admit("FAIL", again, start + std::chrono::seconds{60}));
+  EXPECT_FALSE(lines.admit("FAIL", again, start + std::chrono::seconds{61}));
+}
+
+TEST(ClientLines, ForgetsAllRatherThanGrow) {
+  ClientLines lines;
+  for (std::size_t i = 0; i < ClientLines::kTextsMax * 3; ++i) {
+    EXPECT_TRUE(lines.admit("FAIL", "text " + std::to_string(i), TimePoint{}));
+  }
+  EXPECT_TRUE(lines.admit("FAIL", "text 0", TimePoint{}));
+}
+
 constexpr char kStats[] = R"({"name":"rdkafka#producer-1","msg_cnt":12,"brokers":{
   "a:1/1":{"nodeid":1,"txretries":3,"req_timeouts":1,"rtt":{"avg":500,"p95":2500},
            "throttle":{"avg":0}},
@@ -216,6 +241,32 @@ TEST(StatsMeter, DoesNotHideAThrottledClientBehindAnother) {
   EXPECT_DOUBLE_EQ(slab.kafka_throttle_seconds.read(), 0.5);
   reader.consumer(ClientStats{});
   EXPECT_DOUBLE_EQ(slab.kafka_throttle_seconds.read(), 0);
+}
+
+// Enough was sent to judge by, in less bytes than it is long.
+TEST(StatsMeter, SaysWhetherRecordsAreCompressed) {
+  metrics::Slab slab;
+  StatsMeter meter{slab};
+  const auto after = [&](std::uint64_t sent, std::uint64_t records) {
+    ClientStats stats;
+    stats.sent_bytes = sent;
+    stats.record_bytes = records;
+    meter.producer(stats);
+    return slab.kafka_compression_active.read();
+  };
+  EXPECT_EQ(after(110'000, 100'000), 0);
+  EXPECT_EQ(after(130'000, 200'000), 1);
+  EXPECT_EQ(after(140'000, 201'000), 1);  // too little to say anything
+  EXPECT_EQ(after(260'000, 300'000), 0);
+  meter.restart();
+  EXPECT_EQ(after(10'000, 90'000), 1);
+}
+
+TEST(ParseStats, ReadsWhatWasSent) {
+  const auto stats = parse_stats(R"({"brokers":{},"tx_bytes":18037,"txmsg_bytes":240600})");
+  ASSERT_TRUE(stats.has_value());
+  EXPECT_EQ(stats->sent_bytes, 18'037U);
+  EXPECT_EQ(stats->record_bytes, 240'600U);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// One commit on its way at a time, and what is said again after two were.
+// One commit is on its way at a time; after two were, the newest is sent again.
 #include "common/kafka/commit_gate.hpp"
 
 #include <gtest/gtest.h>

@@ -11,7 +11,8 @@ using std::chrono::milliseconds;
 constexpr PaceLimits kLimits{
     .few_records = 100, .wait = milliseconds{250}, .beyond_way = milliseconds{200}};
 
-// Records come at one rate and a server acknowledges them in order at another, a way later.
+// Records come at one rate, and a server acknowledges them in order at another, each after the same
+// delay.
 class Service {
  public:
   Service(double per_ms, milliseconds way) : per_ms_(per_ms), way_(way) {}

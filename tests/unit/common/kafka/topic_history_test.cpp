@@ -1,4 +1,5 @@
-// What looks at the cluster say: silence, topics that go and come, counts that differ, new logs.
+// What is concluded from looks at the cluster: topics that vanish and come back, partition counts
+// that differ, logs that began anew, and looks that say nothing.
 #include "common/kafka/topic_history.hpp"
 
 #include <gmock/gmock.h>
@@ -141,7 +142,7 @@ TEST(TopicHistory, TellsOfEventsThatHaveGrownAndWhichTopicsMustFollow) {
   EXPECT_THAT(history.reasons(), IsEmpty());
 }
 
-// Remade with fewer, or with more: both disagree, and only one can be mended by growing.
+// Remade with fewer or with more partitions: both disagree, and only one of them can grow.
 TEST(TopicHistory, DoesNotGrowWhatIsLargerThanEvents) {
   TopicHistory history(plan());
   (void)history.look(sight(2, 4, 1), at(0));

@@ -17,7 +17,11 @@ std::string table() {
   for (const MetricInfo& metric : describe()) {
     std::string label;
     if (!metric.label.empty()) {
-      label.append("`").append(metric.label).append("`:");
+      std::string names(metric.label);
+      if (const std::size_t comma = names.find(','); comma != std::string::npos) {
+        names.replace(comma, 1, "`, `");
+      }
+      label.append("`").append(names).append("`:");
       for (const std::string_view word : metric.words) label.append(" ").append(word);
     }
     text.append("| `").append(metric.name).append("` | ").append(metric.kind);

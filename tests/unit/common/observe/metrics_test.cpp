@@ -163,6 +163,52 @@ TEST(Exporter, PrintsGaugesMadeAtTheScrape) {
   EXPECT_EQ(value_of(text, "eventrelay_relay_subscription_oldest_pending_max_seconds"), "1.5");
 }
 
+TEST(Exporter, PrintsCountersWithTwoLabelsMadeAtTheScrape) {
+  Exporter exporter;
+  exporter.add_gauges([] {
+    return std::vector<ScrapedGauge>{
+        scraped("ingest_signature_key_uses_total", {{"box", 7, "primary"}, {"box", 2, "third"}})};
+  });
+  const std::string text = exporter.expose();
+  const std::string name = "eventrelay_ingest_signature_key_uses_total";
+  EXPECT_THAT(text, HasSubstr("# TYPE " + name + " counter"));
+  EXPECT_EQ(value_of(text, name + R"({source="box",slot="primary"})"), "7");
+  EXPECT_EQ(value_of(text, name + R"({source="box",slot="third"})"), "2");
+}
+
+std::size_t series_in(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t count = 0;
+  for (std::string line; std::getline(lines, line);) count += line.starts_with('#') ? 0U : 1U;
+  return count;
+}
+
+// A scrape has at most 1,000 series, whatever its owners say and however many there are of
+// everything.
+TEST(Exporter, StaysWithinAThousandSeries) {
+  std::vector<ScrapedGauge> too_many;
+  for (const MetricInfo& metric : describe()) {
+    const std::string name(metric.name.substr(std::string_view("eventrelay_").size()));
+    if (metric.series <= 1 || metric.words.size() != 1) continue;
+    ScrapedGauge& gauge = too_many.emplace_back(scraped(name, {}));
+    for (int i = 0; i < 5000; ++i) gauge.samples.push_back({std::to_string(i), 1.0, "primary"});
+  }
+  ASSERT_GE(too_many.size(), 6U);
+  for (const char* tier : {"ingest_", "relay_"}) {
+    Exporter exporter;
+    exporter.show(tier);
+    for (int shard = 0; shard < 64; ++shard) {
+      Slab& slab = exporter.add_slab();
+      slab.relay_oldest_pending_timestamp_seconds.set(1);
+      slab.relay_oldest_unread_timestamp_seconds.set(1);
+    }
+    exporter.add_gauges([&too_many] { return too_many; });
+    const std::size_t series = series_in(exporter.expose());
+    EXPECT_GT(series, 500U) << tier;
+    EXPECT_LE(series, 1000U) << tier;
+  }
+}
+
 TEST(Exporter, PrintsTheProcessAndTheBuild) {
   const std::string text = Exporter{}.expose();
   for (const char* name : {"process_cpu_seconds_total", "process_resident_memory_bytes",
@@ -187,11 +233,13 @@ TEST(MetricsList, NamesEachMetricOnceAndInForm) {
     EXPECT_EQ(metric.kind == "counter", metric.name.ends_with("_total")) << metric.name;
     EXPECT_TRUE(metric.sentence.ends_with('.')) << metric.name;
     EXPECT_EQ(metric.label.empty(), metric.words.empty()) << metric.name;
+    EXPECT_GE(metric.series, metric.kind == "histogram" ? 8U : 1U) << metric.name;
   }
   EXPECT_GE(names.size(), 30U);
 }
 
 TEST(MetricsList, HasAWordForEveryEnumerator) {
+  EXPECT_EQ(static_cast<std::size_t>(RetryStage::k12Up) + 1, kRetryStageWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Code::k503) + 1, kCodeWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Reject::Timeout) + 1, kRejectWords.size());
   EXPECT_EQ(static_cast<std::size_t>(Outcome::UnknownInstance) + 1, kOutcomeWords.size());

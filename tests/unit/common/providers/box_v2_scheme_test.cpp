@@ -37,7 +37,7 @@ struct Call {
   Window window{};
 };
 
-Expected<void, ProviderError> judge(const Call& call) {
+Expected<KeySet, ProviderError> judge(const Call& call) {
   IncomingHead head;
   head.method = Method::Post;
   const auto add = [&head](std::string_view name, const std::string& value) {
@@ -325,6 +325,14 @@ TEST(Stamp, WritesWhatItReads) {
   EXPECT_EQ(format_stamp(Stamp::Seconds, time), "1468257033");
   EXPECT_EQ(format_stamp(Stamp::Millis, time), "1468257033000");
   EXPECT_EQ(format_stamp(Stamp::None, time), "");
+}
+
+// While a key is changed the old one must be seen to be in use, or no longer.
+TEST(BoxV2, TellsWhichKeysHaveVerified) {
+  EXPECT_EQ(judge(Call{}), KeySet(0b11));
+  EXPECT_EQ(judge(Call{.secondary_key = "changed"}), KeySet(0b01));
+  EXPECT_EQ(judge(Call{.primary_key = "changed"}), KeySet(0b10));
+  EXPECT_EQ(judge(Call{.primary = "absent"}), KeySet(0b10));
 }
 
 }  // namespace

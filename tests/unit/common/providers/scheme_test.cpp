@@ -29,7 +29,7 @@ std::vector<Secret> secrets(const std::vector<std::string>& keys) {
   return made;
 }
 
-Expected<void, ProviderError> judge(const Case& c, Window window) {
+Expected<KeySet, ProviderError> judge(const Case& c, Window window) {
   IncomingHead head;
   head.method = c.method;
   head.target = c.target;
@@ -40,12 +40,12 @@ Expected<void, ProviderError> judge(const Case& c, Window window) {
   return verifier.verify(head, c.body, *parse_stamp(Stamp::Seconds, c.now));
 }
 
-Expected<void, ProviderError> judge(const Case& c) {
+Expected<KeySet, ProviderError> judge(const Case& c) {
   return judge(c, find_scheme(c.scheme)->window);
 }
 
 // The error of a verdict; a genuine one fails the test.
-ProviderError error_of(const Expected<void, ProviderError>& verdict) {
+ProviderError error_of(const Expected<KeySet, ProviderError>& verdict) {
   EXPECT_FALSE(verdict) << "was taken as genuine";
   return verdict ? ProviderError::MalformedRequest : verdict.error();
 }

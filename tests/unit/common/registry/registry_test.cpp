@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 #include <malloc.h>
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/allocator_interface.h>
+#endif
 
 #include <algorithm>
 #include <map>
@@ -285,15 +288,19 @@ TEST(Registry, SharesWhatManyInstancesSayAlike) {
   EXPECT_EQ(c->subscriptions[0].delivery->concurrency, DeliveryConfig{}.concurrency);
 }
 
+// Bytes on the heap; a sanitizer has an allocator of its own, which mallinfo knows nothing of.
 std::size_t allocated() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return __sanitizer_get_current_allocated_bytes();
+#else
   const struct mallinfo2 now = ::mallinfo2();
   return now.uordblks + now.hblkhd;
+#endif
 }
 
 // What 100,000 instances with a callback, a key, a name and a user need, and what a change of one
 // of them needs beside them.
 TEST(Registry, NeedsLittleMemoryForEachInstanceAndForAChange) {
-  if (allocated() == 0) GTEST_SKIP() << "this allocator does not tell";
   constexpr std::uint64_t kCount = 100'000;
   const auto customer = [](std::uint64_t id) {
     InstanceConfig config = instance(1'000'000 + id, "box", std::to_string(220'000'000 + id));

@@ -75,7 +75,7 @@ TEST(Ownership, AsksAgainBehindItsNewMark) {
   EXPECT_EQ(step.confirmed(true), Action::Own);
 }
 
-// Whatever comes in whatever order: Own follows a commit that was sent when its mark counted.
+// In any order of events, Own follows only a commit that was sent while its mark counted.
 TEST(Ownership, NeverOwnsWithoutACommitSentBehindItsMark) {
   std::mt19937 random(7);
   int owned = 0;

@@ -1,5 +1,4 @@
-// ConcurrencyLimiter for who answers: what queues that hang may take, and what they may not,
-// however many.
+// The slots kept for responsive queues: what queues that hang may take, however many there are.
 #include <algorithm>
 #include <memory>
 #include <queue>
@@ -92,7 +91,7 @@ TEST_F(SlotsTest, GivesASlotThatIsFreeAgainToWhoCatchUpsFeed) {
   EXPECT_EQ(scheduler.jobs(), 0U);
 }
 
-// The live path has it again: it is one like all others.
+// It is back on the live path, and is treated like all others.
 TEST_F(SlotsTest, TakesAQueueForCaughtUpOnceItsEventsAreFresh) {
   SubscriptionQueue& one = proven();
   feed(one, 1);
@@ -140,7 +139,7 @@ TEST_F(SlotsTest, LetsWhoAnswersHaveWhatIsLeft) {
   EXPECT_EQ(take().size(), 48U);
   fill(healthy, 16);
   EXPECT_EQ(take().size(), 8U);
-  // Of the last eighth only what a queue has fewer of than a few.
+  // Of the last eighth a queue gets slots only while it has fewer than kFew in flight.
   EXPECT_EQ(scheduler.in_flight(), 56U);
   EXPECT_TRUE(scheduler.slots_scarce());
   fill(other, 16);
@@ -155,7 +154,8 @@ TEST_F(SlotsTest, AnAnswerLetsAQueueHaveMoreAtOnce) {
   scheduler.finish(*flying.front(), at(0.1));
   const std::vector<Job*> more = take(0.1);
   EXPECT_EQ(answers.in_flight, 15U) << "all it has";
-  EXPECT_GT(more.size(), of(more, answers)) << "its slots are not those of the quiet any more";
+  EXPECT_GT(more.size(), of(more, answers))
+      << "its slots are not those of the unresponsive any more";
 }
 
 TEST_F(SlotsTest, ASlotThatIsFreeGoesToWhoWaitsForIt) {
@@ -253,7 +253,7 @@ TEST_F(SlotsTest, ForgetsAQueueThatRetiresWhileItWaits) {
 }
 
 // Any shard, any number of queues that hang from the first moment, some that begin to while others
-// are busy: who answers is sent at once, whatever hangs and however long.
+// are busy: a responsive queue is dispatched at once, whatever hangs and however long.
 class Outage {
  public:
   explicit Outage(std::uint64_t seed) : random_(seed), seed_(seed) {
@@ -336,7 +336,7 @@ class Outage {
       send_one(one, false);
     }
     send();
-    // Nothing of who answers waits, but behind itself.
+    // No job of a responsive queue waits for another queue.
     for (const Member& one : members_) {
       if (one.kind != Kind::Answers || !one.queue->has_queued()) continue;
       const std::uint32_t mine = std::min(one.queue->config.concurrency, ConcurrencyLimiter::kFew);

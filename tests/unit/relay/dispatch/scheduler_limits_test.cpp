@@ -361,5 +361,55 @@ TEST_F(SchedulerTest, ARetryWaitsForItToo) {
   EXPECT_EQ(take(10).size(), 1U);
 }
 
+// How late an attempt begins because of us: a busy shard counts, a busy subscriber does not.
+TEST_F(SchedulerLimits, TellsWhatAnEventWaitedForItsTurnFromWhatItsSubscriptionHeldUp) {
+  QueueConfig config;
+  config.concurrency = 1;
+  SubscriptionQueue& one = queue(config);
+  ASSERT_EQ(scheduler.next(at(10)), nullptr);
+  fill(one, 3);
+  Job* first = scheduler.next(at(12));
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(Scheduler::waited_for_turn(*first, at(12)), seconds(2));
+  // The others wait for the only slot that the subscription allows.
+  ASSERT_EQ(scheduler.next(at(20)), nullptr);
+  scheduler.finish(*first, at(72));
+  Job* second = scheduler.next(at(73));
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(Scheduler::waited_for_turn(*second, at(73)), seconds(1));
+}
+
+TEST_F(SchedulerLimits, CountsNoWaitForARateOrForWhatGoesBeforeInOrder) {
+  QueueConfig paced;
+  paced.rate = 1;
+  SubscriptionQueue& slow = queue(paced);
+  ASSERT_EQ(scheduler.next(at(0)), nullptr);
+  fill(slow, 5);
+  const std::vector<Job*> jobs = take(0);
+  ASSERT_EQ(jobs.size(), 1U);
+  scheduler.finish(*jobs[0], at(0));
+  TimePoint now = at(0);
+  for (int sent = 1; sent < 5;) {
+    Job* const job = scheduler.next(now);
+    if (job == nullptr) {
+      now = scheduler.next_due().value();
+      continue;
+    }
+    EXPECT_EQ(Scheduler::waited_for_turn(*job, now), Duration::zero());
+    scheduler.finish(*job, now);
+    ++sent;
+  }
+  QueueConfig ordered;
+  ordered.ordering = Ordering::Object;
+  SubscriptionQueue& chain = queue(ordered);
+  fill(chain, 2);
+  Job* const first = scheduler.next(at(100));
+  ASSERT_NE(first, nullptr);
+  scheduler.finish(*first, at(160));
+  Job* const second = scheduler.next(at(160));
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(Scheduler::waited_for_turn(*second, at(160)), Duration::zero());
+}
+
 }  // namespace
 }  // namespace eventrelay::relay

@@ -112,7 +112,7 @@ class Life {
     }
   }
 
-  // What the queue's ordering says must be in order; nothing for queues without.
+  // The key within which the queue's ordering holds; nothing for queues without an order.
   static std::string key_of(const SubscriptionQueue& queue, const HeldEvent& held) {
     const std::string index = std::to_string(queue.index);
     if (queue.config.ordering == Ordering::Object)

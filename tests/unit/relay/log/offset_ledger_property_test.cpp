@@ -1,4 +1,4 @@
-// Lives of a partition over many owners: whatever they do, what Kafka is told is never too much.
+// Lives of a partition over many owners: whatever they do, no commit passes an unfinished event.
 //
 // The oracle is the log itself: which of its events were finished by anybody. One seed is one life.
 // A default run has 100,000 of them; EVENTRELAY_NIGHTLY=1 makes it 1,000,000.
@@ -20,7 +20,7 @@ using Begin = OffsetLedger::Begin;
 constexpr std::int64_t kLogMax = 320;
 constexpr std::int64_t kSpan = 64;
 
-// What a life came across, so that a search that finds nothing is not one that looked nowhere.
+// What the lives met; a search that met nothing has shown nothing.
 struct Verdict {
   std::uint64_t full = 0;
   std::uint64_t span_full = 0;

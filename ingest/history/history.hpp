@@ -1,0 +1,122 @@
+// Events of the past and what became of them, read out of the topics: no second store.
+//
+//   question -> newest stretches of `events`, backwards -> page -> delay topics, dead letters,
+//   cursors, attempts, positions of the group -> traces of each event -> answer
+//
+// Why:     an integrator asks what became of an event; the topics know it, and reading the newest
+//          pieces of them is cheap enough to need no index.
+// Owner:   Control.  Thread: control; the reading is done in a thread of its own, one question
+//          after the other.
+// Bounds:  kRecordsMax records or kTimeMax a question, kBytesMax of bodies a page, kWaitingMax
+//          questions that wait.
+// Errors:  as HistoryTrouble.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/base/expected.hpp"
+#include "common/config/config.hpp"
+#include "common/http/types.hpp"
+#include "ingest/history/fate.hpp"
+
+namespace eventrelay::history {
+
+inline constexpr std::size_t kRecordsMax = 100'000;
+inline constexpr std::chrono::seconds kTimeMax{2};
+inline constexpr std::size_t kBytesMax = 4U << 20;
+inline constexpr std::size_t kWaitingMax = 16;
+
+// Which events. Thread: value.
+struct Question {
+  std::vector<std::uint64_t> instances;  // of these alone; sorted
+  std::string event;                     // of this id alone; empty: any
+  WallTime from{};                       // received at or after
+  WallTime to{};                         // and at or before
+  std::size_t page_size = 200;           // 1..1000
+  std::string token;                     // of an earlier answer; empty: the newest
+  bool traces = true;                    // false: the events alone
+};
+
+// What is told of one subscription that left a trace. Thread: value.
+struct SubscriptionTraces {
+  std::string subscription;
+  Traces traces;
+};
+
+// One event as it was stored. Thread: value.
+struct StoredEvent {
+  std::string id, provider_id, element, event_type, object_type, object_id, date, content_type;
+  std::uint64_t instance = 0;
+  WallTime received{};
+  std::string body;
+  Partition partition;
+  Offset offset;
+  bool settled = false;                    // the group has passed it
+  std::vector<SubscriptionTraces> traces;  // of those that left one
+  std::vector<std::string> queued_whole;   // subscriptions of which a cursor holds it
+
+  // All that is known at `subscription`.
+  [[nodiscard]] Traces at(const std::string& subscription, bool wanted) const;
+};
+
+// Thread: value.
+struct Page {
+  std::vector<StoredEvent> events;  // newest first
+  std::string next;                 // empty: there is nothing older within the question
+  std::size_t records = 0;          // read for it
+  std::chrono::milliseconds took{};
+};
+
+enum class Kind : std::uint8_t {
+  BadToken,
+  Busy,     // kWaitingMax questions wait
+  Away,     // Kafka did not answer in time
+  TooMuch,  // what became of the events is told by more records than may be read
+};
+
+// Thread: value.
+struct HistoryTrouble {
+  Kind kind = Kind::Away;
+  std::string what;
+};
+
+// Thread: see above.  Bounds: as above.
+class History {
+ public:
+  using Answer = Expected<Page, HistoryTrouble>;
+  using Done = std::function<void(Answer)>;
+
+  // `done` is called on `control`. Reading begins with the first question.
+  History(Executor control, const Config& config);
+  History(const History&) = delete;
+  History& operator=(const History&) = delete;
+  ~History();
+
+  void ask(Question question, Done done);
+  // Nothing is answered any more.
+  void stop();
+
+ private:
+  class Reader;
+  void run();
+
+  Executor control_;
+  std::shared_ptr<const Config> config_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::pair<Question, Done>> waiting_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace eventrelay::history

@@ -1,0 +1,279 @@
+"""What a person does at the console, by clicking and by keyboard, and what must not happen."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+from selenium.webdriver.common.keys import Keys
+from support.box_provider import CLIENT_ID, CLIENT_SECRET, ORGANIZATION, USER, VIEWER, Api, http
+from support.stack import KEY, signed_ok
+from support.wait import until
+
+HOSTILE = "<img src=x onerror=\"window.planted=1\"><script>window.planted=1</script>'&"
+
+
+def hosts_of(browser) -> set[str]:
+    """Every host and port that the browser has asked, but for what never leaves it."""
+    browser.collect()
+    return {urlsplit(url).netloc for url in browser.requests if url.startswith(("http", "ws"))}
+
+
+def make_instance(site, name: str = "docs", **more) -> dict:
+    made = site.api.create(site.provider, site.receiver.url("/events"), KEY, name=name, **more)
+    assert made.status == 200, made
+    return made.json
+
+
+def test_the_tour_by_clicking(site, browser, tmp_path) -> None:
+    wrong: list[str] = []
+    browser.open(site.url)
+    browser.sees("Sign in to eventrelay")
+    wrong += browser.judge_all("sign-in")
+    browser.fill("User secret", USER)
+    browser.fill("Organization secret", "wrong")
+    browser.click("Sign in")
+    browser.sees("no user and organization have these two secrets")
+    browser.fill("User secret", USER)
+    browser.fill("Organization secret", ORGANIZATION)
+    browser.click("Sign in")
+    browser.sees("There is no instance yet")
+    wrong += browser.judge_all("instances-empty")
+
+    # An instance, by way of the provider and back.
+    browser.click("Create an instance")
+    browser.fill("Name", "docs")
+    browser.fill("Tags", "Docs, Second")
+    browser.fill("Event Notification Callback URL", site.receiver.url("/events"))
+    browser.fill("Callback Notification Signature Key", KEY)
+    browser.fill("OAuth API Key", CLIENT_ID)
+    browser.fill("OAuth API Secret", CLIENT_SECRET)
+    wrong += browser.judge_all("new-instance")
+    browser.click("Go on to Box")
+    browser.click("Grant access to Box")
+    browser.sees("is made")
+    assert "code=" not in browser.driver.current_url
+    wrong += browser.judge_all("token")
+    browser.click("I have it")
+    browser.sees("Callback Notification Signature Key")
+    wrong += browser.judge_all("instance")
+    number = int(browser.driver.current_url.rsplit("/", 1)[1])
+    assert site.api.call("GET", f"/instances/{number}").json["tags"] == ["Docs", "Second"]
+    assert CLIENT_SECRET not in browser.driver.page_source
+
+    # A webhook, and the event that it brings.
+    browser.click("Webhooks")
+    browser.click("Create a webhook")
+    browser.fill("Id of the file or folder", "1000")
+    wrong += browser.judge_all("new-webhook")
+    browser.click("Create")
+    browser.sees("The webhook is made")
+    wrong += browser.judge_all("webhooks")
+    site.provider.post("upload", name="a.txt", parent="1000")
+    site.receiver.wait_for(1, 30)
+    assert signed_ok(site.receiver.deliveries()[0])
+    browser.click("Events")
+    browser.sees("Delivered", 20)
+    site.provider.post("upload", name=HOSTILE, parent="1000")
+    browser.sees("2 shown", 20)  # by itself
+    wrong += browser.judge_all("events")
+    browser.find("//tbody//a").click()
+    browser.sees("Delivered at the first attempt")
+    browser.sees("onerror")
+    wrong += browser.judge_all("event")
+
+    # Off, on, another key, another token, gone.
+    browser.open(f"{site.url}#/instances/{number}")
+    browser.click("Switch off")
+    browser.sees("The instance is off")
+    browser.click("Switch on")
+    browser.sees("The instance is on")
+    browser.click("Rotate the signature key")
+    browser.fill("New key", "another-key-of-the-receiver")
+    browser.fill("Former key", KEY)
+    browser.click("Use the new key")
+    browser.sees("signed with the new key")
+    browser.click("New token")
+    browser.click("Make a new token")
+    browser.sees("The new token")
+    browser.click("I have it")
+    browser.click("Delete")
+    browser.fill("Type its name", "doc")
+    browser.click("Delete for good")
+    browser.sees("that is not its name")
+    wrong += browser.judge_all("delete")
+    browser.fill("Type its name", "docs")
+    browser.click("Delete for good")
+    browser.sees("There is no instance yet")
+    assert site.api.call("GET", f"/instances/{number}").status == 404
+    browser.click("Sign out")
+    browser.sees("You are signed out")
+
+    assert not wrong, "\n".join(wrong)
+    admin, provider = f"127.0.0.1:{site.admin}", f"127.0.0.1:{site.provider.port}"
+    assert hosts_of(browser) <= {admin, provider}
+    storage = browser.driver.execute_script(
+        "return [localStorage.length, sessionStorage.length, document.cookie]"
+    )
+    assert storage == [0, 0, ""]
+    secrets = [ORGANIZATION, USER, CLIENT_SECRET, KEY]
+    assert not [url for url in browser.requests for secret in secrets if secret in url]
+    refused = [line for line in browser.console if "Content Security Policy" in line]
+    assert not refused, refused
+
+
+def test_the_tour_by_keyboard(site, browser) -> None:
+    browser.open(site.url)
+    browser.sees("Sign in to eventrelay")
+    assert browser.focused() == "User secret"
+    browser.keys(USER, Keys.TAB, ORGANIZATION, Keys.ENTER)
+    browser.sees("There is no instance yet")
+    browser.tab_to("Create an instance")
+    browser.keys(Keys.ENTER)
+    browser.sees("Access to the provider")
+    assert browser.focused() == "Create an instance"  # the heading of the page
+    browser.type_into("Name", "by keys")
+    browser.type_into("Event Notification Callback URL", site.receiver.url("/events"))
+    browser.type_into("OAuth API Key", CLIENT_ID)
+    browser.type_into("OAuth API Secret", CLIENT_SECRET)
+    browser.tab_to("Go on to Box")
+    browser.keys(Keys.ENTER)
+    browser.sees("This is a stand-in of Box")
+    browser.tab_to("Grant access to Box")
+    browser.keys(Keys.ENTER)
+    browser.sees("is made")
+    browser.tab_to("I have it")
+    browser.keys(Keys.ENTER)
+    browser.tab_to("Webhooks")
+    browser.keys(Keys.ENTER)
+    browser.sees("There is no webhook yet")
+    browser.tab_to("Create a webhook")
+    browser.keys(Keys.ENTER)
+    browser.type_into("Id of the file or folder", "1000")
+    browser.tab_to("Create")
+    browser.keys(Keys.ENTER)
+    browser.sees("The webhook is made")
+    assert browser.focused() == "Create a webhook"  # where the dialog was opened
+    site.provider.post("upload", name="a.txt", parent="1000")
+    browser.tab_to("Events")
+    browser.keys(Keys.ENTER)
+    browser.sees("Delivered", 30)
+    browser.tab_to("Instances")
+    browser.keys(Keys.ENTER)
+    browser.tab_to("by keys")
+    browser.keys(Keys.ENTER)
+    browser.sees("For the provider")
+    browser.tab_to("Delete")
+    browser.keys(Keys.ENTER)
+    browser.keys(Keys.ESCAPE)
+    browser.eventually(lambda: browser.focused() == "Delete", 5, "the focus is back")
+    browser.keys(Keys.ENTER)
+    browser.type_into("Type its name", "by keys")
+    browser.keys(Keys.ENTER)
+    browser.sees("There is no instance yet")
+
+
+def test_hostile_texts_are_texts(site, browser) -> None:
+    made = make_instance(site, name=HOSTILE, tags=[HOSTILE])
+    site.sign_in(browser)
+    wrong = []
+    for page in ("#/instances", f"#/instances/{made['id']}", f"#/instances/{made['id']}/webhooks"):
+        browser.open(site.url + page)
+        if not page.endswith("webhooks"):
+            browser.sees("onerror=")
+        wrong += browser.judge_all(f"hostile-{page.count('/')}")
+        planted = browser.driver.execute_script(
+            "return [window.planted ?? null, document.querySelectorAll('main img').length,"
+            " document.querySelectorAll('main script').length]"
+        )
+        assert planted == [None, 0, 0]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_goes_wrong_is_said(site, browser) -> None:
+    made = make_instance(site)
+    site.sign_in(browser)
+    # Another tab has deleted it.
+    browser.click("docs")
+    browser.sees("For the provider")
+    assert site.api.call("DELETE", f"/instances/{made['id']}").status == 200
+    browser.click("Switch off")
+    browser.sees("It is not there")
+    # A value that the service refuses.
+    browser.open(site.url + "#/instances/new")
+    browser.fill("Name", "x")
+    browser.choose("Element", "GitHub")
+    browser.fill("Event Notification Callback URL", "ftp://example.com/")
+    browser.click("Create")
+    browser.sees("configuration.event.notification.callback.url")
+    browser.sees("nothing was changed")
+    # The provider says no.
+    browser.choose("Element", "Box")
+    browser.fill("Event Notification Callback URL", site.receiver.url("/e"))
+    browser.fill("OAuth API Key", CLIENT_ID)
+    browser.fill("OAuth API Secret", "wrong-client-secret")
+    browser.click("Go on to Box")
+    browser.click("Grant access to Box")
+    browser.sees("The client credentials are invalid")
+    assert site.api.call("GET", "/instances").json == []
+    # The tab stays open over a restart.
+    assert site.ingest.end()[0] == 0
+    browser.click("Events")
+    browser.sees("does not answer")
+    site.start_ingest()
+    browser.click("Instances")
+    browser.sees("The session is over")
+    browser.screenshot("session-over")
+    browser.fill("User secret", USER)
+    browser.fill("Organization secret", ORGANIZATION)
+    browser.click("Sign in")
+    browser.sees("There is no instance yet")
+
+
+def test_a_viewer_may_only_look(site, browser) -> None:
+    make_instance(site)
+    browser.open(site.url)
+    browser.fill("User secret", VIEWER)
+    browser.fill("Organization secret", ORGANIZATION)
+    browser.click("Sign in")
+    browser.sees("may only read")
+    browser.click("docs")
+    browser.sees("Configuration")
+    assert not browser.all("//button[normalize-space(.)='Delete']")
+
+
+def test_what_the_service_sends_with_a_page(site) -> None:
+    base = f"http://127.0.0.1:{site.admin}"
+    page = http("GET", site.url)
+    policy = page.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    for part in ("default-src 'none'", "frame-ancestors 'none'", "script-src 'self'"):
+        assert part in policy
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert http("GET", base + "/console/nothing.js").status == 404
+    signed = http(
+        "POST", base + "/console/session", {"user": USER, "organization": ORGANIZATION}
+    )
+    assert signed.status == 200, signed
+    cookie = signed.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    session = {"Cookie": cookie.split(";")[0]}
+    listed = http("GET", base + "/elements/api-v2/instances", headers=session)
+    assert listed.status == 200 and listed.headers["Cache-Control"] == "no-store"
+    # A cookie alone changes nothing, whoever has made the browser send it.
+    bare = http("POST", base + "/elements/api-v2/instances", {}, session)
+    assert bare.status == 403 and "Eventrelay-Console" in bare.json["message"]
+    foreign = {**session, "Origin": "http://evil.example", "Eventrelay-Console": "1"}
+    assert http("POST", base + "/elements/api-v2/instances", {}, foreign).status == 403
+    assert http("GET", base + "/console/session", headers=session).status == 200
+    assert http("DELETE", base + "/console/session", headers=session).status == 200
+    assert http("GET", base + "/elements/api-v2/instances", headers=session).status == 401
+    assert Api(site.admin).call("GET", "/instances").status == 200
+
+
+def test_wrong_secrets_are_slowed_down(site) -> None:
+    begin = time.monotonic()
+    wrong = {"user": USER, "organization": "nothing"}
+    answer = http("POST", f"http://127.0.0.1:{site.admin}/console/session", wrong)
+    assert answer.status == 401 and time.monotonic() - begin >= 0.9
+    until(lambda: site.ingest.alive(), 1, "it lives")
