@@ -32,6 +32,8 @@ constexpr std::int64_t kLargestChunk = 16'384;
 // An event is received when its head was read, and its record stamped when its body was there.
 constexpr std::chrono::seconds kStampedLate{10};
 constexpr std::chrono::seconds kConnectMax{10};
+// Records at the end of a log that are looked at where no record is said to be that young.
+constexpr std::int64_t kUndatedRead = 256;
 // Finding the events may take so much of the time and the records; the rest tells their fate.
 constexpr std::size_t kFindingShare = 60;  // per cent
 
@@ -216,7 +218,7 @@ class History::Reader {
       Backward back;
       back.partition = places[i].partition;
       const Watermarks& ends = at(*bounds, places[i]);
-      back.low = std::max(ends.start.value, at(*from, places[i]).start.value);
+      back.low = begin_of(ends, at(*from, places[i]));
       back.loaded = std::min(ends.end.value, at(*behind, places[i]).start.value);
       back.chunk = std::clamp<std::int64_t>(static_cast<std::int64_t>(question.page_size),
                                             kSmallestChunk, kFirstChunk);
@@ -237,6 +239,14 @@ class History::Reader {
     }
     if (spent && budget.records == 0) return trouble(LogTrouble::Late);
     return page_of(backs, question.page_size);
+  }
+
+  // Where to begin for what was written since a time. The end of the log is not believed: the
+  // embedded broker knows no times, and says so for every one.
+  static std::int64_t begin_of(const Watermarks& ends, const Watermarks& since) {
+    const std::int64_t first =
+        since.start < ends.end ? since.start.value : ends.end.value - kUndatedRead;
+    return std::max(ends.start.value, first);
   }
 
   static const Watermarks& at(const std::vector<Watermarks>& rows, TopicPartition place) {
@@ -458,9 +468,8 @@ class History::Reader {
     std::vector<Stretch> stretches;
     for (const TopicPartition place : all) {
       const Watermarks& ends = at(*bounds, place);
-      const std::int64_t start = place.topic == kState
-                                     ? ends.start.value
-                                     : std::max(ends.start.value, at(*since, place).start.value);
+      const std::int64_t start =
+          place.topic == kState ? ends.start.value : begin_of(ends, at(*since, place));
       stretches.push_back({place, Offset{start}, ends.end});
     }
     std::map<std::int32_t, std::map<std::string, Cursor>> cursors;
