@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
+#include "cli/json_view.hpp"
 #include "cli/signing.hpp"
 #include "common/base/crypto.hpp"
 #include "common/http/listen_address.hpp"
@@ -126,52 +130,116 @@ ClientRequest demo_request(WallTime now, std::string_view instance) {
 
 namespace {
 
-std::string as_curl(const std::string& address, const ClientRequest& request,
-                    std::string_view flags = "-s") {
-  std::string curl = fmt::format("curl {} http://{}{}", flags, address, request.path);
+constexpr std::size_t kScreenWidth = 80;
+
+std::string as_curl(const std::string& address, const ClientRequest& request) {
+  std::string curl = fmt::format("curl -s -w '\\n' http://{}{}", address, request.path);
   for (const auto& [name, value] : request.headers) {
     curl += fmt::format(" \\\n  -H '{}: {}'", name, value);
   }
   return curl + fmt::format(" \\\n  --data-binary '{}'", request.body);
 }
 
-void print_tour(const Guide& guide) {
-  const ClientRequest event =
-      demo_request(wall_now() + std::chrono::milliseconds(1), guide.instance);
-  fmt::print(
-      "\nWalk it by hand (user secret {0}, organization secret {1}):\n"
-      "1. a code, as Box sends it to your page:\n"
-      "curl -s -XPOST http://{2}/standin/grant\n"
-      "2. an instance of it:\n{3}\n"
-      "3. a webhook of Box V2, with the instance's token:\n{4}\n"
-      "4. an upload at the stand-in: its event comes back signed\n"
-      "curl -s -XPOST http://{2}/standin/upload -d '{{\"name\":\"b.txt\",\"parent\":\"1000\"}}'\n"
-      "5. what there is:\n"
-      "curl -s -H 'Authorization: {5}' http://{6}/elements/api-v2/instances\n\n"
-      "An event straight to ingest (signed, good for ten minutes):\n{7}\n\n"
-      "Or: eventrelay send box-v2 --url http://{8}{9} --key {10} --count 10\n",
-      kDemoUser, kDemoOrganization, guide.box,
-      as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port)),
-      as_curl(guide.ingest_admin, demo_webhook(guide.token)), platform(), guide.ingest_admin,
-      as_curl(guide.listen, event, "-i"), guide.listen, event.path, kDemoSourceKey);
+// How this program is called from anywhere: by its name if the shell finds this one by it.
+std::string own_program() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return "eventrelay";
+  const char* const path = std::getenv("PATH");
+  std::string_view folders = path == nullptr ? "" : path;
+  while (!folders.empty()) {
+    const std::string_view folder = folders.substr(0, folders.find(':'));
+    folders.remove_prefix(std::min(folders.size(), folder.size() + 1));
+    const std::filesystem::path found = std::filesystem::path(folder) / "eventrelay";
+    if (!std::filesystem::exists(found, error)) continue;
+    return std::filesystem::equivalent(found, self, error) ? "eventrelay" : self.string();
+  }
+  return self.string();
+}
+
+// One command over lines of a screen, which a shell takes as one.
+std::string command_lines(const std::vector<std::string>& words) {
+  constexpr std::string_view kNext = " \\\n    ";
+  std::string text = "  ";
+  std::size_t column = text.size();
+  for (const std::string& word : words) {
+    if (column > 4 && column + 1 + word.size() + 2 > kScreenWidth) {
+      text += kNext;
+      column = 4;
+    } else if (column > 2) {
+      text += ' ';
+      ++column;
+    }
+    text += word;
+    column += word.size();
+  }
+  return text + "\n";
+}
+
+std::string header_of(const Delivery& delivery, std::string_view name) {
+  const auto found =
+      std::find_if(delivery.headers.begin(), delivery.headers.end(),
+                   [name](const auto& header) { return equal_without_case(header.first, name); });
+  return found == delivery.headers.end() ? std::string() : found->second;
 }
 
 }  // namespace
 
-void print_guide(const Guide& guide) {
-  fmt::print(
-      "eventrelay dev is up.{}\n"
-      "  ingest    http://{}\n"
-      "  receiver  http://127.0.0.1:{}/events\n"
-      "  admin     http://{} (ingest, control API)  http://{} (relay): /metrics /readyz "
-      "/api/v1/status\n",
-      guide.kafka.empty() ? " The broker is embedded and VOLATILE: events end with this process."
-                          : " Kafka at " + guide.kafka + ".",
-      guide.listen, guide.callback_port, guide.ingest_admin, guide.relay_admin);
-  if (!guide.box.empty()) fmt::print("  box       http://{} (a stand-in)\n", guide.box);
-  if (!guide.instance.empty()) print_tour(guide);
-  fmt::print("Ctrl-C ends it.\n\n");
-  std::fflush(stdout);
+std::string story(const Guide& guide, const Delivery& delivery, const std::string& problem) {
+  return fmt::format(
+      "An upload at a stand-in of Box became one signed callback, through {}:\n"
+      "  taken in  POST {}\n"
+      "  received  {} {} on port {}, answered {}\n"
+      "            signature {}{}, id {}\n{}\n",
+      guide.kafka.empty() ? "the embedded broker" : "Kafka at " + guide.kafka,
+      event_path(guide.instance), delivery.method, delivery.target, guide.callback_port,
+      delivery.answered, problem.empty() ? "verified" : "NOT GENUINE: ", problem,
+      header_of(delivery, "elements-webhook-id"), json_view(delivery.body, kScreenWidth));
+}
+
+std::string guide_text(const Guide& guide) {
+  std::string text = fmt::format("ingest {}, admin {} (ingest) {} (relay)\n", guide.listen,
+                                 guide.ingest_admin, guide.relay_admin);
+  if (!guide.instance.empty()) {
+    text += "Try in another terminal (all secrets are the demo's):\n" +
+            command_lines({own_program(), "send box-v2", "--count 10",
+                           "--key " + std::string(kDemoSourceKey),
+                           "--url http://" + guide.listen + event_path(guide.instance)}) +
+            fmt::format("  curl -s -w '\\n' http://{}/api/v1/status\n", guide.relay_admin);
+  }
+  if (!guide.instance.empty() && !guide.folder.empty()) {
+    text +=
+        fmt::format("  sh {0}event.sh   one signed event by curl\nAll calls by hand: {0}tour.txt\n",
+                    guide.folder);
+  }
+  if (!guide.folder.empty()) text += "Logs of the services: " + guide.folder + "services.log\n";
+  return text + (guide.kafka.empty()
+                     ? "The broker is embedded and VOLATILE: events end with it. Ctrl-C ends all.\n"
+                     : "Ctrl-C ends it.\n");
+}
+
+std::string tour_text(const Guide& guide) {
+  return fmt::format(
+      "The demo by hand (user secret {0}, organization secret {1}):\n\n"
+      "1. a code, as Box sends it to your page:\n"
+      "curl -s -w '\\n' -XPOST http://{2}/standin/grant\n\n"
+      "2. an instance of it:\n{3}\n\n"
+      "3. a webhook of Box V2, with the instance's token:\n{4}\n\n"
+      "4. an upload at the stand-in: its event comes back signed\n"
+      "curl -s -w '\\n' -XPOST http://{2}/standin/upload -d "
+      "'{{\"name\":\"b.txt\",\"parent\":\"1000\"}}'\n\n"
+      "5. what there is:\n"
+      "curl -s -w '\\n' -H 'Authorization: {5}' http://{6}/elements/api-v2/instances\n",
+      kDemoUser, kDemoOrganization, guide.box,
+      as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port)),
+      as_curl(guide.ingest_admin, demo_webhook(guide.token)), platform(), guide.ingest_admin);
+}
+
+std::string event_script(const Guide& guide) {
+  const ClientRequest event =
+      demo_request(wall_now() + std::chrono::milliseconds(1), guide.instance);
+  return "# One event of Box, signed; good for ten minutes.\n" + as_curl(guide.listen, event) +
+         "\n";
 }
 
 }  // namespace eventrelay::cli
