@@ -1,10 +1,14 @@
 // `eventrelay`: the command line of the relay.
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <vector>
 
 #include "cli/command/command.hpp"
+#include "cli/command/words.hpp"
 #include "cli/http/http_client.hpp"
 #include "common/process/core_dump.hpp"
+#include "common/process/runtime.hpp"
 #include "common/registry/settings.hpp"
 
 namespace {
@@ -42,13 +46,16 @@ int main(int argc, char** argv) {
   app.name("eventrelay");
   app.set_version_flag("--version", "eventrelay " EVENTRELAY_VERSION);
   app.require_subcommand(1);
-  app.failure_message([](const CLI::App* parsed, const CLI::Error& error) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  app.failure_message([&app, &words](const CLI::App* parsed, const CLI::Error& error) {
     std::string command = parsed->get_name();
     for (const CLI::App* at = parsed; !at->get_subcommands().empty();) {
       at = at->get_subcommands().back();
       command += " " + at->get_name();
     }
-    return "eventrelay: " + std::string(error.what()) + "; try `" + command + " --help`\n";
+    const std::string flag = error.get_name() == "ExtrasError" ? unknown_flag(app, words) : "";
+    return "eventrelay: " + (flag.empty() ? error.what() : flag) + "; try `" + command +
+           " --help`\n";
   });
   Run run;
   add_dev(app, run);
@@ -71,7 +78,10 @@ int main(int argc, char** argv) {
   add_version(app, run);
   add_completion(app, run);
   try {
+    check_commands(app, words);
     app.parse(argc, argv);
+  } catch (const Failure& failure) {
+    return report(failure.code(), failure.what());
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? code(Exit::Ok) : code(Exit::Usage);
   }

@@ -66,16 +66,18 @@ double best_rate(const Report& report, const std::string& name) {
 }  // namespace
 
 Report bench_ingest(const BenchOptions& options) {
+  const bool limits =
+      have_limits({"answer_loop", "ingest_limit"}, options.ratio_max > 0, options.progress);
   Stage stage({options.kafka, options.partitions, 0, 64, options.shards});
   Report report{"bench ingest", {}, {}, machine_name()};
   for (unsigned round = 1; round <= options.rounds; ++round) {
-    {
+    if (limits) {
       Process bare = stage.start_limit("answer_loop", {"0"});
       const std::uint16_t port = Stage::port_of(bare);
       report.rows.push_back(
           measure(bare, port, {options, stage, "bare loop", round, options.rate}));
     }
-    {
+    if (limits) {
       Process limit =
           stage.start_limit("ingest_limit", {"0", options.kafka, stage.topic(), kSourceKey});
       const std::uint16_t port = Stage::port_of(limit);
@@ -89,9 +91,11 @@ Report bench_ingest(const BenchOptions& options) {
       report.rows.push_back(measure(ingest, port, {options, stage, "ingest half", round, half}));
     }
   }
-  const double ratio = cpu_ratio(report, "ingest", "limit");
-  report.objectives.push_back(
-      {"CPU per event, ingest / limit", ratio, options.ratio_max > 0 ? options.ratio_max : 1e9});
+  if (limits) {
+    report.objectives.push_back({"CPU per event, ingest / limit",
+                                 cpu_ratio(report, "ingest", "limit"),
+                                 options.ratio_max > 0 ? options.ratio_max : 1e9});
+  }
   const Duration p99 = report.rows.back().latency.percentile(0.99);
   if (options.p99_max_ms > 0) {
     report.objectives.push_back({"p99 ms, " + report.rows.back().name,

@@ -129,13 +129,14 @@ StageOptions stage_of(const BenchOptions& options, const Sink& sink) {
 }  // namespace
 
 Report bench_relay(const BenchOptions& options) {
+  const bool limits = have_limits({"relay_limit"}, options.ratio_max > 0, options.progress);
   Sink sink(0, nullptr, options.endpoint_delay);
   Stage stage(stage_of(options, sink));
   Report report{"bench relay", {}, {}, machine_name()};
   if (options.progress) options.progress(fmt::format("writing {} records", options.records));
   fill(stage, options);
   for (unsigned round = 1; round <= options.rounds; ++round) {
-    {
+    if (limits) {
       Process limit = stage.start_limit(
           "relay_limit",
           {options.kafka, stage.topic(), fmt::format("{}limit{}", stage.topic(), round),
@@ -157,9 +158,11 @@ Report bench_relay(const BenchOptions& options) {
     row.round = round;
     report.rows.push_back(row);
   }
-  report.objectives.push_back({"CPU per delivery, relay / limit",
-                               cpu_ratio(report, "relay", "limit"),
-                               options.ratio_max > 0 ? options.ratio_max : 1e9});
+  if (limits) {
+    report.objectives.push_back({"CPU per delivery, relay / limit",
+                                 cpu_ratio(report, "relay", "limit"),
+                                 options.ratio_max > 0 ? options.ratio_max : 1e9});
+  }
   if (!options.compare.empty()) {
     report.objectives.push_back({"CPU per delivery, with " + options.compare + " / without",
                                  cpu_ratio(report, "compared", "relay"), 1e9});

@@ -55,7 +55,31 @@ std::string config_yaml(const StageOptions& options, const std::string& prefix) 
   return yaml;
 }
 
+std::filesystem::path beside(const std::string& program) {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / program;
+}
+
+std::string existing(const std::string& program) {
+  const auto path = beside(program);
+  if (std::filesystem::exists(path)) return path.string();
+  throw std::runtime_error(path.string() + " is missing: build it first (`.ci/build release " +
+                           program + "`)");
+}
+
 }  // namespace
+
+bool have_limits(const std::vector<std::string>& programs, bool required,
+                 const std::function<void(const std::string&)>& progress) {
+  std::string missing;
+  for (const std::string& program : programs) {
+    if (!std::filesystem::exists(beside(program))) missing += " " + program;
+  }
+  if (missing.empty()) return true;
+  const std::string way = "build it with `.ci/build release" + missing + "`";
+  if (required) throw std::runtime_error("--max-ratio needs the limit program: " + way);
+  if (progress) progress("without the limit program for comparison; " + way);
+  return false;
+}
 
 Stage::Stage(const StageOptions& options) : options_(options) {
   refuse_remote(options.kafka);
@@ -73,24 +97,24 @@ Stage::Stage(const StageOptions& options) : options_(options) {
   ConfigInput input;
   input.path = config_;
   const auto settings = load_settings(input);
-  (void)kafka::ensure_topics(settings->config.kafka, kafka::topic_plan(settings->config),
-                             kafka::Create::Yes);
+  kafka_ = settings->config.kafka;
+  const auto plan = kafka::topic_plan(settings->config);
+  for (const auto& topic : plan) topics_.push_back(topic.name);
+  (void)kafka::ensure_topics(kafka_, plan, kafka::Create::Yes);
 }
 
 Stage::~Stage() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
-}
-
-std::string Stage::beside(const std::string& program) const {
-  const auto self = std::filesystem::read_symlink("/proc/self/exe");
-  const auto path = self.parent_path() / program;
-  if (std::filesystem::exists(path)) return path.string();
-  throw std::runtime_error(path.string() + " is missing: build it first (preset release)");
+  try {
+    kafka::delete_topics(kafka_, topics_);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "topics of this run stay: {}\n", error.what());
+  }
 }
 
 Process Stage::start(const std::string& program, std::vector<std::string> overrides) {
-  std::vector<std::string> arguments{beside(program), "-c", config_, "--set",
+  std::vector<std::string> arguments{existing(program), "-c", config_, "--set",
                                      "admin.listen=127.0.0.1:0"};
   for (auto& override_ : overrides) {
     arguments.emplace_back("--set");
@@ -100,7 +124,7 @@ Process Stage::start(const std::string& program, std::vector<std::string> overri
 }
 
 Process Stage::start_limit(const std::string& program, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), beside(program));
+  arguments.insert(arguments.begin(), existing(program));
   return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
 }
 

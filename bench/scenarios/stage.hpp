@@ -6,11 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "bench/load/process.hpp"
 #include "bench/load/requests.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::bench {
 
@@ -27,7 +29,12 @@ struct StageOptions {
   unsigned instances = 100;  // each with one subscription; enough of them use all partitions
 };
 
-// Thread: one owner.  Bounds: removes its folder; topics stay, under a prefix of this run.
+// Whether these limit programs stand beside this one. Where one is missing the run goes without
+// them and `progress` says so; throws if `required`, for then their figures are what is asked for.
+[[nodiscard]] bool have_limits(const std::vector<std::string>& programs, bool required,
+                               const std::function<void(const std::string&)>& progress);
+
+// Thread: one owner.  Bounds: removes its folder and its topics, which have a prefix of this run.
 class Stage {
  public:
   explicit Stage(const StageOptions& options);
@@ -49,12 +56,12 @@ class Stage {
   [[nodiscard]] std::vector<std::string> event_paths() const;
 
  private:
-  [[nodiscard]] std::string beside(const std::string& program) const;
-
   StageOptions options_;
   std::string folder_;
   std::string topic_;
   std::string config_;
+  KafkaConfig kafka_;
+  std::vector<std::string> topics_;
   unsigned started_ = 0;
 };
 

@@ -4,26 +4,41 @@
 // Errors:  HttpFailure; Failure where the token cannot be read.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cli/command/command.hpp"
 #include "cli/http/http_client.hpp"
+#include "common/base/secret.hpp"
+#include "common/registry/settings.hpp"
 
 namespace eventrelay::cli {
 
-// Which listeners to ask, and how.
+// Flags of a command that asks admin listeners.
 struct AdminFlags {
-  std::vector<std::string> admin;
+  std::vector<std::string> admin;  // http://HOST:PORT, or HOST:PORT
   std::string token_file;
+  ConfigInput input;
   bool json = false;
 };
 
-// --admin, --token-file and --json; the addresses already in `flags` are the default.
+// One listener, and what to show it.
+struct AdminPeer {
+  std::string base;  // http://HOST:PORT
+  std::optional<Secret> token;
+};
+
+// --admin, --token-file, -c, --set and --json.
 void add_admin_flags(CLI::App& command, AdminFlags& flags);
 
-[[nodiscard]] ClientResponse ask_admin(const AdminFlags& flags, const std::string& base,
-                                       std::string_view method, const std::string& path);
+// Whom to ask: where --admin was not given, the listeners of `services` as the configuration names
+// them, or where they are without one; a wildcard address is asked on loopback. Throws Failure.
+[[nodiscard]] std::vector<AdminPeer> admin_peers(const AdminFlags& flags,
+                                                 const std::vector<std::string_view>& services);
+
+[[nodiscard]] ClientResponse ask_admin(const AdminPeer& peer, std::string_view method,
+                                       const std::string& path);
 
 }  // namespace eventrelay::cli

@@ -12,29 +12,30 @@
 namespace eventrelay::cli {
 namespace {
 
-void print_text(const AdminFlags& flags, const std::string& base, const ClientResponse& ready,
-                const ClientResponse& status) {
+void print_text(const AdminPeer& peer, const ClientResponse& ready, const ClientResponse& status) {
+  const std::string& base = peer.base;
   fmt::print("{} {}\n", base, ready.status == 200 ? "ready" : "not ready " + ready.body);
   boost::system::error_code error;
   const auto parsed = boost::json::parse(status.body, error);
   if (error || !parsed.is_object()) throw HttpFailure(base + ": its status is not a JSON object");
   fmt::print("{}", status_lines(parsed.get_object(), wall_now()));
-  fmt::print("{}", given_up_line(ask_admin(flags, base, "GET", "/metrics").body));
+  fmt::print("{}", given_up_line(ask_admin(peer, "GET", "/metrics").body));
 }
 
-bool show(const AdminFlags& flags, const std::string& base) {
+bool show(const AdminPeer& peer, bool json) {
+  const std::string& base = peer.base;
   try {
-    const ClientResponse ready = ask_admin(flags, base, "GET", "/readyz");
-    const ClientResponse status = ask_admin(flags, base, "GET", "/api/v1/status");
+    const ClientResponse ready = ask_admin(peer, "GET", "/readyz");
+    const ClientResponse status = ask_admin(peer, "GET", "/api/v1/status");
     if (status.status != 200) {
       throw HttpFailure(base + ": " + std::to_string(status.status) + " " + status.body);
     }
-    if (flags.json) {
+    if (json) {
       fmt::print(R"({{"admin":"{}","readiness":{},"status":{}}})"
                  "\n",
                  base, ready.body, status.body);
     } else {
-      print_text(flags, base, ready, status);
+      print_text(peer, ready, status);
     }
     return ready.status == 200;
   } catch (const HttpFailure& failure) {
@@ -49,12 +50,13 @@ void add_status(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "status", "Ask running services how they are; exit 1 unless every one is ready");
   auto flags = std::make_shared<AdminFlags>();
-  flags->admin = {"http://127.0.0.1:9464", "http://127.0.0.1:9465"};
   add_admin_flags(*command, *flags);
   command->callback([flags, &run] {
     run = [flags] {
       bool all = true;
-      for (const auto& base : flags->admin) all = show(*flags, base) && all;
+      for (const AdminPeer& peer : admin_peers(*flags, {"ingest", "relay"})) {
+        all = show(peer, flags->json) && all;
+      }
       return all ? Exit::Ok : Exit::Failed;
     };
   });

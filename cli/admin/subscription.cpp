@@ -48,9 +48,10 @@ Exit change(const PauseFlags& flags, const Word& word) {
   const std::string path = std::string("/api/v1/subscriptions/") + word.route +
                            "?id=" + boost::urls::encode(flags.id, boost::urls::unreserved_chars);
   std::string refusals;
-  for (const std::string& base : flags.admin.admin) {
+  for (const AdminPeer& peer : admin_peers(flags.admin, {"relay"})) {
+    const std::string& base = peer.base;
     try {
-      const ClientResponse answer = ask_admin(flags.admin, base, "POST", path);
+      const ClientResponse answer = ask_admin(peer, "POST", path);
       if (answer.status == 200) {
         fmt::print("{}\n", flags.admin.json
                                ? answer.body
@@ -68,7 +69,6 @@ Exit change(const PauseFlags& flags, const Word& word) {
 
 void add_word(CLI::App& command, Run& run, const Word& word) {
   auto flags = std::make_shared<PauseFlags>();
-  flags->admin.admin = {"http://127.0.0.1:9465"};
   command.add_option("id", flags->id, "INSTANCE, or INSTANCE/NAME")->required();
   add_admin_flags(command, flags->admin);
   command.callback([flags, &word, &run] { run = [flags, &word] { return change(*flags, word); }; });

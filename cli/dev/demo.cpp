@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "cli/provider/box_world.hpp"
+#include "cli/webhook/json_view.hpp"
 #include "cli/webhook/signing.hpp"
 #include "common/base/crypto.hpp"
 #include "common/http/listen_address.hpp"
@@ -128,71 +132,138 @@ ClientRequest demo_request(WallTime now, std::string_view instance) {
 
 namespace {
 
-std::string as_curl(const std::string& address, const ClientRequest& request,
-                    std::string_view flags = "-s") {
-  std::string curl = fmt::format("curl {} http://{}{}", flags, address, request.path);
+constexpr std::size_t kScreenWidth = 80;
+
+std::string as_curl(const std::string& address, const ClientRequest& request) {
+  std::string curl = fmt::format("curl -s -w '\\n' http://{}{}", address, request.path);
   for (const auto& [name, value] : request.headers) {
     curl += fmt::format(" \\\n  -H '{}: {}'", name, value);
   }
   return curl + fmt::format(" \\\n  --data-binary '{}'", request.body);
 }
 
-void print_tour(const Guide& guide) {
-  const ClientRequest event =
-      demo_request(wall_now() + std::chrono::milliseconds(1), guide.instance);
-  const std::string api = "http://" + guide.ingest_admin + "/elements/api-v2";
-  const std::string who = fmt::format("-H 'Authorization: {}'", platform());
-  const BoxOptions box;
-  fmt::print(
-      "\nWalk it by hand. User secret {}, organization secret {}; the app at the stand-in: client "
-      "id "
-      "{},\nclient secret {}, signature keys {} and {}.\n",
-      kDemoUser, kDemoOrganization, box.client_id, box.client_secret, box.primary, box.secondary);
-  fmt::print(
-      "1. where a user grants access: open `oauthUrl`, the code is in the address you are sent to\n"
-      "curl -s {0} '{1}/elements/box/oauth/url?apiKey={2}&callbackUrl=https://mycoolapp.com/auth'\n"
-      "   or a code without a browser; it is good for 30 seconds\n"
-      "curl -s -XPOST http://{3}/standin/grant\n"
-      "2. an instance of it; put the code in\n{4}\n",
-      who, api, box.client_id, guide.box,
-      as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port)));
-  fmt::print(
-      "3. a webhook of Box V2, with an instance's token (this is the demo's)\n{0}\n"
-      "4. an upload at the stand-in: its event comes back signed\n"
-      "curl -s -XPOST http://{1}/standin/upload -d '{{\"name\":\"b.txt\",\"parent\":\"1001\"}}'\n"
-      "5. the same by V1: what to paste at Box, and how the stand-in is told\n"
-      "curl -s {2} {3}/instances/{4}/setup\n"
-      "curl -s -XPOST http://{1}/standin/v1 -d '{{\"url\":\"<v1.url>\",\"token\":\"<token>\"}}'\n"
-      "6. what there is\n"
-      "curl -s {2} {3}/instances\n\n",
-      as_curl(guide.ingest_admin, demo_webhook(guide.token, "1001")), guide.box, who, api,
-      guide.instance);
-  fmt::print(
-      "An event straight to ingest (signed, good for ten minutes):\n{}\n\n"
-      "Or: eventrelay send box-v2 --url http://{}{} --key {} --count 10\n",
-      as_curl(guide.listen, event, "-i"), guide.listen, event.path, kDemoSourceKey);
+// How this program is called from anywhere: by its name if the shell finds this one by it.
+std::string own_program() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return "eventrelay";
+  const char* const path = std::getenv("PATH");
+  std::string_view folders = path == nullptr ? "" : path;
+  while (!folders.empty()) {
+    const std::string_view folder = folders.substr(0, folders.find(':'));
+    folders.remove_prefix(std::min(folders.size(), folder.size() + 1));
+    const std::filesystem::path found = std::filesystem::path(folder) / "eventrelay";
+    if (!std::filesystem::exists(found, error)) continue;
+    return std::filesystem::equivalent(found, self, error) ? "eventrelay" : self.string();
+  }
+  return self.string();
+}
+
+// One command over lines of a screen, which a shell takes as one.
+std::string command_lines(const std::vector<std::string>& words) {
+  constexpr std::string_view kNext = " \\\n    ";
+  std::string text = "  ";
+  std::size_t column = text.size();
+  for (const std::string& word : words) {
+    if (column > 4 && column + 1 + word.size() + 2 > kScreenWidth) {
+      text += kNext;
+      column = 4;
+    } else if (column > 2) {
+      text += ' ';
+      ++column;
+    }
+    text += word;
+    column += word.size();
+  }
+  return text + "\n";
+}
+
+std::string header_of(const Delivery& delivery, std::string_view name) {
+  const auto found =
+      std::find_if(delivery.headers.begin(), delivery.headers.end(),
+                   [name](const auto& header) { return equal_without_case(header.first, name); });
+  return found == delivery.headers.end() ? std::string() : found->second;
 }
 
 }  // namespace
 
-void print_guide(const Guide& guide) {
-  fmt::print(
-      "eventrelay dev is up.{}\n"
-      "  ingest    http://{}\n"
-      "  receiver  http://127.0.0.1:{}/events\n"
-      "  admin     http://{} (ingest, control API)  http://{} (relay): /metrics /readyz "
-      "/api/v1/status\n",
-      guide.kafka.empty() ? " The broker is embedded and VOLATILE: events end with this process."
-                          : " Kafka at " + guide.kafka + ".",
-      guide.listen, guide.callback_port, guide.ingest_admin, guide.relay_admin);
+std::string story(const Guide& guide, const Delivery& delivery, const std::string& problem) {
+  return fmt::format(
+      "An upload at a stand-in of Box became one signed callback, through {}:\n"
+      "  taken in  POST {}\n"
+      "  received  {} {} on port {}, answered {}\n"
+      "            signature {}{}, id {}\n{}\n",
+      guide.kafka.empty() ? "the embedded broker" : "Kafka at " + guide.kafka,
+      event_path(guide.instance), delivery.method, delivery.target, guide.callback_port,
+      delivery.answered, problem.empty() ? "verified" : "NOT GENUINE: ", problem,
+      header_of(delivery, "elements-webhook-id"), json_view(delivery.body, kScreenWidth));
+}
+
+std::string guide_text(const Guide& guide) {
+  std::string text = fmt::format("ingest {}, admin {} (ingest) {} (relay)\n", guide.listen,
+                                 guide.ingest_admin, guide.relay_admin);
   if (!guide.box.empty()) {
-    fmt::print("  box       http://{} (a stand-in)\n", guide.box);
-    fmt::print("  console   http://{}/console/ (user secret {}, organization secret {})\n",
-               guide.ingest_admin, kDemoUser, kDemoOrganization);
+    text += fmt::format("Console http://{}/console/ user {} organization {}\n", guide.ingest_admin,
+                        kDemoUser, kDemoOrganization);
   }
-  if (!guide.instance.empty()) print_tour(guide);
-  fmt::print("Ctrl-C ends it.\n\n");
-  std::fflush(stdout);
+  if (!guide.instance.empty()) {
+    text += "Try in another terminal (all secrets are the demo's):\n" +
+            command_lines({own_program(), "send box-v2", "--count 10",
+                           "--key " + std::string(kDemoSourceKey),
+                           "--url http://" + guide.listen + event_path(guide.instance)}) +
+            fmt::format("  curl -s -w '\\n' http://{}/api/v1/status\n", guide.relay_admin);
+  }
+  if (!guide.instance.empty() && !guide.folder.empty()) {
+    text +=
+        fmt::format("  sh {0}event.sh   one signed event by curl\nAll calls by hand: {0}tour.txt\n",
+                    guide.folder);
+  }
+  if (!guide.folder.empty()) text += "Logs of the services: " + guide.folder + "services.log\n";
+  return text + (guide.kafka.empty()
+                     ? "The broker is embedded and VOLATILE: events end with it. Ctrl-C ends all.\n"
+                     : "Ctrl-C ends it.\n");
+}
+
+std::string tour_text(const Guide& guide) {
+  const std::string api = "http://" + guide.ingest_admin + "/elements/api-v2";
+  const std::string who = fmt::format("-H 'Authorization: {}'", platform());
+  const BoxOptions box;
+  return fmt::format(
+             "The demo by hand. User secret {}, organization secret {}.\n"
+             "The app at the stand-in: client id {}, client secret {},\n"
+             "signature keys {} and {}.\n\n",
+             kDemoUser, kDemoOrganization, box.client_id, box.client_secret, box.primary,
+             box.secondary) +
+         fmt::format(
+             "1. where a user grants access: open `oauthUrl`, the code is in the address you are "
+             "sent to\n"
+             "curl -s -w '\\n' {0} "
+             "'{1}/elements/box/oauth/url?apiKey={2}&callbackUrl=https://mycoolapp.com/auth'\n"
+             "   or a code without a browser; it is good for 30 seconds\n"
+             "curl -s -w '\\n' -XPOST http://{3}/standin/grant\n\n"
+             "2. an instance of it; put the code in\n{4}\n\n",
+             who, api, box.client_id, guide.box,
+             as_curl(guide.ingest_admin, demo_instance("<CODE>", guide.callback_port))) +
+         fmt::format(
+             "3. a webhook of Box V2, with an instance's token (this is the demo's)\n{0}\n\n"
+             "4. an upload at the stand-in: its event comes back signed\n"
+             "curl -s -w '\\n' -XPOST http://{1}/standin/upload "
+             "-d '{{\"name\":\"b.txt\",\"parent\":\"1001\"}}'\n\n"
+             "5. the same by V1: what to paste at Box, and how the stand-in is told\n"
+             "curl -s -w '\\n' {2} {3}/instances/{4}/setup\n"
+             "curl -s -w '\\n' -XPOST http://{1}/standin/v1 "
+             "-d '{{\"url\":\"<v1.url>\",\"token\":\"<token>\"}}'\n\n"
+             "6. what there is\n"
+             "curl -s -w '\\n' {2} {3}/instances\n",
+             as_curl(guide.ingest_admin, demo_webhook(guide.token, "1001")), guide.box, who, api,
+             guide.instance);
+}
+
+std::string event_script(const Guide& guide) {
+  const ClientRequest event =
+      demo_request(wall_now() + std::chrono::milliseconds(1), guide.instance);
+  return "# One event of Box, signed; good for ten minutes.\n" + as_curl(guide.listen, event) +
+         "\n";
 }
 
 }  // namespace eventrelay::cli

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cli/http/http_client.hpp"
+#include "cli/webhook/receiver.hpp"
 #include "common/base/clock.hpp"
 #include "common/registry/settings.hpp"
 
@@ -25,6 +26,7 @@ struct DevFlags {
   std::uint16_t callback_port = 0;
   std::string kafka;
   std::string config;
+  std::string files;  // folder for logs and scripts; empty: a new one; "-": none
   bool once = false;
 };
 
@@ -53,9 +55,18 @@ struct Guide {
   std::string box;       // the stand-in, host:port
   std::string instance;  // its id; empty: the user's own configuration
   std::string token;     // of the instance
+  std::string folder;    // of logs and scripts, ending in '/'; empty: there is none
 };
 
-// Prints the addresses, a curl that works as it stands for ten minutes, and further commands.
-void print_guide(const Guide& guide);
+// What has happened: the event that went in, and the callback that came out. `problem`: of its
+// signature, empty if it is genuine.
+[[nodiscard]] std::string story(const Guide& guide, const Delivery& delivery,
+                                const std::string& problem);
+// What to try, with commands that work as they stand, and where the rest is.
+[[nodiscard]] std::string guide_text(const Guide& guide);
+// Every call of the demo by hand.
+[[nodiscard]] std::string tour_text(const Guide& guide);
+// One signed event by curl, good for ten minutes.
+[[nodiscard]] std::string event_script(const Guide& guide);
 
 }  // namespace eventrelay::cli

@@ -18,6 +18,7 @@
 
 #include "cli/command/command.hpp"
 #include "cli/dev/demo.hpp"
+#include "cli/dev/dev_files.hpp"
 #include "cli/http/http_client.hpp"
 #include "cli/provider/box_server.hpp"
 #include "cli/webhook/delivery_print.hpp"
@@ -35,11 +36,12 @@ namespace eventrelay::cli {
 namespace {
 
 constexpr std::chrono::seconds kOnceLimit{60};
+constexpr std::chrono::seconds kGuideLimit{20};  // for the demo's callback
 
 // Everything `dev` runs, on one control loop. Thread: main.
 class Dev {
  public:
-  explicit Dev(DevFlags flags) : flags_(std::move(flags)) {}
+  explicit Dev(DevFlags flags) : flags_(std::move(flags)), files_(flags_.files) {}
 
   Exit run() {
     signals_.async_wait([this](ErrorCode error, int) {
@@ -56,6 +58,7 @@ class Dev {
     log::configure(settings_->config.log, "dev", count_log_line);
     start_hosts(std::move(options));
     loop_.run();
+    if (flags_.once && exit_ == Exit::Ok) files_.remove();
     return exit_;
   }
 
@@ -113,18 +116,45 @@ class Dev {
     if (flags_.once) limit_once();
   }
 
-  void guide(const std::string& instance, const std::string& token) {
-    print_guide({flags_, ingest_->listen(), ingest_host_->admin_address(),
-                 relay_host_->admin_address(), receiver_->port(),
-                 cluster_ ? std::string() : flags_.kafka, box_address(), instance, token});
+  [[nodiscard]] Guide guide() const {
+    return {flags_,
+            ingest_->listen(),
+            ingest_host_->admin_address(),
+            relay_host_->admin_address(),
+            receiver_->port(),
+            cluster_ ? std::string() : flags_.kafka,
+            box_address(),
+            instance_,
+            token_,
+            files_.has_folder() ? files_.path("") : std::string()};
+  }
+
+  // Once: the demo's callback has come, or there is no demo, or it did not come in time.
+  void show_guide() {
+    if (std::exchange(guided_, true)) return;
+    guide_timer_.cancel();
+    if (flags_.once) return;
+    const Guide all = guide();
+    if (box_) {
+      files_.write("tour.txt", tour_text(all));
+      files_.write("event.sh", event_script(all));
+    }
+    fmt::print("{}", guide_text(all));
+    std::fflush(stdout);
   }
 
   // The way of the page: a grant, an instance by API, its webhook, and an upload at the stand-in.
   Task<void> tour() {
     if (!box_) {
-      guide({}, {});
+      show_guide();
       co_return;
     }
+    guide_timer_.expires_after(kGuideLimit);
+    guide_timer_.async_wait([this](ErrorCode error) {
+      if (error) return;
+      fmt::print("no callback within {} s; the logs say why\n", kGuideLimit.count());
+      show_guide();
+    });
     HttpClient box(loop_.get_executor(), parse_target("http://" + box_->address()));
     HttpClient api(loop_.get_executor(), parse_target("http://" + ingest_host_->admin_address()));
     const std::string code = co_await granted(box);
@@ -138,20 +168,16 @@ class Dev {
     const boost::json::value instance = parsed(made, "the instance");
     const std::string id = std::to_string(instance.at("id").to_number<std::uint64_t>());
     const std::string token(instance.at("token").get_string());
-    fmt::print("created  instance {} by POST /instances\n", id);
+    instance_ = id;
+    token_ = token;
     const ClientRequest hook = demo_webhook(token, "1000");
     const ClientResponse hooked = co_await api.exchange(hook);
-    const boost::json::value webhook = parsed(hooked, "the webhook");
-    fmt::print("created  webhook {} by POST /hubs/documents/webhooks\n",
-               std::string(webhook.at("id").get_string()));
-    guide(id, token);
+    (void)parsed(hooked, "the webhook");
     ClientRequest upload;
     upload.method = "POST";
     upload.path = "/standin/upload";
     upload.body = R"({"name":"a.txt","parent":"1000"})";
-    const ClientResponse uploaded = co_await box.exchange(upload);
-    fmt::print("uploaded a.txt at the stand-in of Box: {}\n", uploaded.status);
-    std::fflush(stdout);
+    (void)co_await box.exchange(upload);
   }
 
   static boost::json::value parsed(const ClientResponse& response, const char* what) {
@@ -179,8 +205,13 @@ class Dev {
     try {
       std::rethrow_exception(thrown);
     } catch (const std::exception& error) {
-      fmt::print(stderr, "eventrelay: {}\n", error.what());
+      fail(error.what());
     }
+  }
+
+  void fail(const std::string& reason) {
+    files_.say("eventrelay: " + reason +
+               (files_.has_folder() ? "; the logs are in " + files_.path("services.log") : ""));
     end(Exit::Failed);
   }
 
@@ -188,14 +219,23 @@ class Dev {
     once_timer_.expires_after(kOnceLimit);
     once_timer_.async_wait([this](ErrorCode error) {
       if (error) return;
-      fmt::print(stderr, "eventrelay: no delivery within {} s\n", kOnceLimit.count());
-      end(Exit::Failed);
+      fail(fmt::format("no delivery within {} s", kOnceLimit.count()));
     });
   }
 
   void delivered(const Delivery& delivery) {
-    fmt::print("received ");
-    const bool genuine = printer_->show(delivery);
+    const bool first = delivery.number == 1 && box_;
+    bool genuine = true;
+    if (first) {
+      const std::string problem = printer_->problem(delivery);
+      genuine = problem.empty();
+      fmt::print("{}", story(guide(), delivery, problem));
+      std::fflush(stdout);
+      show_guide();
+    } else {
+      fmt::print("received ");
+      genuine = printer_->show(delivery);
+    }
     if (flags_.once) end(genuine ? Exit::Ok : Exit::Failed);
   }
 
@@ -205,6 +245,7 @@ class Dev {
     ending_ = true;
     exit_ = exit;
     once_timer_.cancel();
+    guide_timer_.cancel();
     signals_.cancel();
     if (!ingest_host_) return loop_.stop();
     ingest_host_->drain([this](Drained) {
@@ -219,9 +260,11 @@ class Dev {
   }
 
   DevFlags flags_;
+  DevFiles files_;
   asio::io_context loop_{1};
   asio::signal_set signals_{loop_, SIGINT, SIGTERM};
   Timer once_timer_{loop_};
+  Timer guide_timer_{loop_};
   VolatileBudget budget_{kafka::kMockPartitionBytesMax * 4 / 5};
   std::optional<kafka::MockCluster> cluster_;
   std::optional<DeliveryPrinter> printer_;
@@ -234,6 +277,9 @@ class Dev {
   std::optional<ServiceHost> relay_host_;
   std::optional<ServiceHost> ingest_host_;
   unsigned ready_ = 0;
+  std::string instance_;  // of the demo: its id
+  std::string token_;     // and its token
+  bool guided_ = false;
   bool ending_ = false;
   Exit exit_ = Exit::Ok;
 };
@@ -255,6 +301,9 @@ void add_dev(CLI::App& app, Run& run) {
                       "HOST:PORT of a real broker instead of the embedded one");
   command->add_option("-c,--config", flags->config,
                       "Your configuration; the demo instance is added");
+  command->add_option("--files", flags->files,
+                      "Folder for the logs of the services and for what to try; - : logs on "
+                      "stderr; default: a new one among the temporary files");
   command->add_flag("--once", flags->once, "End with 0 after the first verified delivery");
   command->callback([flags, &run] { run = [flags] { return Dev(*flags).run(); }; });
 }

@@ -24,14 +24,18 @@ std::string header_of(const Delivery& delivery, std::string_view name) {
 
 }  // namespace
 
-bool DeliveryPrinter::show(const Delivery& delivery) const {
+std::string DeliveryPrinter::problem(const Delivery& delivery) const {
+  if (keys_.empty()) return {};
   Signed message;
   message.method = delivery.method;
   message.target = delivery.target;
   message.headers = delivery.headers;
   message.body = delivery.body;
-  const std::string reason =
-      keys_.empty() ? std::string() : judge(scheme_, keys_, message, wall_now());
+  return judge(scheme_, keys_, message, wall_now());
+}
+
+bool DeliveryPrinter::show(const Delivery& delivery) const {
+  const std::string reason = problem(delivery);
   const char* verdict = keys_.empty() ? "not judged" : reason.empty() ? "verified" : "NOT GENUINE";
   std::string id = header_of(delivery, "elements-webhook-id");
   if (id.empty()) id = header_of(delivery, "webhook-id");

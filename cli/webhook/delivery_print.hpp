@@ -3,6 +3,7 @@
 // Owner:   `listen` and `dev`.  Thread: main.  Bounds: bodies are shown up to 64 KiB.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "cli/webhook/receiver.hpp"
@@ -19,6 +20,8 @@ class DeliveryPrinter {
 
   // Prints to stdout; false if the signature is not genuine.
   bool show(const Delivery& delivery) const;
+  // Why the signature is not genuine; empty: it is, or it is not judged.
+  [[nodiscard]] std::string problem(const Delivery& delivery) const;
 
  private:
   const providers::Scheme& scheme_;

@@ -42,6 +42,7 @@ class Admin {
   [[nodiscard]] int touch(const std::string& name);
   void create(const std::vector<TopicSpec>& missing);
   void pause() const { rd_kafka_poll(client_.get(), as_ms(kPause)); }
+  void remove(const std::vector<std::string>& names);
   // Waits a little before another try, or gives up with the reason.
   void pause_or_fail(const std::string& reason) const;
 
@@ -209,6 +210,34 @@ void Admin::create(const std::vector<TopicSpec>& missing) {
   }
 }
 
+void Admin::remove(const std::vector<std::string>& names) {
+  std::vector<DeleteTopicPtr> topics;
+  std::vector<rd_kafka_DeleteTopic_t*> raw;
+  for (const std::string& name : names) {
+    raw.push_back(topics.emplace_back(rd_kafka_DeleteTopic_new(name.c_str())).get());
+  }
+  const AdminOptionsPtr options{
+      rd_kafka_AdminOptions_new(client_.get(), RD_KAFKA_ADMIN_OP_DELETETOPICS)};
+  const QueuePtr answers{rd_kafka_queue_new(client_.get())};
+  rd_kafka_DeleteTopics(client_.get(), raw.data(), raw.size(), options.get(), answers.get());
+  const EventPtr event{rd_kafka_queue_poll(answers.get(), as_ms(kTopicsTimeout))};
+  if (!event || rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    throw StartError(std::string("kafka topics not deleted: ") +
+                     (event ? rd_kafka_event_error_string(event.get()) : "no answer"));
+  }
+  std::size_t count = 0;
+  const auto* results =
+      rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event.get()), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto error = rd_kafka_topic_result_error(results[i]);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+      continue;
+    }
+    throw StartError(std::string("kafka topic \"") + rd_kafka_topic_result_name(results[i]) +
+                     "\" not deleted: " + rd_kafka_err2str(error));
+  }
+}
+
 std::vector<TopicSpec> missing_of(const std::vector<TopicSpec>& plan,
                                   const std::map<std::string, int>& found) {
   const auto events = found.find(plan.front().name);
@@ -257,6 +286,10 @@ int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan, 
     if (asked) admin.pause_or_fail("topic \"" + first + "\" created but not to be seen");
     admin.create(missing);
   }
+}
+
+void delete_topics(const KafkaConfig& kafka, const std::vector<std::string>& names) {
+  if (!names.empty()) Admin{kafka}.remove(names);
 }
 
 std::map<std::string, int> topic_partitions(const KafkaConfig& kafka,

@@ -61,6 +61,10 @@ enum class Create : std::uint8_t {
 [[nodiscard]] int ensure_topics(const KafkaConfig& kafka, const std::vector<TopicSpec>& plan,
                                 Create create);
 
+// Deletes these topics with all they hold, for tools that made them; one that is not there is no
+// error. Throws StartError.
+void delete_topics(const KafkaConfig& kafka, const std::vector<std::string>& names);
+
 // Partition count of every topic the cluster has. Throws StartError.
 [[nodiscard]] std::map<std::string, int> topic_partitions(
     const KafkaConfig& kafka, std::chrono::seconds patience = kTopicsTimeout);

@@ -6,11 +6,15 @@ import base64
 import hmac
 import json
 import re
+import shutil
+import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from support import box
+from support.broker import free_port
 from support.kafka_log import topics
 from support.load import Load
 from support.programs import BIN, Program, run
@@ -224,28 +228,74 @@ def test_dev_shows_a_verified_delivery(kafka, broker: str, tmp_path, report) -> 
     report(f"{broker} broker: {time.monotonic() - begin:.1f} s")
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
     text = done.stdout.decode()
-    assert "curl" in text and "verified" in text and "NOT GENUINE" not in text
-    assert ("VOLATILE" in text) == (broker == "embedded")
+    assert "received" in text and "signature verified" in text and "NOT GENUINE" not in text
+    assert '"message": {' in text
+    assert (bootstrap_of(kafka) in text) == (broker == "real"), text
+    assert done.stderr == b""
+    assert screen_rows(text) <= 16
 
 
-def test_dev_stays_up_and_takes_what_send_sends(receiver, tmp_path) -> None:
+def bootstrap_of(kafka) -> str:
+    return f"Kafka at {kafka.bootstrap}"
+
+
+def screen_rows(text: str) -> int:
+    """Rows of a terminal of 80 columns."""
+    return sum(max(1, (len(line) + 79) // 80) for line in text.splitlines())
+
+
+def tried(text: str) -> list[str]:
+    """The command lines under "Try", each as a shell takes it."""
+    part = text.split("Try in another terminal", 1)[1].split("\n", 1)[1]
+    return re.findall(r"^  (\S(?:.*\\\n)*.*)$", part, re.M)
+
+
+@pytest.mark.parametrize("broker", ["embedded", "real"])
+def test_dev_shows_one_screen_and_what_it_names_works(kafka, broker: str, tmp_path) -> None:
     arguments = ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    if broker == "real":
+        arguments += ["--kafka", kafka.bootstrap]
     dev = Program("eventrelay", arguments, tmp_path)
     try:
-        shown = until(
-            lambda: re.search(r"eventrelay send (.+)", dev.out_path.read_text()), 20, "what to try"
-        )
-        words = shown.group(1).split()
-        done = run("eventrelay", "send", *words)
-        assert done.returncode == 0, done.stderr
+        until(lambda: "Ctrl-C ends" in dev.out_path.read_text(), 30, "what to try")
+        text = dev.out_path.read_text()
+        assert screen_rows(text) <= 23, text
+        assert dev.log() == "", "the logs have a file of their own"
+        send, status, event = tried(text)
+        # From any folder, with no path but the system's.
+        shell = {"shell": True, "cwd": "/", "env": {"PATH": "/usr/bin:/bin"}}
+        done = subprocess.run(send, capture_output=True, timeout=30, check=False, **shell)
+        assert done.returncode == 0, done
         until(lambda: dev.out_path.read_text().count("signature verified") >= 11, 20, "deliveries")
-        said = dev.out_path.read_text()
-        curl = re.search(r"curl -i .*?--data-binary '.*?'\n", said, re.S).group(0)
-        done = subprocess.run(["sh", "-c", curl], capture_output=True, timeout=20, check=False)
-        assert b" 202 " in done.stdout.splitlines()[0], done
+        done = subprocess.run(status, capture_output=True, timeout=30, check=True, **shell)
+        assert json.loads(done.stdout) and done.stdout.endswith(b"\n")
+        event = event.split("   ")[0]
+        done = subprocess.run(event, capture_output=True, timeout=30, check=True, **shell)
+        assert json.loads(done.stdout)["eventIds"] and done.stdout.endswith(b"\n")
+        until(lambda: dev.out_path.read_text().count("signature verified") >= 12, 20, "deliveries")
+        folder = Path(event.split()[1]).parent
+        assert {path.name for path in folder.iterdir()} == {"services.log", "event.sh", "tour.txt"}
+        lines = (folder / "services.log").read_text().splitlines()
+        client = [line for line in lines if '"kafka client"' in line and '"info"' not in line]
+        assert client == []
+        assert "ready" in {json.loads(line)["msg"] for line in lines}
         assert dev.end(15)[0] == 0
+        assert dev.log() == ""
+        shutil.rmtree(folder)
     finally:
         dev.kill()
+
+
+def test_dev_says_where_the_logs_are_when_it_fails(tmp_path) -> None:
+    folder = tmp_path / "files"
+    arguments = ["dev", "--once", "--files", str(folder), "--listen", "127.0.0.1:0"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        admin = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run("eventrelay", *arguments, "--admin", admin)
+    assert done.returncode == 1 and b"in use" in done.stderr
+    assert (folder / "services.log").exists()
+    done = run("eventrelay", "dev", "--files", "/proc/none/here", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1 and b"/proc/none/here" in done.stderr
 
 
 def test_dev_refuses_before_the_embedded_broker_would_drop(tmp_path, report) -> None:
@@ -254,15 +304,15 @@ def test_dev_refuses_before_the_embedded_broker_would_drop(tmp_path, report) -> 
     arguments = ["dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     dev = Program("eventrelay", arguments, tmp_path)
     try:
-        wanted = re.compile(r"--url (\S+) --key (\S+)")
+        wanted = re.compile(r"--key (\S+)(?: \\\n +| )--url (\S+)")
         text = until(lambda: wanted.search(dev.out_path.read_text()), 20, "what to try")
-        port = int(re.search(r":(\d+)/", text.group(1)).group(1))
-        path = re.sub(r"^http://[^/]+", "", text.group(1))
+        port = int(re.search(r":(\d+)/", text.group(2)).group(1))
+        path = re.sub(r"^http://[^/]+", "", text.group(2))
         requests = []
         for number in range(30_000):
             raw = box.body(number)
             headers = [("Content-Type", "application/json")]
-            headers += box.v2_headers(raw, keys=(text.group(2),))
+            headers += box.v2_headers(raw, keys=(text.group(1),))
             requests.append(box.http("POST", path, headers, raw))
         load = Load(port, requests, connections=64)
         load.start()
@@ -283,3 +333,156 @@ def test_dev_refuses_before_the_embedded_broker_would_drop(tmp_path, report) -> 
 def test_programs_are_where_they_belong() -> None:
     names = {path.name for path in BIN.iterdir()}
     assert names >= {"eventrelay-ingest", "eventrelay-relay", "eventrelay"}
+
+
+def told(*words: str) -> str:
+    """What a wrong command line says; it is one line, and the exit code is that of usage."""
+    done = run("eventrelay", *words)
+    assert done.returncode == 2, done
+    text = done.stderr.decode()
+    assert len(text.splitlines()) == 1, text
+    return text
+
+
+@pytest.mark.parametrize(
+    "words, nearest",
+    [
+        (("chek-config", "-c", "x"), "check-config"),
+        (("statsu",), "status"),
+        (("sned", "box-v2"), "send"),
+        (("topics", "chek", "-c", "x"), "check"),
+        (("subscription", "puase", "7"), "pause"),
+        (("registry", "lsit"), "list"),
+        (("bench", "ingset"), "ingest"),
+    ],
+)
+def test_a_misspelt_word_is_named_with_the_nearest(words: tuple[str, ...], nearest: str) -> None:
+    wrong = next(w.partition("=")[0] for w in words if w.partition("=")[0] in MISSPELT)
+    text = told(*words)
+    assert f"`{wrong}`" in text and f"did you mean `{nearest}`?" in text
+
+
+MISSPELT = set("chek-config statsu sned chek puase lsit ingset".split())
+
+
+def test_a_word_like_nothing_is_named_without_a_guess() -> None:
+    text = told("xylophone")
+    assert "`xylophone`" in text and "did you mean" not in text and "--help" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("listen", "--fail-first", "-1"),
+        ("listen", "--fail-first", "x"),
+        ("listen", "--count", "-1"),
+        ("listen", "--status", "99"),
+        ("listen", "--delay", "5"),
+        ("send", "box-v2", "--url", "http://h/", "--key", "k", "--count", "0"),
+        ("send", "box-v2", "--url", "http://h/", "--key", "k", "--count", "-3"),
+        ("send", "box-v2", "--url", "http://h/", "--key", "k", "--rate", "-1"),
+        ("send", "box-v2", "--url", "http://h/", "--key", "k", "--concurrency", "0"),
+        ("send", "box-v2", "--url", "http://h/"),
+        ("send", "box-v2", "--url", "http://h/", "--key", ""),
+        ("sign", "--scheme", "hubspot-v3", "--key", "k"),
+        ("sign", "--scheme", "hubspot-v3", "--key", "k", "--uri", "/path/only"),
+        ("sign", "--scheme", "twilio", "--key", "k"),
+        ("verify", "--scheme", "hubspot-v3", "--key", "k"),
+        ("sign", "--scheme", "standard", "--key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("sign", "--scheme", "microsoftgraph", "--key", "k"),
+        ("verify", "--scheme", "github", "--key", "k", "--header", "no colon"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--connections", "0"),
+        ("bench", "relay", "--kafka", "127.0.0.1:1", "--duration", "0"),
+        ("status", "--admin", "http://"),
+        ("status", "--admin", "127.0.0.1:99999"),
+        ("subscription", "pause", "7", "--admin", "ftp://127.0.0.1:1"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(words: tuple[str, ...]) -> None:
+    told(*words)
+
+
+def test_an_empty_body_is_not_a_made_up_event(tmp_path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    for body in (str(empty), "-"):
+        text = told("send", "box-v2", "--url", "http://127.0.0.1:1/", "--key", "k", "--body", body)
+        assert f"--body {body} is empty" in text
+    text = told("send", "github", "--url", "http://h/", "--key", "k", "--body", "/no/such/file")
+    assert "/no/such/file" in text
+
+
+def completed(*words: str) -> set[str]:
+    """What bash offers for the last of `words` on a command line."""
+    script = run("eventrelay", "completion", "bash").stdout.decode()
+    line = " ".join(f"'{word}'" for word in ("eventrelay", *words))
+    script += f"COMP_WORDS=({line}); COMP_CWORD={len(words)}; _eventrelay\n"
+    script += 'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, cwd="/proc/self/fd"
+    )
+    return set(done.stdout.split())
+
+
+def test_completion_goes_on_below_nested_commands() -> None:
+    assert completed("chec") == {"check-config"}
+    assert {"init", "check"} <= completed("topics", "")
+    assert completed("topics", "ini") == {"init"}
+    assert completed("topics", "init", "--con") == {"--config"}
+    assert not {"init", "check"} & completed("topics", "check", "--")
+    assert {"pause", "resume", "on", "off"} <= completed("subscription", "")
+    assert "--token-file" in completed("subscription", "pause", "--")
+    assert "--partitions" in completed("bench", "ingest", "--")
+    assert "--records" in completed("bench", "relay", "--rec")
+    assert {"list", "export", "import", "reseal"} <= completed("registry", "")
+    assert "--dry-run" in completed("registry", "import", "--d")
+    assert "--admin" in completed("status", "--")
+
+
+def test_status_and_subscription_find_the_listeners_in_the_configuration(
+    stack: Stack, receiver, tmp_path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("planted-admin-token\n")
+    stack.add_instance(receiver)
+    ports = {name: free_port() for name in ("ingest", "relay")}
+    for name, port in ports.items():
+        stack.config[name]["admin"] = {"listen": f"0.0.0.0:{port}", "token_file": str(token)}
+    programs = [stack.start(name, ready=False) for name in ports]
+    for program in programs:
+        program.wait_ready()
+
+    def ready() -> bool:
+        return run("eventrelay", "status", "-c", str(stack.write())).returncode == 0
+
+    until(ready, 20, "both to be ready", pause=0.3)
+    done = run("eventrelay", "status", "-c", str(stack.write()), "--json")
+    admins = [json.loads(line)["admin"] for line in done.stdout.splitlines()]
+    assert admins == [f"http://127.0.0.1:{port}" for port in ports.values()]
+    # HOST:PORT is an address too; the token comes from the file that is named.
+    peer = f"127.0.0.1:{ports['relay']}"
+    done = run("eventrelay", "status", "--admin", peer, "--token-file", str(token))
+    assert done.returncode == 0, done
+    assert run("eventrelay", "status", "--admin", peer).returncode == 1
+    env = {"EVENTRELAY_CONFIG": str(stack.write())}
+    for word, state in (("pause", "paused"), ("resume", "resumed")):
+        done = run("eventrelay", "subscription", word, str(INSTANCE), env=env)
+        assert done.returncode == 0, done
+        assert f"{INSTANCE} is {state}".encode() in done.stdout
+    stack.config["relay"]["admin"]["listen"] = "127.0.0.1:0"
+    assert "--admin HOST:PORT" in told("status", "-c", str(stack.write()))
+
+
+def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) -> None:
+    """The comparison needs a program of its own, which a first build does not make."""
+    before = topics(stack.broker.bootstrap, "bench")
+    flags = ["--kafka", stack.broker.bootstrap, "--duration", "1", "--warm-up", "0"]
+    flags += ["--rounds", "1", "--connections", "8", "--json"]
+    for scenario in ("ingest", "e2e"):
+        done = run("eventrelay", "bench", scenario, *flags, seconds=120)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"], done.stdout
+    assert topics(stack.broker.bootstrap, "bench") == before == {}
+    if not (BIN / "ingest_limit").exists():
+        done = run("eventrelay", "bench", "ingest", *flags, "--max-ratio", "2")
+        assert done.returncode == 1 and b"ingest_limit" in done.stderr

@@ -18,13 +18,24 @@ def admin(stack: Stack) -> AdminClient:
 
 
 def settle(futures: dict) -> None:
+    """The client of these must be held meanwhile: they end with it."""
     for done in futures.values():
         done.result(20)
 
 
 def grow(stack: Stack, topic: str, partitions: int) -> None:
-    client = admin(stack)  # lives until its answer is there
+    client = admin(stack)
     settle(client.create_partitions([NewPartitions(topic, partitions)]))
+
+
+def create(stack: Stack, topic: str, partitions: int) -> None:
+    client = admin(stack)
+    settle(client.create_topics([NewTopic(topic, partitions, 1)]))
+
+
+def delete(stack: Stack, topic: str) -> None:
+    client = admin(stack)
+    settle(client.delete_topics([topic], operation_timeout=10))
 
 
 def make_again(stack: Stack, topic: str, partitions: int = PARTITIONS) -> None:
@@ -32,6 +43,7 @@ def make_again(stack: Stack, topic: str, partitions: int = PARTITIONS) -> None:
     client = admin(stack)
     settle(client.delete_topics([name], operation_timeout=10))
     until(lambda: name not in client.list_topics(timeout=10).topics, 20, "the topic to be gone")
+
     # A name that has just been freed may be refused for a moment.
     def made() -> bool:
         try:
@@ -59,28 +71,49 @@ def reasons(program) -> str:
 def test_a_delay_topic_made_again_is_read_from_its_start(stack: Stack, receiver) -> None:
     stack.config["retry"] = {"delays": ["2s"], "jitter": 0}
     stack.add_instance(receiver)
-    # Fewer failures in a row than open the breaker.
-    receiver.answer("/cb", Rule(status=500, times=6))
-    ingest = stack.ingest()
+    receiver.answer("/cb", Rule(status=500, times=8))
+    stack.ingest()
     relay = stack.relay()
-    bodies = send(stack, 6)
-    receiver.wait_for(12, 60)
+    bodies = send(stack, 8)
+    receiver.wait_for(16, 60)
     stack.wait_committed()
     make_again(stack, "retry.2s")
-    # Ingest may have seen it missing; it accepts nothing that could not be parked.
-    hold(6)
-    until(lambda: not reasons(ingest) and not reasons(relay), 60, "both to be ready", pause=0.2)
-    # More than before stands in the new log in the end: the old position lies inside it.
+    # Fewer failures in a row than open the circuit, and more than before stands in the new log in
+    # the end: the old position lies inside it.
     receiver.answer("/cb", Rule(status=500, times=9))
-    bodies += send(stack, 9, first=6)
+    bodies += send(stack, 9, first=8)
     until(
-        lambda: len({d.body for d in receiver.deliveries() if d.status == 200}) == 15,
+        lambda: len({d.body for d in receiver.deliveries() if d.status == 200}) == 17,
         60,
         "what was parked behind the deletion",
     )
-    assert judge(receiver.deliveries(), bodies).lost == []
+    verdict = judge(receiver.deliveries(), bodies)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
     assert relay.metric("eventrelay_relay_log_restarts_total") >= 1
     assert relay.said("delay topic lost its position and is read from its start")
+
+
+def test_a_delay_topic_made_again_with_fewer_partitions_follows(stack: Stack, receiver) -> None:
+    stack.config["retry"] = {"delays": ["2s"], "jitter": 0}
+    stack.add_instance(receiver)
+    ingest = stack.ingest()
+    relay = stack.relay()
+    receiver.answer("/cb", Rule(status=500, times=8))
+    bodies = send(stack, 8)
+    receiver.wait_for(16, 60)
+    stack.wait_committed()
+    make_again(stack, "retry.2s", PARTITIONS // 2)
+    until(lambda: "they must agree" in reasons(relay) + reasons(ingest), 20, "a reason", pause=0.05)
+    until(lambda: not reasons(relay) and not reasons(ingest), 30, "both to be ready", pause=0.2)
+    receiver.answer("/cb", Rule(status=500, times=9))
+    bodies += send(stack, 9, first=8)
+    until(
+        lambda: len({d.body for d in receiver.deliveries() if d.status == 200}) == 17,
+        60,
+        "what was parked in the new topic",
+    )
+    verdict = judge(receiver.deliveries(), bodies)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
 
 
 def test_partitions_added_while_all_runs_are_read(stack: Stack, receiver) -> None:
@@ -138,6 +171,7 @@ def test_a_relay_before_a_broker_that_hangs_is_not_ready(stack: Stack, receiver)
     try:
         until(lambda: "Kafka does not answer" in reasons(relay), 20, "a reason", pause=0.2)
         assert relay.metric("eventrelay_relay_kafka_available") == 0
+        hold(20, lambda: reasons(relay) != "", "not ready as long as it lasts")
         assert len(relay.said("Kafka does not answer")) == 1
     finally:
         stack.broker.resume()
@@ -158,11 +192,12 @@ def test_a_relay_whose_events_are_gone_is_not_ready_and_begins_with_the_new_ones
     receiver.wait_for(10, 20)
     stack.wait_committed()
     name = stack.events
-    client = admin(stack)
-    settle(client.delete_topics([name], operation_timeout=10))
+    delete(stack, name)
     until(lambda: "does not exist" in reasons(relay), 20, "a reason", pause=0.2)
     hold(5)  # two looks without it
-    settle(client.create_topics([NewTopic(name, PARTITIONS, 1)]))
+    assert relay.metric("eventrelay_relay_kafka_available") == 0
+    assert len(relay.said("kafka topic does not exist")) == 1
+    create(stack, name, PARTITIONS)
     until(lambda: not reasons(relay) and not reasons(ingest), 60, "both to be ready", pause=0.5)
     send(stack, 5, first=10)
     until(lambda: len({d.body for d in receiver.deliveries()}) == 15, 60, "the new events")

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "cli/webhook/signing.hpp"
 
 namespace eventrelay::cli {
@@ -40,6 +42,64 @@ TEST(Demo, SignsAnEventThatIsGenuineNow) {
 TEST(Demo, PutsTheRelaysAdminPortBesideTheOther) {
   EXPECT_EQ(next_address("127.0.0.1:9464"), "127.0.0.1:9465");
   EXPECT_EQ(next_address("127.0.0.1:0"), "127.0.0.1:0");
+}
+
+// Rows of a terminal of 80 columns.
+std::size_t rows(const std::string& text) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    count += std::max<std::size_t>(1, (end - at + 79) / 80);
+    at = end + 1;
+  }
+  return count;
+}
+
+Guide demo_guide(const DevFlags& flags) {
+  return {flags,
+          "127.0.0.1:8080",
+          "127.0.0.1:9464",
+          "127.0.0.1:9465",
+          43'210,
+          "",
+          "127.0.0.1:38123",
+          "1",
+          "a-token-of-the-instance",
+          "/tmp/eventrelay-dev-Ab12Cd/"};
+}
+
+TEST(Demo, WhatHappenedAndWhatToTryFitsOneScreen) {
+  const DevFlags flags;
+  const Guide guide = demo_guide(flags);
+  Delivery delivery;
+  delivery.method = "POST";
+  delivery.target = "/events";
+  delivery.answered = 200;
+  delivery.headers = {{"Elements-Webhook-Id", "5b6f0a8e-6f1c-8d35-9f5e-7d3a5d1c2b4a"}};
+  delivery.body =
+      R"({"message":{"elementKey":"box","accountId":10,"eventId":"5b6f0a8e-6f1c-8d35-9f5e-7d3a5d1c2b4a",)"
+      R"("companyId":1,"instanceId":1,"instance_id":1,"instanceName":"demo","instanceTags":["Docs"],)"
+      R"("userId":100,"events":[{"objectId":"73835521473","objectType":"file","eventType":"CREATED",)"
+      R"("elementKey":"box","hubKey":"documents","date":"2026-03-01T17:10:32Z"}],"raw":)" +
+      demo_request(WallTime{std::chrono::seconds(1'700'000'000)}, "1").body + "}}";
+  const std::string screen = story(guide, delivery, "") + guide_text(guide);
+  EXPECT_LE(rows(screen), 23U) << screen;  // and a row for the cursor
+  for (const char* text : {"signature verified", "\"eventType\": \"CREATED\"", " send box-v2",
+                           "event.sh", "services.log", "VOLATILE", "curl -s -w"}) {
+    EXPECT_NE(screen.find(text), std::string::npos) << text;
+  }
+  EXPECT_NE(story(guide, delivery, "no header").find("NOT GENUINE: no header"), std::string::npos);
+}
+
+TEST(Demo, EveryCurlEndsItsAnswerWithANewline) {
+  const DevFlags flags;
+  const Guide guide = demo_guide(flags);
+  const std::string all = guide_text(guide) + tour_text(guide) + event_script(guide);
+  std::size_t curls = 0;
+  for (std::size_t at = 0; (at = all.find("\ncurl ", at)) != std::string::npos; ++at, ++curls) {
+    EXPECT_EQ(all.substr(at, 18), "\ncurl -s -w '\\n' ") << all.substr(at, 60);
+  }
+  EXPECT_EQ(curls, 6U);
 }
 
 }  // namespace

@@ -1,0 +1,26 @@
+// What somebody meant with a word of the command line that is no command and no flag.
+//
+// Owner:   main.cpp.  Thread: main.  Bounds: none of its own.
+// Errors:  Failure (usage) that names the word, its place and the nearest known one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace eventrelay::cli {
+
+// The known word that looks most like `word`; empty when none does.
+[[nodiscard]] std::string nearest_word(std::string_view word,
+                                       const std::vector<std::string>& known);
+
+// Follows the commands that `words` (without the program) begin with; throws Failure at the first
+// word in the place of a command that is none.
+void check_commands(const CLI::App& app, const std::vector<std::string>& words);
+
+// Which of `words` is a flag that the command they name does not have, and the nearest that it
+// has; empty when there is none.
+[[nodiscard]] std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& words);
+
+}  // namespace eventrelay::cli
