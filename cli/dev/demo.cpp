@@ -178,33 +178,26 @@ std::string command_lines(const std::vector<std::string>& words) {
   return text + "\n";
 }
 
-std::string header_of(const Delivery& delivery, std::string_view name) {
-  const auto found =
-      std::find_if(delivery.headers.begin(), delivery.headers.end(),
-                   [name](const auto& header) { return equal_without_case(header.first, name); });
-  return found == delivery.headers.end() ? std::string() : found->second;
-}
-
 }  // namespace
 
 std::string story(const Guide& guide, const Delivery& delivery, const std::string& problem) {
   return fmt::format(
-      "An upload at a stand-in of Box became one signed callback, through {}:\n"
-      "  taken in  POST {}\n"
-      "  received  {} {} on port {}, answered {}\n"
-      "            signature {}{}, id {}\n{}\n",
-      guide.kafka.empty() ? "the embedded broker" : "Kafka at " + guide.kafka,
-      event_path(guide.instance), delivery.method, delivery.target, guide.callback_port,
-      delivery.answered, problem.empty() ? "verified" : "NOT GENUINE: ", problem,
-      header_of(delivery, "elements-webhook-id"), json_view(delivery.body, kScreenWidth));
+      "An upload at a stand-in of Box became one signed callback ({}):\n"
+      "  {} {} on port {}, answered {}, signature {}{}\n{}\n",
+      guide.kafka.empty() ? "embedded broker" : guide.kafka, delivery.method, delivery.target,
+      guide.callback_port, delivery.answered,
+      problem.empty() ? "verified" : "NOT GENUINE: ", problem,
+      json_view(delivery.body, kScreenWidth, "message"));
 }
 
 std::string guide_text(const Guide& guide) {
   std::string text = fmt::format("ingest {}, admin {} (ingest) {} (relay)\n", guide.listen,
                                  guide.ingest_admin, guide.relay_admin);
   if (!guide.box.empty()) {
-    text += fmt::format("Console http://{}/console/ user {} organization {}\n", guide.ingest_admin,
-                        kDemoUser, kDemoOrganization);
+    const std::string secrets =
+        guide.folder.empty() ? fmt::format("user {}, organization {}", kDemoUser, kDemoOrganization)
+                             : "its secrets: tour.txt";
+    text += fmt::format("console http://{}/console/ ({})\n", guide.ingest_admin, secrets);
   }
   if (!guide.instance.empty()) {
     text += "Try in another terminal (all secrets are the demo's):\n" +
@@ -214,11 +207,11 @@ std::string guide_text(const Guide& guide) {
             fmt::format("  curl -s -w '\\n' http://{}/api/v1/status\n", guide.relay_admin);
   }
   if (!guide.instance.empty() && !guide.folder.empty()) {
-    text +=
-        fmt::format("  sh {0}event.sh   one signed event by curl\nAll calls by hand: {0}tour.txt\n",
-                    guide.folder);
+    text += fmt::format("  sh {}event.sh   one signed event by curl\n", guide.folder);
   }
-  if (!guide.folder.empty()) text += "Logs of the services: " + guide.folder + "services.log\n";
+  if (!guide.folder.empty()) {
+    text += fmt::format("In {}: services.log, tour.txt (all calls by hand)\n", guide.folder);
+  }
   return text + (guide.kafka.empty()
                      ? "The broker is embedded and VOLATILE: events end with it. Ctrl-C ends all.\n"
                      : "Ctrl-C ends it.\n");

@@ -40,8 +40,9 @@ class Filler {
  public:
   explicit Filler(std::size_t width) : width_(width) {}
 
-  // All of `text` begins on the present line if it fits there whole, else on a new one.
-  void add(const std::string& text) {
+  // All of `text` begins on the present line if it fits there whole, else on a new one; it is cut
+  // behind `most` lines.
+  void add(const std::string& text, std::size_t most) {
     if (!line_.empty() && line_.size() + 1 + text.size() > width_) end_line();
     std::size_t lines = 1;
     for (std::size_t at = 0; at < text.size();) {
@@ -49,7 +50,7 @@ class Filler {
       const std::string word = text.substr(at, blank - at);
       at = blank + 1;
       if (!line_.empty() && line_.size() + 1 + word.size() + kCut.size() > width_) {
-        if (lines++ == kMemberLines) {
+        if (lines++ == most) {
           line_ += kCut;
           return end_line();
         }
@@ -75,26 +76,43 @@ class Filler {
   std::vector<std::string> lines_;
 };
 
+// The members of an object but the opened one, each line begun with `indent`.
+std::string filled(const json::object& object, const json::value* opened, std::size_t width,
+                   const std::string& indent) {
+  Filler filler(width - indent.size());
+  std::size_t left = object.size();
+  for (const auto& member : object) {
+    --left;
+    if (&member.value() == opened) continue;
+    const bool more = left > 0 || opened != nullptr;
+    filler.add(flat_member(member) + (more ? "," : ""),
+               member.value().is_object() ? 1 : kMemberLines);
+  }
+  std::string text;
+  for (const std::string& line : filler.lines()) text.append(indent).append(line).append("\n");
+  return text;
+}
+
 }  // namespace
 
-std::string json_view(std::string_view document, std::size_t width) {
+std::string json_view(std::string_view document, std::size_t width, std::string_view opened) {
   boost::system::error_code error;
   const json::value parsed = json::parse({document.data(), document.size()}, error);
   if (error || !parsed.is_object()) return std::string(document);
-  std::string open = "{";
-  std::string close = "}";
-  const json::object* object = &parsed.get_object();
-  while (object->size() == 1 && object->begin()->value().is_object()) {
-    open += json::serialize(json::string_view(object->begin()->key())) + ": {";
-    close += "}";
-    object = &object->begin()->value().get_object();
+  const json::object& outer = parsed.get_object();
+  const json::value* inner = outer.if_contains({opened.data(), opened.size()});
+  if (inner != nullptr && !inner->is_object()) inner = nullptr;
+  const std::string indent(kIndent);
+  std::string text = filled(outer, inner, width, indent);
+  if (inner != nullptr) {
+    text.append(indent).append("\"").append(opened).append("\": {\n");
+    text += filled(inner->get_object(), nullptr, width, indent + indent);
   }
-  Filler filler(width - kIndent.size());
-  std::size_t left = object->size();
-  for (const auto& member : *object) filler.add(flat_member(member) + (--left > 0 ? "," : ""));
-  std::string text = open + "\n";
-  for (const std::string& line : filler.lines()) text.append(kIndent).append(line).append("\n");
-  return text + close;
+  if (text.empty()) return "{}";
+  // The brackets stand on the first and the last line, where the indents leave room for them.
+  text.front() = '{';
+  text.back() = '}';
+  return inner == nullptr ? text : text + "}";
 }
 
 }  // namespace eventrelay::cli

@@ -1,8 +1,9 @@
-// A JSON document for a screen: its outer objects opened, what is inside filled into lines.
+// A JSON document for a screen: the outer object and one member of it opened, what is inside filled
+// into lines.
 //
 // Owner:   whoever prints.  Thread: any; pure.
-// Bounds:  lines of at most `width` columns where the text can be broken; each member of the
-//          innermost object shown takes at most kMemberLines, what is longer ends in `..`.
+// Bounds:  lines of at most `width` columns where the text can be broken; a member takes at most
+//          kMemberLines, an object one line, what is longer ends in `..`.
 // Errors:  none; what is no JSON object comes back as it is.
 #pragma once
 
@@ -14,6 +15,8 @@ namespace eventrelay::cli {
 
 inline constexpr std::size_t kMemberLines = 3;
 
-[[nodiscard]] std::string json_view(std::string_view document, std::size_t width);
+// `opened`: the member that is opened where it is an object.
+[[nodiscard]] std::string json_view(std::string_view document, std::size_t width,
+                                    std::string_view opened);
 
 }  // namespace eventrelay::cli

@@ -77,14 +77,17 @@ TEST(Demo, WhatHappenedAndWhatToTryFitsOneScreen) {
   delivery.answered = 200;
   delivery.headers = {{"Elements-Webhook-Id", "5b6f0a8e-6f1c-8d35-9f5e-7d3a5d1c2b4a"}};
   delivery.body =
-      R"({"message":{"elementKey":"box","accountId":10,"eventId":"5b6f0a8e-6f1c-8d35-9f5e-7d3a5d1c2b4a",)"
-      R"("companyId":1,"instanceId":1,"instance_id":1,"instanceName":"demo","instanceTags":["Docs"],)"
-      R"("userId":100,"events":[{"objectId":"73835521473","objectType":"file","eventType":"CREATED",)"
-      R"("elementKey":"box","hubKey":"documents","date":"2026-03-01T17:10:32Z"}],"raw":)" +
-      demo_request(WallTime{std::chrono::seconds(1'700'000'000)}, "1").body + "}}";
+      R"({"id":1585132313708707,"topic":"instance-1-box-events","severity":"low",)"
+      R"("createdDate":"2026-03-01T17:10:33Z","message":{"raw":)" +
+      demo_request(WallTime{std::chrono::seconds(1'700'000'000)}, "1").body +
+      R"(,"elementKey":"box","accountId":10,"eventId":"5b6f0a8e-6f1c-8d35-9f5e-7d3a5d1c2b4a",)"
+      R"("companyId":1,"instanceId":1,"instance_id":1,"instanceName":"demo",)"
+      R"("instanceTags":["Docs"],"userId":100,"events":[{"objectId":"73835521473",)"
+      R"("objectType":"file","eventType":"CREATED","elementKey":"box","hubKey":"documents",)"
+      R"("date":"2026-03-01T17:10:32Z"}]}})";
   const std::string screen = story(guide, delivery, "") + guide_text(guide);
   EXPECT_LE(rows(screen), 23U) << screen;  // and a row for the cursor
-  for (const char* text : {"signature verified", "\"eventType\": \"CREATED\"", " send box-v2",
+  for (const char* text : {"signature verified", "\"events\": [{\"objectId\"", " send box-v2",
                            "event.sh", "services.log", "VOLATILE", "curl -s -w"}) {
     EXPECT_NE(screen.find(text), std::string::npos) << text;
   }
@@ -97,9 +100,9 @@ TEST(Demo, EveryCurlEndsItsAnswerWithANewline) {
   const std::string all = guide_text(guide) + tour_text(guide) + event_script(guide);
   std::size_t curls = 0;
   for (std::size_t at = 0; (at = all.find("\ncurl ", at)) != std::string::npos; ++at, ++curls) {
-    EXPECT_EQ(all.substr(at, 18), "\ncurl -s -w '\\n' ") << all.substr(at, 60);
+    EXPECT_EQ(all.substr(at, 17), "\ncurl -s -w '\\n' ") << all.substr(at, 60);
   }
-  EXPECT_EQ(curls, 6U);
+  EXPECT_EQ(curls, 9U);
 }
 
 }  // namespace

@@ -17,16 +17,21 @@ std::size_t longest_line(const std::string& text) {
   return longest;
 }
 
-TEST(JsonView, OpensTheOuterObjectsAndFillsLines) {
-  EXPECT_EQ(json_view(R"({"message":{"a":1,"b":"x","events":[{"c":null}]}})", 80),
-            "{\"message\": {\n  \"a\": 1, \"b\": \"x\", \"events\": [{\"c\": null}]\n}}");
+TEST(JsonView, OpensTheOuterObjectAndOneMemberAndFillsLines) {
+  const std::string document = R"({"id":1,"message":{"a":1,"events":[{"c":null}]},"z":2})";
+  EXPECT_EQ(json_view(document, 80, "message"),
+            "{ \"id\": 1, \"z\": 2,\n"
+            "  \"message\": {\n"
+            "    \"a\": 1, \"events\": [{\"c\": null}]}}");
+  EXPECT_EQ(json_view(R"({"message":"x"})", 80, "message"), "{ \"message\": \"x\"}");
+  EXPECT_EQ(json_view("{}", 80, "message"), "{}");
 }
 
 TEST(JsonView, BreaksAtBlanksAndCutsWhatIsLong) {
   std::string document = R"({"id":"1","raw":{)";
   for (int i = 0; i < 60; ++i)
     document += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":true";
-  const std::string text = json_view(document + R"(},"last":2})", 60);
+  const std::string text = json_view(document + R"(},"last":2})", 60, "");
   EXPECT_LE(longest_line(text), 60U) << text;
   EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 8) << text;
   EXPECT_NE(text.find(".."), std::string::npos);
@@ -34,9 +39,9 @@ TEST(JsonView, BreaksAtBlanksAndCutsWhatIsLong) {
 }
 
 TEST(JsonView, LeavesAloneWhatIsNoJsonObject) {
-  EXPECT_EQ(json_view("a=b&c=d", 80), "a=b&c=d");
-  EXPECT_EQ(json_view("[1]", 80), "[1]");
-  EXPECT_EQ(json_view("", 80), "");
+  EXPECT_EQ(json_view("a=b&c=d", 80, ""), "a=b&c=d");
+  EXPECT_EQ(json_view("[1]", 80, ""), "[1]");
+  EXPECT_EQ(json_view("", 80, ""), "");
 }
 
 }  // namespace
