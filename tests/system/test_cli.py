@@ -463,11 +463,16 @@ def test_status_and_subscription_find_the_listeners_in_the_configuration(
     assert run("eventrelay", "status", "--admin", peer).returncode == 1
     env = {"EVENTRELAY_CONFIG": str(stack.write())}
     for word, state in (("pause", "paused"), ("resume", "resumed")):
-        done = run("eventrelay", "subscription", word, str(INSTANCE), env=env)
-        assert done.returncode == 0, done
+        call = ("eventrelay", "subscription", word, str(INSTANCE))
+        # Nobody can tell its state until the worker has read it.
+        done = until(lambda c=call: _if_done(run(*c, env=env)), 20, f"it to be {state}", pause=0.3)
         assert f"{INSTANCE} is {state}".encode() in done.stdout
     stack.config["relay"]["admin"]["listen"] = "127.0.0.1:0"
     assert "--admin HOST:PORT" in told("status", "-c", str(stack.write()))
+
+
+def _if_done(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess | None:
+    return done if done.returncode == 0 else None
 
 
 def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) -> None:
