@@ -194,13 +194,6 @@ def refused(tmp_path: Path, text: str, program: str = "eventrelay-ingest", *argu
     told = done.stderr.decode()
     assert done.returncode == 78, f"exit {done.returncode}: {told}"
     assert "planted" not in told
-    # A V1 call names users, and no instance here has one.
-    config["sources"]["box"]["v1"] = {"enabled": True, "token": "planted-token"}
-    for user, warned in (("", True), ("226067247", False)):
-        configuration["oauth.user.id"] = user
-        path.write_text(json.dumps(config))
-        told = run("eventrelay", "check-config", "-c", str(path)).stdout.decode()
-        assert ("no instance of box has oauth.user.id" in told) == warned, told
     return told
 
 
@@ -342,3 +335,18 @@ def test_check_config_tells_event_urls_and_what_looks_like_a_mistake(tmp_path: P
     assert "did you mean event.notification.signature.key?" in told
     assert "127.0.0.0/8, which is not public" in told
     assert "planted" not in told
+
+
+def test_v1_without_a_user_is_warned_about(tmp_path: Path) -> None:
+    """A V1 call names users alone: where no instance has one, it belongs to nobody."""
+    path = tmp_path / "c.yaml"
+    config = copy.deepcopy(BASE)
+    config["sources"]["box"]["v1"] = {"enabled": True, "token": "planted-token"}
+    for user, warned in (("", True), ("226067247", False)):
+        for instance in config["instances"]:
+            instance["configuration"]["oauth.user.id"] = user
+        path.write_text(json.dumps(config))
+        done = run("eventrelay", "check-config", "-c", str(path))
+        told = (done.stdout + done.stderr).decode()
+        assert ("no instance of box has oauth.user.id" in told) == warned, told
+        assert "planted" not in told
