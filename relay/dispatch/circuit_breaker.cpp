@@ -1,6 +1,7 @@
 #include "relay/dispatch/circuit_breaker.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/assert.hpp"
 
@@ -43,8 +44,10 @@ void CircuitBreaker::on_failure(TimePoint now) {
   if (++failures_ >= config_.trip_after) trip(now);
 }
 
+// The next probe is due at once: open_until_ is past, and whoever asks for probe_at() is told so.
 void CircuitBreaker::on_cancel() {
-  probing_ = false;
+  if (!std::exchange(probing_, false)) return;
+  state_ = State::Open;
 }
 
 void CircuitBreaker::trip(TimePoint now) {

@@ -99,7 +99,10 @@ TEST(CircuitBreaker, IgnoresLateAnswersToAttemptsFromBeforeTheTrip) {
 TEST(CircuitBreaker, AsksAgainAfterAProbeThatWasGivenUp) {
   CircuitBreaker breaker = tripped_at(0);
   ASSERT_EQ(breaker.admit(at(1)), Verdict::Probe);
+  EXPECT_EQ(breaker.probe_at(), std::nullopt);
   breaker.on_cancel();
+  // Whoever waits for the time of the next probe, such as a catch-up read, is told of it.
+  EXPECT_EQ(breaker.probe_at(), at(1));
   EXPECT_EQ(breaker.admit(at(1)), Verdict::Probe);
 }
 
