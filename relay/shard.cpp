@@ -341,6 +341,8 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   }
   subscriptions_.forget_failing();
   if (loss == kafka::Loss::Lost || closing_) {
+    // Its next owner may be this shard again, which would take them for attempts of its own.
+    cancel_attempts(partitions, Scheduler::Which::All);
     drop(partitions);
     return member_->release();
   }
@@ -376,6 +378,8 @@ void Shard::cancel_attempts(std::span<const Partition> partitions, Scheduler::Wh
 }
 
 void Shard::advance_end(TimePoint now) {
+  // Ending tells others what is settled, and they ask for the end again.
+  if (std::exchange(ending_, true)) return;
   if (!revoking_.empty()) {
     const bool busy = std::any_of(revoking_.begin(), revoking_.end(), [this](Partition id) {
       const PartitionState* const partition = consumer_.find(id);
@@ -388,6 +392,7 @@ void Shard::advance_end(TimePoint now) {
   if (draining_ && !closing_ && revoking_.empty() && (idle || now >= drain_deadline_)) {
     finish_drain();
   }
+  ending_ = false;
 }
 
 bool Shard::backlog_busy() {
@@ -400,6 +405,8 @@ bool Shard::backlog_busy() {
 
 void Shard::finish_revoking() {
   const std::vector<Partition> partitions = std::exchange(revoking_, {});
+  // An attempt that ended after its partition went would write into the next owner's work.
+  cancel_attempts(partitions, Scheduler::Which::All);
   // What has no receipt by now is not done: the next owner sends it again.
   for (const Partition partition : partitions) outbox_.forget(partition);
   if (!commit_and_wait(partitions)) {

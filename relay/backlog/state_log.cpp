@@ -172,7 +172,13 @@ void StateLog::assign(Partition partition) {
 
 void StateLog::drop(Partition partition) {
   reader_->stop({0, partition});
-  logs_.erase(partition.value);
+  const auto it = logs_.find(partition.value);
+  if (it == logs_.end()) return;
+  // Whoever is told that its record is forgotten may look for more to write: this log is out of
+  // reach by then, and lives until none of its records is on its way.
+  const std::unique_ptr<Log> log = std::move(it->second);
+  logs_.erase(it);
+  parts_.outbox.forget(partition);
 }
 
 Cursors* StateLog::find(Partition partition) {
