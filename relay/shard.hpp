@@ -157,7 +157,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   std::vector<Partition> revoking_;
   TimePoint revoke_deadline_{};  // for what Kafka has to acknowledge
   bool draining_ = false;
-  bool ending_ = false;  // advance_end() is under way
+  bool ending_ = false;   // advance_end() is under way
   bool closing_ = false;  // the drain has committed and leaves the group
   TimePoint drain_deadline_{};
   std::function<void()> drained_;
