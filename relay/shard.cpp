@@ -332,6 +332,14 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
   log::info("partitions revoked", {{"shard", index_},
                                    {"partitions", partitions.size()},
                                    {"lost", loss == kafka::Loss::Lost ? "yes" : "no"}});
+  // What is settled on the way may be the last that a drain waits for: it goes on below.
+  const bool nested = std::exchange(ending_, true);
+  begin_revoking(partitions, loss);
+  ending_ = nested;
+  advance_end(clock_.now());
+}
+
+void Shard::begin_revoking(std::span<const Partition> partitions, kafka::Loss loss) {
   for (const Partition partition : partitions) {
     consumer_.stop_reading(partition);
     delays_.stop_reading(partition);
@@ -356,7 +364,6 @@ void Shard::on_revoking(std::span<const Partition> partitions, kafka::Loss loss)
     cancel_attempts(revoking_, Scheduler::Which::All);
     advance_end(clock_.now());
   });
-  advance_end(now);
 }
 
 // What an endpoint does not answer is handed over as not done.
@@ -380,13 +387,16 @@ void Shard::cancel_attempts(std::span<const Partition> partitions, Scheduler::Wh
 void Shard::advance_end(TimePoint now) {
   // Ending tells others what is settled, and they ask for the end again.
   if (std::exchange(ending_, true)) return;
-  if (!revoking_.empty()) {
+  // Giving one set up may begin with the next.
+  for (bool again = !revoking_.empty(); again;) {
     const bool busy = std::any_of(revoking_.begin(), revoking_.end(), [this](Partition id) {
       const PartitionState* const partition = consumer_.find(id);
       const bool live = partition != nullptr && partition->held_count > 0;
       return live || delays_.busy(id) || backlog_.busy(id);
     });
-    if (!busy || now >= revoke_deadline_) finish_revoking();
+    const bool over = !busy || now >= revoke_deadline_;
+    if (over) finish_revoking();
+    again = over && !revoking_.empty();
   }
   const bool idle = scheduler_.in_flight() == 0 && outbox_.idle() && !backlog_busy();
   if (draining_ && !closing_ && revoking_.empty() && (idle || now >= drain_deadline_)) {

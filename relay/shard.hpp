@@ -116,6 +116,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
   void advance_end(TimePoint now);
   void cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which);
+  void begin_revoking(std::span<const Partition> partitions, kafka::Loss loss);
   void finish_revoking();
   void drop(std::span<const Partition> partitions);
   [[nodiscard]] bool commit_and_wait(std::span<const Partition> partitions);

@@ -6,11 +6,14 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 from support.box_provider import api_of
 from support.broker import free_port
 from support.programs import Program, run
 from support.stack import KEY, Stack, feed, judge, new_stack
 from support.wait import until
+
+pytestmark = pytest.mark.long
 
 COUNT = 100_000
 EVENTS = 20_000
