@@ -93,19 +93,30 @@ def test_dead_endpoint_waits_as_one_record_while_others_flow(
 def test_slow_endpoint_is_served_from_the_log_over_restarts(stack: Stack, receiver) -> None:
     stack.config["detach"] = {"after": 50, "sweep_interval": "200ms"}
     stack.add_instance(receiver, concurrency=4)
+    # So many that some share the partition of the first.
+    for number in range(1, 25):
+        stack.add_instance(receiver, number=number, path="/other")
     receiver.answer("/cb", Rule(delay=0.01))
     ingest = stack.ingest()
     bodies, load = feed(ingest.port, 1500, connections=8)
     load.finish(60)
-    for wanted in (200, 500, 900):
-        relay = stack.relay()
-        receiver.wait_for(wanted, 60)
-        assert away(relay)["detached"] >= 1
-        assert relay.end()[0] == 0
+    # Behind all those: for their sake it is detached.
+    others = []
+    for number in range(1, 25):
+        more, load = feed(ingest.port, 5, instance=number, first=1500 + 5 * number, connections=1)
+        load.finish(60)
+        others += more
     relay = stack.relay()
-    receiver.wait_for(1500, 120)
+    receiver.wait_for(120, 60, "/other")
+    assert receiver.count("/cb") < 1500
+    until(lambda: relay.said("subscription detached"), 10, "it to be detached")
+    for wanted in (200, 500, 900):
+        receiver.wait_for(wanted, 60, "/cb")
+        assert relay.end()[0] == 0
+        relay = stack.relay()
+    receiver.wait_for(1500, 120, "/cb")
     counts(relay, detached=0)
-    verdict = judge(receiver.deliveries(), bodies)
+    verdict = judge(receiver.deliveries(), bodies + others)
     assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
 
 
