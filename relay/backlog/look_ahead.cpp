@@ -110,9 +110,9 @@ void LookAhead::look() {
   if (order_.empty()) return;
   armed_ = true;
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
+  begin_turn();  // first: a partition that tries again does not look held back
   // Who was the one that answers may have ceased to.
   for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
-  begin_turn();
   parts_.found();
 }
 

@@ -182,8 +182,11 @@ bool Consumer::over_its_share(const PartitionState& partition) const noexcept {
 void Consumer::await(Partition id, Offset offset, TimePoint now) {
   PartitionState* const partition = find(id);
   if (partition == nullptr || !partition->reading) return;
+  // One after the other, each for a moment, is a wait without a break.
+  const bool goes_on = partition->awaited && now - partition->awaited_seen <= kAwaitedBreak;
+  if (!goes_on) partition->awaited_since = now;
   partition->awaited = offset;
-  partition->awaited_since = now;
+  partition->awaited_seen = now;
   retry(id);
 }
 

@@ -61,7 +61,8 @@ struct PartitionState {
   std::size_t held_bytes = 0;
   bool behind = false;            // was held back since it was read to its end
   std::optional<Offset> awaited;  // an event for somebody who could take it now waits there
-  TimePoint awaited_since{};
+  TimePoint awaited_since{};      // since when there has been one without a break
+  TimePoint awaited_seen{};       // when the last one was found
 };
 
 // How far a partition is read ahead of what is delivered. Enough: as far as keeps who answers busy
@@ -141,6 +142,8 @@ class Consumer final : public RecordOwner {
 
   static constexpr std::size_t kTurn = 16;       // events read of one partition before the next
   static constexpr std::uint32_t kEnough = 256;  // unfinished events of one partition
+  // Longer than it takes to look ahead again: an await() later than that begins a new wait.
+  static constexpr std::chrono::milliseconds kAwaitedBreak{500};
 
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] bool has_enough(PartitionState& partition, Reach reach);
