@@ -50,7 +50,7 @@ struct Report {
   std::string scenario;
   std::vector<Row> rows;
   std::vector<Objective> objectives;
-  std::string machine;  // cores and model, kept with the figures
+  std::string machine;    // cores and model, kept with the figures
   std::string command{};  // that made it; empty: not kept
 };
 
