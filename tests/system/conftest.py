@@ -23,6 +23,7 @@ VERSION = os.environ.get("EVENTRELAY_KAFKA_VERSION", DEFAULT_VERSION)
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "smoke: also run against other versions of Kafka")
+    config.addinivalue_line("markers", "kills: each step once, and thrice with the nightly tier")
     config.addinivalue_line("markers", "long: minutes of work, run with the nightly tier")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
