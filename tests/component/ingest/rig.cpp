@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <csignal>
 #include <stdexcept>
 
 #include "common/http/server_tls.hpp"
@@ -30,6 +31,7 @@ Rig::Rig(RigOptions options)
       slab_(exporter_.add_slab()),
       loop_(0, slab_) {
   raise_descriptor_limit();
+  ::signal(SIGPIPE, SIG_IGN);  // as the programs do: a client that was let go is written to
   if (options_.bootstrap.empty()) {
     const std::string topic = options_.prefix + "events";
     cluster_.create_topic(topic, kPartitions);
