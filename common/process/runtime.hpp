@@ -31,6 +31,8 @@ class Service {
   virtual ~Service() = default;
 
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;  // ingest or relay
+  // False: it starts whether brokers answer or not.
+  [[nodiscard]] virtual bool needs_brokers() const { return true; }
   // Throws StartError. Returns once the service has begun to work; readiness may come later.
   virtual void start(std::shared_ptr<const Settings> settings) = 0;
   // Address that serves the public port, with the real port; empty for the relay.

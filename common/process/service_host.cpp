@@ -107,7 +107,7 @@ void ServiceHost::start_service() {
   std::shared_ptr<const Settings> loaded = settings_;
   std::thread starter([this, done, &thrown, &loaded] {
     try {
-      await_brokers();
+      if (service_.needs_brokers()) await_brokers();
       loaded = load_registry();
       service_.start(loaded);
     } catch (...) {
