@@ -22,6 +22,7 @@ class FakeService : public Service {
   FakeService() { exporter_.show("ingest_"); }
 
   std::string_view name() const noexcept override { return "ingest"; }
+  [[nodiscard]] bool needs_brokers() const override { return false; }
   void start(std::shared_ptr<const Settings> settings) override {
     if (!start_error.empty()) throw StartError(start_error);
     while (block_start) ::pause();
