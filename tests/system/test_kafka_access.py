@@ -8,43 +8,20 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from support.broker import DEFAULT_VERSION, Broker, free_port
+from support.guarded_broker import GuardedBroker
 from support.programs import run
 from support.stack import Stack, new_stack
-from support.tls import Authority
 from support.wait import hold, until
 
 PASSWORD = "the-right-password"
 WRONG = "planted-wrong-password"
-LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
-class Guarded:
-    """A broker with a listener for SASL and one for TLS beside the plain one."""
+class Guarded(GuardedBroker):
+    """One that closes what is idle."""
 
     def __init__(self, directory: Path):
-        self.authority = Authority(directory)
-        cert, key = self.authority.issue("broker", "IP:127.0.0.1")
-        keystore = directory / "broker.keystore.pem"
-        keystore.write_text(key.read_text() + cert.read_text())
-        self.sasl, self.tls = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        self.broker = Broker(DEFAULT_VERSION)
-        node = self.broker.nodes[0]
-        plain = f"PLAINTEXT://127.0.0.1:{node.port}"
-        extra = f"SASL_PLAINTEXT://{self.sasl},SSL://{self.tls}"
-        self.broker.properties = {
-            "listeners": f"{plain},CONTROLLER://127.0.0.1:{node.controller_port},{extra}",
-            "advertised.listeners": f"{plain},{extra}",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
-            "SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL",
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config": LOGIN
-            + f' user_relay="{PASSWORD}";',
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(keystore),
-            "connections.max.idle.ms": "3000",
-        }
-        self.broker.start()
+        super().__init__(directory, PASSWORD, {"connections.max.idle.ms": "3000"})
 
 
 @pytest.fixture(scope="module")

@@ -8,43 +8,21 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from support.broker import DEFAULT_VERSION, Broker, free_port
+from support.guarded_broker import GuardedBroker
 from support.programs import run
 from support.stack import Stack, new_stack
-from support.tls import Authority
 
 PASSWORD = "planted-right-password"
-LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
-class Strict:
-    """A broker that allows its users nothing of its own accord: a listener for SASL, one for TLS,
-    and the plain one for whoever sets it up."""
+class Strict(GuardedBroker):
+    """One that allows its users nothing of its own accord; the plain listener is for whoever sets
+    it up."""
 
     def __init__(self, directory: Path):
-        self.authority = Authority(directory)
-        cert, key = self.authority.issue("broker", "IP:127.0.0.1")
-        keystore = directory / "broker.keystore.pem"
-        keystore.write_text(key.read_text() + cert.read_text())
-        self.sasl, self.tls = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        self.broker = Broker(DEFAULT_VERSION)
-        node = self.broker.nodes[0]
-        plain = f"PLAINTEXT://127.0.0.1:{node.port}"
-        extra = f"SASL_PLAINTEXT://{self.sasl},SSL://{self.tls}"
-        self.broker.properties = {
-            "listeners": f"{plain},CONTROLLER://127.0.0.1:{node.controller_port},{extra}",
-            "advertised.listeners": f"{plain},{extra}",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
-            "SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL",
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config": f"{LOGIN}"
-            f' user_relay="{PASSWORD}";',
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(keystore),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-        }
-        self.broker.start()
+        authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        rules = {"authorizer.class.name": authorizer, "super.users": "User:ANONYMOUS"}
+        super().__init__(directory, PASSWORD, rules)
 
     def allow(self, kind: str, name: str, *operations: str) -> None:
         """To the user, on everything of this kind whose name begins so."""
