@@ -49,6 +49,7 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 auto.create.topics.enable=false
 log.cleaner.dedupe.buffer.size=4194304
+log.segment.delete.delay.ms=1000
 num.network.threads=2
 num.io.threads=2
 """

@@ -63,6 +63,16 @@ def topics(bootstrap: str, prefix: str = "") -> dict[str, int]:
     return {name: len(t.partitions) for name, t in found.items() if name.startswith(prefix)}
 
 
+def remove_topics(bootstrap: str, prefix: str) -> None:
+    """Takes away every topic of one test, so that what a broker holds open does not grow with the
+    number of tests it served."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
+    if names:
+        for one in admin.delete_topics(names, operation_timeout=10).values():
+            one.result(20)
+
+
 def read_topic(bootstrap: str, topic: str, seconds: float = 60.0) -> list[Record]:
     """Every record from the start to the present end of each partition."""
     consumer = open_reader(bootstrap)

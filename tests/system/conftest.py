@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support import box  # noqa: E402
 from support.box_provider import BoxProvider, control_config  # noqa: E402
 from support.broker import DEFAULT_VERSION, Broker, free_port  # noqa: E402
+from support.kafka_log import remove_topics  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
 from support.stack import Stack, new_stack  # noqa: E402
 
@@ -49,20 +50,20 @@ def receiver() -> Iterator[Receiver]:
     one.close()
 
 
-def _stack(broker: Broker, directory: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    stack = new_stack(broker, directory, request.node.name)
-    yield stack
-    stack.close()
-
-
 @pytest.fixture
 def stack(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    yield from _stack(kafka, tmp_path, request)
+    assert kafka.nodes[0].alive(), f"the shared broker ended:\n{kafka.nodes[0].log_end()}"
+    made = new_stack(kafka, tmp_path, request.node.name)
+    yield made
+    made.close()
+    remove_topics(kafka.bootstrap, made.prefix)
 
 
 @pytest.fixture
 def own_stack(own_kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    yield from _stack(own_kafka, tmp_path, request)
+    made = new_stack(own_kafka, tmp_path, request.node.name)
+    yield made
+    made.close()
 
 
 @pytest.fixture
