@@ -56,7 +56,14 @@ void TopicHistory::look_at(const TopicSpec& spec, const ClusterSight& sight,
   known.disagrees = text;
 }
 
-// A log only grows: one that is shorter than it was, or comes after its topic was gone, is new.
+bool TopicHistory::breaks_mark(const LogPlace& place, const ClusterSight& sight) const {
+  const auto mark = marks_.find(place);
+  const auto found = sight.found.find(place);
+  return mark != marks_.end() && found != sight.found.end() && found->second < mark->second.offset;
+}
+
+// A log only grows: one that is shorter than it was, or comes after its topic was gone, or breaks
+// its mark, is new.
 void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChange>& changes) {
   std::set<std::string> seen;
   for (const auto& [place, end] : sight.ends) {
@@ -64,7 +71,8 @@ void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChan
     const int needed = place.first == plan_.front().name ? kGoneLooks : 1;
     const bool remade = topics_[place.first].gone_looks >= needed;
     const auto before = ends_.find(place);
-    if (before != ends_.end() && (remade || end < before->second)) {
+    if (before != ends_.end() && (remade || end < before->second || breaks_mark(place, sight))) {
+      marks_.erase(place);
       changes.push_back({Kind::Anew, place.first, Partition{place.second}, {}, Offset{end}});
     }
     ends_[place] = end;
@@ -72,6 +80,7 @@ void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChan
   for (const std::string& topic : seen) {
     if (!topics_[topic].gone) topics_[topic].gone_looks = 0;
   }
+  for (const auto& [place, mark] : sight.marks) marks_[place] = mark;
 }
 
 std::vector<std::string> TopicHistory::reasons() const {

@@ -4,7 +4,7 @@
 // Why:     a topic that is deleted, made again or grown while everything runs must be noticed by
 //          somebody, and a broker that hangs is no error that a client reports.
 // Owner:   TopicWatch.  Thread: one owner; pure, time is an argument.
-// Bounds:  one number per partition.  Errors: none; what is wrong is a reason.
+// Bounds:  three numbers per partition.  Errors: none; what is wrong is a reason.
 #pragma once
 
 #include <chrono>
@@ -22,13 +22,27 @@
 
 namespace eventrelay::kafka {
 
+// A topic and the number of one of its partitions.
+using LogPlace = std::pair<std::string, std::int32_t>;
+
+// A fact about a log that stays true while it lasts: no record below `offset` has a time at or after
+// `time_ms`. A log made anew under the same name, of which a record is younger, breaks it, however
+// long that log is by then. Whose clock the times are of does not matter. Thread: value.
+struct LogMark {
+  std::int64_t time_ms = 0;  // since 1970
+  std::int64_t offset = 0;
+};
+
 // One look. Thread: value.  Bounds: the topics of the plan.
 struct ClusterSight {
   std::optional<std::string> silent;      // why there is no answer; all else is empty then
   std::map<std::string, int> partitions;  // of the topics that are there
   std::set<std::string> unclear;          // there, or not: a broker can not say now
   // The end of each log of which it is known.
-  std::map<std::pair<std::string, std::int32_t>, std::int64_t> ends;
+  std::map<LogPlace, std::int64_t> ends;
+  // What the marks of the looks before find now: the first offset at or after their time.
+  std::map<LogPlace, std::int64_t> found;
+  std::map<LogPlace, LogMark> marks;  // of this look, where a log has grown
 };
 
 // What a look has changed. Thread: value.
@@ -68,10 +82,14 @@ class TopicHistory {
   [[nodiscard]] bool held() const;
   // Event topics that have fewer partitions than `events`, and how many they must have.
   [[nodiscard]] std::vector<std::pair<std::string, int>> to_grow() const;
+  // What the next look asks the logs about.
+  [[nodiscard]] const std::map<LogPlace, LogMark>& marks() const noexcept { return marks_; }
 
  private:
   void look_at(const TopicSpec& spec, const ClusterSight& sight, std::vector<TopicChange>& changes);
   void look_at_logs(const ClusterSight& sight, std::vector<TopicChange>& changes);
+  // A record that is younger than the mark stands below it.
+  [[nodiscard]] bool breaks_mark(const LogPlace& place, const ClusterSight& sight) const;
 
   struct Known {
     int partitions = 0;  // as of the last look that saw it
@@ -81,7 +99,8 @@ class TopicHistory {
   };
   std::vector<TopicSpec> plan_;
   std::map<std::string, Known> topics_;
-  std::map<std::pair<std::string, std::int32_t>, std::int64_t> ends_;
+  std::map<LogPlace, std::int64_t> ends_;
+  std::map<LogPlace, LogMark> marks_;
   std::optional<TimePoint> answered_;
   std::string silent_;  // why; empty: it answers
 };

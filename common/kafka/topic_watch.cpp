@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -29,7 +30,9 @@ class TopicWatch::Asker {
  public:
   explicit Asker(const KafkaConfig& config) : client_(make_client(conf_of(config), Role::Admin)) {}
 
-  [[nodiscard]] ClusterSight look(const std::vector<TopicSpec>& plan, bool ends);
+  // Null: the logs are not asked about.
+  using Marks = std::map<LogPlace, LogMark>;
+  [[nodiscard]] ClusterSight look(const std::vector<TopicSpec>& plan, const Marks* marks);
   // Empty: done.
   [[nodiscard]] std::string grow(const std::string& topic, int partitions);
 
@@ -44,13 +47,16 @@ class TopicWatch::Asker {
         });
     return conf;
   }
-  void ask_ends(const std::vector<TopicSpec>& plan, ClusterSight& sight) const;
+  // The first offset of each log at or after a time, -1 where there is none; of those that answer.
+  using Times = std::map<LogPlace, std::int64_t>;
+  [[nodiscard]] std::map<LogPlace, std::int64_t> ask(const Times& times) const;
+  void ask_logs(const std::vector<TopicSpec>& plan, const Marks& marks, ClusterSight& sight) const;
 
   std::string refusal_;
   ClientPtr client_;
 };
 
-ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, bool ends) {
+ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, const Marks* marks) {
   ClusterSight sight;
   const rd_kafka_metadata_t* raw = nullptr;
   // Of all topics: asked for by its name, a topic that was deleted would be made again.
@@ -74,27 +80,55 @@ ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, bool en
       sight.unclear.insert(topic.topic);
     }
   }
-  if (ends) ask_ends(plan, sight);
+  if (marks != nullptr) ask_logs(plan, *marks, sight);
   return sight;
 }
 
-void TopicWatch::Asker::ask_ends(const std::vector<TopicSpec>& plan, ClusterSight& sight) const {
-  const PartitionsPtr list{rd_kafka_topic_partition_list_new(64)};
+std::map<LogPlace, std::int64_t> TopicWatch::Asker::ask(const Times& times) const {
+  std::map<LogPlace, std::int64_t> found;
+  if (times.empty()) return found;
+  const PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(times.size()))};
+  for (const auto& [place, time] : times) {
+    rd_kafka_topic_partition_list_add(list.get(), place.first.c_str(), place.second)->offset = time;
+  }
+  if (rd_kafka_offsets_for_times(client_.get(), list.get(), kAskMs) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return found;
+  }
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& place = list->elems[i];
+    if (place.err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    found[{place.topic, place.partition}] = place.offset;
+  }
+  return found;
+}
+
+void TopicWatch::Asker::ask_logs(const std::vector<TopicSpec>& plan, const Marks& marks,
+                                 ClusterSight& sight) const {
+  Times times;
   for (const TopicSpec& spec : plan) {
     const auto found = sight.partitions.find(spec.name);
     if (!spec.like_events || found == sight.partitions.end()) continue;
     for (int partition = 0; partition < found->second; ++partition) {
-      rd_kafka_topic_partition_list_add(list.get(), spec.name.c_str(), partition)->offset =
-          RD_KAFKA_OFFSET_END;
+      times[{spec.name, partition}] = RD_KAFKA_OFFSET_END;
     }
   }
-  if (rd_kafka_offsets_for_times(client_.get(), list.get(), kAskMs) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return;
+  sight.ends = ask(times);
+  std::erase_if(sight.ends, [](const auto& end) { return end.second < 0; });
+  times.clear();
+  for (const auto& [place, mark] : marks) {
+    if (sight.ends.contains(place)) times[place] = mark.time_ms;
   }
-  for (int i = 0; i < list->cnt; ++i) {
-    const rd_kafka_topic_partition_t& place = list->elems[i];
-    if (place.err != RD_KAFKA_RESP_ERR_NO_ERROR || place.offset < 0) continue;
-    sight.ends[{place.topic, place.partition}] = place.offset;
+  sight.found = ask(times);
+  std::erase_if(sight.found, [](const auto& first) { return first.second < 0; });
+  // Behind the ends: where none is as young as this, all that was there by then is older.
+  const std::int64_t now = unix_ms(wall_now());
+  times.clear();
+  for (const auto& [place, end] : sight.ends) {
+    const auto mark = marks.find(place);
+    if (mark == marks.end() || mark->second.offset != end) times[place] = now;
+  }
+  for (const auto& [place, first] : ask(times)) {
+    sight.marks[place] = {now, first < 0 ? sight.ends.at(place) : first};
   }
 }
 
@@ -183,7 +217,8 @@ void TopicWatch::State::run() {
 }
 
 void TopicWatch::State::look(Asker& asker) {
-  const ClusterSight sight = asker.look(plan_, options_.ends);
+  // This thread alone changes it.
+  const ClusterSight sight = asker.look(plan_, options_.ends ? &history_.marks() : nullptr);
   std::vector<TopicChange> changes;
   std::vector<std::pair<std::string, int>> to_grow;
   {

@@ -109,6 +109,30 @@ TEST(TopicHistory, TellsOfALogThatIsShorterThanItWas) {
   EXPECT_THAT(history.look(sight(2, 2, 4), at(4)), IsEmpty());
 }
 
+// Deleted, made again and filled between two looks: neither is it missed nor shorter than it was.
+TEST(TopicHistory, TellsOfALogThatIsLongerThanItWasAndYetAnother) {
+  TopicHistory history(plan());
+  ClusterSight first = sight(2, 2, 5);
+  first.marks[{"events", 1}] = {1000, 5};
+  (void)history.look(first, at(0));
+  ASSERT_EQ(history.marks().at({"events", 1}).time_ms, 1000);
+  ClusterSight same = sight(2, 2, 8);
+  same.found[{"events", 1}] = 5;  // the first that came behind the mark
+  same.marks[{"events", 1}] = {2000, 8};
+  EXPECT_THAT(history.look(same, at(2)), IsEmpty());
+  EXPECT_THAT(history.look(sight(2, 2, 8), at(4)), IsEmpty()) << "nothing is as young as the mark";
+  ClusterSight other = sight(2, 2, 24);
+  other.found[{"events", 1}] = 0;
+  other.marks[{"events", 1}] = {6000, 24};
+  const auto changes = history.look(other, at(6));
+  ASSERT_THAT(kinds(changes), ElementsAre(Kind::Anew));
+  EXPECT_EQ(changes.front().partition.value, 1);
+  EXPECT_EQ(changes.front().end.value, 24);
+  ClusterSight next = sight(2, 2, 30);
+  next.found[{"events", 1}] = 24;
+  EXPECT_THAT(history.look(next, at(8)), IsEmpty()) << "said once";
+}
+
 TEST(TopicHistory, SaysNothingOfALogWhoseEndIsNotKnown) {
   TopicHistory history(plan());
   (void)history.look(sight(2, 2, 50), at(0));
