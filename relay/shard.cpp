@@ -16,6 +16,8 @@ constexpr std::uint32_t kEventsPerCommit = 1000;
 constexpr Duration kCommitSpacing = std::chrono::milliseconds(20);
 constexpr std::size_t kReadBatch = 16;  // events read before looking at what may be sent
 constexpr std::size_t kLookBatch = 64;  // events looked at without taking them, in one round
+// The watch of the topics tells of a log that has begun anew within this time of its first record.
+constexpr Duration kRestartTold = std::chrono::seconds(10);
 constexpr Duration kPumpMax = std::chrono::milliseconds(2);  // before the loop gets its turn
 
 kafka::ConsumerOptions consumer_options(unsigned index, const ShardParts& parts) {
@@ -89,6 +91,10 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
   attempt_end_.use(settings_->config.relay.attempts_log);
   unknown_.use(settings_->config.relay.unknown_instance_wait);
   consumer_.keep_unknown(unknown_);
+  consumer_.tell_restart([this](Partition partition) {
+    restarted_[partition.value] = clock_.now();
+    backlog_.begin_anew(partition);
+  });
   member_ = io.make_member(consumer_options(index, parts), *this);
   consumer_.attach(*member_);
   committer_.attach(*member_);
@@ -97,6 +103,8 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
          return delays_.position(delay, partition);
        },
        [this](std::size_t delay, Partition partition) { delays_.begin_anew(delay, partition); }});
+  outbox_.follow_state({[this](Partition partition) { return backlog_.state_position(partition); },
+                        [this](Partition partition) { backlog_.state_began_anew(partition); }});
   status_.shard = index_;
 }
 
@@ -280,6 +288,9 @@ void Shard::on_log_anew(const std::string& topic, Partition partition, Offset en
   if (owned == nullptr || !owned->owned) return;
   const Config& config = settings_->config;
   if (topic == kafka::topic_name(config.topics, "events")) {
+    // What the consumer saw itself would be read, and sent, a second time.
+    const auto seen = restarted_.find(partition.value);
+    if (seen != restarted_.end() && clock_.now() - seen->second < kRestartTold) return;
     // The consumer first: who is paused stands at the live position, which is that of the new log.
     consumer_.begin_anew(partition);
     backlog_.begin_anew(partition);
@@ -518,7 +529,11 @@ void Shard::tick() {
   consumer_.age();
   outbox_.age(clock_.now());
   if (!draining_) delays_.poll();
-  if (!draining_) backlog_.tick(clock_.now());
+  if (!draining_) {
+    backlog_.tick(clock_.now());
+  } else {
+    backlog_.tick_state();
+  }
   if (ticks_++ % kTicksPerLook == 0) {
     failing_ = subscriptions_.failing(kFailingMax, clock_.moment());
     lag_.assign(1, member_->lag());

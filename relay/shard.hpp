@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/process/volatile_budget.hpp"
@@ -156,7 +157,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   bool stall_watched_ = false;  // its timer is armed
 
   std::vector<Partition> revoking_;
-  TimePoint revoke_deadline_{};  // for what Kafka has to acknowledge
+  TimePoint revoke_deadline_{};                            // for what Kafka has to acknowledge
+  std::unordered_map<std::int32_t, TimePoint> restarted_;  // when its log was seen to begin anew
   bool draining_ = false;
   bool ending_ = false;   // advance_end() is under way
   bool closing_ = false;  // the drain has committed and leaves the group

@@ -54,6 +54,9 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
                 if (state == nullptr) return std::nullopt;
                 return Consumer::live_position(*state);
               },
+              [this](Partition partition, Offset offset) {
+                return parts_.consumer.folded(partition, offset);
+              },
               [this] { parts_.changed(); },
               [this](Partition partition) { state_.write(partition); },
               [](Partition partition, const std::string& reason) {
@@ -78,9 +81,27 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   detacher_.add(partition, cursors);
   catch_up_reader_.add(partition, cursors);
   look_ahead_.add(partition, cursors);
-  if (std::erase(anew_, partition) > 0) detacher_.begin_anew(partition);
+  if (std::erase(anew_, partition) > 0 || of_another_log(partition, cursors)) {
+    detacher_.begin_anew(partition);
+  }
   parts_.consumer.open(partition, cursors);
   parts_.changed();
+}
+
+// Kafka deletes what a group has committed together with the topic. Cursors that outlived that point
+// into a log that is gone, and would skip what another one has at their offsets.
+bool Backlog::of_another_log(Partition partition, const Cursors& cursors) const {
+  const PartitionState* const state = parts_.consumer.find(partition);
+  if (state == nullptr || state->committed || cursors.empty()) return false;
+  const std::vector<CursorStatus> all = cursors.oldest(SIZE_MAX);
+  const bool ahead = std::any_of(all.begin(), all.end(), [](const CursorStatus& cursor) {
+    return cursor.record.position > Offset{0};
+  });
+  if (!ahead) return false;
+  log::warn("nothing is committed of a partition that has cursors: its log has begun anew",
+            {{"partition", partition}, {"cursors", all.size()}});
+  parts_.slab.relay_log_restarts_total.add();
+  return true;
 }
 
 void Backlog::stop_reading(Partition partition) {
@@ -98,7 +119,10 @@ bool Backlog::writing(Partition partition) {
   if (cursors == nullptr) return false;
   cursors->commit(clock_.now(), CommitMode::Exactly);
   state_.write(partition);
-  return cursors->writes_pending() > 0;
+  state_.assure(partition);
+  // What can not be written is not waited for.
+  const bool unsure = state_.unsure(partition) && !parts_.outbox.blocked(partition);
+  return unsure || cursors->writes_pending() > 0;
 }
 
 void Backlog::drop(Partition partition) {
@@ -116,7 +140,7 @@ void Backlog::begin_anew(Partition partition) {
     anew_.push_back(partition);
     return;
   }
-  catch_up_reader_.halt(partition);
+  catch_up_reader_.begin_anew(partition);
   detacher_.begin_anew(partition);
 }
 

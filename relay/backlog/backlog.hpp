@@ -72,6 +72,11 @@ class Backlog {
   void begin_anew(Partition partition);
   // Likewise that of `state`: it is written again.
   void state_began_anew(Partition partition) { state_.begin_anew(partition); }
+  // While it drains: a commit that was refused is asked for again.
+  void tick_state() { state_.tick(); }
+  [[nodiscard]] Offset state_position(Partition partition) const {
+    return state_.position(partition);
+  }
   // The answer to BacklogParts::confirm.
   void on_confirmed(std::uint64_t token, bool accepted) { state_.confirmed(token, accepted); }
   // The queues of these subscriptions are about to go: what reads for them ends.
@@ -101,6 +106,7 @@ class Backlog {
   void visit_next();
   void visit(Owned& owned);
   void on_ready(Partition partition, Cursors& cursors);
+  [[nodiscard]] bool of_another_log(Partition partition, const Cursors& cursors) const;
   void note_committed(Owned& owned, Cursors& cursors, TimePoint now);
   // Asks the log what it will soon forget, and acts on the answer.
   void watch_log_start(TimePoint now);

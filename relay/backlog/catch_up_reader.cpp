@@ -61,9 +61,11 @@ void CatchUpReader::stop(Partition partition) {
   if (it->second->plan.catching_up()) end(*it->second);
 }
 
-void CatchUpReader::halt(Partition partition) {
+void CatchUpReader::begin_anew(Partition partition) {
   const auto it = catch_ups_.find(partition.value);
-  if (it != catch_ups_.end() && it->second->plan.catching_up()) end(*it->second);
+  if (it == catch_ups_.end()) return;
+  if (it->second->plan.catching_up()) end(*it->second);
+  it->second->seen.clear();
 }
 
 void CatchUpReader::halt(std::span<const std::string> subscriptions) {
@@ -80,6 +82,7 @@ void CatchUpReader::drop(Partition partition) {
   const auto it = catch_ups_.find(partition.value);
   if (it == catch_ups_.end()) return;
   stop(partition);
+  it->second->seen.clear();
   it->second->cursors = nullptr;  // what is still in flight ends without it
 }
 
@@ -166,6 +169,7 @@ void CatchUpReader::end(CatchUp& catch_up) {
   if (at_live) failpoint::at("before-attach");
   catch_up.cursors->end_catch_up(live.value_or(catch_up.plan.position()));
   if (at_live) failpoint::at("after-attach");
+  if (catch_up.cursors->empty()) catch_up.seen.clear();
   parts_.attached(catch_up.place.partition);
 }
 
@@ -328,6 +332,7 @@ void CatchUpReader::offer(CatchUp& catch_up) {
   queues_.clear();
   catch_up.takers.clear();
   catch_up.next_taker = 0;
+  if (repeated(catch_up)) return;
   if (parts_.subscriptions.match(catch_up.event, queues_) != Subscriptions::Match::Some) return;
   for (SubscriptionQueue* const queue : queues_) {
     taking_.clear();
@@ -336,6 +341,16 @@ void CatchUpReader::offer(CatchUp& catch_up) {
     catch_up.cursors->offer(key, catch_up.waiting.offset(), moment_, taking_);
     for (const CursorId cursor : taking_) catch_up.takers.push_back({cursor, queue});
   }
+}
+
+// The first record of an event stands lower in the log: it is this cursor's and was handed out, or
+// it lies before the cursor and the live path has answered for it.
+bool CatchUpReader::repeated(CatchUp& catch_up) {
+  const Offset at = catch_up.waiting.offset();
+  if (catch_up.event.provider_id.empty()) return false;
+  if (parts_.folded(catch_up.place.partition, at)) return true;
+  const std::optional<EventBits> key = event_bits(catch_up.event.id);
+  return key && catch_up.seen.note(*key, at) == DuplicateWindow::Verdict::Before;
 }
 
 CatchUpReader::Progress CatchUpReader::hand_out(CatchUp& catch_up) {

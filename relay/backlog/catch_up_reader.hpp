@@ -28,6 +28,7 @@
 #include "relay/backlog/catch_up_plan.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
 #include "relay/io/shard_io.hpp"
+#include "relay/log/duplicate_window.hpp"
 #include "relay/park/outbox.hpp"
 #include "relay/record/held_record.hpp"
 #include "relay/subscriptions/queue_room.hpp"
@@ -45,8 +46,9 @@ struct CatchUpParts {
   std::size_t prefetch_bytes = 1U << 20;  // per partition
   // First offset that the live path has not taken; nothing: not known, nothing is read again.
   std::function<std::optional<Offset>(Partition)> live;
-  std::function<void()> admitted;           // something may be sent
-  std::function<void(Partition)> attached;  // a cursor ended: it has something to write
+  std::function<bool(Partition, Offset)> folded;  // the live path found it repeated
+  std::function<void()> admitted;                 // something may be sent
+  std::function<void(Partition)> attached;        // a cursor ended: it has something to write
   std::function<void(Partition, std::string)> trouble;
   VolatileBudget* budget = nullptr;  // gets what is done back; may be null
 };
@@ -67,8 +69,8 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   // Ends the catch-up reads that have a cursor of one of these; the next one goes on for the rest.
   // Before their queues go.
   void halt(std::span<const std::string> subscriptions);
-  // Ends the catch-up read of a partition that is under way; another one may follow.
-  void halt(Partition partition);
+  // Its log has begun anew: ends the catch-up read that is under way; another one may follow.
+  void begin_anew(Partition partition);
   // What lies below `below` goes to the dead letters: retention will soon take it.
   void expire(Partition partition, Offset below);
 
@@ -110,6 +112,8 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
     bool others_wait = false;  // for the next catch-up read, as of the last look
     std::optional<Offset> expire_wanted;
     std::optional<Offset> expire_below;  // it is one, up to there
+    // Ids of events it has read: of the live path's window nothing is left after a restart.
+    DuplicateWindow seen{DuplicateWindow::Remembers::IdsAndOffsets};
 
     explicit CatchUp(const CatchUpRules& rules) : plan(rules) {}
   };
@@ -122,6 +126,8 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   [[nodiscard]] Progress load(CatchUp& catch_up);
   [[nodiscard]] Progress take(CatchUp& catch_up, Offset at);
   void offer(CatchUp& catch_up);
+  // Its provider had sent it before, so something covers it.
+  [[nodiscard]] bool repeated(CatchUp& catch_up);
   [[nodiscard]] Progress hand_out(CatchUp& catch_up);
   [[nodiscard]] Progress try_again(CatchUp& catch_up);
   [[nodiscard]] bool fits(const CatchUp& catch_up, const Taker& taker) const noexcept;

@@ -90,8 +90,10 @@ Offset Detacher::live_of(Partition partition) {
   return parts_.consumer.live_position(*state).value_or(Offset{0});
 }
 
+// An event of a log that has begun anew since is not: no cursor can point at it any more.
 bool Detacher::is_live(const Job& job) const noexcept {
-  return static_cast<const HeldRecord*>(job.held)->owner == &parts_.consumer;
+  const auto& record = *static_cast<const HeldRecord*>(job.held);
+  return record.owner == &parts_.consumer && record.epoch == record.home->ledger.epoch();
 }
 
 // --- the live path ------------------------------------------------------------------------------
@@ -488,7 +490,7 @@ void Detacher::begin_anew(Partition partition) {
   for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
     if (cursor.record.state == CursorState::Off) off.push_back(cursor.record.subscription);
   }
-  guarded->cursors->forget_unless([](std::string_view) { return false; });
+  guarded->cursors->begin_anew();
   settle_covered(*guarded);
   for (const std::string& subscription : off) static_cast<void>(pause(subscription, partition));
   parts_.write(partition);

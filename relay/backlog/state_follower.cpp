@@ -76,6 +76,7 @@ Cursors& StateFollower::own(const CursorBounds& bounds, const Moment& moment) {
   owns_ = true;
   if (cursors_ != nullptr) {
     cursors_->raise(epoch_);
+    if (anew_) cursors_->write_all();
   } else {
     cursors_ = std::make_unique<Cursors>(bounds, epoch_);
     for (const auto& [key, record] : table_->records()) cursors_->load(record, moment);
@@ -83,6 +84,7 @@ Cursors& StateFollower::own(const CursorBounds& bounds, const Moment& moment) {
     others_ = table_->fenced();
     table_.reset();
   }
+  anew_ = false;
   // They are written again, before compaction can make them look like the last word.
   for (const std::string& key : std::exchange(others_, {})) {
     static_cast<void>(cursors_->followed(key, StateEpoch{0}));
@@ -93,7 +95,7 @@ Cursors& StateFollower::own(const CursorBounds& bounds, const Moment& moment) {
 std::optional<StateWrite> StateFollower::next_write() {
   if (!owns_) return std::nullopt;
   if (std::exchange(mark_again_, false)) {
-    return StateWrite{kMarkToken, std::string(kOwnerKey), encode(OwnerRecord{epoch_, name_})};
+    return StateWrite{kMarkToken, std::string(kOwnerKey), mark_once_more()};
   }
   auto next = cursors_->next_write();
   if (!next) return std::nullopt;

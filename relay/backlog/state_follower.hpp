@@ -41,6 +41,13 @@ class StateFollower {
   // counts; later they go on under the new epoch, as nobody else had the partition meanwhile.
   Cursors& own(const CursorBounds& bounds, const Moment& moment);
   [[nodiscard]] bool owns() const noexcept { return owns_; }
+  // The log is another one, in which no mark of ours stands: the next one must count first.
+  void begin_anew() {
+    static_cast<void>(lose());
+    anew_ = true;
+  }
+  // The value of our mark as it stands.
+  [[nodiscard]] std::string mark_once_more() const { return encode(OwnerRecord{epoch_, name_}); }
   // Null until own().
   [[nodiscard]] Cursors* cursors() noexcept { return cursors_.get(); }
 
@@ -81,6 +88,7 @@ class StateFollower {
   StateEpoch highest_ = 0;  // seen
   bool stands_ = false;     // our mark counts
   bool owns_ = false;
+  bool anew_ = false;        // what the cursors say stands in no log yet
   bool mark_again_ = false;  // one that does not count would be the last word of its key
 };
 

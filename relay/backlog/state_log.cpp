@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kReadTurn = 64;  // records before the loop gets its turn
 constexpr int kWriteTurn = 32;
+constexpr std::uint64_t kAssureToken = ~std::uint64_t{0};
 
 kafka::ReaderOptions reader_options(const Config& config) {
   kafka::ReaderOptions options;
@@ -49,11 +50,16 @@ class StateLog::Log final : public OutboxClient {
   // What stood in the log is gone: it is made ours once more, and all is written again.
   void begin_anew() {
     next_ = Offset{0};
+    anew_ = follower_.cursors() != nullptr;
+    follower_.begin_anew();
     act(ownership_.beaten());
   }
   void stop(std::string reason);
   [[nodiscard]] Cursors* cursors() noexcept { return follower_.cursors(); }
   [[nodiscard]] std::uint64_t token() const noexcept { return token_; }
+  void assure();
+  [[nodiscard]] bool unsure() const noexcept { return (anew_ || assuring_) && !stopped_; }
+  [[nodiscard]] Offset position() const noexcept { return next_; }
 
  private:
   void act(Ownership::Action act);
@@ -68,6 +74,9 @@ class StateLog::Log final : public OutboxClient {
   Offset next_;  // to be read
   bool stopped_ = false;
   bool write_posted_ = false;
+  bool anew_ = false;  // what is known stands in no log yet
+  bool assured_ = false;
+  bool assuring_ = false;  // the mark is on its way once more
 };
 
 bool StateLog::Log::take(const kafka::Message& message) {
@@ -124,6 +133,7 @@ void StateLog::Log::own() {
   log::info(
       "state of a partition taken over",
       {{"partition", partition_}, {"epoch", cursors.epoch()}, {"again", first ? "no" : "yes"}});
+  anew_ = false;
   write();
   if (first) owner_.parts_.ready(partition_, cursors);
   failpoint::at("after-owner");
@@ -152,7 +162,19 @@ void StateLog::Log::write_on() {
   write();
 }
 
+void StateLog::Log::assure() {
+  if (assured_ || !follower_.owns() || cursors()->empty()) return;
+  assured_ = assuring_ = true;
+  owner_.parts_.outbox.put_state(partition_, std::string(kOwnerKey), follower_.mark_once_more(),
+                                 Sender{this, kAssureToken});
+}
+
 void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
+  if (token == kAssureToken) {
+    assuring_ = false;
+    if (receipt == Receipt::Written) owner_.parts_.durable(partition_);
+    return;
+  }
   if (receipt == Receipt::Written && !stopped_) see(follower_.stored(token));
 }
 
@@ -210,8 +232,24 @@ void StateLog::begin_anew(Partition partition) {
   log::warn("state of a partition is written again: its log has begun anew",
             {{"partition", partition}});
   parts_.slab.relay_log_restarts_total.add();
+  parts_.outbox.state_reads_from_start(partition);
   it->second->begin_anew();
   reader_->start({0, partition}, kafka::kLogStart, *this);
+}
+
+void StateLog::assure(Partition partition) {
+  const auto it = logs_.find(partition.value);
+  if (it != logs_.end()) it->second->assure();
+}
+
+bool StateLog::unsure(Partition partition) const {
+  const auto it = logs_.find(partition.value);
+  return it != logs_.end() && it->second->unsure();
+}
+
+Offset StateLog::position(Partition partition) const {
+  const auto it = logs_.find(partition.value);
+  return it == logs_.end() ? Offset{0} : it->second->position();
 }
 
 void StateLog::tick() {

@@ -32,6 +32,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.committed = assigned.committed;
     partition.metadata = assigned.metadata;
     partition.seen.clear();
+    partition.folded.clear();
     partition.ledger.assign(assigned.committed);
     if (!assigned.metadata.empty()) partition.ledger.restore(assigned.metadata);
     owned_.push_back(&partition);
@@ -95,6 +96,7 @@ void Consumer::begin_anew(Partition id) {
   partition->committed.reset();
   partition->metadata.clear();
   partition->seen.clear();
+  partition->folded.clear();
   partition->ledger.assign(std::nullopt);  // ends the epoch of what is in flight
   member_->read_anew(id);
   partition->has_data = true;
@@ -304,7 +306,9 @@ Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record)
                {"offset", record.offset},
                {"position", partition.position.value_or(Offset{-1})}});
     partition.ledger.assign(record.offset);
+    partition.folded.clear();
     partition.seen.clear();  // it would take what is read again for repeated
+    if (record.offset == Offset{0}) restarted(partition);
     begun = partition.ledger.begin(record.offset);
   }
   switch (begun) {
@@ -332,12 +336,28 @@ Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record)
   return Verdict::Yes;
 }
 
+void Consumer::restarted(PartitionState& partition) {
+  slab_.relay_log_restarts_total.add();
+  partition.committed.reset();
+  partition.metadata.clear();
+  if (restarted_) restarted_(partition.id);
+}
+
 // A provider that got no answer in time sends again, and both were stored. The first of them is
 // unfinished, parked, detached or delivered: in every case something covers it.
 bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) {
   if (record.event.provider_id.empty()) return false;
   const std::optional<EventBits> key = event_bits(record.event.id);
-  return key && partition.seen.note(*key) == DuplicateWindow::Verdict::Before;
+  if (!key || partition.seen.note(*key) != DuplicateWindow::Verdict::Before) return false;
+  if (partition.folded.size() == DuplicateWindow::kIds) partition.folded.pop_front();
+  partition.folded.push_back(record.offset);
+  return true;
+}
+
+bool Consumer::folded(Partition id, Offset offset) {
+  const PartitionState* const partition = find(id);
+  return partition != nullptr &&
+         std::binary_search(partition->folded.begin(), partition->folded.end(), offset);
 }
 
 void Consumer::settled(HeldRecord& record, End end) {

@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,7 +35,7 @@
 namespace eventrelay::relay {
 
 // One partition of this shard, kept over assignments. Thread: shard thread.
-// Bounds: one ledger, one window of ids and one waiting record.
+// Bounds: one ledger, one window of ids, as many folded offsets, and one waiting record.
 struct PartitionState {
   explicit PartitionState(const LedgerBounds& window) : ledger(window) {}
 
@@ -41,9 +43,10 @@ struct PartitionState {
 
   Partition id;
   OffsetLedger ledger;
-  DuplicateWindow seen;  // ids of events that this assignment has read
-  bool owned = false;    // assigned
-  bool reading = false;  // owned, and not being given up
+  DuplicateWindow seen;       // ids of events that this assignment has read
+  std::deque<Offset> folded;  // ascending: repeated by their provider; the last of them
+  bool owned = false;         // assigned
+  bool reading = false;       // owned, and not being given up
   bool has_data = false;
   bool in_turn = false;           // waits for its turn to be read
   Hold hold = Hold::No;           // Write is `blocked`
@@ -100,6 +103,9 @@ class Consumer final : public RecordOwner {
   void drop(Partition partition);
   // Its log has begun anew: nothing of what was read or committed counts for it.
   void begin_anew(Partition partition);
+  // Who hears that a partition is read from offset 0 again without having been told to: its log has
+  // begun anew, and the client library was the first to see it. Before the first record.
+  void tell_restart(std::function<void(Partition)> told) { restarted_ = std::move(told); }
 
   // Who is asked before an event is admitted; before the first call of any other member. From then
   // on an assigned partition is read from open() on.
@@ -109,6 +115,8 @@ class Consumer final : public RecordOwner {
   void keep_unknown(UnknownSink& unknown) { unknown_ = &unknown; }
   // A state record of it was acknowledged, or might have been: what waits for one is looked at.
   void state_written(Partition partition);
+  // The provider had sent this event before, and the earlier record of it counts.
+  [[nodiscard]] bool folded(Partition partition, Offset offset);
   // The first offset that the live path has not taken; nothing: not known yet.
   [[nodiscard]] static std::optional<Offset> live_position(const PartitionState& partition);
 
@@ -152,6 +160,7 @@ class Consumer final : public RecordOwner {
   [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
   void unmatched(PartitionState& partition, HeldRecord& record, Subscriptions::Match match);
   [[nodiscard]] Verdict begin(PartitionState& partition, HeldRecord& record);
+  // Notes what it finds.
   [[nodiscard]] bool seen_before(PartitionState& partition, const HeldRecord& record);
   void free(PartitionState& partition, HeldRecord& record, End end);
   void enter_turn(PartitionState& partition);
@@ -161,6 +170,7 @@ class Consumer final : public RecordOwner {
   void let_go(PartitionState& partition);
   void let_go_of(PartitionState::Hold why);
   void stop(PartitionState& partition, std::string reason);
+  void restarted(PartitionState& partition);
 
   Scheduler& scheduler_;
   Subscriptions& subscriptions_;
@@ -168,6 +178,7 @@ class Consumer final : public RecordOwner {
   LedgerBounds window_;
   VolatileBudget* budget_;
   LiveGate* gate_ = nullptr;
+  std::function<void(Partition)> restarted_;
   UnknownSink* unknown_ = nullptr;
   GroupMember* member_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;

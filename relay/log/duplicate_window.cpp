@@ -29,42 +29,52 @@ std::optional<EventBits> event_bits(std::string_view id) noexcept {
 
 // The bits are a hash already where a provider's id was given, version and variant aside; a
 // sender who picks ids by hand only makes its own partition's probes longer.
-std::size_t DuplicateWindow::home(const EventBits& key) noexcept {
-  return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) % kSlots;
+std::size_t DuplicateWindow::home(const EventBits& key) const noexcept {
+  return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) %
+         table_->slots.size();
 }
 
-DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key) {
-  if (table_ == nullptr) table_ = std::make_unique<Table>();
-  Table& table = *table_;
-  for (std::size_t slot = home(key);; slot = (slot + 1) % kSlots) {
-    const std::uint16_t at = table.slots[slot];
-    if (at == kEmpty) break;
-    if (table.ring[at] == key) return Verdict::Before;
+DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) {
+  if (table_ == nullptr) {
+    table_ = std::make_unique<Table>(what_ == Remembers::Ids ? kIds : kIdsRead, what_);
   }
-  if (table.count == kIds) {
+  Table& table = *table_;
+  const std::size_t slots = table.slots.size();
+  const std::size_t ids = table.ring.size();
+  for (std::size_t slot = home(key);; slot = (slot + 1) % slots) {
+    const std::uint16_t known = table.slots[slot];
+    if (known == kEmpty) break;
+    if (table.ring[known] != key) continue;
+    if (what_ == Remembers::Ids || table.offsets[known] < at) return Verdict::Before;
+    table.offsets[known] = at;
+    return Verdict::First;
+  }
+  if (table.count == ids) {
     forget(table.next);
   } else {
     ++table.count;
   }
   std::size_t slot = home(key);
-  while (table.slots[slot] != kEmpty) slot = (slot + 1) % kSlots;
+  while (table.slots[slot] != kEmpty) slot = (slot + 1) % slots;
   table.slots[slot] = static_cast<std::uint16_t>(table.next);
   table.ring[table.next] = key;
-  table.next = (table.next + 1) % kIds;
+  if (what_ == Remembers::IdsAndOffsets) table.offsets[table.next] = at;
+  table.next = (table.next + 1) % ids;
   return Verdict::First;
 }
 
 // Takes the key at `at` out and closes the gap, so that no slot is ever a grave.
 void DuplicateWindow::forget(std::size_t at) noexcept {
   Table& table = *table_;
+  const std::size_t slots = table.slots.size();
   std::size_t hole = home(table.ring[at]);
-  while (table.slots[hole] != at) hole = (hole + 1) % kSlots;
+  while (table.slots[hole] != at) hole = (hole + 1) % slots;
   table.slots[hole] = kEmpty;
-  for (std::size_t slot = (hole + 1) % kSlots; table.slots[slot] != kEmpty;
-       slot = (slot + 1) % kSlots) {
+  for (std::size_t slot = (hole + 1) % slots; table.slots[slot] != kEmpty;
+       slot = (slot + 1) % slots) {
     // What lies at or before the hole by its own way may fill it.
     const std::size_t wanted = home(table.ring[table.slots[slot]]);
-    if ((slot - wanted) % kSlots < (slot - hole) % kSlots) continue;
+    if ((slot + slots - wanted) % slots < (slot + slots - hole) % slots) continue;
     table.slots[hole] = table.slots[slot];
     table.slots[slot] = kEmpty;
     hole = slot;

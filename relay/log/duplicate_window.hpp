@@ -2,18 +2,21 @@
 //
 // Why:     a provider that got no answer in time sends again; both requests were stored, and the
 //          subscribers want one of them.
-// Owner:   Consumer, one per partition.  Thread: shard-local.
-// Bounds:  kIds ids of 128 bits: 160 KiB once the first is seen, nothing before; O(1) per call,
-//          no allocation after the first.
+// Owner:   Consumer, one per partition; CatchUpReader, one per partition with a backlog.
+// Thread:  shard-local.
+// Bounds:  kIds ids of 128 bits: 160 KiB once the first is seen, nothing before; kIdsRead ids with
+//          their offsets: 56 KiB. O(1) per call, no allocation after the first.
 // Errors:  none; an id that is no UUID is never remembered and never found.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
 
 namespace eventrelay::relay {
 
@@ -30,30 +33,39 @@ struct EventBits {
 // Thread: shard-local.  Bounds: see the head of this file.
 class DuplicateWindow {
  public:
-  static constexpr std::size_t kIds = 8192;
+  static constexpr std::size_t kIds = 8192;      // of a log that is read once, from front to back
+  static constexpr std::size_t kIdsRead = 2048;  // of one whose parts are read again
 
+  // With offsets a record that is read again is not taken for a repetition of itself.
+  enum class Remembers : std::uint8_t { Ids, IdsAndOffsets };
   enum class Verdict : std::uint8_t { First, Before };
 
-  // Remembers `key` unless it is among the last kIds; the oldest is forgotten for it.
-  [[nodiscard]] Verdict note(const EventBits& key);
+  explicit DuplicateWindow(Remembers what = Remembers::Ids) noexcept : what_(what) {}
+
+  // Remembers `key` unless it is among the last ids; the oldest is forgotten for it. With offsets,
+  // Before means: at a lower offset than `at`.
+  [[nodiscard]] Verdict note(const EventBits& key, Offset at = Offset{0});
   void clear() noexcept { table_.reset(); }
 
  private:
-  static constexpr std::size_t kSlots = 2 * kIds;  // half full at most, so probes are short
   static constexpr std::uint16_t kEmpty = 0xFFFF;
 
-  // Open addressing with linear probing; a slot holds the place of its key in the ring.
+  // Open addressing with linear probing; a slot holds the place of its key in the ring. There are
+  // twice as many slots as keys, so probes are short. Thread: shard-local.  Bounds: `ids`.
   struct Table {
-    Table() { slots.fill(kEmpty); }
-    std::array<EventBits, kIds> ring;
-    std::array<std::uint16_t, kSlots> slots;
+    Table(std::size_t ids, Remembers what)
+        : ring(ids), offsets(what == Remembers::Ids ? 0 : ids), slots(2 * ids, kEmpty) {}
+    std::vector<EventBits> ring;
+    std::vector<Offset> offsets;  // of the first record of each, if they are remembered
+    std::vector<std::uint16_t> slots;
     std::size_t next = 0;   // where the next key goes
     std::size_t count = 0;  // keys in the ring
   };
 
-  [[nodiscard]] static std::size_t home(const EventBits& key) noexcept;
+  [[nodiscard]] std::size_t home(const EventBits& key) const noexcept;
   void forget(std::size_t at) noexcept;
 
+  Remembers what_;
   std::unique_ptr<Table> table_;
 };
 

@@ -18,6 +18,8 @@ constexpr Duration kLook = std::chrono::seconds(1);  // wall time may be set, so
 constexpr Duration kRenew = std::chrono::hours(1);   // a broker forgets positions nobody renews
 // A record ends a fetch at once; this is what nothing costs, and what a start may wait for.
 constexpr Duration kFetchWait = std::chrono::milliseconds(500);
+// The watch of the topics tells of a log that has begun anew within this time of its first record.
+constexpr Duration kRestartTold = std::chrono::seconds(10);
 
 kafka::ReaderOptions reader_options(const Config& config) {
   kafka::ReaderOptions options;
@@ -222,6 +224,9 @@ void DelayTopics::restart(DelayPartition& delayed, Offset at) {
   parts_.slab.relay_log_restarts_total.add();
   delayed.ledger.assign(std::nullopt);
   delayed.position = Offset{0};
+  delayed.restarted = clock_.now();
+  delayed.stopped.clear();  // the record that could not be read is gone
+  parts_.outbox.reads_from_start(delayed.place.topic, delayed.place.partition);
   reader_->start(delayed.place, kafka::kLogStart, *this);
 }
 
@@ -237,10 +242,14 @@ void DelayTopics::begin_anew(std::size_t step, Partition partition, std::optiona
   if (found == delayed_.end() || shut_) return;
   DelayPartition& delayed = (*found->second)[step];
   if (!delayed.reading || delayed.position == Offset{0}) return;
-  if (end && delayed.position <= *end) return;
-  // It waits in the log that is gone, and here.
-  if (HeldRecord* const head = std::exchange(delayed.head, nullptr)) free(*head, End::NotDone);
+  const bool told = delayed.restarted && clock_.now() - *delayed.restarted < kRestartTold;
+  if (end && told && delayed.position <= *end) return;
+  HeldRecord* const head = std::exchange(delayed.head, nullptr);
   restart(delayed, delayed.position);
+  // What was read of the log that is gone is nowhere else any more: it waits in the new one.
+  if (head == nullptr) return;
+  parts_.outbox.park(*head, *head->event.parked, step,
+                     Sender{this, reinterpret_cast<std::uintptr_t>(head)});
 }
 
 DelayTopics::Progress DelayTopics::begin(DelayPartition& delayed, HeldRecord& record) {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -77,7 +78,7 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   void shutdown();
 
   // The log of this step has begun anew: what it holds is read from its start. `end`: of the new
-  // log, if it is known; nothing happens where the position is not behind it.
+  // log, where the watch of the topics tells it; nothing happens where that was seen a moment ago.
   void begin_anew(std::size_t step, Partition partition, std::optional<Offset> end = {});
   // The first offset that was not read; 0: none, or it is not read now.
   [[nodiscard]] Offset position(std::size_t step, Partition partition) const;
@@ -97,7 +98,8 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   struct DelayPartition {
     kafka::TopicPartition place;
     OffsetLedger ledger;
-    Offset position{};  // the first that was not read
+    Offset position{};                   // the first that was not read
+    std::optional<TimePoint> restarted;  // when its log was last seen to begin anew
     bool reading = false;
     bool readable = false;
     bool changed = false;        // its commit would say something new

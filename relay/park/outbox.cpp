@@ -130,6 +130,9 @@ void Outbox::send(Write& write) {
   if (write.topic < dead_ && delay_log_.position) {
     write.read_to = delay_log_.position(write.topic, write.partition);
   }
+  if (write.topic == state_ && state_log_.position) {
+    write.read_to = state_log_.position(write.partition);
+  }
   const Queued queued = produce(write);
   if (queued == Queued::Queued) {
     write.sent = true;
@@ -190,9 +193,19 @@ void Outbox::on_placed(std::uint64_t token, Offset at, std::optional<WallTime> a
   }
   if (token == 0) return;
   const Write& write = writes_[token - 1];
-  if (write.orphan || write.topic >= dead_ || !delay_log_.began_anew) return;
   // Whoever reads a log stands never behind its end: a record below that is in another log.
-  if (at < write.read_to) delay_log_.began_anew(write.topic, write.partition);
+  if (write.orphan || at >= write.read_to) return;
+  if (write.topic < dead_ && delay_log_.began_anew) {
+    delay_log_.began_anew(write.topic, write.partition);
+  } else if (write.topic == state_ && state_log_.began_anew) {
+    state_log_.began_anew(write.partition);
+  }
+}
+
+void Outbox::reads_from_start(std::size_t delay, Partition partition) {
+  for (Write& write : waiting_) {
+    if (write.topic == delay && write.partition == partition) write.read_to = Offset{0};
+  }
 }
 
 // Tries again after a pause. What is too large for a delay topic may still fit the dead letters, so

@@ -72,6 +72,16 @@ class Outbox final : public kafka::ReportSink {
     std::function<void(std::size_t delay, Partition)> began_anew;
   };
   void follow(DelayLog log) { delay_log_ = std::move(log); }
+  // The same for the log of `state`.
+  struct StateLogEnd {
+    std::function<Offset(Partition)> position;
+    std::function<void(Partition)> began_anew;
+  };
+  void follow_state(StateLogEnd log) { state_log_ = std::move(log); }
+  void state_reads_from_start(Partition partition) { reads_from_start(state_, partition); }
+  // The log of this step is read from its start: what is on its way into it may come to stand below
+  // where the reader stood before.
+  void reads_from_start(std::size_t delay, Partition partition);
 
   // A write of this partition was refused, failed, or waits for long.
   [[nodiscard]] bool blocked(Partition partition) const;
@@ -103,7 +113,7 @@ class Outbox final : public kafka::ReportSink {
     std::string text;  // the subscription of an event, the value of a state record
     std::vector<Sender> senders;
     TimePoint since{};
-    Offset read_to{};   // where the reader of its delay topic stood when it was handed over
+    Offset read_to{};   // where the reader of its log stood when it was handed over
     bool sent = false;  // its report is due
     bool blocking = false;
     bool too_large = false;
@@ -151,6 +161,7 @@ class Outbox final : public kafka::ReportSink {
   std::unordered_map<std::int32_t, std::uint32_t> blocked_;  // blocking writes by partition
   std::string reason_;
   DelayLog delay_log_;
+  StateLogEnd state_log_;
   ClockLead lead_;
   bool armed_ = false;
   bool met_ = false;  // the producer was ready once

@@ -62,15 +62,14 @@ bool same_rules(const Config& a, const Config& b) {
 }
 
 // An address by its text, or a name that always is this host: never a subscriber, unless allowed.
-std::string private_host(const std::string& host) {
-  if (host == "localhost" || host.ends_with(".localhost")) return "this host";
+Judgement judge_host(const std::string& host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return {Zone::Private, "this host"};
   boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
-  if (error) return {};
+  if (error) return {Zone::Public, {}};
   const Address bytes = address.is_v4() ? Address::v4(address.to_v4().to_bytes())
                                         : Address::v6(address.to_v6().to_bytes());
-  const Judgement judged = judge(bytes);
-  return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
+  return judge(bytes);
 }
 
 // Tries what every subscription needs. What can be wrong with it is wrong for all that share its
@@ -336,11 +335,16 @@ std::vector<std::string> subscription_warnings(const Settings& settings) {
   const bool all = settings.config.relay.allow_private_addresses;
   settings.registry.for_each([&](const Instance& instance) {
     for (const Subscription& subscription : instance.subscriptions) {
-      const std::string zone = private_host(subscription.url->host);
-      if (zone.empty() || all || subscription.delivery->allow_private_addresses) continue;
-      warnings.push_back("subscription " + subscription.id + ": its host is " + zone +
-                         ", which is not public: nothing will be delivered unless "
-                         "delivery.allow_private_addresses is true");
+      const Judgement judged = judge_host(subscription.url->host);
+      const bool allowed = all || subscription.delivery->allow_private_addresses;
+      if (judged.zone == Zone::Public || (judged.zone == Zone::Private && allowed)) continue;
+      std::string text = "subscription " + subscription.id + ": its host is ";
+      text.append(judged.rule);
+      text.append(judged.zone == Zone::Never
+                      ? ", which is never called: nothing will be delivered, whatever is allowed"
+                      : ", which is not public: nothing will be delivered unless "
+                        "delivery.allow_private_addresses is true");
+      warnings.push_back(std::move(text));
     }
   });
   std::sort(warnings.begin(), warnings.end());

@@ -334,6 +334,23 @@ void Cursors::forget_unless(const std::function<bool(std::string_view)>& is_know
   }
 }
 
+void Cursors::begin_anew() {
+  const auto& slots = book_.table.slots();
+  WriteState& writes = book_.writes;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    BacklogCursor* const cursor = slots[i];
+    if (cursor == nullptr) continue;
+    book_.unfollow(*cursor);
+    if (cursor->writing()) --writes.writing;  // its acknowledgement finds nobody
+    const StateRecord record = book_.record(*cursor);
+    writes.strays.push_back(state_key(record.subscription, record.object, record.from));
+    book_.table.erase(*cursor);
+  }
+  writes.queue.clear();
+  writes.ledger = Offset{-1};
+  book_.ahead = {};
+}
+
 // The catch-up read's side of Cursors: who is ready, who takes an event, who is deferred.
 
 namespace {
@@ -679,6 +696,12 @@ void Cursors::raise(StateEpoch epoch) {
     cursor->sync = RecordSync::Idle;
     --book_.writes.writing;
     book_.mark(*cursor);
+  }
+}
+
+void Cursors::write_all() {
+  for (const auto& cursor : book_.table.slots()) {
+    if (cursor != nullptr && !cursor->ending()) book_.mark(*cursor);
   }
 }
 

@@ -85,6 +85,9 @@ class Cursors {
   [[nodiscard]] bool goes_on(CursorId cursor) const;
   // Ends the cursors of subscriptions that are gone.
   void forget_unless(const std::function<bool(std::string_view)>& is_known);
+  // The log they point into is gone: nothing of them covers an event of the new one from now on. No
+  // catch-up read is under way.
+  void begin_anew();
 
   // --- The catch-up read, one at a time ---
 
@@ -125,6 +128,8 @@ class Cursors {
   [[nodiscard]] std::size_t writes_pending() const noexcept;  // on their way, or due
   // What is written from now on carries this epoch; a record that is on its way is written again.
   void raise(StateEpoch epoch);
+  // The log they were written into is gone: all are due.
+  void write_all();
   // A record that appeared behind our mark, in log order; no epoch: a tombstone.
   Followed followed(std::string_view key, std::optional<StateEpoch> epoch);
 

@@ -150,6 +150,25 @@ TEST_F(OutboxTest, ForgetsWhatAPartitionWaitsForAndSaysSo) {
   EXPECT_FALSE(outbox_->idle());  // partition 0 waits on
 }
 
+// Those on the way when a delay log begins anew are all acknowledged below where its reader stood.
+TEST_F(OutboxTest, TellsOnceThatALogHasBegunAnewHoweverLateTheOthersAreAcknowledged) {
+  Offset position{100};
+  int told = 0;
+  outbox_->follow({[&](std::size_t, Partition) { return position; },
+                   [&](std::size_t delay, Partition partition) {
+                     ++told;
+                     position = Offset{0};
+                     outbox_->reads_from_start(delay, partition);
+                   }});
+  for (std::uint64_t n = 1; n <= 3; ++n) outbox_->park(held(10), state(), 0, Sender{&heard_, n});
+  ASSERT_TRUE(run([&] { return heard_.all.size() == 3; }));
+  EXPECT_EQ(told, 1) << "read again each time, its events would go out again each time";
+  position = Offset{50};
+  outbox_->park(held(10), state(), 0, Sender{&heard_, 4});
+  ASSERT_TRUE(run([&] { return heard_.all.size() == 4; }));
+  EXPECT_EQ(told, 2) << "another time";
+}
+
 TEST_F(OutboxTest, TellsOfAParkedEventThatIsTooLarge) {
   const std::size_t size = settings_->config.ingest.body_max + (256U << 10);
   outbox_->park(held(size), state(), 0, Sender{&heard_, 9});

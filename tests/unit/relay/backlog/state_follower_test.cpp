@@ -149,6 +149,32 @@ TEST_F(Owning, WritesAgainUnderItsNewEpochWhatStoodBehindAnothersMark) {
   EXPECT_EQ(cover(), Cover::Durable);
 }
 
+// The topic was deleted and made again: of the old log nothing is left.
+TEST_F(Owning, WritesAllAgainInALogThatHasBegunAnew) {
+  detach(120);
+  const auto old = writes();
+  ASSERT_EQ(old.size(), 1U);
+  EXPECT_EQ(us_.stored(old[0].token), Verdict::Fine);
+  EXPECT_EQ(take(old[0].key, old[0].value), Verdict::Durable);
+  us_.begin_anew();
+  EXPECT_FALSE(us_.owns());
+  EXPECT_TRUE(writes().empty()) << "a record in front of the mark would not count";
+  own_again();
+  EXPECT_EQ(us_.cursors()->epoch(), 2U);
+  const auto sent = writes();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].key, old[0].key);
+  EXPECT_EQ(decode_state(sent[0].value)->epoch, 2U);
+}
+
+TEST_F(Owning, AMarkOnceMoreChangesNothing) {
+  EXPECT_EQ(take(kOwnerKey, us_.mark_once_more()), Verdict::Fine);
+  EXPECT_TRUE(us_.owns());
+  us_.begin_anew();
+  EXPECT_EQ(take(kOwnerKey, us_.mark_once_more()), Verdict::Beaten) << "written into the new log";
+  own_again();
+}
+
 TEST_F(Owning, DeletesWhatAnotherWroteOfItsOwnWhileItWasNone) {
   static_cast<void>(take(kOwnerKey, mark(2, "other")));
   static_cast<void>(take(kKey, said(2, 500)));

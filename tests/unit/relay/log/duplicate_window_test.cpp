@@ -49,6 +49,21 @@ TEST(DuplicateWindow, ForgetsTheOldestAtLimit) {
   EXPECT_EQ(window.note({0, 0}), Verdict::First);
 }
 
+// A catch-up read may begin before where another one has ended.
+TEST(DuplicateWindow, WithOffsetsARecordReadAgainIsNoRepetition) {
+  DuplicateWindow window(DuplicateWindow::Remembers::IdsAndOffsets);
+  EXPECT_EQ(window.note({1, 1}, Offset{10}), Verdict::First);
+  EXPECT_EQ(window.note({1, 1}, Offset{20}), Verdict::Before);
+  EXPECT_EQ(window.note({1, 1}, Offset{10}), Verdict::First) << "read again";
+  EXPECT_EQ(window.note({1, 1}, Offset{20}), Verdict::Before) << "read again too";
+  EXPECT_EQ(window.note({1, 1}, Offset{4}), Verdict::First) << "an earlier one stands for it now";
+  EXPECT_EQ(window.note({1, 1}, Offset{10}), Verdict::Before);
+  for (std::uint64_t i = 0; i < DuplicateWindow::kIdsRead; ++i) {
+    ASSERT_EQ(window.note({i, i + 7}, Offset{100}), Verdict::First);
+  }
+  EXPECT_EQ(window.note({1, 1}, Offset{30}), Verdict::First) << "forgotten at its limit";
+}
+
 // Against a list of the last kIds, with keys that all want the same few slots as well.
 TEST(DuplicateWindow, AgreesWithAPlainListOverRandomLives) {
   for (const std::uint64_t spread : {std::uint64_t{20'000}, std::uint64_t{1} << 33U}) {

@@ -28,6 +28,39 @@ TEST(Cursors, SkipOnlyWhatAnAcknowledgedRecordCovers) {
   EXPECT_EQ(bench.cursors.cover(EventKey{"8", "", Ordering::None}, Offset{5}), Cover::None);
 }
 
+// In a log that has begun anew the offsets are those of other events.
+TEST(Cursors, OfALogThatIsGoneCoverNothingOfTheNewOne) {
+  Bench bench;
+  bench.detach(5);
+  bench.settle();
+  bench.catch_up(9, none);
+  bench.detach(12, {Offset{10}});
+  const auto late = bench.cursors.next_write();
+  ASSERT_TRUE(late);
+  bench.cursors.begin_anew();
+  EXPECT_TRUE(bench.cursors.empty());
+  for (std::int64_t at = 0; at < 15; ++at) EXPECT_EQ(bench.meet(at), Cover::None) << at;
+  EXPECT_FALSE(bench.cursors.acknowledge(late->token));
+  // Left at the start of the new log, it is not overshadowed by those that began later in the old.
+  bench.detach(0);
+  const auto written = bench.settle();
+  EXPECT_EQ(written.at("7@5"), "");
+  EXPECT_EQ(written.at("7@10"), "");
+  EXPECT_NE(written.at("7@0").find("\"cursor\":0"), std::string::npos);
+  EXPECT_EQ(bench.cursors.writes_pending(), 0U);
+  for (std::int64_t at = 0; at < 15; ++at) EXPECT_EQ(bench.meet(at), Cover::Durable) << at;
+  EXPECT_EQ(bench.catch_up(3, none), (Offsets{0, 1, 2}));
+}
+
+TEST(Cursors, AreAllWrittenOnceMoreWhereTheirLogIsGone) {
+  Bench bench;
+  bench.detach(5);
+  bench.settle();
+  EXPECT_TRUE(bench.settle().empty());
+  bench.cursors.write_all();
+  EXPECT_EQ(bench.settle().count("7@5"), 1U);
+}
+
 TEST(Cursors, HandOutNothingBeforeTheRecordIsAcknowledged) {
   Bench bench;
   bench.detach(5);
