@@ -53,7 +53,8 @@ int main(int argc, char** argv) {
       at = at->get_subcommands().back();
       command += " " + at->get_name();
     }
-    const std::string flag = error.get_name() == "ExtrasError" ? unknown_flag(app, words) : "";
+    // Whatever else is said to be missing: it may be what the misspelt flag was meant to be.
+    const std::string flag = unknown_flag(app, words);
     return "eventrelay: " + (flag.empty() ? error.what() : flag) + "; try `" + command +
            " --help`\n";
   });
@@ -77,6 +78,7 @@ int main(int argc, char** argv) {
   add_provider(app, run);
   add_version(app, run);
   add_completion(app, run);
+  refuse_negative(app);
   try {
     check_commands(app, words);
     app.parse(argc, argv);

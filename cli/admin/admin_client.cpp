@@ -31,9 +31,14 @@ std::string reached(std::string_view service, const std::string& listen) {
 
 // A URL; HOST:PORT is one without its scheme.
 std::string as_url(const std::string& address) {
-  std::string url = address.find("://") == std::string::npos ? "http://" + address : address;
+  const bool bare = address.find("://") == std::string::npos;
+  std::string url = bare ? "http://" + address : address;
   try {
     (void)parse_target(url);
+    const std::size_t colon = address.rfind(':');
+    if (bare && (colon == std::string::npos || address.find(']', colon) != std::string::npos)) {
+      throw HttpFailure("no port");
+    }
   } catch (const HttpFailure&) {
     throw Failure(Exit::Usage, "--admin `" + address + "`: expected http://HOST:PORT or HOST:PORT");
   }

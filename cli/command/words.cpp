@@ -35,22 +35,21 @@ bool is_flag(const std::string& word) {
   return word.size() > 1 && word.front() == '-';
 }
 
-std::string or_meant(const std::string& nearest) {
-  return nearest.empty() ? std::string() : "; did you mean `" + nearest + "`?";
+// `-n 5`, `-c5`; a negative number is a value.
+bool is_unknown_letter(const CLI::App& app, const std::string& word) {
+  if (word.size() < 2 || word[0] != '-' || word[1] == '-') return false;
+  if (word[1] >= '0' && word[1] <= '9') return false;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->check_sname(word.substr(1, 1))) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
-std::string nearest_word(std::string_view word, const std::vector<std::string>& known) {
-  std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
-  std::string found;
-  for (const std::string& one : known) {
-    const std::size_t distance = config::edit_distance(word, one);
-    if (distance >= best || distance >= one.size()) continue;
-    best = distance;
-    found = one;
-  }
-  return found;
+std::string or_meant(std::string_view word, const std::vector<std::string>& known) {
+  const std::string nearest = config::nearest_word(word, known);
+  return nearest.empty() ? std::string() : "; did you mean `" + nearest + "`?";
 }
 
 void check_commands(const CLI::App& app, const std::vector<std::string>& words) {
@@ -62,8 +61,7 @@ void check_commands(const CLI::App& app, const std::vector<std::string>& words) 
     const CLI::App* const next = below(*at, word);
     if (next == nullptr) {
       throw Failure(Exit::Usage, "`" + path + "` has no command `" + word + "`" +
-                                     or_meant(nearest_word(word, known)) + "; try `" + path +
-                                     " --help`");
+                                     or_meant(word, known) + "; try `" + path + " --help`");
     }
     at = next;
     path += " " + word;
@@ -77,13 +75,30 @@ std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& wo
       at = next;
       continue;
     }
-    if (word.rfind("--", 0) != 0 || word.size() == 2) continue;
+    if (word == "--") break;
+    if (is_unknown_letter(*at, word)) return "no flag `" + word.substr(0, 2) + "`";
+    if (word.rfind("--", 0) != 0) continue;
     const std::string name = word.substr(0, word.find('='));
     const std::vector<std::string> known = flags_of(*at);
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    return "no flag `" + name + "`" + or_meant(nearest_word(name, known));
+    return "no flag `" + name + "`" + or_meant(name, known);
   }
   return {};
+}
+
+void refuse_negative(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_type_name().rfind("UINT", 0) != 0) continue;
+    // In front of what the option checks itself: a conversion would have made it very large.
+    option->transform(CLI::Validator(
+        [](const std::string& value) {
+          return value.rfind('-', 0) == 0 ? value + " is negative" : std::string();
+        },
+        ""));
+  }
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    refuse_negative(*command);
+  }
 }
 
 }  // namespace eventrelay::cli

@@ -11,9 +11,8 @@
 
 namespace eventrelay::cli {
 
-// The known word that looks most like `word`; empty when none does.
-[[nodiscard]] std::string nearest_word(std::string_view word,
-                                       const std::vector<std::string>& known);
+// `; did you mean ...?` with the known word that looks most like `word`; empty when none does.
+[[nodiscard]] std::string or_meant(std::string_view word, const std::vector<std::string>& known);
 
 // Follows the commands that `words` (without the program) begin with; throws Failure at the first
 // word in the place of a command that is none.
@@ -22,5 +21,8 @@ void check_commands(const CLI::App& app, const std::vector<std::string>& words);
 // Which of `words` is a flag that the command they name does not have, and the nearest that it
 // has; empty when there is none.
 [[nodiscard]] std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& words);
+
+// From now on every option of `app` and its commands that counts something takes no negative one.
+void refuse_negative(CLI::App& app);
 
 }  // namespace eventrelay::cli

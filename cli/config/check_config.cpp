@@ -2,10 +2,13 @@
 //
 // Thread:  main.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "cli/command/command.hpp"
@@ -21,6 +24,24 @@ namespace {
 
 constexpr std::size_t kShownMax = 20;
 
+// What the client library would not find when it is asked to speak TLS.
+std::vector<std::string> kafka_files(const KafkaConfig& kafka) {
+  std::vector<std::string> problems;
+  const auto protocol = kafka.properties.find("security.protocol");
+  if (protocol == kafka.properties.end() || protocol->second.find("ssl") == std::string::npos) {
+    return problems;
+  }
+  for (const char* const key : {"ssl.ca.location", "ssl.certificate.location", "ssl.key.location",
+                                "ssl.keystore.location", "ssl.crl.location"}) {
+    const auto file = kafka.properties.find(key);
+    if (file == kafka.properties.end() || file->second == "probe") continue;
+    if (::access(file->second.c_str(), R_OK) == 0) continue;
+    problems.push_back(fmt::format("kafka.{}: cannot read {}: {}", key, file->second,
+                                   std::generic_category().message(errno)));
+  }
+  return problems;
+}
+
 // All that the services would find when they start, though it takes more than the file to know it.
 void judge(const std::string& file, const Settings& settings) {
   std::string problems;
@@ -31,6 +52,7 @@ void judge(const std::string& file, const Settings& settings) {
   };
   add(ingest::settings_problems(settings));
   add(relay::settings_problems(settings));
+  add(kafka_files(settings.config.kafka));
   if (!problems.empty()) throw ConfigError(problems);
 }
 

@@ -296,6 +296,7 @@ void add_dev(CLI::App& app, Run& run) {
                    "Admin address of ingest; the relay takes the next port")
       ->capture_default_str();
   command->add_option("--callback-port", flags->callback_port, "Port of the receiver; 0: any")
+      ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command->add_option("--kafka", flags->kafka,
                       "HOST:PORT of a real broker instead of the embedded one");

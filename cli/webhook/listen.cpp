@@ -54,6 +54,7 @@ void add_listen(CLI::App& app, Run& run) {
   auto flags = std::make_shared<ListenFlags>();
   command->add_option("--address", flags->receiver.address, "Address")->capture_default_str();
   command->add_option("--port", flags->receiver.port, "Port; 0: the kernel chooses")
+      ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command->add_option("--key", flags->keys, "Key, or @FILE; none: signatures are not judged")
       ->allow_extra_args(false);

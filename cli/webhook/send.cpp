@@ -9,6 +9,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "cli/command/command.hpp"
 #include "cli/http/http_client.hpp"
@@ -26,7 +27,7 @@ struct SendFlags {
   std::string provider;
   std::string url;
   std::vector<std::string> keys;
-  std::string body_file;
+  std::optional<std::string> body_file;  // - : stdin
   std::string uri;
   std::string user = "226067247";
   std::string token;
@@ -159,12 +160,15 @@ Exit send(SendFlags flags) {
     require_uri(*run.scheme, flags.uri);
     if (run.keys.empty()) throw Failure(Exit::Usage, "send " + flags.provider + " needs --key");
   }
-  if (!flags.body_file.empty()) {
-    run.body = flags.body_file == "-" ? read_stdin() : read_file(flags.body_file);
+  if (flags.body_file) {
+    const std::string& file = *flags.body_file;
+    if (file.empty()) {
+      throw Failure(Exit::Usage, "--body names no file; leave the flag out for a made-up event");
+    }
+    run.body = file == "-" ? read_stdin() : read_file(file);
     if (run.body.empty()) {
-      throw Failure(Exit::Usage, "--body " + flags.body_file +
-                                     " is empty; leave the flag out for "
-                                     "a made-up event");
+      throw Failure(Exit::Usage,
+                    "--body " + file + " is empty; leave the flag out for a made-up event");
     }
   }
   crypto::random_bytes(reinterpret_cast<char*>(&run.seed), sizeof run.seed);

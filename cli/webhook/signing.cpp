@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "cli/command/command.hpp"
+#include "cli/command/words.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -35,8 +36,10 @@ std::string scheme_names() {
 
 const providers::Scheme& scheme_named(std::string_view name) {
   if (const providers::Scheme* scheme = providers::find_scheme(name)) return *scheme;
-  throw Failure(Exit::Usage,
-                "no signature scheme `" + std::string(name) + "`; there are " + scheme_names());
+  std::vector<std::string> known;
+  for (const auto& scheme : providers::schemes()) known.emplace_back(scheme.name);
+  throw Failure(Exit::Usage, "no signature scheme `" + std::string(name) + "`" +
+                                 or_meant(name, known) + "; there are " + scheme_names());
 }
 
 std::vector<Secret> keys_from(const std::vector<std::string>& flags) {

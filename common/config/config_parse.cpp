@@ -338,15 +338,9 @@ void all_keys(const Schema& schema, const std::string& prefix, std::vector<std::
 
 // The key of `schema` that looks most like `key`; empty when none does.
 std::string nearest_here(const Schema& schema, std::string_view key) {
-  std::size_t best = std::max<std::size_t>(2, key.size() / 3) + 1;
-  std::string found;
-  for (const Row& row : schema.rows) {
-    const std::size_t distance = edit_distance(ascii_lower(key), row.key);
-    if (distance >= best || distance >= row.key.size()) continue;
-    best = distance;
-    found = row.key;
-  }
-  return found;
+  std::vector<std::string> known;
+  for (const Row& row : schema.rows) known.emplace_back(row.key);
+  return nearest_word(ascii_lower(key), known);
 }
 
 // A key of another section with the very same name: the line stands in the wrong place.

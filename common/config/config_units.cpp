@@ -114,6 +114,21 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+std::string nearest_word(std::string_view word, const std::vector<std::string>& known) {
+  std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
+  std::string found;
+  for (const std::string& one : known) {
+    // `token` for token_file, `cert_file` for cert.
+    const bool begins =
+        std::min(word.size(), one.size()) >= 4 && (one.starts_with(word) || word.starts_with(one));
+    const std::size_t distance = begins ? 1 : edit_distance(word, one);
+    if (distance >= best || distance >= one.size()) continue;
+    best = distance;
+    found = one;
+  }
+  return found;
+}
+
 std::string ascii_lower(std::string_view text) {
   std::string lower(text);
   for (char& c : lower) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace eventrelay::config {
 
@@ -31,6 +32,9 @@ namespace eventrelay::config {
 
 // Letters to insert, delete, replace or swap to make `a` of `b`.
 [[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b);
+// The known word that looks most like `word`; empty when none does.
+[[nodiscard]] std::string nearest_word(std::string_view word,
+                                       const std::vector<std::string>& known);
 
 [[nodiscard]] std::string ascii_lower(std::string_view text);
 

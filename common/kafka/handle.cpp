@@ -11,9 +11,11 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "common/base/start_error.hpp"
 #include "common/config/config_rules.hpp"
+#include "common/config/config_units.hpp"
 #include "common/kafka/client_lines.hpp"
 #include "common/observe/log.hpp"
 
@@ -130,6 +132,21 @@ void on_log(const rd_kafka_t*, int level, const char* facility, const char* text
   log::write(level_of(level), "kafka client", {{"facility", facility}, {"text", text}});
 }
 
+// `; did you mean ...?` with the property of the library that looks most like `key`.
+std::string or_meant(rd_kafka_conf_t* conf, const std::string& key) {
+  std::size_t count = 0;
+  const char** const dump = rd_kafka_conf_dump(conf, &count);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i + 1 < count; i += 2) names.emplace_back(dump[i]);
+  rd_kafka_conf_dump_free(dump, count);
+  for (const char* const unset : {"sasl.password", "sasl.username", "ssl.key.password",
+                                  "ssl.key.pem", "ssl.ca.location", "bootstrap.servers"}) {
+    names.emplace_back(unset);  // what has no value may be left out of a dump
+  }
+  const std::string nearest = config::nearest_word(config::ascii_lower(key), names);
+  return nearest.empty() ? std::string() : "; did you mean kafka." + nearest + "?";
+}
+
 void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value,
          bool secret = false) {
   std::array<char, kErrorTextMax> why{};
@@ -139,6 +156,7 @@ void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value
   // A misspelt name may be that of a secret, and a secret may stand at the wrong name.
   secret = secret || done == RD_KAFKA_CONF_UNKNOWN || config::may_be_secret(value);
   if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";
+  if (done == RD_KAFKA_CONF_UNKNOWN) text += or_meant(conf, key);
   throw StartError("kafka." + key + ": " + text + (secret ? "" : " (value \"" + value + "\")"));
 }
 

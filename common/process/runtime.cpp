@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <condition_variable>
@@ -13,7 +14,9 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "common/config/config_units.hpp"
 #include "common/observe/build_info.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/core_dump.hpp"
@@ -106,6 +109,22 @@ struct Invocation {
   std::optional<int> exit;  // set: nothing to run
 };
 
+// The first long flag that there is none of, with the nearest that there is.
+std::string unknown_flag(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  }
+  for (int i = 1; i < argc; ++i) {
+    const std::string word(argv[i]);
+    const std::string name = word.substr(0, word.find('='));
+    if (word.rfind("--", 0) != 0 || std::count(known.begin(), known.end(), name) > 0) continue;
+    const std::string nearest = config::nearest_word(name, known);
+    return "no flag `" + name + "`" + (nearest.empty() ? "" : "; did you mean `" + nearest + "`?");
+  }
+  return {};
+}
+
 Invocation parse_flags(int argc, char** argv, const std::string& program) {
   Invocation invocation;
   ConfigInput& input = invocation.input;
@@ -127,7 +146,8 @@ Invocation parse_flags(int argc, char** argv, const std::string& program) {
       invocation.exit = app.exit(error);
       return invocation;
     }
-    complain(program, std::string{error.what()} + "; see --help");
+    const std::string flag = unknown_flag(app, argc, argv);
+    complain(program, (flag.empty() ? std::string{error.what()} : flag) + "; see --help");
     invocation.exit = kUsage;
     return invocation;
   }

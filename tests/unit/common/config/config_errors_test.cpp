@@ -76,6 +76,7 @@ TEST(ConfigErrors, NameUnknownAndDoubledKeysWithTheNearestKnown) {
       {instance("    nmae: x\n"),
        "c.yaml:4:5: instances[0].nmae: unknown key, did you mean "
        "instances[0].name?"},
+      {"admin: {token: planted-3f9c}", "admin.token: unknown key, did you mean admin.token_file?"},
       {delivery("timeouts: 5s"), "did you mean instances[0].delivery.timeout?"},
   });
 }

@@ -94,6 +94,15 @@ TEST(MakeConf, TellsTheLibrarysOwnWordsForAnUnknownOrBadProperty) {
   const std::string unknown = refusal(with("linger.msec", "1"), Role::Producer);
   EXPECT_NE(unknown.find("kafka.linger.msec"), unknown.npos) << unknown;
   EXPECT_NE(unknown.find("No such configuration property"), unknown.npos) << unknown;
+  for (const auto& [wrong, right] :
+       std::array<std::array<std::string, 2>, 4>{{{"sasl.pasword", "sasl.password"},
+                                                  {"ssl.key.pm", "ssl.key.pem"},
+                                                  {"Sasl.Passwrod", "sasl.password"},
+                                                  {"bootstrap.server", "bootstrap.servers"}}}) {
+    const std::string text = refusal(with(wrong.c_str(), "planted-3f9c"), Role::Producer);
+    EXPECT_NE(text.find("did you mean kafka." + right + "?"), text.npos) << text;
+    EXPECT_EQ(text.find("planted"), text.npos) << text;
+  }
   const std::string bad = refusal(with("session.timeout.ms", "soon"), Role::Producer);
   EXPECT_NE(bad.find("kafka.session.timeout.ms"), bad.npos) << bad;
   EXPECT_NE(bad.find("soon"), bad.npos) << bad;
