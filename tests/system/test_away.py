@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
+import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource
 from support import box
 from support.kafka_log import read_topic
 from support.load import Load
+from support.programs import run
 from support.receiver import Delivery, Rule
 from support.stack import INSTANCE, Stack, feed, judge
 from support.wait import hold, until
@@ -220,3 +223,89 @@ def test_what_the_log_will_soon_forget_goes_to_the_dead_letters(stack: Stack, re
     assert classes.count("pipeline") >= 28
     assert relay.metric("eventrelay_relay_rescued_total") == classes.count("pipeline")
     assert relay.metric("eventrelay_relay_expired_offsets_total") == 0
+
+
+def test_what_waits_for_who_is_away_is_shown_and_nothing_waiting_is_no_sample(
+    stack: Stack, receiver
+) -> None:
+    stack.add_instance(receiver)
+    stack.add_instance(receiver, OTHER, "/other")
+    silent = stack.add_instance(receiver, OTHER + 1, "/silent")
+    ingest = stack.ingest()
+    # As the relay knows it, nobody wants its events any more.
+    silent["configuration"]["event.notification.enabled"] = False
+    relay = stack.relay()
+    path = f"/api/v1/subscriptions/{{}}?id={INSTANCE}"
+    until(lambda: relay.get(path.format("off"), "POST")[0] == 200, 20, "it to be paused")
+    begun = time.time()
+    bodies, load = feed(ingest.port, 290, connections=4)
+    load.finish(30)
+    flowing, load = feed(ingest.port, 10, OTHER, first=1000)
+    load.finish(30)
+    receiver.wait_for(10, 20, "/other")
+    feed(ingest.port, 7, OTHER + 1, first=2000)[1].finish(30)
+    stack.wait_committed()
+    unmatched = "eventrelay_relay_unmatched_total"
+    until(lambda: relay.metric(unmatched + '{reason="no_subscription"}') == 7, 20, "unmatched")
+    assert relay.metric(unmatched) == 7
+    name = "eventrelay_relay_backlog_events"
+    until(lambda: relay.metric(name) == 290, 20, "the backlog", pause=0.2)
+    series = f'eventrelay_relay_subscription_backlog_events{{subscription="{INSTANCE}"}}'
+    assert relay.metric(series) == 290
+    oldest = relay.metric("eventrelay_relay_backlog_oldest_timestamp_seconds")
+    assert begun - 2 <= oldest <= time.time()
+    age = f'eventrelay_relay_subscription_oldest_pending_seconds{{subscription="{INSTANCE}"}}'
+    assert 0 < relay.metric(age) <= time.time() - begun + 2
+    shown = run("eventrelay", "status", "--admin", f"127.0.0.1:{relay.admin}").stdout.decode()
+    assert "290" in shown and str(INSTANCE) in shown
+    assert relay.get(path.format("on"), "POST")[0] == 200
+    receiver.wait_for(290, 60, "/cb")
+    until(lambda: relay.metric(name) == 0, 20, "no backlog", pause=0.2)
+    page = relay.get("/metrics")[1]
+    for gauge in (
+        "backlog_oldest_timestamp",
+        "oldest_pending_timestamp",
+        "oldest_unread_timestamp",
+    ):
+        assert f"\neventrelay_relay_{gauge}_seconds " not in page, gauge
+    assert f'subscription="{INSTANCE}"' not in page
+    for path, sent in (("/cb", bodies), ("/other", flowing)):
+        verdict = judge(taken(receiver.deliveries(path)), sent)
+        assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
+
+
+def switch(relay, word: str) -> None:
+    path = f"/api/v1/subscriptions/{word}?id={INSTANCE}"
+    until(lambda: relay.get(path, "POST")[0] == 200, 20, f"the subscription to be {word}")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_a_provider_sends_again_is_folded_in_a_catch_up_read_too(
+    stack: Stack, receiver, restart: bool
+) -> None:
+    """Delivered or not, before the subscription left or after: each event comes once."""
+    stack.add_instance(receiver)
+    ingest, relay = stack.ingest(), stack.relay()
+    first, load = feed(ingest.port, 5, connections=1)
+    load.finish(30)
+    receiver.wait_for(5, 20)
+    switch(relay, "off")
+    bodies, load = feed(ingest.port, 60, first=100, connections=4)
+    load.finish(30)
+    stack.wait_committed()
+    # Of the first ones nothing is known after a restart; all others stand in the log twice.
+    again = bodies if restart else first + bodies
+    for _ in range(2):
+        load = Load(ingest.port, [box.v2_request(INSTANCE, raw) for raw in again], connections=4)
+        load.start()
+        load.finish(30)
+    stack.wait_committed()
+    if restart:
+        assert relay.end()[0] == 0
+        relay = stack.relay()
+    switch(relay, "on")
+    receiver.wait_for(65, 30)
+    until(lambda: away(relay)["off"] == 0 and away(relay)["events"] == 0, 20, "no backlog")
+    hold(2)
+    verdict = judge(taken(receiver.deliveries()), first + bodies)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])

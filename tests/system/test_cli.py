@@ -362,6 +362,36 @@ def test_a_misspelt_word_is_named_with_the_nearest(words: tuple[str, ...], neare
 MISSPELT = set("chek-config statsu sned chek puase lsit ingset".split())
 
 
+@pytest.mark.parametrize(
+    "words, wrong, nearest",
+    [
+        (("dev", "--onec"), "--onec", "--once"),
+        (("send", "box-v2", "--kye", "x"), "--kye", "--key"),
+        (("check-config", "--conect"), "--conect", "--connect"),
+        (("listen", "--prot=1"), "--prot", "--port"),
+        (("topics", "check", "--confg", "x"), "--confg", "--config"),
+        (("subscription", "pause", "7", "--tokn-file", "x"), "--tokn-file", "--token-file"),
+        (("bench", "ingest", "--partitons", "3"), "--partitons", "--partitions"),
+        (("--verison",), "--verison", "--version"),
+        (("send", "bxo-v2", "--url", "http://h/", "--key", "k"), "bxo-v2", "box-v2"),
+        (("sign", "--scheme", "hubspto-v3", "--key", "k"), "hubspto-v3", "hubspot-v3"),
+    ],
+)
+def test_a_misspelt_flag_or_scheme_is_named_with_the_nearest(
+    words: tuple[str, ...], wrong: str, nearest: str
+) -> None:
+    """Also where something that is required is missing: it may be what was meant."""
+    text = told(*words)
+    assert f"`{wrong}`" in text and f"did you mean `{nearest}`?" in text
+
+
+@pytest.mark.parametrize("service", ["ingest", "relay"])
+def test_a_misspelt_flag_of_a_service_is_named_too(service: str) -> None:
+    done = run(f"eventrelay-{service}", "--confg", "x.yaml")
+    assert done.returncode == 2
+    assert b"no flag `--confg`; did you mean `--config`?" in done.stderr
+
+
 def test_a_word_like_nothing_is_named_without_a_guess() -> None:
     text = told("xylophone")
     assert "`xylophone`" in text and "did you mean" not in text and "--help" in text
@@ -373,6 +403,16 @@ def test_a_word_like_nothing_is_named_without_a_guess() -> None:
         ("listen", "--fail-first", "-1"),
         ("listen", "--fail-first", "x"),
         ("listen", "--count", "-1"),
+        ("listen", "--port", "-1"),
+        ("listen", "--port", "70000"),
+        ("listen", "--delay", "-5s"),
+        ("tail", "--count", "-1"),
+        ("tail", "--instance", "-1"),
+        ("tail", "-n", "5"),
+        ("replay", "-c", "x", "--from", "dead", "--instance", "-1"),
+        ("replay", "-c", "x", "--from", "dead", "--rate", "-1"),
+        ("dev", "--callback-port", "-1"),
+        ("dev", "--callback-port", "70000"),
         ("listen", "--status", "99"),
         ("listen", "--delay", "5"),
         ("send", "box-v2", "--url", "http://h/", "--key", "k", "--count", "0"),
@@ -392,6 +432,8 @@ def test_a_word_like_nothing_is_named_without_a_guess() -> None:
         ("bench", "relay", "--kafka", "127.0.0.1:1", "--duration", "0"),
         ("status", "--admin", "http://"),
         ("status", "--admin", "127.0.0.1:99999"),
+        ("status", "--admin", "127.0.0.1"),
+        ("status", "--admin", "[::1]"),
         ("subscription", "pause", "7", "--admin", "ftp://127.0.0.1:1"),
     ],
 )
@@ -405,6 +447,9 @@ def test_an_empty_body_is_not_a_made_up_event(tmp_path) -> None:
     for body in (str(empty), "-"):
         text = told("send", "box-v2", "--url", "http://127.0.0.1:1/", "--key", "k", "--body", body)
         assert f"--body {body} is empty" in text
+    for words in (("--body", ""), ("--body=",)):
+        text = told("send", "box-v2", "--url", "http://127.0.0.1:1/", "--key", "k", *words)
+        assert "--body" in text
     text = told("send", "github", "--url", "http://h/", "--key", "k", "--body", "/no/such/file")
     assert "/no/such/file" in text
 

@@ -335,6 +335,27 @@ def test_check_config_tells_event_urls_and_what_looks_like_a_mistake(tmp_path: P
     assert "did you mean event.notification.signature.key?" in told
     assert "127.0.0.0/8, which is not public" in told
     assert "planted" not in told
+    # Metadata addresses are refused always: what would not help is not advised.
+    for host in ("169.254.169.254", "[fd20:ce::254]", "100.100.100.200"):
+        configuration["event.notification.callback.url"] = f"https://{host}/x"
+        for allow in (False, True):
+            config["relay"] = {"allow_private_addresses": allow}
+            path.write_text(json.dumps(config))
+            told = run("eventrelay", "check-config", "-c", str(path)).stdout.decode()
+            assert "which is never called" in told and "allow_private" not in told, told
+
+
+@pytest.mark.parametrize(
+    "key", ["ssl.ca.location", "ssl.certificate.location", "ssl.key.location"]
+)
+def test_check_config_misses_a_file_of_kafka_as_a_start_does(tmp_path: Path, key: str) -> None:
+    config = copy.deepcopy(BASE)
+    config["kafka"].update({"security.protocol": "ssl", key: "/no/such.pem"})
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps(config))
+    done = run("eventrelay", "check-config", "-c", str(path))
+    assert done.returncode == 78
+    assert f"kafka.{key}: cannot read /no/such.pem" in done.stderr.decode()
 
 
 def test_v1_without_a_user_is_warned_about(tmp_path: Path) -> None:

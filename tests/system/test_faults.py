@@ -96,3 +96,32 @@ def test_sigterm_with_the_broker_away_ends_in_time(own_stack: Stack, receiver) -
     stack.broker.kill()
     assert relay.end(15)[0] in (0, 1)
     assert ingest.end(15)[0] in (0, 1)
+
+
+def test_clients_of_a_killed_broker_are_answered_in_time_and_what_was_stored_is_folded(
+    own_stack: Stack, receiver, report
+) -> None:
+    """Slack and Graph hang up after 3 s. What a client was told 503 for may be stored after all:
+    the provider sends it again, and it is delivered once."""
+    stack = own_stack
+    stack.add_instance(receiver, concurrency=32)
+    ingest, relay = stack.ingest(), stack.relay()
+    bodies, load = feed(
+        ingest.port, 4000, connections=400, rate=400, again=frozenset({503}), pause=1.0
+    )
+    until(lambda: load.statuses()[202] > 800, 20, "load runs")
+    gone = time.monotonic()
+    stack.broker.kill()
+    hold(4, lambda: ingest.alive() and relay.alive(), "the programs live")
+    stack.broker.restart()
+    load.finish(60)
+    slow = max(answer.seconds for answer in load.answers)
+    waited = [a for a in load.answers if a.status == 503 and a.sent < gone + 0.2]
+    report(f"slowest answer {slow:.2f} s; {len(waited)} waited; {dict(load.statuses())}")
+    assert slow <= 2.5
+    assert {answer.status for answer in load.final().values()} == {202}
+    until(lambda: not judge(receiver.deliveries(), bodies).lost, 60, "all delivered", pause=0.5)
+    stack.wait_committed(60)
+    verdict = judge(receiver.deliveries(), bodies)
+    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
+    assert relay.metric("eventrelay_relay_folded_total") == len(stack.records()) - len(bodies)
