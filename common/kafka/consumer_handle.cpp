@@ -35,7 +35,8 @@ bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
     error = partitions->elems[i].err;
   }
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
-  log::warn("kafka committed positions not known yet", {{"reason", rd_kafka_err2str(error)}});
+  log::warn("committed positions of the group are not known yet",
+            {{"reason", rd_kafka_err2str(error)}});
   return false;
 }
 

@@ -137,7 +137,7 @@ void ReaderHandle::warm_up() {
   const auto error = rd_kafka_metadata(client_.get(), 0, nullptr, &raw, kWarmUpMs);
   const MetadataPtr metadata(raw);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  log::warn("kafka topics not known yet", {{"reason", rd_kafka_err2str(error)}});
+  log::warn("kafka topics are not known yet", {{"reason", rd_kafka_err2str(error)}});
 }
 
 void ReaderHandle::execute(Command& command) {
@@ -170,9 +170,10 @@ void ReaderHandle::execute(Command& command) {
 void ReaderHandle::end_reading(TopicPartition place) {
   if (reading_.erase({place.topic, place.partition.value}) == 0) return;
   if (rd_kafka_consume_stop(topics_[place.topic].get(), place.partition.value) == 0) return;
-  log::error("kafka partition not stopped", {{"topic", topic(place)},
-                                             {"partition", place.partition},
-                                             {"reason", rd_kafka_err2str(rd_kafka_last_error())}});
+  log::error("reading a kafka partition could not be stopped",
+             {{"topic", topic(place)},
+              {"partition", place.partition},
+              {"reason", rd_kafka_err2str(rd_kafka_last_error())}});
 }
 
 // --- questions ----------------------------------------------------------------------------------
@@ -230,7 +231,8 @@ bool ReaderHandle::answer_positions(Question& question) const {
     error = list->elems[i].err;
   }
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    log::warn("kafka committed positions not known yet", {{"reason", rd_kafka_err2str(error)}});
+    log::warn("committed positions of the group are not known yet",
+              {{"reason", rd_kafka_err2str(error)}});
     return false;
   }
   // The library may have sorted the list.
@@ -260,7 +262,8 @@ PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places,
   }
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return list;
   if (limit_ms == kAskMs) {
-    log::warn("kafka log bounds not known yet", {{"reason", rd_kafka_err2str(error)}});
+    log::warn("first and last offsets of partitions are not known yet",
+              {{"reason", rd_kafka_err2str(error)}});
   }
   return nullptr;
 }

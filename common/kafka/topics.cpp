@@ -100,7 +100,7 @@ void Admin::pause_or_fail(const std::string& reason) const {
   if (monotonic_now() + kPause > deadline_) {
     throw NotReached(cause(reason) + " (for " + std::to_string(patience_.count()) + " s)");
   }
-  log::warn("kafka not ready yet", {{"servers", servers_}, {"reason", reason}});
+  log::warn("kafka is not ready yet", {{"servers", servers_}, {"reason", reason}});
   pause();  // the library answers some errors at once
 }
 
@@ -206,7 +206,7 @@ void Admin::create(const std::vector<TopicSpec>& missing) {
       rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   for (std::size_t i = 0; i < count; ++i) check(*results[i]);
   for (const TopicSpec& spec : missing) {
-    log::info("kafka topic created", {{"topic", spec.name}, {"partitions", spec.partitions}});
+    log::info("kafka topic was created", {{"topic", spec.name}, {"partitions", spec.partitions}});
   }
 }
 

@@ -348,7 +348,7 @@ Task<void> AdminServer::State::accept() {
     if (closed) break;
     if (error) {
       // Out of descriptors, as a rule: wait for some to come back instead of spinning.
-      log::warn("admin listener cannot accept", {{"error", error.message()}});
+      log::warn("admin listener can not accept connections now", {{"error", error.message()}});
       retry.expires_after(std::chrono::milliseconds{100});
       const auto waited = co_await retry.async_wait(kAsTuple);
       if (std::get<0>(waited)) break;

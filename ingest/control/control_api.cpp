@@ -796,7 +796,10 @@ Task<Result<Reply>> ControlApi::list_webhooks(const Call& call) {
     };
     const Result<bool> noticed =
         co_await update(*id, std::move(change), std::vector<kafka::KeyedRecord>());
-    if (!noticed) log::warn("not written", {{"reason", noticed.error().message}});
+    if (!noticed) {
+      log::warn("what Box says of an instance's webhooks could not be written",
+                {{"instance", *id}, {"reason", noticed.error().message}});
+    }
   }
   co_return reply;
 }
@@ -816,7 +819,10 @@ Task<Result<Reply>> ControlApi::get_webhook(const Call& call) {
     };
     const Result<bool> noticed =
         co_await update(*id, std::move(change), std::vector<kafka::KeyedRecord>());
-    if (!noticed) log::warn("not written", {{"reason", noticed.error().message}});
+    if (!noticed) {
+      log::warn("what Box says of an instance's webhooks could not be written",
+                {{"instance", *id}, {"reason", noticed.error().message}});
+    }
   }
   if (!answer) co_return refuse(answer.error());
   co_return Reply{*answer};
