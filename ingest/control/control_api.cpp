@@ -298,7 +298,7 @@ Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request
 
 Task<Result<Reply>> ControlApi::list_elements(const Call&) {
   json::array list;
-  for (const CatalogRow& row : catalog()) list.push_back(element_answer(row));
+  for (const CatalogRow& row : providers::providers()) list.push_back(element_answer(row));
   co_return Reply{std::move(list)};
 }
 
