@@ -32,8 +32,8 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const WallTime wall = parts_.clock.due();
   parts_.subscriptions.note_failure(job, result, now);
   if (!job.first_failure) job.first_failure = wall;
-  // An endpoint that says when to come again means everybody, not this event alone. Longer than
-  // the longest step nobody waits, the event itself included.
+  // A Retry-After holds for all events of the subscription. None of them, this one included, waits
+  // longer than the longest step.
   if (result.retry_after) {
     const milliseconds longest =
         parts_.subscriptions.target(*job.queue)->retry->plan().steps.back();
@@ -117,7 +117,7 @@ void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
   Job& job = *reinterpret_cast<Job*>(static_cast<std::uintptr_t>(token));
   switch (receipt) {
     case Receipt::TooLarge:
-      // Only a delay topic says so: the headers of its state made it too large.
+      // Only the delay topic finds it too large: the headers with its state made it so.
       job.outcome = metrics::Outcome::TooLarge;
       return dead_letter(job, kPipelineFailure);
     case Receipt::Forgotten:

@@ -73,8 +73,8 @@ class RelayService final : public Service {
   std::optional<Duration> retention_;
   std::atomic<unsigned> draining_{0};
   bool stopped_ = false;
-  // Subscriptions of disabled instances, and of those that were enabled again, that nobody was
-  // seen to own yet. The worker that owns one writes it down, so that it stays over restarts.
+  // Subscriptions of disabled instances, and of those that were enabled again, for which no shard
+  // here owned the partition yet. The owner writes the pause down, so that it stays over restarts.
   struct Unsettled {
     PauseState to = PauseState::Off;
     unsigned rounds = 0;  // tried so often; an instance that is enabled again is given up at last

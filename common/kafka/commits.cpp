@@ -70,7 +70,8 @@ std::uint64_t asked_with(rd_kafka_event_t* event) {
   return reinterpret_cast<std::uintptr_t>(rd_kafka_event_opaque(event));
 }
 
-// A group without members takes the commit of anybody: who has lost his partitions is none.
+// A group without members takes a commit of any client, so a member that has lost its partitions
+// is judged here.
 bool is_member(rd_kafka_t* client, rd_kafka_event_t* answer) {
   const bool lost = rd_kafka_assignment_lost(client) == 1;
   const char* const reason = lost ? "its partitions are lost" : commit_failure(answer);

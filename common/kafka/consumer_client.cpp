@@ -53,7 +53,7 @@ class ConsumerClient::Impl : public ClientTurns<Impl> {
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
     return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
   }
-  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  [[nodiscard]] std::optional<Watermarks> watermarks(Partition partition) const;
   [[nodiscard]] std::int64_t lag() const {
     return handle_ ? assignment_.lag(handle_->client(), options_.topic) : 0;
   }
@@ -311,9 +311,9 @@ void ConsumerClient::Impl::tick() {
   }
 }
 
-std::optional<LogBounds> ConsumerClient::Impl::bounds(Partition partition) const {
+std::optional<Watermarks> ConsumerClient::Impl::watermarks(Partition partition) const {
   if (!handle_) return std::nullopt;
-  return known_bounds(handle_->client(), options_.topic, partition);
+  return known_watermarks(handle_->client(), options_.topic, partition);
 }
 
 void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done) {
@@ -381,8 +381,8 @@ bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std
   return impl_->confirm(topic, commit, token);
 }
 
-std::optional<LogBounds> ConsumerClient::bounds(Partition partition) const {
-  return impl_->bounds(partition);
+std::optional<Watermarks> ConsumerClient::watermarks(Partition partition) const {
+  return impl_->watermarks(partition);
 }
 
 std::int64_t ConsumerClient::lag() const {

@@ -116,8 +116,8 @@ ErrorPtr ConsumerHandle::begin_close() {
   return ErrorPtr{rd_kafka_consumer_close_queue(client_.get(), closing_.get())};
 }
 
-// A rebalance nobody answered would hold the end up. Partitions that are given back stop in the
-// library's own time; a client that is destroyed meanwhile can wait for that for ever.
+// A rebalance without an answer would delay the end. Partitions that are given back stop in the
+// library's own time, and a client that is destroyed before may wait for them for ever.
 void ConsumerHandle::finish_close() {
   rd_kafka_assign(client_.get(), nullptr);
   const TimePoint since = monotonic_now();

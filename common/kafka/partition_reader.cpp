@@ -53,9 +53,9 @@ class PartitionReader::Impl : public ClientTurns<Impl> {
   void stop(TopicPartition place);
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
-  [[nodiscard]] std::optional<LogBounds> bounds_of(TopicPartition place) const {
+  [[nodiscard]] std::optional<Watermarks> watermarks_of(TopicPartition place) const {
     if (find(place) == nullptr) return std::nullopt;
-    return kafka::known_bounds(handle_->client(), handle_->topic(place), place.partition);
+    return kafka::known_watermarks(handle_->client(), handle_->topic(place), place.partition);
   }
   void ask(Question question) { handle_->ask(std::move(question)); }
   void commit_async(std::span<const ReadCommit> commits);
@@ -175,7 +175,7 @@ void PartitionReader::Impl::serve() {
   for (Question& question : handle_->answers()) {
     if (stopped()) return;
     if (question.positions) question.positions(question.found_positions);
-    if (question.bounds) question.bounds(question.found_bounds);
+    if (question.watermarks) question.watermarks(question.found_watermarks);
   }
 }
 
@@ -289,8 +289,8 @@ Read PartitionReader::next(TopicPartition place) {
   return impl_->next(place);
 }
 
-std::optional<LogBounds> PartitionReader::known_bounds(TopicPartition place) const {
-  return impl_->bounds_of(place);
+std::optional<Watermarks> PartitionReader::known_watermarks(TopicPartition place) const {
+  return impl_->watermarks_of(place);
 }
 
 void PartitionReader::positions(std::vector<TopicPartition> places,
@@ -301,19 +301,20 @@ void PartitionReader::positions(std::vector<TopicPartition> places,
   impl_->ask(std::move(question));
 }
 
-void PartitionReader::bounds(std::vector<TopicPartition> places,
-                             std::function<void(std::span<const Watermarks>)> done) {
+void PartitionReader::watermarks(std::vector<TopicPartition> places,
+                                 std::function<void(std::span<const PartitionWatermarks>)> done) {
   Question question;
   question.places = std::move(places);
-  question.bounds = std::move(done);
+  question.watermarks = std::move(done);
   impl_->ask(std::move(question));
 }
 
-void PartitionReader::offsets_for_times(std::vector<TopicPartition> places, WallTime since,
-                                        std::function<void(std::span<const Watermarks>)> done) {
+void PartitionReader::offsets_for_times(
+    std::vector<TopicPartition> places, WallTime since,
+    std::function<void(std::span<const PartitionWatermarks>)> done) {
   Question question;
   question.places = std::move(places);
-  question.bounds = std::move(done);
+  question.watermarks = std::move(done);
   question.since = unix_ms(since);
   impl_->ask(std::move(question));
 }

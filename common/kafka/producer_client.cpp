@@ -237,8 +237,8 @@ void ProducerClient::Impl::on_report(const Report& report, TimePoint now) {
     pending_.acknowledge(*slot, now);
   }
   pending_.remove(slot);
-  // A broker refuses the whole batch that one large record stands in: whoever is no larger than
-  // what was stored before only shared it, and may come again.
+  // A broker refuses the whole batch for one large record. A record no larger than one that was
+  // stored before only shared that batch, so its sender may try again.
   if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
   // Reports of a failed handle come before its error.
   if (stored == Stored::Fatal && !fatal_) on_fatal();

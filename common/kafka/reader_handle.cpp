@@ -181,7 +181,7 @@ void ReaderHandle::end_reading(TopicPartition place) {
 void ReaderHandle::ask(Question question) {
   {
     const std::lock_guard lock{mutex_};
-    // So many are unanswered only if nobody wants them any more.
+    // The oldest question goes: its asker has given up if so many are unanswered.
     if (questions_.size() == kQuestionsMax) questions_.pop_front();
     questions_.push_back(std::move(question));
     if (!question_thread_.joinable()) question_thread_ = std::thread{[this] { run_questions(); }};
@@ -217,7 +217,7 @@ void ReaderHandle::run_questions() {
 }
 
 bool ReaderHandle::answer(Question& question) const {
-  return question.positions ? answer_positions(question) : answer_bounds(question);
+  return question.positions ? answer_positions(question) : answer_watermarks(question);
 }
 
 bool ReaderHandle::answer_positions(Question& question) const {
@@ -268,7 +268,7 @@ PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places,
   return nullptr;
 }
 
-bool ReaderHandle::answer_bounds(Question& question) const {
+bool ReaderHandle::answer_watermarks(Question& question) const {
   const PartitionsPtr starts = list_offsets(question.places, question.since, kAskMs);
   const PartitionsPtr ends =
       starts ? list_offsets(question.places, kLogEnd.value, kAskMs) : nullptr;
@@ -281,7 +281,7 @@ bool ReaderHandle::answer_bounds(Question& question) const {
     EVENTRELAY_ASSERT(start != nullptr && end != nullptr);
     // Nothing was written since: only what comes.
     const std::int64_t from = start->offset < 0 ? end->offset : start->offset;
-    question.found_bounds.push_back({place, Offset{from}, Offset{end->offset}});
+    question.found_watermarks.push_back({place, Offset{from}, Offset{end->offset}});
   }
   return true;
 }

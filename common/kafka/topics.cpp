@@ -69,7 +69,7 @@ class Admin {
 };
 
 ConfPtr Admin::conf_of(const KafkaConfig& config) {
-  // The words for a broker that speaks TLS to who does not come with a closed connection.
+  // A broker that speaks TLS closes a plain connection; only this property lets the library say so.
   ConfPtr conf = make_conf(config, Role::Admin, {{"log.connection.close", "true"}});
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);

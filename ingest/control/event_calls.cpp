@@ -173,7 +173,7 @@ Task<Result<Reply>> ControlApi::get_event(const Call& call) {
 }
 
 // The newest events since the last answer, as one piece of an event stream; the browser asks again
-// by itself after a pause, so nothing stays open and nothing is computed for who does not look.
+// by itself after a pause, so nothing stays open and nothing is computed for a closed page.
 Task<HttpResponse> ControlApi::live(HttpRequestPtr request) {
   Call call;
   call.request = request.get();

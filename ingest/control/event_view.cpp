@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "common/text/utc.hpp"
+#include "common/text/utf8.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -161,30 +162,10 @@ json::object disposition_answer(const StoredEvent& event,
 std::string as_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(bytes[at]); };
-  for (std::size_t at = 0; at < bytes.size();) {
-    const unsigned char first = byte(at);
-    std::size_t size = first < 0x80                    ? 1
-                       : first >= 0xC2 && first < 0xE0 ? 2
-                       : first >= 0xE0 && first < 0xF0 ? 3
-                       : first >= 0xF0 && first < 0xF5 ? 4
-                                                       : 0;
-    for (std::size_t i = 1; i < size; ++i) {
-      if (at + i >= bytes.size() || (byte(at + i) & 0xC0) != 0x80) size = 0;
-    }
-    if (size >= 3) {  // overlong forms, surrogates, beyond the last code point
-      const unsigned char second = byte(at + 1);
-      const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
-                       (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
-      if (bad) size = 0;
-    }
-    if (size == 0) {
-      out += "\xEF\xBF\xBD";
-      ++at;
-    } else {
-      out += bytes.substr(at, size);
-      at += size;
-    }
+  while (!bytes.empty()) {
+    const std::size_t size = first_character(bytes).size;
+    out += size == 0 ? kReplacementCharacter : bytes.substr(0, size);
+    bytes.remove_prefix(std::max<std::size_t>(size, 1));
   }
   return out;
 }

@@ -18,7 +18,7 @@ namespace eventrelay::history {
 namespace {
 
 using kafka::TopicPartition;
-using kafka::Watermarks;
+using Watermarks = kafka::PartitionWatermarks;
 
 // Topics of the first window, by their index.
 constexpr std::uint16_t kEvents = 0;

@@ -17,7 +17,7 @@ using Whose = Scheduler::Whose;
 
 namespace {
 
-// How often a full window is searched for who fills it: the search costs a pass over all jobs.
+// How often a full window is searched for the subscription that fills it: a pass over all jobs.
 constexpr Duration kWindowLook = std::chrono::milliseconds(100);
 // Fewer waiting jobs than this do not make a subscription the one that fills a shard.
 constexpr std::uint32_t kManyJobs = 64;
@@ -25,10 +25,10 @@ constexpr std::uint32_t kManyJobs = 64;
 // An endpoint that has not answered for so long may stay that way: what waits for it goes back to
 // the log.
 constexpr Duration kOpenFor = std::chrono::seconds(10);
-// The longest that who is merely behind keeps an event of somebody else waiting who could take it,
-// counted from when that was found out.
+// The longest that a subscription which is merely behind may keep an event of another one waiting
+// that could take it, counted from when that was found.
 constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
-// Who has not answered its first attempt by then does not hold its partition.
+// A subscription whose first attempt has no answer by then may not hold its partition.
 constexpr Duration kFirstAnswer = std::chrono::milliseconds(100);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
@@ -134,15 +134,16 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   for (SubscriptionQueue* const queue : queues) {
     if (!queue->full()) continue;
     full = true;
-    // Who is merely behind holds its partition: what is not read waits in Kafka for nothing.
+    // A subscription that is merely behind holds its partition, since what is not read costs
+    // nothing in Kafka.
     if (answers(*queue) && !others_wait) continue;
     detach(*guarded, Leave{*queue, CursorState::Detached,
                            answers(*queue) ? kOthersWait : kQueueFull, Whose::LivePath});
     any = true;
   }
   if (full) return any;
-  // The whole shard is full: whoever can not be served now, and waits with most, leaves; and
-  // whoever keeps others waiting.
+  // The whole shard is full: the subscription with most jobs waiting leaves if it can not be served
+  // now, or keeps others waiting.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
   const bool open = is_open(*crowd.queue);
@@ -154,7 +155,7 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   return true;
 }
 
-// The event at `at` finds no room, and somebody who could take it has one behind it for too long.
+// The event at `at` finds no room, and for too long a subscription with room has one behind it.
 bool Detacher::keeps_others(const PartitionState& partition, Offset at) const {
   return partition.awaited && *partition.awaited >= at &&
          parts_.clock.now() - partition.awaited_since >= kKeepsOthers;
@@ -165,7 +166,8 @@ bool Detacher::is_open(const SubscriptionQueue& queue) const {
          queue.not_before > parts_.clock.now();
 }
 
-// One that was never called may take a moment; what stands between two answers is not silence yet.
+// A queue that was never called may take a moment, and a pause between two answers is not silence
+// yet.
 bool Detacher::answers(const SubscriptionQueue& queue) const {
   if (is_open(queue)) return false;
   if (!queue.unresponsive) return true;
@@ -191,7 +193,7 @@ void Detacher::shrink_window(PartitionState& partition) {
 
 namespace {
 
-// What one subscription has under way in a partition, by who answers for it.
+// The jobs of one subscription in a partition, by what answers for them: the live path, a cursor.
 // Thread: shard thread.  Bounds: its jobs.
 struct UnderWay {
   std::vector<Offset> queued;
@@ -251,7 +253,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"queued", under_way.queued.size()},
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
-  // Who answers and is merely behind is called as fast as it takes.
+  // A subscription that answers and is merely behind is called as fast as it answers.
   const bool failed = queue.failing || (queue.unresponsive && queue.tried);
   if (leave.state == CursorState::Off || failed || is_open(queue)) {
     parts_.scheduler.fall_behind(queue, parts_.clock.now());
@@ -262,7 +264,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
   parts_.write(guarded.id);
 }
 
-// A job that has left the scheduler's queues goes where it is answered for.
+// Sends a job that has left the scheduler to what answers for it: a cursor, or a delay topic.
 void Detacher::release(Guarded& guarded, Job& job) {
   if (job.cursor != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
   job.covered = is_live(job);

@@ -95,8 +95,8 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
-  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. Who was
-  // paused stays so, from the live position on: it is that of the new log already.
+  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. A paused
+  // subscription stays paused from the live position on, which is that of the new log already.
   void begin_anew(Partition partition);
   // Ends the cursors of these subscriptions, which are gone.
   void forget(std::span<const std::string> subscriptions);
@@ -142,7 +142,8 @@ class Detacher final : public LiveGate {
 
   DetachParts parts_;
   std::unordered_map<std::int32_t, std::unique_ptr<Guarded>> guarded_;
-  // Who is called at the pace of one that catches up, and where that was last seen.
+  // The subscriptions called at the pace of catching up, with the partition where that was last
+  // seen.
   std::unordered_map<std::string, Partition> behind_;
   std::vector<SubscriptionQueue*> queues_;  // scratch
   std::vector<Job*> taken_;                 // scratch

@@ -134,7 +134,7 @@ void StateLog::Log::stop(std::string reason) {
   owner_.parts_.stopped(partition_, "state: " + std::move(reason));
 }
 
-// Thousands may move in the same moment: the loop gets its turn in between.
+// Thousands of cursors may move at once, so the loop gets its turn in between.
 void StateLog::Log::write() {
   if (stopped_ || write_posted_) return;
   for (int count = 0; count < kWriteTurn; ++count) {
@@ -174,8 +174,8 @@ void StateLog::drop(Partition partition) {
   reader_->stop({0, partition});
   const auto it = logs_.find(partition.value);
   if (it == logs_.end()) return;
-  // Whoever is told that its record is forgotten may look for more to write: this log is out of
-  // reach by then, and lives until none of its records is on its way.
+  // A write that is forgotten may ask for more to write. This log is out of reach by then, and
+  // lives until none of its records is on its way.
   const std::unique_ptr<Log> log = std::move(it->second);
   logs_.erase(it);
   parts_.outbox.forget(partition);

@@ -73,8 +73,9 @@ std::string private_host(const std::string& host) {
   return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
 }
 
-// Tries what every subscription needs. What can be wrong with it is wrong for all that share its
-// delivery, but for its keys: those are tried where they have a form. Thread: one owner.
+// Tries to make what a subscription needs. A fault of a delivery is the same for all that share it,
+// so each delivery is tried once; keys are tried for each where they have a form. Thread: one
+// owner.
 // Bounds: one entry per delivery that is not shared.
 class Checker {
  public:

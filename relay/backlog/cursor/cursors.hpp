@@ -92,7 +92,7 @@ class Cursors {
   // above the live position.
   [[nodiscard]] std::optional<Offset> begin_catch_up(ReadinessGate& gate, Offset live,
                                                      const Moment& moment);
-  // Somebody is ready who is not in the catch-up read that is under way. O(cursors).
+  // True when a cursor is ready that is not in the catch-up read under way. O(cursors).
   [[nodiscard]] bool others_ready(ReadinessGate& gate, Offset live, const Moment& moment) const;
   // The same for what the log start will soon reach, ready or not: cursors with a position below
   // `below`, up to there. What is offered goes to the dead letters: call dispatched(), and done()
