@@ -50,8 +50,12 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
       Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after},
       random_);
   log(job, result, step);
-  const Failure failure{job, result.retry, step, word_of(result.outcome),
-                        target.exhausted == Exhausted::Queue};
+  const Failure failure{job,
+                        result.retry,
+                        step,
+                        word_of(result.outcome),
+                        target.exhausted == Exhausted::Queue,
+                        target.failure_policy == FailurePolicy::Queue};
   if (parts_.detacher.failed(failure)) return parts_.settled();
   if (step.kind == Step::Kind::Park) {
     parts_.subscriptions.note_next(job, step.due, wall);

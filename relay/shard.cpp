@@ -118,6 +118,13 @@ void Shard::use(const UpdatePtr& update) {
   subscriptions_.use(*update, finished_);
   settle_all();
   if (!gone.empty()) backlog_.forget(gone);
+  for (const Change& change : update->changes) {
+    if (change.instance == nullptr) continue;
+    for (const Subscription& each : change.instance->subscriptions) {
+      const auto switched_on = switched_on_of(*change.instance, each);
+      if (switched_on) backlog_.switch_on(each.id, *switched_on);
+    }
+  }
   pump(clock_.now());
 }
 

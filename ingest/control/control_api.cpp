@@ -107,6 +107,15 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
       {"GET", "instances/events/dispositions", kP, &Api::list_dispositions},
       {"GET", "instances/{id}/events", kPE, &Api::list_events},
       {"GET", "instances/{id}/events/{event}", kPE, &Api::get_event},
+      {"PUT", "instances/{id}/subscriptions/{name}/enabled", kP, &Api::enable_subscription},
+      {"DELETE", "instances/{id}/subscriptions/{name}/enabled", kP, &Api::disable_subscription},
+      {"GET", "accounts/settings", kP, &Api::get_settings},
+      {"PATCH", "accounts/settings", kP, &Api::set_settings},
+      {"GET", "accounts/{account}/settings", kP, &Api::get_settings},
+      {"POST", "accounts/{account}/settings", kP, &Api::set_settings},
+      {"PATCH", "accounts/{account}/settings", kP, &Api::set_settings},
+      {"GET", "notifications/subscriptions/deliveries", kP, &Api::list_deliveries},
+      {"PUT", "notifications/subscriptions/deliveries", kP, &Api::release_deliveries},
       {"POST", "instances/{id}/events/replay", kP, &Api::start_replay},
       {"GET", "instances/{id}/events/replay/{replay}", kP, &Api::get_replay},
       {"DELETE", "instances/{id}/events/replay/{replay}", kP, &Api::stop_replay},
@@ -374,7 +383,9 @@ Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
     row = *named;
   }
   Document document;
-  Result<Authorize> input = apply_input(*body, Change::Create, *row, settings_->config, document);
+  const DeliveryConfig defaults = delivery_defaults(call.caller.account->id);
+  Result<Authorize> input =
+      apply_input(*body, Change::Create, *row, settings_->config, defaults, document);
   if (!input) co_return refuse(input.error());
   if (row->oauth) {
     const Result<bool> granted =
@@ -477,8 +488,9 @@ Task<Result<Reply>> ControlApi::change_instance(const Call& call, bool merge) {
   if (!document) co_return refuse(document.error());
   const CatalogRow* const row = find_catalog_row(document->instance.element);
   if (row == nullptr) co_return refuse(400, "element: is not offered by this version");
+  const DeliveryConfig defaults = delivery_defaults(document->account);
   Result<Authorize> input = apply_input(*body, merge ? Change::Merge : Change::Replace, *row,
-                                        settings_->config, *document);
+                                        settings_->config, defaults, *document);
   if (!input) co_return refuse(input.error());
   if (!input->code.empty()) {
     const Result<bool> granted =

@@ -19,6 +19,11 @@ bool among(const std::vector<std::string>& list, std::string_view word) {
   return list.empty() || std::find(list.begin(), list.end(), word) != list.end();
 }
 
+bool wants(const StoredEvent& event, const Wanting& subscription) {
+  return among(subscription.filter.event_types, event.event_type) &&
+         among(subscription.filter.object_types, event.object_type);
+}
+
 std::string utc_ms(WallTime time) {
   std::string out;
   append_utc_ms(time, out);
@@ -35,9 +40,7 @@ struct Told {
 std::vector<Told> told(const StoredEvent& event, const std::vector<Wanting>& subscriptions) {
   std::vector<Told> out;
   for (const Wanting& each : subscriptions) {
-    const bool wants = among(each.filter.event_types, event.event_type) &&
-                       among(each.filter.object_types, event.object_type);
-    Traces traces = event.at(each.id, wants);
+    Traces traces = event.at(each.id, wants(event, each));
     const Fate fate = fate_of(traces);
     out.push_back({each.id, std::move(traces), fate});
   }
@@ -112,6 +115,10 @@ std::vector<Wanting> subscriptions_of(const InstanceConfig& instance) {
     out.push_back({id + "/" + each.name, each.filter});
   }
   return out;
+}
+
+Fate fate_at(const StoredEvent& event, const Wanting& subscription) {
+  return fate_of(event.at(subscription.id, wants(event, subscription)));
 }
 
 json::object event_answer(const StoredEvent& event, const std::vector<Wanting>& subscriptions) {

@@ -79,6 +79,7 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   catch_up_reader_.add(partition, cursors);
   look_ahead_.add(partition, cursors);
   if (std::erase(anew_, partition) > 0) detacher_.begin_anew(partition);
+  detacher_.switch_on_all(partition);
   parts_.consumer.open(partition, cursors);
   parts_.changed();
 }

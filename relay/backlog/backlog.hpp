@@ -87,6 +87,10 @@ class Backlog {
   void tick(TimePoint now);
   [[nodiscard]] BacklogStatus status();
 
+  // As Detacher::switch_on().
+  void switch_on(std::string_view subscription, WallTime switched_on) {
+    detacher_.switch_on(subscription, switched_on);
+  }
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
 

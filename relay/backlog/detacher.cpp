@@ -4,6 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -313,16 +316,16 @@ void Detacher::settle_covered(Guarded& guarded) {
 bool Detacher::failed(const Failure& failure) {
   Job& job = failure.job;
   Guarded* const guarded = find(job.held->partition);
-  if (guarded == nullptr || (job.cursor == kLivePath && !is_live(job))) return false;
+  if (guarded == nullptr) return false;
+  const bool parked = job.cursor == kLivePath && !is_live(job);
   SubscriptionQueue& queue = *job.queue;
-  if (failure.step.kind == Step::Kind::Dead) {
-    const bool keeps = failure.queue_exhausted && failure.retry == RetryClass::Retry;
-    if (!keeps) return false;
-    // The event stays in the log, with all behind it, until the subscription is resumed.
-    const std::array<Job*, 1> also{&job};
-    detach(*guarded, Leave{queue, CursorState::Off, kExhausted, Whose::Everybody, also});
+  const bool last = failure.step.kind == Step::Kind::Dead;
+  if (failure.retry == RetryClass::Retry &&
+      (failure.queue_at_once || (last && failure.queue_exhausted))) {
+    switch_off(*guarded, failure, parked);
     return true;
   }
+  if (last || parked) return false;
   // The log keeps the event, so nothing is written for an endpoint that does not answer.
   if (job.cursor != kLivePath && failpoint::skips("give-back")) {
     settle(parts_.scheduler.settle(job, End::Done));
@@ -336,6 +339,22 @@ bool Detacher::failed(const Failure& failure) {
   if (queue.config.ordering == Ordering::None || failpoint::skips("block-ordered")) return false;
   block(*guarded, failure);
   return true;
+}
+
+// The event stays in the log, with all behind it, until the subscription is switched on. One that
+// came out of a delay topic has no place in the log any more and goes back there.
+void Detacher::switch_off(Guarded& guarded, const Failure& failure, bool parked) {
+  Job& job = failure.job;
+  SubscriptionQueue& queue = *job.queue;
+  const std::string_view reason = failure.queue_at_once ? failure.reason : kExhausted;
+  const std::string& subscription = parts_.subscriptions.target(queue)->id;
+  if (!guarded.cursors->is_off(subscription)) {
+    log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
+  }
+  const std::array<Job*, 1> one{&job};
+  const std::span<Job* const> also = parked ? std::span<Job* const>{} : one;
+  detach(guarded, Leave{queue, CursorState::Off, reason, Whose::Everybody, also});
+  if (parked) release(guarded, job);
 }
 
 // Gives the event back to its cursor, with all behind it in its chain.
@@ -428,6 +447,27 @@ PauseChange Detacher::resume(std::string_view subscription, Partition partition)
   log::info("subscription resumed", {{"subscription", subscription}});
   parts_.write(partition);
   return PauseChange::Yes;
+}
+
+void Detacher::switch_on(std::string_view subscription, WallTime switched_on) {
+  for (const auto& [number, guarded] : guarded_) {
+    const std::optional<WallTime> since = guarded->cursors->off_since(subscription);
+    if (!since || *since > switched_on) continue;
+    static_cast<void>(resume(subscription, guarded->id));
+  }
+}
+
+void Detacher::switch_on_all(Partition partition) {
+  const Guarded* const guarded = find(partition);
+  if (guarded == nullptr || guarded->cursors->empty()) return;
+  std::set<std::string> off;
+  for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
+    if (cursor.record.state == CursorState::Off) off.insert(cursor.record.subscription);
+  }
+  for (const std::string& subscription : off) {
+    const auto switched_on = parts_.subscriptions.switched_on(subscription);
+    if (switched_on) switch_on(subscription, *switched_on);
+  }
 }
 
 bool Detacher::is_off(std::string_view subscription, Partition partition) const {

@@ -54,7 +54,9 @@ struct Failure {
   RetryClass retry;
   Step step;
   std::string_view reason;
-  bool queue_exhausted = false;  // the subscription's policy
+  // The subscription's policy: its events wait from the last attempt on, or from the first.
+  bool queue_exhausted = false;
+  bool queue_at_once = false;
 };
 
 enum class PauseState : std::uint8_t { On, Off };
@@ -92,6 +94,11 @@ class Detacher final : public LiveGate {
   // By hand; `partition` is where its events come.
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
+  // Ends a pause that began at `switched_on` or before, in whichever of the partitions it is. A
+  // switch that was thrown while nobody had the partition counts once somebody has it.
+  void switch_on(std::string_view subscription, WallTime switched_on);
+  // The same for all that are paused in a partition, which was taken over.
+  void switch_on_all(Partition partition);
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
@@ -135,6 +142,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_open(const SubscriptionQueue& queue) const;
   [[nodiscard]] bool answers(const SubscriptionQueue& queue) const;
   void take_what_waits(Guarded& guarded, const Leave& leave);
+  void switch_off(Guarded& guarded, const Failure& failure, bool parked);
   void block(Guarded& guarded, const Failure& failure);
   void give_back(Guarded& guarded, Job& job);
   void release(Guarded& guarded, Job& job);

@@ -12,6 +12,7 @@
 #include "relay/http/endpoint_guard.hpp"
 #include "relay/request/objects.hpp"
 #include "relay/request/signer.hpp"
+#include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
 
@@ -219,6 +220,13 @@ SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscript
   return found == nullptr ? nullptr : &queue_of(*instance, *found);
 }
 
+std::optional<WallTime> Subscriptions::switched_on(std::string_view subscription) const {
+  const auto id = instance_of(subscription);
+  const Instance* const instance = id ? settings_->registry.find(*id) : nullptr;
+  const Subscription* const found = find_subscription(instance, subscription);
+  return found == nullptr ? std::nullopt : switched_on_of(*instance, *found);
+}
+
 void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target) {
   if (targets_.size() <= queue.index) targets_.resize(queue.index + 1U);
   targets_[queue.index] = std::move(target);
@@ -307,6 +315,12 @@ std::vector<Failing> Subscriptions::failing(std::size_t max, const Moment& momen
   });
   all.erase(middle, all.end());
   return all;
+}
+
+std::optional<WallTime> switched_on_of(const Instance& instance, const Subscription& subscription) {
+  const SwitchState& switched = subscription.switched;
+  if (instance.disabled || switched.off || switched.on == WallTime{}) return std::nullopt;
+  return switched.on;
 }
 
 void check_subscriptions(const Settings& settings) {

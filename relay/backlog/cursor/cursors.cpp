@@ -186,6 +186,7 @@ BacklogCursor& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at
       book_.unfollow(*known);
       book_.calm(*known);
       known->state = CursorState::Off;
+      known->since = moment.wall;
       known->reason = book_.table.reason(detach.reason);
       book_.mark(*known);
     }
@@ -312,6 +313,17 @@ bool Cursors::resume(std::string_view subscription) {
 bool Cursors::is_off(std::string_view subscription) const {
   const CursorGroup* const group = book_.table.find(subscription);
   return group != nullptr && group->is_off();
+}
+
+std::optional<WallTime> Cursors::off_since(std::string_view subscription) const {
+  const CursorGroup* const group = book_.table.find(subscription);
+  std::optional<WallTime> since;
+  if (group == nullptr) return since;
+  for (const BacklogCursor* const cursor : group->whole) {
+    if (cursor->state != CursorState::Off || cursor->over) continue;
+    since = std::max(since.value_or(cursor->since), cursor->since);
+  }
+  return since;
 }
 
 bool Cursors::goes_on(CursorId id) const {

@@ -80,6 +80,8 @@ class Cursors {
   // Ends a pause. False: the subscription was not paused. detach() begins one.
   bool resume(std::string_view subscription);
   [[nodiscard]] bool is_off(std::string_view subscription) const;
+  // Since when it is paused; nothing: it is not.
+  [[nodiscard]] std::optional<WallTime> off_since(std::string_view subscription) const;
   // True for a whole subscription that is still detached. No live job is behind its ordered jobs,
   // so while the breaker is open they may be given back instead of blocked.
   [[nodiscard]] bool goes_on(CursorId cursor) const;
