@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from support import box
 from support.load import Load
 from support.receiver import Receiver, Rule
@@ -17,6 +19,7 @@ RATE = 20
 TURNS = 12
 
 
+@pytest.mark.alone
 def test_change_of_one_touches_nobody_else(stack: Stack, receiver, report) -> None:
     others = Receiver()
     try:
