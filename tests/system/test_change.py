@@ -7,6 +7,8 @@ import os
 import time
 from bisect import bisect_left
 
+import pytest
+
 from support import box
 from support.load import Load
 from support.receiver import Receiver, Rule
@@ -27,6 +29,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.alone
 def test_change_of_one_touches_nobody_else(stack: Stack, receiver, report) -> None:
     others = Receiver()
     try:
