@@ -470,11 +470,27 @@ Task<Result<Reply>> ControlApi::list_instances(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::get_instance(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return shown(*document);
+}
+
+Result<Document> ControlApi::document_of(const Call& call) const {
+  const Result<std::uint64_t> id = instance_of_call(call);
+  if (!id) return refuse(id.error());
+  return documents_.load(*id);
+}
+
+Task<Result<ControlApi::Held>> ControlApi::hold(const Call& call) {
+  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> id = instance_of_call(call);
+  if (!id) co_return refuse(id.error());
+  Held held;
+  held.turn = co_await documents_.turn(*id);
+  Result<Document> document = documents_.load(*id);
+  if (!document) co_return refuse(document.error());
+  held.document = *std::move(document);
+  co_return held;
 }
 
 Task<Result<Reply>> ControlApi::change_instance(const Call& call, bool merge) {
@@ -518,13 +534,9 @@ Task<Result<Reply>> ControlApi::merge_instance(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::delete_instance(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
-  const Result<bool> removed = co_await remove(*std::move(document));
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
+  const Result<bool> removed = co_await remove(std::move(held->document));
   if (!removed) co_return refuse(removed.error());
   co_return Reply{json::object{}};
 }
@@ -547,15 +559,11 @@ Task<Result<bool>> ControlApi::remove(Document document) {
 }
 
 Task<Result<Reply>> ControlApi::switch_instance(const Call& call, bool disabled) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
-  if (document->disabled != disabled) {
-    document->disabled = disabled;
-    const Result<bool> written = co_await documents_.write(*document);
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
+  if (held->document.disabled != disabled) {
+    held->document.disabled = disabled;
+    const Result<bool> written = co_await documents_.write(held->document);
     if (!written) co_return refuse(written.error());
   }
   co_return Reply{json::object{}};
@@ -572,9 +580,7 @@ Task<Result<Reply>> ControlApi::disable_instance(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::list_configuration(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return Reply{configuration_answer(*document)};
 }
@@ -596,9 +602,7 @@ const json::object* find_item(const json::array& items, std::string_view id_or_k
 }  // namespace
 
 Task<Result<Reply>> ControlApi::get_configuration(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   const json::array items = configuration_answer(*document);
   const json::object* const item = find_item(items, call.parameter("item"));
@@ -640,24 +644,18 @@ Task<Result<Reply>> ControlApi::set_configuration(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::renew_token(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
   const std::string token = new_element_token();
-  document->token_hash = element_token_hash(token);
-  const Result<bool> written = co_await documents_.write(*document);
+  held->document.token_hash = element_token_hash(token);
+  const Result<bool> written = co_await documents_.write(held->document);
   if (!written) co_return refuse(written.error());
   json::object out{{"token", token}};
   co_return Reply{std::move(out)};
 }
 
 Task<Result<Reply>> ControlApi::get_setup(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return Reply{setup_answer(*document, settings_->config)};
 }

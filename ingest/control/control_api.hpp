@@ -169,6 +169,15 @@ class ControlApi {
   [[nodiscard]] static Result<std::size_t> page_size_of(const Call& call);
   // The instance the call names by its id or its token; 404 for one of another account.
   [[nodiscard]] Result<std::uint64_t> instance_of_call(const Call& call) const;
+  // The document of that instance, to be read.
+  [[nodiscard]] Result<Document> document_of(const Call& call) const;
+  // The newest document of an instance, which nobody else changes while `turn` lives.
+  struct Held {
+    KeyedLock::Turn turn;
+    Document document;
+  };
+  // Of the instance the call names, to be changed; refuses where this process may not write.
+  Task<Result<Held>> hold(const Call& call);
   [[nodiscard]] Reply shown(const Document& document,
                             std::optional<std::string_view> token = {}) const;
   Task<Result<Reply>> change_instance(const Call& call, bool merge);
