@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/crypto.hpp"
+#include "common/base/pem.hpp"
 #include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
 #include "common/config/config_rules.hpp"
@@ -70,12 +71,17 @@ class Checker {
     registry();
     seal();
     control();
+    provider_urls();
   }
 
  private:
   void add(const std::string& path, std::string_view problem) {
     if (findings_.about(path)) return;  // what is wrong with it has been told
     findings_.add(findings_.full() ? std::string{} : places_.find(path), path, problem);
+  }
+
+  void add_if(const std::string& path, std::string_view problem) {
+    if (!problem.empty()) add(path, problem);
   }
 
   void kafka() {
@@ -176,6 +182,12 @@ class Checker {
     if (control.enabled && config_.ingest.public_url.empty()) {
       add("ingest.public_url", "required" + why + "; providers call it");
     }
+    const DeliveryConfig& defaults = control.delivery_defaults;
+    const std::string under = "control.delivery_defaults.";
+    if (!defaults.ca_file.empty()) add_if(under + "ca_file", authorities_problem(defaults.ca_file));
+    if (!defaults.client_cert.empty()) {
+      add_if(under + "client_cert", client_certificate_problem(defaults.client_cert));
+    }
     for (std::size_t i = 0; i < control.organizations.size(); ++i) {
       const std::string path = "control.organizations[" + std::to_string(i) + "]";
       const OrganizationConfig& each = control.organizations[i];
@@ -185,6 +197,25 @@ class Checker {
       for (std::size_t j = 0; j < each.accounts.size(); ++j) {
         check_account(path + ".accounts[" + std::to_string(j) + "]", each.accounts[j]);
       }
+    }
+  }
+
+  // Client secrets and tokens go there.
+  void provider_urls() {
+    if (!config_.control.enabled) return;
+    const BoxProviderConfig& box = config_.providers.box;
+    const std::array<std::pair<const char*, const std::string*>, 4> urls{
+        {{"authorize_url", &box.authorize_url},
+         {"token_url", &box.token_url},
+         {"revoke_url", &box.revoke_url},
+         {"api_url", &box.api_url}}};
+    for (const auto& [name, url] : urls) {
+      const std::string path = std::string("providers.box.").append(name);
+      if (findings_.about(path)) continue;
+      const CallbackUrl parsed = parse_callback_url(*url, true);
+      if (parsed.tls || is_loopback(parsed.host)) continue;
+      findings_.warn(places_.find(path), path,
+                     "is plain HTTP: secrets and tokens can be read on the way");
     }
   }
 

@@ -125,6 +125,7 @@ Parser::Text Parser::scalar(const YamlNode& node, const Path& path, Want want) {
 }
 
 void Parser::doubled_keys(const YamlNode& node, const Path& path) {
+  if (origin_.typed) return;  // the reader of the JSON has seen to it
   std::vector<const YamlEntry*> sorted;
   sorted.reserve(node.entries.size());
   for (const YamlEntry& entry : node.entries) sorted.push_back(&entry);

@@ -436,6 +436,33 @@ Result<std::string> code_of(const json::object& body) {
   return std::string(text);
 }
 
+// A stranger's wish is judged as far as the URL tells, by the guard that judges each dial.
+Result<bool> check_destination_of(const std::string& key, const std::string& url,
+                                  const DeliveryConfig& delivery, const Config& config) {
+  if (url.empty()) return true;
+  const bool any = delivery.allow_private_addresses || config.relay.allow_private_addresses;
+  try {
+    check_destination(parse_callback_url(url, delivery.allow_http), delivery.ports,
+                      any ? AnyPort::Yes : AnyPort::No);
+  } catch (const std::invalid_argument& problem) {
+    return refuse(400, key + ": " + problem.what());
+  }
+  return true;
+}
+
+// Of the one instance of `config`, which is right by the rules of the file.
+Result<bool> check_destinations(const Config& config) {
+  const InstanceConfig& instance = config.instances.front();
+  Result<bool> good = check_destination_of(field("event.notification.callback.url"),
+                                           instance.callback_url, instance.delivery, config);
+  for (std::size_t i = 0; good && i < instance.subscriptions.size(); ++i) {
+    const SubscriptionConfig& each = instance.subscriptions[i];
+    good = check_destination_of("subscriptions[" + std::to_string(i) + "].url", each.url,
+                                each.delivery, config);
+  }
+  return good;
+}
+
 // Required keys, and what the rules of the file ask of a whole instance.
 Result<bool> check_whole(const CatalogRow& element, const Config& config,
                          const Document& document) {
@@ -460,7 +487,7 @@ Result<bool> check_whole(const CatalogRow& element, const Config& config,
       [](const std::string&, const config::OpenValue&) { return std::string(); };
   const config::Places nowhere({}, [] { return config::YamlNode(); });
   config::check(one, nowhere, findings, no_property_problem);
-  if (findings.empty()) return true;
+  if (findings.empty()) return check_destinations(one);
   std::string line = findings.text();
   line = line.substr(0, line.find('\n'));
   constexpr std::string_view kPrefix = "instances[0].";

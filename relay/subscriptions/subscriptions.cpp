@@ -1,15 +1,14 @@
 #include "relay/subscriptions/subscriptions.hpp"
 
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 #include <exception>
 #include <unordered_set>
 #include <utility>
 
 #include "common/base/assert.hpp"
 #include "common/base/start_error.hpp"
+#include "common/config/endpoint_guard.hpp"
 #include "common/observe/log.hpp"
-#include "relay/http/endpoint_guard.hpp"
 #include "relay/request/objects.hpp"
 #include "relay/request/signer.hpp"
 #include "relay/subscriptions/queue_room.hpp"
@@ -36,7 +35,8 @@ QueueConfig queue_config(const DeliveryConfig& delivery, const DetachConfig& det
 EndpointKey endpoint_key(const Subscription& subscription, const RelayConfig& relay) {
   const DeliveryConfig& delivery = *subscription.delivery;
   const bool allow_private = relay.allow_private_addresses || delivery.allow_private_addresses;
-  const EndpointGuard guard(GuardConfig{allow_private, delivery.allow_http, delivery.ports});
+  const EndpointGuard guard =
+      guard_of(*subscription.url, delivery.ports, allow_private ? AnyPort::Yes : AnyPort::No);
   EndpointKey key;
   key.tls = subscription.url->tls;
   key.allow_private = allow_private;
@@ -64,13 +64,7 @@ bool same_rules(const Config& a, const Config& b) {
 
 // An address by its text, or a name that always is this host: never a subscriber, unless allowed.
 std::string private_host(const std::string& host) {
-  if (host == "localhost" || host.ends_with(".localhost")) return "this host";
-  boost::system::error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return {};
-  const Address bytes = address.is_v4() ? Address::v4(address.to_v4().to_bytes())
-                                        : Address::v6(address.to_v6().to_bytes());
-  const Judgement judged = judge(bytes);
+  const Judgement judged = judge_host(host);
   return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
 }
 

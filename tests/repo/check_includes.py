@@ -52,7 +52,7 @@ PURE = [
     "relay/request/*",
     "relay/log/duplicate_window*.[ch]pp",
     "relay/log/offset_ledger*.[ch]pp",
-    "relay/http/endpoint_guard*.[ch]pp",
+    "common/config/endpoint_guard*.[ch]pp",
     "relay/http/delivery*.[ch]pp",
     "relay/http/retry_after*.[ch]pp",
     "relay/http/address_order*.[ch]pp",
