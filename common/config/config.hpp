@@ -120,7 +120,8 @@ enum class Ordering : std::uint8_t { None, Object, Instance };
 // What a subscription does whose event has failed for the last time: it goes on without that event,
 // or it is paused and its events wait.
 enum class Exhausted : std::uint8_t { Dead, Queue };
-// What a failed attempt leads to: the schedule goes on, or the subscription is switched off at once.
+// What a failed attempt leads to: the schedule goes on, or the subscription is switched off at
+// once.
 enum class FailurePolicy : std::uint8_t { Retry, Queue };
 
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.

@@ -297,8 +297,9 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
     list.push_back(json::object{
         {"subscriptionId", subscription}, {"instanceId", *id}, {"config", {{"url", url}}}});
     if (batch.size() < kBatch) continue;
-    const Result<bool> written =
-        co_await switch_on(std::exchange(batch, {}), std::map<std::string, WallTime>(off));
+    auto whole = std::exchange(batch, {});
+    std::map<std::string, WallTime> since = off;
+    const Result<bool> written = co_await switch_on(std::move(whole), std::move(since));
     if (!written) co_return refuse(written.error());
   }
   const Result<bool> written =
