@@ -298,8 +298,8 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
         {"subscriptionId", subscription}, {"instanceId", *id}, {"config", {{"url", url}}}});
     if (batch.size() < kBatch) continue;
     auto whole = std::exchange(batch, {});
-    std::map<std::string, WallTime> since = off;
-    const Result<bool> written = co_await switch_on(std::move(whole), std::move(since));
+    std::map<std::string, WallTime> known = off;
+    const Result<bool> written = co_await switch_on(std::move(whole), std::move(known));
     if (!written) co_return refuse(written.error());
   }
   const Result<bool> written =
