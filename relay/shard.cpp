@@ -126,6 +126,13 @@ void Shard::use(const UpdatePtr& update) {
   subscriptions_.use(*update, finished_);
   settle_all();
   if (!gone.empty()) backlog_.forget(gone);
+  for (const Change& change : update->changes) {
+    if (change.instance == nullptr) continue;
+    for (const Subscription& each : change.instance->subscriptions) {
+      const auto switched_on = switched_on_of(*change.instance, each);
+      if (switched_on) backlog_.switch_on(each.id, *switched_on);
+    }
+  }
   pump(clock_.now());
 }
 
@@ -162,8 +169,8 @@ void Shard::pump(TimePoint now) {
       pump_later();
       break;
     }
-    // Whoever could be sent more is looked for; in a shard that is busy it is enough that nobody
-    // runs dry.
+    // Events are read for any subscription that could take more; a busy shard reads only so much
+    // that none runs dry.
     const bool busy = !window_.has_room(scheduler_.answering());
     const std::size_t live = consumer_.read(kReadBatch, busy ? Reach::Enough : Reach::Far);
     const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
@@ -291,7 +298,8 @@ void Shard::on_log_anew(const std::string& topic, Partition partition, Offset en
     // What the consumer saw itself would be read, and sent, a second time.
     const auto seen = restarted_.find(partition.value);
     if (seen != restarted_.end() && clock_.now() - seen->second < kRestartTold) return;
-    // The consumer first: who is paused stands at the live position, which is that of the new log.
+    // The consumer comes first: a paused subscription stands at the live position, which is that of
+    // the new log.
     consumer_.begin_anew(partition);
     backlog_.begin_anew(partition);
   } else if (topic == kafka::topic_name(config.topics, "state")) {
@@ -316,8 +324,8 @@ void Shard::settle_all() {
 namespace {
 
 constexpr Duration kRevokeWait = std::chrono::seconds(10);
-// A partition that is given up stops the whole group until it is: who answers needs less, and for
-// who does not the others do not wait.
+// The whole group stands still until a partition is given up. Endpoints that answer need less than
+// this; the group does not wait for the others.
 constexpr Duration kAttemptsWait = std::chrono::seconds(1);
 constexpr Duration kCloseWait = std::chrono::seconds(3);
 constexpr Duration kFlushWait = std::chrono::seconds(1);

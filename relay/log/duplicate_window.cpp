@@ -63,7 +63,7 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
   return Verdict::First;
 }
 
-// Takes the key at `at` out and closes the gap, so that no slot is ever a grave.
+// Takes the key at `at` out and closes the gap, so that no slot is left as a mark of a deleted key.
 void DuplicateWindow::forget(std::size_t at) noexcept {
   Table& table = *table_;
   const std::size_t slots = table.slots.size();
@@ -72,7 +72,7 @@ void DuplicateWindow::forget(std::size_t at) noexcept {
   table.slots[hole] = kEmpty;
   for (std::size_t slot = (hole + 1) % slots; table.slots[slot] != kEmpty;
        slot = (slot + 1) % slots) {
-    // What lies at or before the hole by its own way may fill it.
+    // A key may fill the hole if its probe begins at or before it.
     const std::size_t wanted = home(table.ring[table.slots[slot]]);
     if ((slot + slots - wanted) % slots < (slot + slots - hole) % slots) continue;
     table.slots[hole] = table.slots[slot];
