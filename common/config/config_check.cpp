@@ -271,7 +271,7 @@ class Checker {
     check_subscriptions(path, instance);
   }
 
-  // Polling is not offered: whoever asks for it would wait for events that never come.
+  // Polling is not offered: an instance that asks for it would wait for events that never come.
   void check_events_come_as(const std::string& prefix, const InstanceConfig& instance) {
     for (const auto& [key, value] : instance.configuration) {
       if (key == "event.poller.refresh_interval" || key == "event.poller.configuration") {
@@ -284,7 +284,7 @@ class Checker {
     }
   }
 
-  // A V1 call names users alone: where no instance has one, it is taken and belongs to nobody.
+  // A V1 call names users only: where no instance has a user, it is accepted and reaches nobody.
   void check_v1_users(const std::string& path, const std::string& element) {
     if (config_.registry != "file") return;
     const auto& all = config_.instances;

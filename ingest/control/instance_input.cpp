@@ -292,7 +292,7 @@ Result<bool> read_part(const json::object& part, InstanceConfig& instance) {
   return refuse(400, problem.substr(0, problem.find('\n')));
 }
 
-Result<bool> set_subscriptions(const json::value& sent, const Config& config,
+Result<bool> set_subscriptions(const json::value& sent, const DeliveryConfig& defaults,
                                InstanceConfig& instance) {
   if (!sent.is_array()) return refuse(400, "subscriptions: must be a list");
   json::array list = sent.get_array();
@@ -322,14 +322,20 @@ Result<bool> set_subscriptions(const json::value& sent, const Config& config,
     }
     const json::value* const given = one.if_contains("delivery");
     const json::value nothing = json::object{};
-    Result<json::object> delivery = merged_delivery(
-        given == nullptr ? nothing : *given, config.control.delivery_defaults,
-        former == before.end() ? config.control.delivery_defaults : former->delivery,
-        path + ".delivery");
+    Result<json::object> delivery =
+        merged_delivery(given == nullptr ? nothing : *given, defaults,
+                        former == before.end() ? defaults : former->delivery, path + ".delivery");
     if (!delivery) return refuse(delivery.error());
     one["delivery"] = *std::move(delivery);
   }
-  return read_part(json::object{{"subscriptions", std::move(list)}}, instance);
+  Result<bool> read = read_part(json::object{{"subscriptions", std::move(list)}}, instance);
+  // A switch is not part of what is sent: who was off stays so.
+  for (SubscriptionConfig& each : instance.subscriptions) {
+    for (const SubscriptionConfig& former : before) {
+      if (former.name == each.name) each.switched = former.switched;
+    }
+  }
+  return read;
 }
 
 Result<bool> set_tags(const json::value& sent, InstanceConfig& instance) {
@@ -529,7 +535,8 @@ namespace {
 
 // apply_input() on a document that is thrown away when a later member is refused.
 Result<Authorize> apply_members(const json::object& body, Change change, const CatalogRow& element,
-                                const Config& config, Document& document) {
+                                const Config& config, const DeliveryConfig& defaults,
+                                Document& document) {
   constexpr std::array<std::string_view, 4> kOwn{"name", "tags", "delivery", "subscriptions"};
   for (const auto& [key, value] : body) {
     const std::string_view name = view(key);
@@ -546,7 +553,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
   out.code = *code;
   if (change == Change::Create) {
     instance.element = std::string(element.key);
-    instance.delivery = config.control.delivery_defaults;
+    instance.delivery = defaults;
     if (given("name") == nullptr) return refuse(400, "name: required");
     if (given("configuration") == nullptr && element.oauth) {
       return refuse(400, "configuration: required");
@@ -596,8 +603,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
   }
   if (const json::value* const sent = given("delivery"); sent != nullptr && !sent->is_null()) {
     const DeliveryConfig before = instance.delivery;
-    const DeliveryConfig& under =
-        change == Change::Merge ? before : config.control.delivery_defaults;
+    const DeliveryConfig& under = change == Change::Merge ? before : defaults;
     const Result<json::object> merged = merged_delivery(*sent, under, before, "delivery");
     if (!merged) return refuse(merged.error());
     instance.delivery = {};
@@ -605,7 +611,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
     if (!set) return refuse(set.error());
   }
   if (const json::value* const sent = given("subscriptions"); sent != nullptr && !sent->is_null()) {
-    const auto set = set_subscriptions(*sent, config, instance);
+    const auto set = set_subscriptions(*sent, defaults, instance);
     if (!set) return refuse(set.error());
   }
   if (const auto whole = check_whole(element, config, document); !whole) {
@@ -633,9 +639,10 @@ Result<bool> change_item(std::string_view key, const json::value& value, const C
 }  // namespace
 
 Result<Authorize> apply_input(const json::object& body, Change change, const CatalogRow& element,
-                              const Config& config, Document& document) {
+                              const Config& config, const DeliveryConfig& defaults,
+                              Document& document) {
   Document changed = document;
-  Result<Authorize> read = apply_members(body, change, element, config, changed);
+  Result<Authorize> read = apply_members(body, change, element, config, defaults, changed);
   if (read) document = std::move(changed);
   return read;
 }

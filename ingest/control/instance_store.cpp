@@ -50,6 +50,10 @@ bool InstanceStore::take(RegistryRecord record, const Keyring& keys, Reading rea
     record.value ? void(replays_[record.key] = *record.value) : void(replays_.erase(record.key));
     return true;
   }
+  if (record.key.starts_with(kAccountPrefix)) {
+    record.value ? void(accounts_[record.key] = *record.value) : void(accounts_.erase(record.key));
+    return true;
+  }
   const std::optional<std::uint64_t> id = instance_of(record.key);
   if (!id) return true;
   last_id_ = std::max(last_id_, *id);

@@ -11,6 +11,7 @@
 #include "common/observe/log.hpp"
 #include "relay/request/objects.hpp"
 #include "relay/request/signer.hpp"
+#include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
 
@@ -67,8 +68,9 @@ std::string private_host(const std::string& host) {
   return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
 }
 
-// Tries what every subscription needs. What can be wrong with it is wrong for all that share its
-// delivery, but for its keys: those are tried where they have a form. Thread: one owner.
+// Tries to make what a subscription needs. A fault of a delivery is the same for all that share it,
+// so each delivery is tried once; keys are tried for each where they have a form. Thread: one
+// owner.
 // Bounds: one entry per delivery that is not shared.
 class Checker {
  public:
@@ -212,6 +214,13 @@ SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscript
   return found == nullptr ? nullptr : &queue_of(*instance, *found);
 }
 
+std::optional<WallTime> Subscriptions::switched_on(std::string_view subscription) const {
+  const auto id = instance_of(subscription);
+  const Instance* const instance = id ? settings_->registry.find(*id) : nullptr;
+  const Subscription* const found = find_subscription(instance, subscription);
+  return found == nullptr ? std::nullopt : switched_on_of(*instance, *found);
+}
+
 void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target) {
   if (targets_.size() <= queue.index) targets_.resize(queue.index + 1U);
   targets_[queue.index] = std::move(target);
@@ -300,6 +309,12 @@ std::vector<Failing> Subscriptions::failing(std::size_t max, const Moment& momen
   });
   all.erase(middle, all.end());
   return all;
+}
+
+std::optional<WallTime> switched_on_of(const Instance& instance, const Subscription& subscription) {
+  const SwitchState& switched = subscription.switched;
+  if (instance.disabled || switched.off || switched.on == WallTime{}) return std::nullopt;
+  return switched.on;
 }
 
 void check_subscriptions(const Settings& settings) {

@@ -36,7 +36,7 @@ THIRD_PARTY = {
 # The limit programs stand alone on purpose, to be compared with; tests may drive a library's side.
 STAND_ALONE = ["bench/limits/*", "tests/*"]
 
-# Policy: input and time in, verdict out. No loop, socket, clock, chance, metric or exception.
+# Policy: input and time in, verdict out. No loop, socket, clock, random, metric or exception.
 PURE = [
     "common/base/event*",
     "common/text/*",

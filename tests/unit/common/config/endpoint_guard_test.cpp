@@ -28,7 +28,7 @@ Address edge(Address address, std::size_t prefix_bits, bool last) {
   return address;
 }
 
-// The neighbour below or above; nothing beyond the ends of the family.
+// The address below or above; none beyond the ends of the family.
 std::optional<Address> neighbour(Address address, bool above) {
   for (std::size_t i = bits_of(address) / 8; i-- > 0;) {
     std::uint8_t& byte = address.bytes[i];
@@ -194,7 +194,7 @@ TEST(EndpointGuard, NamesTheRuleThatDenied) {
 // What a callback's host may look like. Refused, or the zone of the address that it is.
 struct Spelling {
   const char* host;
-  std::optional<Zone> zone;  // nothing: the URL is refused, or the host is a name
+  std::optional<Zone> zone;  // no zone: the URL is refused, or the host is a name
   bool refused;
 };
 constexpr Spelling kSpellings[] = {
