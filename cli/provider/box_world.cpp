@@ -242,6 +242,13 @@ BoxAnswer BoxWorld::handle(const BoxRequest& request, WallTime now) {
   });
   if (fault == faults_.end()) return route(request, path, query, now);
   BoxAnswer out;
+  if (fault->late) {
+    const std::chrono::milliseconds delay = fault->delay;
+    if (--fault->count == 0) faults_.erase(fault);
+    out = route(request, path, query, now);
+    out.delay = delay;
+    return out;
+  }
   out.status = fault->status;
   out.body = fault->body;
   out.content_type = fault->content_type;
@@ -699,7 +706,11 @@ BoxAnswer BoxWorld::stand_in(const BoxRequest& request, std::string_view path, W
     return upload(name, parent, user, now);
   }
   if (path == "v1") {
-    v1_url_ = text_of(body, "url");
+    const std::string url = text_of(body, "url");
+    if (!url.empty() && !url.starts_with("http://")) {
+      return refused(400, "bad_request", "Bad Request: url: put in the v1.url that /setup answers");
+    }
+    v1_url_ = url;
     v1_token_ = text_of(body, "token");
     return answer(200, json::object{});
   }
@@ -724,8 +735,12 @@ BoxAnswer BoxWorld::stand_in(const BoxRequest& request, std::string_view path, W
     fault.count = std::max<std::uint64_t>(number_of(body, "count", 1), 1);
     const std::uint64_t size = number_of(body, "body_bytes", 0);
     if (size > 0) fault.body.assign(std::min<std::uint64_t>(size, 64U << 20), 'x');
-    const json::value* const after = body.if_contains("after");
-    fault.after = after != nullptr && after->is_bool() && after->get_bool();
+    const auto flag = [&body](const char* name) {
+      const json::value* const value = body.if_contains(name);
+      return value != nullptr && value->is_bool() && value->get_bool();
+    };
+    fault.after = flag("after");
+    fault.late = flag("late");
     faults_.push_back(std::move(fault));
     return answer(200, json::object{});
   }

@@ -103,6 +103,7 @@ class BoxWorld {
     std::chrono::milliseconds delay{0};
     std::uint64_t count = 1;
     bool after = false;  // the request takes effect, its answer is lost
+    bool late = false;   // the request takes effect, its answer comes after `delay`
   };
 
   BoxAnswer route(const BoxRequest& request, std::string_view path, std::string_view query,

@@ -14,6 +14,14 @@ namespace {
 constexpr int kTimeoutMs = static_cast<int>(std::chrono::milliseconds{kTransactionTimeout}.count());
 
 constexpr int kFullPollMs = 50;
+constexpr int kElectionPollMs = 100;
+
+// A topic that was just created, or moves, has no leader that everybody knows yet.
+bool elects(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+         error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+         error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
 
 Defaults writer_defaults(const std::string& transactional_id) {
   return {{"transactional.id", transactional_id},
@@ -61,8 +69,14 @@ class TransactionWriter::Impl {
     WriteReport report;
     std::int64_t low = 0;
     std::int64_t high = 0;
-    const auto error = rd_kafka_query_watermark_offsets(client_.get(), topic_name_.c_str(), 0, &low,
-                                                        &high, kTimeoutMs);
+    const TimePoint limit = monotonic_now() + kTransactionTimeout;
+    rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (;;) {
+      error = rd_kafka_query_watermark_offsets(client_.get(), topic_name_.c_str(), 0, &low, &high,
+                                               kTimeoutMs);
+      if (!elects(error) || monotonic_now() > limit) break;
+      rd_kafka_poll(client_.get(), kElectionPollMs);
+    }
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
       report.reason = rd_kafka_err2str(error);
       return report;

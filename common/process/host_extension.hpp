@@ -29,9 +29,10 @@ class HostExtension {
                      metrics::Slab& slab) = 0;
   // After a reload that took effect.
   virtual void on_settings(std::shared_ptr<const Settings> settings) = 0;
-  // Records of the registry, in their order; they are in force in this process. `position` is the
-  // offset behind everything that was read.
-  virtual void on_records(const std::vector<RegistryRecord>& records, std::int64_t position) = 0;
+  // Records of the registry, in their order; what of them can be read is in force in this process.
+  // The first call brings the newest of each key. `position` is the offset behind everything that
+  // was read.
+  virtual void on_records(std::vector<RegistryRecord> records, std::int64_t position) = 0;
   // Reasons why the process is not ready.
   [[nodiscard]] virtual std::vector<std::string> not_ready() const = 0;
   // One JSON object for the status; empty: nothing to show.

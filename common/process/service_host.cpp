@@ -1,5 +1,7 @@
 #include "common/process/service_host.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -171,8 +173,12 @@ std::shared_ptr<const Settings> ServiceHost::load_registry() {
 
 void ServiceHost::follow_registry() {
   const std::int64_t position = feed_->position();
-  if (options_.extension != nullptr) options_.extension->on_records(loaded_, position);
+  if (options_.extension != nullptr) {
+    options_.extension->on_records(std::move(loaded_), position);
+  }
   loaded_ = {};
+  // What reading all of it needed goes back: it is as much as what is kept.
+  ::malloc_trim(0);
   const std::weak_ptr<bool> alive = alive_;
   RegistryFeed* const feed = feed_.get();
   feed_->follow(
@@ -469,7 +475,7 @@ std::optional<std::string> ServiceHost::take_settings() {
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   if (options_.extension != nullptr) options_.extension->on_settings(settings_);
-  if (feed_) take_changes(feed_->changes(feed_->use(settings_->config)));
+  if (feed_) take_records(feed_->use(settings_->config), feed_->position());
   mark_reload(true);
   log::info("configuration reloaded",
             {{"service", service_.name()}, {"changed_instances", update->changes.size()}});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
@@ -20,6 +21,8 @@ namespace json = boost::json;
 using Kind = DocumentError::Kind;
 
 constexpr int kVersion = 1;
+// On the stack; a document that needs more takes the rest from the heap.
+constexpr std::size_t kParseBytes = 16U * 1024;
 constexpr std::string_view kSealed = "sealed";
 constexpr std::string_view kCleanup = "cleanup/";
 constexpr std::array<std::string_view, 3> kStateWords{"active", "deleted", "no_session"};
@@ -168,12 +171,13 @@ Unexpected<DocumentError> failed(Kind kind, std::string what) {
 }
 
 // A parsed value that is an object of our version, or why not.
-Expected<json::object, DocumentError> open_value(std::string_view value) {
+Expected<json::object, DocumentError> open_value(std::string_view value,
+                                                 const json::storage_ptr& memory = {}) {
   if (value.size() > kDocumentMax) return failed(Kind::Malformed, "more than 64 KiB");
   boost::system::error_code error;
   json::parse_options options;
   options.max_depth = config::kJsonDepthMax + 4;
-  json::value parsed = json::parse({value.data(), value.size()}, error, {}, options);
+  json::value parsed = json::parse({value.data(), value.size()}, error, memory, options);
   if (error.failed() || !parsed.is_object()) return failed(Kind::Malformed, "not a JSON object");
   const json::value* const version = parsed.get_object().if_contains("v");
   if (version == nullptr || !version->is_int64()) return failed(Kind::Malformed, "v: missing");
@@ -261,7 +265,9 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
   std::optional<std::uint64_t> id = instance_of(record_key);
   if (!id) id = cleanup_of(record_key);
   if (!id) return failed(Kind::Malformed, "the record key is not the id of an instance");
-  Expected<json::object, DocumentError> object = open_value(value);
+  std::array<unsigned char, kParseBytes> bytes;
+  json::monotonic_resource memory(bytes.data(), bytes.size());
+  Expected<json::object, DocumentError> object = open_value(value, &memory);
   if (!object) return failed(object.error().kind, object.error().what);
   std::string seal;
   const config::ReadSecret opened = [&](const json::value& each) -> std::optional<std::string> {
@@ -332,6 +338,49 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
   out.instance.company = out.company;
   out.instance.account = out.account;
   out.instance.user = out.user;
+  return out;
+}
+
+Expected<DocumentSummary, DocumentError> summarize_document(std::string_view value,
+                                                            const Keyring& keys) {
+  static const config::ReadSecret kNoSecret = [](const json::value&) {
+    return std::optional<std::string>();
+  };
+  std::array<unsigned char, kParseBytes> bytes;
+  json::monotonic_resource memory(bytes.data(), bytes.size());
+  const Expected<json::object, DocumentError> object = open_value(value, &memory);
+  if (!object) return failed(object.error().kind, object.error().what);
+  DocumentSummary out;
+  Members members(*object, kNoSecret);
+  std::string seal;
+  members.text("seal", seal);
+  if (!keys.has(seal)) {
+    return failed(Kind::MasterKey, "seal: no master key " + seal + " in seal.keys");
+  }
+  members.whole("account", out.account);
+  members.text("token", out.token_hash);
+  std::string problem;
+  members.text("problem", problem);
+  if (!members.problem().empty()) return failed(Kind::Malformed, members.problem());
+  const json::value* const oauth = members.find("oauth");
+  if (oauth != nullptr && oauth->is_object() && problem.empty()) {
+    Members inner(oauth->get_object(), kNoSecret);
+    inner.time("refreshed", out.refreshed);
+    if (!inner.problem().empty()) return failed(Kind::Malformed, "oauth." + inner.problem());
+  }
+  const json::value* const instance = members.find("instance");
+  if (instance == nullptr || !instance->is_object()) {
+    return failed(Kind::Malformed, "instance: missing");
+  }
+  Members inner(instance->get_object(), kNoSecret);
+  inner.text("element", out.element);
+  if (!inner.problem().empty()) return failed(Kind::Malformed, "instance." + inner.problem());
+  const json::value* const tags = inner.find("tags");
+  if (tags == nullptr || !tags->is_array()) return out;
+  for (const json::value& each : tags->get_array()) {
+    if (!each.is_string()) return failed(Kind::Malformed, "instance.tags: has the wrong type");
+    out.tags.emplace_back(each.get_string());
+  }
   return out;
 }
 

@@ -86,6 +86,20 @@ struct DocumentError {
 [[nodiscard]] Expected<Document, DocumentError> decode_document(std::string_view record_key,
                                                                 std::string_view value,
                                                                 const Keyring& keys);
+// What a document is looked up by. Thread: value.
+struct DocumentSummary {
+  std::uint64_t account = 0;
+  std::string element;
+  std::vector<std::string> tags;
+  std::string token_hash;
+  WallTime refreshed{};  // of the provider's tokens; the epoch: none, or they are not good
+};
+
+// The summary alone: no secret is opened and the instance is not judged, so a document that passes
+// here may still be refused whole.
+[[nodiscard]] Expected<DocumentSummary, DocumentError> summarize_document(std::string_view value,
+                                                                          const Keyring& keys);
+
 // The id of the master key a value is sealed with; empty if that can not be read.
 [[nodiscard]] std::string master_key_of(std::string_view value);
 

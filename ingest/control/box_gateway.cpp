@@ -4,6 +4,8 @@
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <set>
 #include <utility>
 
@@ -156,14 +158,21 @@ Task<Result<bool>> BoxGateway::replace_tokens(std::uint64_t id, std::string worn
       co_return refuse(problem);
     }
     slab_.provider_token_refreshes_total.add(Outcome::Ok);
-    unwritten_[id] = *std::move(tokens);
+    unwritten_[id] = Unwritten{*std::move(tokens), worn};
     failpoint::at("after-refresh");
   }
   // From here to Kafka's acknowledgement a kill costs the grant: nothing else happens in between.
   const KeyedLock::Turn turn = co_await documents_.turn(id);
   document = documents_.load(id);
   if (!document) co_return refuse(document.error());
-  document->oauth = unwritten_[id];
+  const auto fresh = unwritten_.find(id);
+  if (fresh == unwritten_.end() || !document->oauth ||
+      document->oauth->access.reveal() != fresh->second.worn) {
+    // Authorized anew meanwhile: what the former grant brought must not take the new one's place.
+    unwritten_.erase(id);
+    co_return true;
+  }
+  document->oauth = fresh->second.tokens;
   document->problem.clear();
   const Result<bool> written = co_await documents_.write(*document);
   if (!written) co_return refuse(written.error());
@@ -255,13 +264,17 @@ Task<Result<json::value>> BoxGateway::call(std::uint64_t id, std::string method,
   co_return refuse(403, "Box refused: it answered 401 to a new token");
 }
 
-kafka::KeyedRecord BoxGateway::intent(std::uint64_t id) const {
+kafka::KeyedRecord BoxGateway::intent(std::uint64_t id, const json::object& request) const {
   std::array<char, 8> bytes{};
   crypto::random_bytes(bytes.data(), bytes.size());
   kafka::KeyedRecord out;
   out.key = std::string(kIntentPrefix) + std::to_string(id) + "/" +
             crypto::hex({bytes.data(), bytes.size()});
-  out.value = R"({"v":1})";
+  json::object value{{"v", 1}};
+  for (const char* const member : {"target", "address"}) {
+    if (const json::value* const given = request.if_contains(member)) value[member] = *given;
+  }
+  out.value = json::serialize(value);
   return out;
 }
 
@@ -271,94 +284,152 @@ box::Quota& BoxGateway::quota_of(const Document& document) {
   return quotas_[user];
 }
 
-Task<ExchangeResult> BoxGateway::ask_for_cleanup(const Document& document, std::string path) {
-  const std::shared_ptr<const BoxEndpoints> box = box_;
-  ExchangeRequest request = box::api_request(box->api_url, "DELETE", path, std::string(),
-                                             document.oauth->access.reveal());
-  ExchangeResult answer = co_await ask(box->api_url, std::move(request));
-  quota_of(document).heed(answer, monotonic_now());
-  co_return answer;
+// As call(), for an instance that is deleted. 410: its grant is gone, nothing more can be done.
+Task<Result<json::value>> BoxGateway::ask_for_cleanup(Document& document, std::string method,
+                                                      std::string path) {
+  for (int round = 0; round < 2; ++round) {
+    if (quota_of(document).take(monotonic_now())) co_return refuse(429, "later");
+    const std::shared_ptr<const BoxEndpoints> box = box_;
+    ExchangeRequest request = box::api_request(box->api_url, method, path, std::string(),
+                                               document.oauth->access.reveal());
+    const ExchangeResult answer = co_await ask(box->api_url, std::move(request));
+    quota_of(document).heed(answer, monotonic_now());
+    if (!box::unauthorized(answer)) co_return box::answer_of(answer);
+    if (round > 0) break;
+    const Result<bool> renewed = co_await renew_for_cleanup(document);
+    if (!renewed) co_return refuse(renewed.error());
+  }
+  co_return refuse(403, "Box refused: it answered 401 to a new token");
 }
 
 // A new pair of tokens for a deleted instance, in Kafka before it is used.
-Task<BoxGateway::CleanupTokens> BoxGateway::renew_for_cleanup(Document& document) {
+Task<Result<bool>> BoxGateway::renew_for_cleanup(Document& document) {
   const std::shared_ptr<const BoxEndpoints> box = box_;
   ExchangeRequest request = box::refresh_request(box->token_url, box::app_of(document.instance),
                                                  document.oauth->refresh.reveal());
   const ExchangeResult answer = co_await ask(box->token_url, std::move(request));
   Result<OAuthTokens> tokens = box::tokens_of(answer, wall_now());
-  if (!tokens) {
-    co_return box::grant_is_gone(answer) ? CleanupTokens::Gone : CleanupTokens::NotNow;
-  }
+  if (!tokens && box::grant_is_gone(answer)) co_return refuse(410, "the grant is gone");
+  if (!tokens) co_return refuse(tokens.error());
   document.oauth = *std::move(tokens);
   const std::string key = cleanup_key(document.instance.id);
   Result<kafka::KeyedRecord> record = documents_.record_of(document, key);
-  if (!record) co_return CleanupTokens::Gone;
+  if (!record) co_return refuse(410, "the new grant can not be kept");
   std::vector<kafka::KeyedRecord> records;
   records.push_back(*std::move(record));
-  const Result<bool> written = co_await documents_.write(std::move(records));
-  co_return written ? CleanupTokens::New : CleanupTokens::NotNow;
+  Result<bool> written = co_await documents_.write(std::move(records));
+  co_return written;
 }
 
 // Webhooks and tokens of a deleted instance. True: nothing is left, or nothing can be done.
 Task<bool> BoxGateway::clean(Document document) {
   if (!document.oauth || !document.problem.empty()) co_return true;
-  bool renewed = false;
+  const std::uint64_t id = document.instance.id;
+  const std::vector<std::string> intents = intents_of(id);
+  for (const std::string& intent : intents) {
+    if (!is_over(intent)) co_return false;  // its call may be making a webhook just now
+  }
+  const Ask ask = [this, &document](std::string method, std::string path) {
+    return ask_for_cleanup(document, std::move(method), std::move(path));
+  };
   const std::vector<Webhook> hooks = document.webhooks;
   for (const Webhook& hook : hooks) {
     if (hook.state == WebhookState::Deleted) continue;
-    if (quota_of(document).take(monotonic_now())) co_return false;
-    ExchangeResult answer = co_await ask_for_cleanup(document, "/webhooks/" + hook.id);
-    if (box::unauthorized(answer) && !std::exchange(renewed, true)) {
-      const CleanupTokens tokens = co_await renew_for_cleanup(document);
-      if (tokens != CleanupTokens::New) co_return tokens == CleanupTokens::Gone;
-      answer = co_await ask_for_cleanup(document, "/webhooks/" + hook.id);
-    }
-    const bool gone = answer && (answer->status < 300 || answer->status == 404);
-    if (!gone) co_return false;
+    const Result<json::value> answer = co_await ask("DELETE", "/webhooks/" + hook.id);
+    if (!answer && answer.error().status == 410) co_return true;
+    if (!answer && answer.error().status != 404) co_return false;
     failpoint::at("after-clean-webhook");
+  }
+  if (!intents.empty()) {
+    const Result<bool> taken = co_await take_strays_away(ask, id, std::vector<Webhook>());
+    if (!taken && taken.error().status == 410) co_return true;
+    if (!taken || !*taken) co_return false;
   }
   const bool revoked = co_await revoke(document);
   co_return revoked;
 }
 
-// Webhooks with this instance's address that its document does not know are taken away.
-Task<bool> BoxGateway::settle(std::uint64_t id) {
-  const Result<Document> document = documents_.load(id);
-  if (!document) co_return true;  // the clean-up of the instance has its grant revoked
-  std::set<std::string> known;
-  for (const Webhook& hook : document->webhooks) known.insert(hook.id);
-  std::vector<std::string> strays;
+std::vector<std::string> BoxGateway::intents_of(std::uint64_t id) const {
+  const std::string prefix = std::string(kIntentPrefix).append(std::to_string(id)).append("/");
+  std::vector<std::string> out;
+  const auto& all = documents_.store().intents();
+  for (auto each = all.lower_bound(prefix); each != all.end(); ++each) {
+    if (!each->first.starts_with(prefix)) break;
+    out.push_back(each->first);
+  }
+  return out;
+}
+
+// Was a webhook of this address made by a call for instance `id`? Another instance, or another
+// program, may have webhooks of the same user.
+bool BoxGateway::is_stray(const Webhook& hook, std::uint64_t id) const {
+  const std::string coded = crypto::base64(std::to_string(id));
+  // The slash counts: the coded id of one instance may be the end of another's.
+  if (hook.address.ends_with(std::string("/").append(coded))) return true;
+  for (const std::string& key : intents_of(id)) {
+    const auto found = documents_.store().intents().find(key);
+    boost::system::error_code error;
+    const json::value value = json::parse(found->second, error);
+    if (error.failed() || !value.is_object()) continue;
+    const json::value* const target = value.get_object().if_contains("target");
+    if (target == nullptr || !target->is_object()) continue;
+    const json::object& named = target->get_object();
+    if (text_of(value.get_object().if_contains("address")) == hook.address &&
+        text_of(named.if_contains("id")) == hook.target_id &&
+        text_of(named.if_contains("type")) == hook.target_type) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Webhooks that calls for instance `id` have left and that are not among `known`. False: not now.
+Task<Result<bool>> BoxGateway::take_strays_away(Ask ask, std::uint64_t id,
+                                                std::vector<Webhook> known) {
+  std::set<std::string> owned;
+  for (const Webhook& hook : known) owned.insert(hook.id);
+  std::vector<std::string> others;
   std::string marker;
   for (std::size_t page = 0; page < kListPages; ++page) {
     std::string path = "/webhooks?limit=200";
     if (!marker.empty()) path += "&marker=" + box::percent_encoded(marker);
-    const Result<json::value> list = co_await call(id, "GET", path, std::string());
-    if (!list) co_return list.error().status == 403;
+    const Result<json::value> list = co_await ask("GET", path);
+    if (!list) co_return refuse(list.error());
     if (!list->is_object()) co_return false;
     const json::value* const entries = list->get_object().if_contains("entries");
     if (entries == nullptr || !entries->is_array()) co_return false;
     for (const json::value& each : entries->get_array()) {
       const std::string hook = id_text(each);
-      if (box::is_webhook_id(hook) && !known.contains(hook)) strays.push_back(hook);
+      if (box::is_webhook_id(hook) && !owned.contains(hook)) others.push_back(hook);
     }
     marker = text_of(list->get_object().if_contains("next_marker"));
     if (marker.empty()) break;
   }
-  for (const std::string& hook : strays) {
-    const Result<json::value> one = co_await call(id, "GET", "/webhooks/" + hook, std::string());
+  for (const std::string& hook : others) {
+    const Result<json::value> one = co_await ask("GET", "/webhooks/" + hook);
     if (!one && one.error().status == 404) continue;
     if (!one) co_return false;
     const std::optional<Webhook> found = box::webhook_of(*one);
-    // Another instance, or another program, may have webhooks of the same user.
-    if (!found || !found->address.ends_with(crypto::base64(std::to_string(id)))) continue;
-    const Result<json::value> gone =
-        co_await call(id, "DELETE", "/webhooks/" + hook, std::string());
+    if (!found || !is_stray(*found, id)) continue;
+    const Result<json::value> gone = co_await ask("DELETE", "/webhooks/" + hook);
     if (!gone && gone.error().status != 404) co_return false;
     log::info("a webhook that no document knows was deleted at Box",
               {{"instance", id}, {"webhook", hook}});
   }
   co_return true;
+}
+
+// What broken-off calls for an instance have left. True: nothing, or nothing can be done.
+Task<bool> BoxGateway::settle(std::uint64_t id) {
+  const Result<Document> document = documents_.load(id);
+  // Where the instance was deleted meanwhile, its clean-up has the grant that this takes.
+  if (!document) co_return !documents_.store().cleanups().contains(cleanup_key(id));
+  const Ask ask = [this, id](std::string method, std::string path) {
+    return call(id, std::move(method), std::move(path), std::string());
+  };
+  const Result<bool> taken = co_await take_strays_away(ask, id, document->webhooks);
+  if (!taken) co_return taken.error().status == 403;
+  co_return *taken;
 }
 
 bool BoxGateway::due(const std::string& key) {
@@ -368,6 +439,14 @@ bool BoxGateway::due(const std::string& key) {
   retry.next = now + retry.wait;
   retry.wait = std::min<Duration>(retry.wait * 2, kRetryMax);
   return true;
+}
+
+// Is the call that wrote this intent over, whatever became of it? One that went well, or was told
+// no, takes its intent away by itself.
+bool BoxGateway::is_over(const std::string& intent) {
+  const auto [known, fresh] = retries_.try_emplace(intent);
+  if (fresh) known->second.seen = monotonic_now();
+  return monotonic_now() - known->second.seen > 2 * box_->timeout + std::chrono::seconds{5};
 }
 
 Task<void> BoxGateway::clean_up_all() {
@@ -394,12 +473,7 @@ Task<void> BoxGateway::clean_up_all() {
     if (documents_.stopped() || !documents_.may_write()) co_return;
     const auto id = instance_of(std::string_view(key).substr(
         kIntentPrefix.size(), key.find('/', kIntentPrefix.size()) - kIntentPrefix.size()));
-    // A call that is still under way takes its own intent away; the first look is late enough.
-    if (!retries_.contains(key)) {
-      retries_[key].next = monotonic_now() + 2 * box_->timeout + std::chrono::seconds{5};
-      continue;
-    }
-    if (!due(key)) continue;
+    if (!is_over(key) || !due(key)) continue;
     const bool done = !id || co_await settle(*id);
     if (!done) continue;
     std::vector<kafka::KeyedRecord> records(1);

@@ -13,10 +13,12 @@
 
 #include <boost/json/value.hpp>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "common/http/exchange.hpp"
 #include "common/observe/metrics.hpp"
@@ -58,8 +60,9 @@ class BoxGateway {
   void forget(std::uint64_t id) { unwritten_.erase(id); }
 
   // What a call that was broken off may have left: `intent/<id>/..`. Written before a webhook is
-  // made, taken away with the document that has it.
-  [[nodiscard]] kafka::KeyedRecord intent(std::uint64_t id) const;
+  // made, taken away with the document that has it. `request`: what Box is asked to make.
+  [[nodiscard]] kafka::KeyedRecord intent(std::uint64_t id,
+                                          const boost::json::object& request) const;
   // Box has told something of a webhook. Kept until this process holds the control role: it may be
   // about to take it over from one that was killed before it wrote this down.
   void note(BoxNotice notice);
@@ -70,7 +73,18 @@ class BoxGateway {
   [[nodiscard]] Task<void> housekeeping();
 
  private:
-  enum class CleanupTokens : std::uint8_t { New, Gone, NotNow };
+  // Tokens that Box gave in place of others, and are not in Kafka yet. Thread: control.
+  struct Unwritten {
+    OAuthTokens tokens;
+    std::string worn;  // the access token of the document that they take the place of
+  };
+  // One request to Box's API with the grant of an instance that lives, or of one that is deleted.
+  using Ask = std::function<Task<Result<boost::json::value>>(std::string method, std::string path)>;
+  // A webhook that a broken-off call may have made. Thread: control.
+  struct Stray {
+    std::string address;
+    std::string target;  // `<type>/<id>`
+  };
 
   [[nodiscard]] Task<ExchangeResult> ask(const HttpOrigin& origin, ExchangeRequest request);
   [[nodiscard]] Task<Result<std::string>> access_token(std::uint64_t id, std::string worn);
@@ -78,9 +92,16 @@ class BoxGateway {
   [[nodiscard]] Task<Result<bool>> replace_tokens(std::uint64_t id, std::string worn);
   [[nodiscard]] Task<void> withdraw(std::uint64_t id);
   [[nodiscard]] Task<bool> clean(Document document);
-  [[nodiscard]] Task<ExchangeResult> ask_for_cleanup(const Document& document, std::string path);
-  [[nodiscard]] Task<CleanupTokens> renew_for_cleanup(Document& document);
+  [[nodiscard]] Task<Result<boost::json::value>> ask_for_cleanup(Document& document,
+                                                                 std::string method,
+                                                                 std::string path);
+  [[nodiscard]] Task<Result<bool>> renew_for_cleanup(Document& document);
   [[nodiscard]] Task<bool> settle(std::uint64_t id);
+  [[nodiscard]] Task<Result<bool>> take_strays_away(Ask ask, std::uint64_t id,
+                                                    std::vector<Webhook> known);
+  [[nodiscard]] std::vector<std::string> intents_of(std::uint64_t id) const;
+  [[nodiscard]] bool is_stray(const Webhook& hook, std::uint64_t id) const;
+  [[nodiscard]] bool is_over(const std::string& intent);
   [[nodiscard]] Task<void> clean_up_all();
   [[nodiscard]] Task<bool> take_notice(BoxNotice notice);
   [[nodiscard]] Task<void> refresh_unused();
@@ -91,6 +112,7 @@ class BoxGateway {
 
   // When a clean-up is tried again. Thread: control.
   struct Retry {
+    TimePoint seen{};
     TimePoint next{};
     Duration wait = std::chrono::seconds{5};
   };
@@ -99,7 +121,7 @@ class BoxGateway {
   metrics::Slab& slab_;
   std::shared_ptr<const BoxEndpoints> box_;
   std::map<std::uint64_t, std::shared_ptr<Signal>> refreshing_;
-  std::map<std::uint64_t, OAuthTokens> unwritten_;  // given by Box, not yet in Kafka
+  std::map<std::uint64_t, Unwritten> unwritten_;
   std::unordered_map<std::string, box::Quota> quotas_;
   std::map<std::string, Retry> retries_;
   std::deque<BoxNotice> notices_;

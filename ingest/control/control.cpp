@@ -77,9 +77,9 @@ class Control final : public HostExtension {
     api_->use(std::move(settings));
   }
 
-  void on_records(const std::vector<RegistryRecord>& records, std::int64_t position) override {
+  void on_records(std::vector<RegistryRecord> records, std::int64_t position) override {
     if (!api_) return;
-    documents_->on_records(records, position);
+    documents_->on_records(std::move(records), position);
     position_.store(position, std::memory_order_release);
     if (!std::exchange(writing_, true)) {
       writer_->start();  // the topic is read to its end

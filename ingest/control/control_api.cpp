@@ -733,7 +733,7 @@ Task<Result<Reply>> ControlApi::create_webhook(const Call& call) {
   const Result<json::object> request = box::webhook_request(*body, box::Members::All, address);
   if (!request) co_return refuse(request.error());
   // A kill from here on leaves a webhook that nobody knows; the intent tells of it.
-  kafka::KeyedRecord intent = box_.intent(*id);
+  kafka::KeyedRecord intent = box_.intent(*id, *request);
   const std::string intent_key = intent.key;
   std::vector<kafka::KeyedRecord> first;
   first.push_back(std::move(intent));

@@ -31,7 +31,7 @@ Documents::Documents(Executor executor, RegistryWriter& writer)
       locks_(std::make_shared<KeyedLock>(executor)),
       applied_(executor) {}
 
-void Documents::on_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
+void Documents::on_records(std::vector<RegistryRecord> records, std::int64_t position) {
   for (const RegistryRecord& record : records) {
     for (const auto& pending : pending_) {
       if (pending->first.key == record.key && pending->first.value == record.value) {
@@ -41,11 +41,13 @@ void Documents::on_records(const std::vector<RegistryRecord>& records, std::int6
     if (record.key == kRoleKey) {
       const auto role = record.value ? decode_role(*record.value) : std::nullopt;
       if (role) writer_.role_seen(*role, record.offset);
-    } else if (store_.apply(record, *keys_)) {
-      unreadable_.erase(record.key);
-    } else {
-      unreadable_.insert(record.key);  // told by the feed
     }
+  }
+  // What can not be read is told by the feed.
+  if (!std::exchange(loaded_, true)) {
+    store_.load(std::move(records), *keys_);
+  } else {
+    for (RegistryRecord& record : records) (void)store_.apply(std::move(record), *keys_);
   }
   last_id_ = std::max(last_id_, store_.last_id());
   position_ = std::max(position_, position);
@@ -66,7 +68,8 @@ Result<Document> Documents::load(std::uint64_t id) const {
   const StoredInstance* const stored = store_.find(id);
   if (stored == nullptr) return refuse(404, "there is no instance " + std::to_string(id));
   auto document = decode_document(record_key(id), stored->value, *keys_);
-  if (!document) return refuse(500, "the document of this instance can not be read");
+  // Told by the feed; for a caller there is none.
+  if (!document) return refuse(404, "there is no instance " + std::to_string(id));
   return *std::move(document);
 }
 

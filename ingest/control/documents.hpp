@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +28,8 @@ class Documents {
   Documents& operator=(const Documents&) = delete;
 
   void use(std::shared_ptr<const Keyring> keys) { keys_ = std::move(keys); }
-  void on_records(const std::vector<RegistryRecord>& records, std::int64_t position);
+  // The first call brings all that the topic holds.
+  void on_records(std::vector<RegistryRecord> records, std::int64_t position);
   void stop();
 
   // 503 unless this process holds the control role.
@@ -61,11 +61,11 @@ class Documents {
   std::list<std::shared_ptr<Pending>> pending_;
   std::shared_ptr<const Keyring> keys_;
   InstanceStore store_;
-  std::set<std::string> unreadable_;
   std::shared_ptr<KeyedLock> locks_;
   Signal applied_;
   std::int64_t position_ = 0;
   std::uint64_t last_id_ = 0;
+  bool loaded_ = false;
   bool stopped_ = false;
 };
 

@@ -3,11 +3,36 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/crypto.hpp"
 #include "common/registry/writer.hpp"
 
 namespace eventrelay::control {
 
-bool InstanceStore::apply(const RegistryRecord& record, const Keyring& keys) {
+namespace {
+
+// All zero where there is none.
+TokenHash token_hash_of(std::string_view hex) {
+  TokenHash out{};
+  const std::optional<std::string> bytes = crypto::from_hex(hex);
+  if (bytes && bytes->size() == out.size()) std::copy(bytes->begin(), bytes->end(), out.begin());
+  return out;
+}
+
+}  // namespace
+
+bool InstanceStore::apply(RegistryRecord record, const Keyring& keys) {
+  return take(std::move(record), keys, Reading::Whole);
+}
+
+void InstanceStore::load(std::vector<RegistryRecord> records, const Keyring& keys) {
+  by_token_.reserve(records.size());
+  for (RegistryRecord& each : records) {
+    (void)take(std::move(each), keys, Reading::Summary);
+    each = {};
+  }
+}
+
+bool InstanceStore::take(RegistryRecord record, const Keyring& keys, Reading reading) {
   if (record.key == kIdsKey) {
     const auto last = record.value ? decode_ids(*record.value) : std::nullopt;
     if (last) last_id_ = std::max(last_id_, *last);
@@ -36,18 +61,19 @@ bool InstanceStore::apply(const RegistryRecord& record, const Keyring& keys) {
     forget(*id);
     return true;
   }
-  const auto document = decode_document(record.key, *record.value, keys);
-  if (!document) return false;
-  forget(*id);
+  if (reading == Reading::Whole && !decode_document(record.key, *record.value, keys)) return false;
+  auto summary = summarize_document(*record.value, keys);
+  if (!summary) return false;
+  if (reading == Reading::Whole) forget(*id);
   StoredInstance stored;
   stored.id = *id;
-  stored.account = document->account;
-  stored.element = document->instance.element;
-  stored.tags = document->instance.tags;
-  stored.token_hash = document->token_hash;
-  if (document->oauth && document->problem.empty()) stored.refreshed = document->oauth->refreshed;
-  stored.value = *record.value;
-  if (!stored.token_hash.empty()) by_token_[stored.token_hash] = *id;
+  stored.account = summary->account;
+  stored.element = std::move(summary->element);
+  stored.tags = std::move(summary->tags);
+  stored.token = token_hash_of(summary->token_hash);
+  stored.refreshed = summary->refreshed;
+  stored.value = *std::move(record.value);
+  if (stored.token != TokenHash{}) by_token_[stored.token] = *id;
   instances_[*id] = std::move(stored);
   return true;
 }
@@ -55,7 +81,7 @@ bool InstanceStore::apply(const RegistryRecord& record, const Keyring& keys) {
 void InstanceStore::forget(std::uint64_t id) {
   const auto found = instances_.find(id);
   if (found == instances_.end()) return;
-  by_token_.erase(found->second.token_hash);
+  if (found->second.token != TokenHash{}) by_token_.erase(found->second.token);
   instances_.erase(found);
 }
 
@@ -65,7 +91,7 @@ const StoredInstance* InstanceStore::find(std::uint64_t id) const {
 }
 
 const StoredInstance* InstanceStore::by_token(std::string_view token) const {
-  const auto found = by_token_.find(element_token_hash(token));
+  const auto found = by_token_.find(token_hash_of(element_token_hash(token)));
   return found == by_token_.end() ? nullptr : find(found->second);
 }
 

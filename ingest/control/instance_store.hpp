@@ -7,7 +7,9 @@
 // Bounds:  100,000 instances; the text of each and about 200 bytes beside it.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,13 +23,16 @@
 
 namespace eventrelay::control {
 
+// SHA-256 of an element token. Thread: value.
+using TokenHash = std::array<char, 32>;
+
 // Thread: control.
 struct StoredInstance {
   std::uint64_t id = 0;
   std::uint64_t account = 0;
   std::string element;
   std::vector<std::string> tags;
-  std::string token_hash;
+  TokenHash token{};     // all zero: it has none
   WallTime refreshed{};  // of its provider's tokens; the epoch: it has none, or they are not good
   std::string value;     // as in the topic
 };
@@ -37,7 +42,10 @@ class InstanceStore {
  public:
   // A record of the topic whose key is an instance's, a cleanup's, an intent's or kIdsKey.
   // False if it can not be read: the former one stays.
-  bool apply(const RegistryRecord& record, const Keyring& keys);
+  bool apply(RegistryRecord record, const Keyring& keys);
+  // All records of the topic, while nothing is known yet. There is no former version that would
+  // have to stay, so documents are not read whole: whether one can be is seen when it is asked for.
+  void load(std::vector<RegistryRecord> records, const Keyring& keys);
 
   [[nodiscard]] const StoredInstance* find(std::uint64_t id) const;
   [[nodiscard]] const StoredInstance* by_token(std::string_view token) const;
@@ -64,10 +72,21 @@ class InstanceStore {
   [[nodiscard]] std::uint64_t last_id() const noexcept { return last_id_; }
 
  private:
+  enum class Reading : std::uint8_t { Whole, Summary };
+  // A hash is as good as any part of it.
+  struct HashOfHash {
+    std::size_t operator()(const TokenHash& hash) const noexcept {
+      std::size_t out = 0;
+      std::memcpy(&out, hash.data(), sizeof out);
+      return out;
+    }
+  };
+
+  bool take(RegistryRecord record, const Keyring& keys, Reading reading);
   void forget(std::uint64_t id);
 
   std::map<std::uint64_t, StoredInstance> instances_;
-  std::unordered_map<std::string, std::uint64_t> by_token_;
+  std::unordered_map<TokenHash, std::uint64_t, HashOfHash> by_token_;
   std::map<std::string, std::string> cleanups_;
   std::map<std::string, std::string> intents_;
   std::map<std::string, std::string> replays_;

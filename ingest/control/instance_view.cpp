@@ -109,13 +109,26 @@ json::object webhook_answer(const Webhook& hook) {
           {"reason", hook.reason.empty() ? json::value(nullptr) : text(hook.reason)}};
 }
 
+namespace {
+
+// An element that only the configuration's `sources` describe.
+json::object described_element(const std::string& key) {
+  return {{"id", 0},
+          {"key", key},
+          {"name", key},
+          {"hub", "general"},
+          {"authentication", {{"type", "custom"}}},
+          {"events", {{"supported", true}, {"methods", json::array{"webhook"}}}}};
+}
+
+}  // namespace
+
 json::object instance_answer(const Document& document, const Config& config, const UserConfig* user,
                              std::optional<std::string_view> token) {
   const InstanceConfig& instance = document.instance;
   const CatalogRow* const row = find_catalog_row(instance.element);
   json::object element =
-      row == nullptr ? json::object{{"id", 0}, {"key", instance.element}, {"hub", "general"}}
-                     : element_answer(*row);
+      row == nullptr ? described_element(instance.element) : element_answer(*row);
   json::array tags;
   for (const std::string& each : instance.tags) tags.emplace_back(each);
   json::object configuration;

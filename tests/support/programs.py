@@ -64,6 +64,12 @@ class Program:
     def said(self, message: str) -> list[dict]:
         return [line for line in self.lines() if line.get("msg") == message]
 
+    def wait_started(self, seconds: float = 20.0) -> Program:
+        """Until its admin listener is open; it may be far from ready."""
+        until(lambda: self.said("starting"), seconds, f"{self.name} starts")
+        self._ready = self.said("starting")[0]
+        return self
+
     def wait_ready(self, seconds: float = 20.0) -> Program:
         def ready() -> dict | None:
             if self.process.poll() is not None:

@@ -21,6 +21,7 @@ from support.stack import KEY, Stack
 
 # What an instance of another account, or none, is answered in the place of its number.
 GONE = 404
+ACCOUNT = 10
 UNAUTHORIZED = 401
 FORBIDDEN = 403
 
@@ -46,7 +47,8 @@ class Row:
     fresh: bool = False  # the call uses up its instance or webhook
 
     def target(self, scene: Scene) -> str:
-        path = self.path.replace("{keyOrId}", "box").replace("{hub}", "anything")
+        path = self.path.replace("/accounts/{id}", f"/accounts/{ACCOUNT}")
+        path = path.replace("{keyOrId}", "box").replace("{hub}", "anything")
         path = path.replace("{idOrKey}", "events.list.ids").replace("{id}", str(scene.instance))
         path = path.replace("{webhookId}", scene.hook).replace("{eventId}", scene.event)
         path = path.replace("{replayId}", scene.replay).replace("{name}", "callback")

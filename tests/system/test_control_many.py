@@ -123,10 +123,20 @@ def test_a_hundred_thousand_instances(tour: Stack, provider, receiver, report, t
     # A second replica of each tier, and the control process beside them.
     programs += [tour.ingest(*quiet), tour.relay()]
     tour.config["ingest"]["listen"] = [f"127.0.0.1:{free_port()}"]
-    begin = time.monotonic()
-    control = tour.ingest(ready=False)
-    passed = ready_in(control, begin)
-    report(f"control process: start to ready {passed:.2f} s, RSS {control.rss() >> 20} MiB")
+    tries, busy = [], []
+    for left in (2, 1, 0):
+        begin = time.monotonic()
+        control = tour.ingest(ready=False)
+        tries.append(ready_in(control, begin))
+        busy.append(cpu(control))
+        each_bytes.append((control.rss() - small[0]) / COUNT)
+        if left:
+            assert control.end()[0] == 0
+    seconds.append(min(tries))
+    report(
+        f"control process: start to ready {min(tries):.2f} s, {min(busy):.2f} s of CPU, "
+        f"RSS {control.rss() >> 20} MiB, {max(each_bytes):.0f} B for each instance"
+    )
     api = api_of(control)
     in_force = []
     for number in range(10):

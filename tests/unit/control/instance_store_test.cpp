@@ -50,6 +50,42 @@ TEST(InstanceStore, NeverForgetsAnIdThatWasGiven) {
   EXPECT_FALSE(store.apply({std::string(kIdsKey), "nonsense", 0}, ring()));
 }
 
+TEST(InstanceStore, LoadsWhatItWouldTakeOneByOne) {
+  std::vector<RegistryRecord> records{
+      record(7, "t1"),          record(8, "t2"),
+      {"9", "{\"v\":9}", 0},    {std::string(kIdsKey), encode_ids(41), 0},
+      {"intent/7/ab", "{}", 0}, {"cleanup/5", "{}", 0}};
+  InstanceStore one_by_one;
+  for (const RegistryRecord& each : records) (void)one_by_one.apply(each, ring());
+  InstanceStore loaded;
+  loaded.load(std::move(records), ring());
+  ASSERT_EQ(loaded.all().size(), 2U);
+  for (const auto& [id, stored] : one_by_one.all()) {
+    const StoredInstance* const other = loaded.find(id);
+    ASSERT_NE(other, nullptr);
+    EXPECT_EQ(other->value, stored.value);
+    EXPECT_EQ(other->account, stored.account);
+    EXPECT_EQ(other->element, stored.element);
+    EXPECT_EQ(other->token, stored.token);
+  }
+  EXPECT_EQ(loaded.by_token("t2")->id, 8U);
+  EXPECT_EQ(loaded.last_id(), 41U);
+  EXPECT_EQ(loaded.intents(), one_by_one.intents());
+  EXPECT_EQ(loaded.cleanups(), one_by_one.cleanups());
+}
+
+TEST(InstanceStore, AnInstanceWithoutTokenIsFoundByNone) {
+  Document document;
+  document.instance.id = 7;
+  document.instance.name = "n";
+  document.instance.element = "box";
+  InstanceStore store;
+  EXPECT_TRUE(store.apply({record_key(7), encode_document(document, ring()), 0}, ring()));
+  EXPECT_EQ(store.by_token(""), nullptr);
+  EXPECT_EQ(store.by_token(std::string(32, '\0')), nullptr);
+  EXPECT_NE(store.find(7), nullptr);
+}
+
 TEST(InstanceStore, AnUnreadableDocumentLeavesTheFormerOne) {
   InstanceStore store;
   (void)store.apply(record(7, "t1"), ring());

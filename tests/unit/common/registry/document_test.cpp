@@ -193,5 +193,31 @@ TEST(Document, ElementTokensAreLongAndNeverAlike) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+TEST(Document, ItsSummaryIsThatOfTheWhole) {
+  Document document = full();
+  document.problem.clear();
+  const std::string value = encode_document(document, ring());
+  const auto summary = summarize_document(value, ring());
+  ASSERT_TRUE(summary.has_value()) << summary.error().what;
+  EXPECT_EQ(summary->account, document.account);
+  EXPECT_EQ(summary->element, document.instance.element);
+  EXPECT_EQ(summary->tags, document.instance.tags);
+  EXPECT_EQ(summary->token_hash, document.token_hash);
+  EXPECT_EQ(summary->refreshed, document.oauth->refreshed);
+  document.problem = "withdrawn";
+  EXPECT_EQ(summarize_document(encode_document(document, ring()), ring())->refreshed, WallTime{});
+  document.instance.tags.clear();
+  document.oauth.reset();
+  EXPECT_TRUE(summarize_document(encode_document(document, ring()), ring())->tags.empty());
+  EXPECT_EQ(summarize_document(value, ring("k2")).error().kind, Kind::MasterKey);
+  for (const char* bad : {"", "[]", "{}", R"({"v":2})", R"({"v":1,"seal":"k1"})",
+                          R"({"v":1,"seal":"k1","instance":[]})",
+                          R"({"v":1,"seal":"k1","account":"x","instance":{}})",
+                          R"({"v":1,"seal":"k1","instance":{"tags":[1]}})",
+                          R"({"v":1,"seal":"k1","instance":{"element":1}})"}) {
+    EXPECT_FALSE(summarize_document(bad, ring()).has_value()) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace eventrelay
