@@ -382,7 +382,7 @@ const Schema& relay_schema() {
       field<&RelayConfig::drain_timeout>(
           {.key = "drain_timeout",
            .kind = Kind::Duration,
-           .sentence = "Longest wait for requests in flight after SIGTERM.",
+           .sentence = "Longest drain after SIGTERM; requests in flight have one second of it.",
            .low = 0,
            .high = 10 * kMinute,
            .effect = Effect::Restart}),

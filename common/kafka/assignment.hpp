@@ -25,6 +25,7 @@ struct OwnedPartition {
   std::int64_t done = kNoOffset;      // committed, or where reading began
   std::int64_t expected = kNoOffset;  // the next record should have this offset
   bool drained = true;                // the reader found nothing and waits to be told
+  std::size_t taken = 0;              // bytes since its fetching was woken
 };
 
 // As the last answer of its broker told, without asking it. Nothing: no answer came yet.

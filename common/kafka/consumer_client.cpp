@@ -78,6 +78,10 @@ class ConsumerClient::Impl : public ClientTurns<Impl> {
   void begin_revoke();
   void unassign();
   void tell_readable(OwnedPartition& one);
+  void wake_fetching(OwnedPartition& one) {
+    one.taken = 0;
+    handle_->wake_fetching(one.partition);
+  }
   void check_closed();
   void let_go();
 
@@ -255,6 +259,8 @@ std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       if (message->offset != one->expected) note_jump(*one, *message, slab_);
       one->expected = message->offset + 1;
+      one->taken += message->len + message->key_len;
+      if (one->taken >= handle_->wake_after()) wake_fetching(*one);
       return Message{message.release()};
     }
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;

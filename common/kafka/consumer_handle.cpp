@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <charconv>
+
+#include "common/base/assert.hpp"
 #include "common/base/clock.hpp"
 #include "common/kafka/prefetch.hpp"
 #include "common/observe/log.hpp"
@@ -20,13 +24,30 @@ Defaults defaults_of(const ConsumerOptions& options) {
   return {{"group.id", options.group},
           {"queued.max.messages.kbytes", std::to_string(prefetch.queue_kbytes)},
           {"queued.min.messages", std::to_string(prefetch.queue_messages)},
-          {"fetch.message.max.bytes", std::to_string(prefetch.fetch_bytes)}};
+          {"fetch.message.max.bytes", std::to_string(prefetch.fetch_bytes)},
+          // While a request waits for partitions that have nothing new, none that has is asked for.
+          {"fetch.wait.max.ms", "100"},
+          // A member hears with it that others join or leave, and until it does nobody reads what
+          // those had: default 3 s.
+          {"heartbeat.interval.ms", "500"}};
 }
 
 KafkaConfig with_member_name(KafkaConfig config, unsigned shard) {
   const auto found = config.properties.find("group.instance.id");
   if (found != config.properties.end()) found->second += "-" + std::to_string(shard);
   return config;
+}
+
+// Bytes: what the user set, or we did.
+std::size_t queue_limit(rd_kafka_t* client) {
+  std::array<char, 32> text{};
+  std::size_t size = text.size();
+  std::size_t kbytes = 0;
+  const auto found =
+      rd_kafka_conf_get(rd_kafka_conf(client), "queued.max.messages.kbytes", text.data(), &size);
+  EVENTRELAY_ASSERT(found == RD_KAFKA_CONF_OK);
+  std::from_chars(text.data(), text.data() + text.size(), kbytes);
+  return kbytes * 1024;
 }
 
 bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
@@ -42,14 +63,20 @@ bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
 
 }  // namespace
 
-ConsumerHandle::ConsumerHandle(const KafkaConfig& config, const ConsumerOptions& options,
-                               int wake_descriptor)
-    : wake_descriptor_(wake_descriptor) {
+ClientPtr ConsumerHandle::client_of(const KafkaConfig& config, const ConsumerOptions& options) {
   ConfPtr conf =
       make_conf(with_member_name(config, options.shard), Role::Consumer, defaults_of(options));
   rd_kafka_conf_set_events(conf.get(),
                            RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
-  client_ = make_client(std::move(conf), Role::Consumer);
+  return make_client(std::move(conf), Role::Consumer);
+}
+
+ConsumerHandle::ConsumerHandle(const KafkaConfig& config, const ConsumerOptions& options,
+                               int wake_descriptor)
+    : client_(client_of(config, options)),
+      wake_descriptor_(wake_descriptor),
+      wake_after_(queue_limit(client_.get()) / 2),
+      waker_(client_.get(), options.topic) {
   rd_kafka_poll_set_consumer(client_.get());
   events_.reset(rd_kafka_queue_get_consumer(client_.get()));
   rd_kafka_queue_io_event_enable(events_.get(), wake_descriptor, &kEventsNumber,

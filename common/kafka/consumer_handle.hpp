@@ -6,7 +6,7 @@
 //          meanwhile the shard goes on polling and the member stays in the group.
 // Owner:   ConsumerClient, then retire().
 // Thread:  shard thread; the destructor may block: retire() runs it.
-// Bounds:  one thread while positions are looked up.
+// Bounds:  one thread while positions are looked up, and the one of FetchWaker.
 // Errors:  StartError from the constructor.
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "common/kafka/consumer_client.hpp"
+#include "common/kafka/fetch_waker.hpp"
 #include "common/kafka/handle.hpp"
 
 namespace eventrelay::kafka {
@@ -41,6 +42,9 @@ class ConsumerHandle {
   // The positions, once; nothing while they are not there.
   [[nodiscard]] PartitionsPtr looked_up();
   void forget_lookup();
+  // So many bytes behind the last wake one that was full has room again, and is not empty yet.
+  [[nodiscard]] std::size_t wake_after() const noexcept { return wake_after_; }
+  void wake_fetching(Partition partition) { waker_.wake(partition); }
   // Leaves the group; events go on. Returns the reason if that is not possible.
   [[nodiscard]] ErrorPtr begin_close();
   [[nodiscard]] bool closed() const noexcept { return rd_kafka_consumer_closed(client()) == 1; }
@@ -52,6 +56,9 @@ class ConsumerHandle {
   void end_lookup();
   void finish_close();
 
+  [[nodiscard]] static ClientPtr client_of(const KafkaConfig& config,
+                                           const ConsumerOptions& options);
+
   ClientPtr client_;
   QueuePtr events_;
   QueuePtr closing_;  // the library wants a queue of its own for the events of a close
@@ -62,6 +69,9 @@ class ConsumerHandle {
   bool cancelled_ = false;
   PartitionsPtr found_;
   std::thread lookup_;
+
+  std::size_t wake_after_;
+  FetchWaker waker_;  // ends before the client
 };
 
 }  // namespace eventrelay::kafka

@@ -80,6 +80,7 @@ constexpr std::array<Fixed, 8> kFixed{{
 }};
 
 constexpr char kUnknown = '?';
+constexpr char kQueueBackoff[] = "fetch.queue.backoff.ms";  // from 2.2 on
 
 // Which role knows a property: C, P or *, from the library's own table.
 char scope_of(const std::string& key) {
@@ -245,6 +246,10 @@ Retired& retired() {
 
 }  // namespace
 
+bool refills_soon() {
+  return scope_of(kQueueBackoff) != kUnknown;
+}
+
 ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults) {
   ConfPtr conf{rd_kafka_conf_new()};
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
@@ -252,9 +257,8 @@ ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults
   if (role == Role::Producer) set_all(conf.get(), own_producer());
   if (role == Role::Consumer) {
     set_all(conf.get(), own_consumer());
-    // From 2.2 on: a queue that passed its limit is filled again after this, not after a second.
-    constexpr char kBackoff[] = "fetch.queue.backoff.ms";
-    if (scope_of(kBackoff) != kUnknown) set(conf.get(), kBackoff, "50");
+    // A queue that passed its limit is filled again after this, not after a second.
+    if (refills_soon()) set(conf.get(), kQueueBackoff, "50");
   }
   set_all(conf.get(), defaults);
   const ConfPtr unused{rd_kafka_conf_new()};  // checks what the other role will use

@@ -53,6 +53,8 @@ using Defaults = std::vector<std::pair<std::string, std::string>>;
 // The settings of one handle: ours, then `defaults`, then the user's. A property that only the
 // other role knows is checked and left out. Throws StartError.
 [[nodiscard]] ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults);
+// Does this version of the library fill a queue that passed its limit again soon after it has room?
+[[nodiscard]] bool refills_soon();
 // What the user set for `key`, or nothing.
 [[nodiscard]] const std::string* user_property(const KafkaConfig& config, const std::string& key);
 // Takes the settings over. Throws StartError.

@@ -65,8 +65,8 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
               },
               parts_.budget}),
       look_ahead_(io, config,
-                  LookAheadParts{parts_.subscriptions, parts_.consumer, parts_.slab,
-                                 [this] { parts_.changed(); }}) {
+                  LookAheadParts{parts_.scheduler, parts_.subscriptions, parts_.consumer,
+                                 parts_.slab, [this] { parts_.changed(); }}) {
   parts_.consumer.guard(detacher_);
 }
 

@@ -8,10 +8,14 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr std::size_t kPrefetch = 2U << 20;
+// Most of what a look has fetched is dropped when it has found somebody.
+constexpr std::size_t kPrefetch = 512U << 10;
 // Records of one partition before the next is looked at: what was read ahead of it is dropped.
 constexpr std::uint32_t kTurn = 10'000;
 constexpr std::int64_t kJump = 2'000;  // a seek costs about as much as reading so many
+// The live path will have read by itself what it reaches in so many looks.
+constexpr std::int64_t kSoon = 2;
+constexpr std::size_t kAsked = 4096;  // queues asked in one look whether they have nothing to do
 
 kafka::ReaderOptions reader_options(const Config& config) {
   kafka::ReaderOptions options;
@@ -62,6 +66,8 @@ void LookAhead::held_back(Partition partition) {
   const auto it = aheads_.find(partition.value);
   if (it == aheads_.end() || it->second.since) return;
   it->second.since = clock_.now();
+  it->second.seen = live_of(it->second).value_or(Offset{0});
+  it->second.step = 0;
   order_.push_back(partition);
   if (std::exchange(armed_, true)) return;
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
@@ -72,7 +78,7 @@ void LookAhead::read_to_end(Partition partition) {
   if (it == aheads_.end()) return;
   it->second.since.reset();
   it->second.told.reset();
-  it->second.next = Offset{0};  // the log may begin anew
+  it->second.next = it->second.left = Offset{0};  // the log may begin anew
   std::erase(order_, partition);
   if (at_ == partition) stop();
 }
@@ -96,12 +102,33 @@ bool LookAhead::wanted(const Ahead& ahead) const {
 LookAhead::Ahead* LookAhead::choose() {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     Ahead& ahead = aheads_.at(order_[i].value);
-    if (!wanted(ahead)) continue;
+    if (!wanted(ahead) || !somebody_idle(ahead)) continue;
     std::rotate(order_.begin() + static_cast<std::ptrdiff_t>(i),
                 order_.begin() + static_cast<std::ptrdiff_t>(i) + 1, order_.end());
     return &ahead;
   }
   return nullptr;
+}
+
+// Where all who have events there are behind, nobody is kept waiting by another.
+bool LookAhead::somebody_idle(Ahead& ahead) const {
+  const TimePoint now = clock_.now();
+  return parts_.scheduler.any_queue(ahead.asked, kAsked, [&](const SubscriptionQueue& queue) {
+    return queue.may_be_in(ahead.id) && could_take(queue, now);
+  });
+}
+
+void LookAhead::note_step(Ahead& ahead) const {
+  const auto live = live_of(ahead);
+  if (!live) return;
+  ahead.step = std::max<std::int64_t>(live->value - ahead.seen.value, 0);
+  ahead.seen = *live;
+}
+
+void LookAhead::set_start(Ahead& ahead, Offset live) const {
+  const Offset soon{live.value + kSoon * ahead.step};
+  if (soon < ahead.left) ahead.next = live;  // it has slowed down before it got there
+  if (ahead.next < soon) ahead.left = ahead.next = soon;
 }
 
 // Now and then while a partition is held back.
@@ -110,6 +137,7 @@ void LookAhead::look() {
   if (order_.empty()) return;
   armed_ = true;
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
+  for (const Partition partition : order_) note_step(aheads_.at(partition.value));
   begin_turn();  // first: a partition that tries again does not look held back
   // The subscription that answered may have ceased to.
   for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
@@ -121,7 +149,7 @@ void LookAhead::begin_turn() {
   Ahead* const ahead = choose();
   if (ahead == nullptr) return;
   ahead->told.reset();
-  ahead->next = std::max(ahead->next, *live_of(*ahead));
+  set_start(*ahead, *live_of(*ahead));
   at_ = ahead->id;
   looked_ = 0;
   readable_ = false;

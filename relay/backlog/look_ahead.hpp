@@ -1,15 +1,17 @@
 // Looks whether an event of a subscription with room waits in a partition that is held back: reads
 // ahead of the live position without taking anything.
 //
-//   held back for kPatience --> reads ahead, one partition at a time
-//     an event of a subscription with room --> told once; goes on behind the live path
+//   held back for kPatience, and somebody of it has nothing to do
+//     --> reads ahead, one partition at a time, from where the live path will not be soon
+//     an event for somebody who could take it now --> told once; goes on behind the live path
 //     read to its end by the live path --> over
 //
 // Why:     a subscription that is merely behind is read no further, for Kafka waits for nothing; it
 //          leaves the live path only if it really keeps an event of another one waiting.
 // Owner:   Backlog.  Thread: shard thread.
-// Bounds:  each record is looked at once per assignment, beside what a change of partitions drops;
-//          one partition at a time, its prefetch is kPrefetch.
+// Bounds:  each record is looked at once per assignment, beside what a change of partitions drops
+//          and what was left to a live path that slowed down; one partition at a time, its prefetch
+//          is kPrefetch.
 // Errors:  none; what can not be read is the live path's to tell.
 #pragma once
 
@@ -31,6 +33,7 @@ namespace eventrelay::relay {
 
 // Bounds: all outlive it.
 struct LookAheadParts {
+  Scheduler& scheduler;
   Subscriptions& subscriptions;
   Consumer& consumer;
   metrics::Slab& slab;
@@ -73,6 +76,10 @@ class LookAhead final : public kafka::LogSink {
     Cursors* cursors = nullptr;
     std::optional<TimePoint> since;  // held back since; nothing: it is not
     Offset next;                     // the first offset that was not looked at
+    Offset seen;                     // where the live path stood at the last look
+    std::int64_t step = 0;           // how far it came from look to look
+    Offset left;                     // below it something was left to the live path
+    std::size_t asked = 0;           // who of it has nothing to do: goes on there
     std::optional<Offset> told;      // goes on when the live path has passed it
   };
 
@@ -81,6 +88,9 @@ class LookAhead final : public kafka::LogSink {
   void stop();
   [[nodiscard]] Ahead* choose();
   [[nodiscard]] bool wanted(const Ahead& ahead) const;
+  [[nodiscard]] bool somebody_idle(Ahead& ahead) const;
+  void note_step(Ahead& ahead) const;
+  void set_start(Ahead& ahead, Offset live) const;
   [[nodiscard]] std::optional<Offset> live_of(const Ahead& ahead) const;
   [[nodiscard]] bool judge(Ahead& ahead, const kafka::Message& message);
 

@@ -241,6 +241,10 @@ void Scheduler::enqueue(HeldEvent& held, SubscriptionQueue& queue, const JobStat
   job.first_failure = state.first_failure;
   job.queued = now_;
   queue.behind = state.cursor != kLivePath;
+  if (queue.home != held.partition) {
+    queue.moves = queue.home.value >= 0;
+    queue.home = held.partition;
+  }
   ++held.jobs;
   ++queue.jobs;
   ++jobs_;

@@ -13,6 +13,7 @@
 //                                                      leaving --settle--> gone
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -115,6 +116,18 @@ class Scheduler {
   // Appends the queues that may not be called freely: whose breaker is not closed, or whose
   // endpoint asked for a wait; see oldest_queued().
   void open_queues(std::vector<SubscriptionQueue*>& queues);
+  // Is there a queue for which `is` holds, among at most `max` from number `from` on? Leaves `from`
+  // at that one, or where to go on.
+  template <class Is>
+  [[nodiscard]] bool any_queue(std::size_t& from, std::size_t max, Is is) const {
+    const std::size_t count = std::min(max, queues_.size());
+    for (std::size_t i = 0; i < count; ++i, ++from) {
+      if (from >= queues_.size()) from = 0;
+      const SubscriptionQueue* const queue = queues_[from];
+      if (queue != nullptr && !queue->retired && is(*queue)) return true;
+    }
+    return false;
+  }
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 

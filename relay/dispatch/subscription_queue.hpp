@@ -70,6 +70,8 @@ struct SubscriptionQueue {
   bool behind = false;               // what it got last was read for it by a catch-up read
   bool refused = false;              // an event was turned away; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
+  bool moves = false;                // its events come from several partitions
+  Partition home{-1};                // where its last event came from
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
   TimePoint held_until{};            // when a limit of its own last ceased to hold it up
   TimePoint heard{};                 // its last answer, or since when something is in flight
@@ -90,6 +92,10 @@ struct SubscriptionQueue {
   [[nodiscard]] bool full() const noexcept { return jobs >= config.jobs_max; }
   [[nodiscard]] bool has_queued() const noexcept {
     return !retries.empty() || !urgent.empty() || !fresh.empty();
+  }
+  // Could an event of it be in there, as far as its events so far tell?
+  [[nodiscard]] bool may_be_in(Partition partition) const noexcept {
+    return moves || home.value < 0 || home == partition;
   }
   // Admitted when, of what waits for its turn; nothing: nothing does.
   [[nodiscard]] std::optional<TimePoint> oldest_queued() const noexcept;

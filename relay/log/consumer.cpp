@@ -162,7 +162,8 @@ bool Consumer::has_enough(PartitionState& partition, Reach reach) {
   const bool over = over_its_share(partition);
   const bool awaited = partition.awaited && live_position(partition) <= partition.awaited;
   const bool far = reach == Reach::Far || awaited;
-  if (!over && (far || partition.held_count < kEnough)) return false;
+  const auto share = static_cast<std::uint32_t>(kEnough / owned_.size());
+  if (!over && (far || partition.held_count < std::max(share, kEnoughLeast))) return false;
   held_back(partition);
   // A subscription that can not be served must not fill the window.
   if (over && gate_ != nullptr) gate_->shrink_window(partition);

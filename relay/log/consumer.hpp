@@ -148,8 +148,9 @@ class Consumer final : public RecordOwner {
  private:
   enum class Verdict : std::uint8_t { Yes, Held, Stopped };
 
-  static constexpr std::size_t kTurn = 16;       // events read of one partition before the next
-  static constexpr std::uint32_t kEnough = 256;  // unfinished events of one partition
+  static constexpr std::size_t kTurn = 16;           // events read of one partition before the next
+  static constexpr std::uint32_t kEnough = 256;      // unfinished events of all partitions ...
+  static constexpr std::uint32_t kEnoughLeast = 32;  // ... and of one
   // Longer than it takes to look ahead again: an await() later than that begins a new wait.
   static constexpr std::chrono::milliseconds kAwaitedBreak{500};
 

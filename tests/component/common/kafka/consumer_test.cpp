@@ -147,6 +147,28 @@ TEST_F(ConsumerClientTest, HoldsAPartitionBackLongerThanThePollIntervalAndKeepsI
   EXPECT_TRUE(member.close());
 }
 
+// The library alone would fill a queue that was full once a second: 400 KiB of what is here.
+TEST_F(ConsumerClientTest, ReadsFasterThanOneQueueASecond) {
+  const std::string value(1000, 'x');
+  Writer writer{loop, config_for(cluster), kTopic};
+  ASSERT_TRUE(writer.ready());
+  constexpr std::uint64_t kRecords = 12'000;
+  for (std::uint64_t i = 0; i < kRecords; ++i) {
+    ASSERT_EQ(writer.write(i, value, static_cast<std::int32_t>(i % 4)), Queued::Queued);
+  }
+  ASSERT_TRUE(writer.settled());
+  ConsumerOptions narrow = options();
+  narrow.prefetch_bytes = 256U << 10;
+  Member member{loop, config_for(cluster), narrow};
+  member.client.start();
+  ASSERT_TRUE(loop.until([&] { return member.total() > 0; }));
+  const TimePoint since = monotonic_now();
+  ASSERT_TRUE(loop.until([&] { return member.total() == kRecords; }, seconds{60}));
+  EXPECT_LT(monotonic_now() - since, seconds{8});
+  for (const auto& [partition, offsets] : member.read) EXPECT_TRUE(in_order(offsets, 3000));
+  EXPECT_TRUE(member.close());
+}
+
 TEST_F(ConsumerClientTest, GoesOnAfterABrokerWasAway) {
   fill(loop, cluster, 10);
   Member member{loop, config_for(cluster), options()};

@@ -62,5 +62,15 @@ TEST(CouldTake, NotWhoseBreakerIsOpen) {
   EXPECT_FALSE(could_take(queue, kNow));
 }
 
+TEST(MayBeIn, AnyPartitionUntilItHadAnEvent) {
+  SubscriptionQueue queue = idle_queue();
+  EXPECT_TRUE(queue.may_be_in(Partition{3}));
+  queue.home = Partition{3};
+  EXPECT_TRUE(queue.may_be_in(Partition{3}));
+  EXPECT_FALSE(queue.may_be_in(Partition{4}));
+  queue.moves = true;
+  EXPECT_TRUE(queue.may_be_in(Partition{4}));
+}
+
 }  // namespace
 }  // namespace eventrelay::relay
