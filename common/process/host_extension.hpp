@@ -1,4 +1,4 @@
-// What a process runs beside its service: the control API, where it is switched on.
+// What a process runs beside its service: the control API, where it is enabled.
 //
 // Why:     the data plane must not know the control plane; both hang on the host of the process.
 // Owner:   main.  Thread: control, all members, unless stated.

@@ -351,7 +351,7 @@ void Detacher::switch_off(Guarded& guarded, const Failure& failure, bool parked)
   const std::string_view reason = failure.queue_at_once ? failure.reason : kExhausted;
   const std::string& subscription = parts_.subscriptions.target(queue)->id;
   if (!guarded.cursors->is_off(subscription)) {
-    log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
+    log::warn("subscription paused", {{"subscription", subscription}, {"reason", reason}});
   }
   const std::array<Job*, 1> one{&job};
   const std::span<Job* const> also = parked ? std::span<Job* const>{} : one;
