@@ -116,6 +116,8 @@ class Receiver::Impl {
                                              WallTime now);
 
   CompiledSource* source(std::string_view element) { return sources.find(element); }
+  // Of the request that is received next: what its records carry. Null: a trace of their own.
+  void use_trace(const TraceContext* context) noexcept { trace = context; }
 
  private:
   // The verifier of an instance's own keys, made at its first event with them.
@@ -176,6 +178,7 @@ class Receiver::Impl {
   std::array<Event, kEventsMax> events;
   std::array<EventIdText, kEventsMax> id_texts{};
   std::array<char, TraceparentText::kSize> traceparent{};
+  const TraceContext* trace = nullptr;
 };
 
 Expected<Route, IngestError> Receiver::Impl::route(const Settings& settings,
@@ -334,9 +337,10 @@ Expected<bool, IngestError> Receiver::Impl::share_by_route(const Registry& regis
 Received Receiver::Impl::make_events(const IncomingHead& head, const providers::Normalised& fields,
                                      std::string_view body, WallTime now) {
   // A trace begins here. The sender's trace context is not taken over: anybody may have written it.
-  const TraceparentText trace(
-      start_trace(trace_seed({random.next(), random.next(), random.next()})));
-  std::memcpy(traceparent.data(), trace.view().data(), traceparent.size());
+  const TraceparentText carried(
+      trace != nullptr ? *trace
+                       : start_trace(trace_seed({random.next(), random.next(), random.next()})));
+  std::memcpy(traceparent.data(), carried.view().data(), traceparent.size());
 
   std::size_t count = 0;
   for (std::size_t i = 0; i < share_count; ++i) {
@@ -520,6 +524,7 @@ Expected<Received, IngestError> Receiver::receive(const IncomingHead& head, cons
                                                   std::string_view body, WallTime now) {
   EVENTRELAY_ASSERT(route.source != nullptr);
   if (route.handshake) return impl_->receive_handshake(head, route);
+  impl_->use_trace(route.trace);
   const Registry& registry = settings_->registry;
   return route.v1 ? impl_->receive_v1(registry, head, route, body, now)
                   : impl_->receive_signed(registry, head, route, body, now);

@@ -17,6 +17,7 @@
 #include "common/base/event.hpp"
 #include "common/base/expected.hpp"
 #include "common/observe/metrics_list.hpp"
+#include "common/observe/trace_context.hpp"
 #include "common/providers/incoming_head.hpp"
 #include "common/registry/settings.hpp"
 #include "ingest/answer.hpp"
@@ -38,9 +39,10 @@ struct Route {
   std::size_t body_max = 0;
   SourceMeter* meter = nullptr;  // to be told of each genuine event and of the keys that verify
   Duration ack_timeout{};        // how long the client is let wait for Kafka
-  bool chunked = false;          // may this source use Transfer-Encoding: chunked?
-  bool v1 = false;               // a Box V1 call, proven by its token alone
-  bool handshake = false;        // the provider asks whether this address is willing
+  const TraceContext* trace = nullptr;  // of the records of a sampled request; outlives receive()
+  bool chunked = false;                 // may this source use Transfer-Encoding: chunked?
+  bool v1 = false;                      // a Box V1 call, proven by its token alone
+  bool handshake = false;               // the provider asks whether this address is willing
 };
 
 // What to write, or why there is nothing to write. Thread: shard-local.

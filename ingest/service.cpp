@@ -86,6 +86,7 @@ class IngestService final : public Service {
   [[nodiscard]] std::string listen() const override { return listen_; }
   [[nodiscard]] metrics::Exporter& exporter() noexcept override { return exporter_; }
 
+  void set_tracing(trace::TracingPtr tracing) override { tracing_ = std::move(tracing); }
   void start(std::shared_ptr<const Settings> settings) override;
   [[nodiscard]] std::vector<std::string> not_ready() const override;
   void use(const UpdatePtr& update) override;
@@ -102,6 +103,7 @@ class IngestService final : public Service {
  private:
   VolatileBudget* budget_;
   metrics::Exporter exporter_;
+  trace::TracingPtr tracing_;  // may be null
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker; outlives the shards
   std::vector<ShardThread> threads_;
@@ -152,7 +154,8 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
                                    .record_bytes_max = record_bytes_max,
                                    .topics = watch_.get(),
                                    .limits = {},
-                                   .budget = budget_});
+                                   .budget = budget_,
+                                   .tracing = tracing_});
     thread.shard->listen(endpoints, i == 0 ? Port::Take : Port::Join);
     endpoints =
         thread.shard->endpoints();  // a port the kernel chose is taken by the others as well

@@ -121,11 +121,14 @@ void Session::keep_head() {
 Session::Next Session::on_head() {
   since_ = monotonic_now();
   received_ = wall_now();
+  RequestTracer* const tracer = environment_.tracer.get();
+  if (tracer != nullptr) trace_ = tracer->begin(head_->gate.head(), environment_.tls != nullptr);
   if (environment_.phase == Phase::Flushing) return reject(IngestError::Draining);
   const IncomingHead& head = head_->gate.head();
   const auto route = environment_.receiver->route(head);
   if (!route) return reject(route.error());
   route_ = *route;
+  if (trace_) trace_route();
   if (head.chunked && !route_.chunked) return reject(IngestError::TransferEncoding);
   if (head.content_length > route_.body_max) return reject(IngestError::BodyTooLarge);
   if (!admitted()) return reject(IngestError::KafkaUnavailable);
@@ -145,6 +148,14 @@ Session::Next Session::on_head() {
   keep_head();
   if (head.expect_continue) return send(continue_bytes(), Then::ReadBody);
   return Next::Again;
+}
+
+void Session::trace_route() {
+  route_.trace = &trace_->record();
+  const std::string_view target = head_->gate.head().target;
+  std::string route = environment_.receiver->settings().config.ingest.base_path;
+  route.append(route_.instance != nullptr ? "/events/{element}/{instance}" : "/events/{element}");
+  trace_->routed(route, target.substr(0, target.find('?')));
 }
 
 bool Session::admitted() {
@@ -221,6 +232,7 @@ Session::Next Session::store(std::span<const Event> events) {
     EVENTRELAY_ASSERT(events[i].id.size() == kEventIdSize);
     std::memcpy(ids_[i].data(), events[i].id.data(), kEventIdSize);
   }
+  if (trace_) trace_->sending(environment_.tracer->topic(), events);
   const auto ticket = environment_.producer.write(events, *this);
   if (!ticket) return reject(ticket.error());
   ticket_ = *ticket;
@@ -237,6 +249,7 @@ void Session::on_settled(Settled settled) {
 }
 
 void Session::answer_settled(Settled settled) {
+  if (trace_) trace_->settled(settled);
   switch (settled) {
     case Settled::Stored: {
       const After after = after_answer();
@@ -300,12 +313,18 @@ void Session::pass_over_body() {
 Session::Next Session::answer(metrics::Code code, std::string_view bytes, After after) {
   const TimePoint now = monotonic_now();
   environment_.slab.ingest_requests_total.add(code);
+  if (trace_) end_trace(metrics::kCodeWords[static_cast<std::size_t>(code)]);
   if (head_done_) environment_.slab.ingest_request_duration_seconds.observe(now - since_);
   since_ = now;
   request_.release();
   probe_.release();
   if (after == After::Keep) forget_input();
   return send(bytes, after == After::Keep ? Then::NextRequest : Then::Linger);
+}
+
+void Session::end_trace(std::string_view code) {
+  trace_->end(code);
+  trace_.reset();
 }
 
 void Session::forget_input() {
@@ -507,6 +526,7 @@ void Session::close() {
   if (state_ == State::Waiting) environment_.producer.abandon(ticket_);
   if (state_ == State::Handshake) environment_.pool.end_handshake(*this);
   state_ = State::Closed;
+  if (trace_) end_trace({});
   set_deadline(TimePoint::max());
   request_.release();
   probe_.release();

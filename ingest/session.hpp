@@ -23,6 +23,7 @@
 #include "ingest/chunked.hpp"
 #include "ingest/head_parser.hpp"
 #include "ingest/input_buffer.hpp"
+#include "ingest/request_trace.hpp"
 #include "ingest/session_environment.hpp"
 
 namespace eventrelay::ingest {
@@ -70,6 +71,7 @@ class Session final : public AckWaiter {
   void keep_head();
   void forget_head() noexcept;
   [[nodiscard]] Next on_head();
+  void trace_route();
   [[nodiscard]] bool admitted();
   [[nodiscard]] Next read_body();
   [[nodiscard]] Next read_chunks();
@@ -84,6 +86,7 @@ class Session final : public AckWaiter {
   [[nodiscard]] Next sent();
   [[nodiscard]] After after_answer() const noexcept;
   [[nodiscard]] std::span<char> answer_space(std::size_t bytes);
+  void end_trace(std::string_view code);
   void forget_input();
 
   void end_patience();
@@ -116,6 +119,7 @@ class Session final : public AckWaiter {
   Ticket ticket_;
   TimePoint since_{};                                   // head read, or idle since
   boost::container::small_vector<EventIdText, 1> ids_;  // of the events that wait for Kafka
+  std::unique_ptr<RequestTrace> trace_;                 // of a sampled request
   std::vector<char> rest_;  // of an answer that could not be sent at once
   Units request_;
   Units probe_;

@@ -21,6 +21,7 @@
 #include "ingest/input_buffer.hpp"
 #include "ingest/producer.hpp"
 #include "ingest/receive.hpp"
+#include "ingest/request_trace.hpp"
 #include "ingest/session_pool.hpp"
 
 namespace eventrelay::ingest {
@@ -56,6 +57,7 @@ struct SessionEnvironment {
   Phase phase = Phase::Serving;
   std::uint64_t last_request_id = 0;
   const kafka::TopicWatch* topics = nullptr;  // may be null
+  std::unique_ptr<RequestTracer> tracer{};    // null: tracing is off
   HeadWork head;                              // of the request that is being read now
   BlockPool blocks{};
   std::vector<char> answer{};             // that is being sent now

@@ -70,6 +70,15 @@ constexpr std::size_t kFewRecords = 256;
   return Gate(any_source_chunked(settings) ? ChunkedBodies::Allowed : ChunkedBodies::Refused);
 }
 
+[[nodiscard]] std::string events_topic(const ShardOptions& options) {
+  return kafka::topic_name(options.settings->config.topics, "events");
+}
+
+[[nodiscard]] std::unique_ptr<RequestTracer> tracer_for(const ShardOptions& options) {
+  if (options.tracing == nullptr) return nullptr;
+  return std::make_unique<RequestTracer>(options.tracing, events_topic(options));
+}
+
 // Request ids differ between shards, processes and restarts.
 [[nodiscard]] std::uint64_t first_request_id() {
   std::random_device source;
@@ -91,7 +100,7 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
       admission_(admission_limits(options)),
       producer_(loop.executor(),
                 {.kafka = options.settings->config.kafka,
-                 .topic = kafka::topic_name(options.settings->config.topics, "events"),
+                 .topic = events_topic(options),
                  .limits = producer_limits(options),
                  .budget = options.budget},
                 loop.slab()),
@@ -106,6 +115,7 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                    .limits = options.limits,
                    .last_request_id = first_request_id(),
                    .topics = options.topics,
+                   .tracer = tracer_for(options),
                    .head = HeadWork(gate_for(*options.settings))},
       round_timer_(loop.executor()) {
   prepare_answers();

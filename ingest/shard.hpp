@@ -44,6 +44,7 @@ struct ShardOptions {
   const kafka::TopicWatch* topics = nullptr;  // nothing is taken while they do not agree
   SessionLimits limits{};
   VolatileBudget* budget = nullptr;
+  trace::TracingPtr tracing{};  // null: off
 };
 
 // How a shard stands, as of its last round.

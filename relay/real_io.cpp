@@ -5,6 +5,8 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/random.hpp"
+#include "common/kafka/topics.hpp"
+#include "relay/http/attempt_trace.hpp"
 #include "relay/http/deliverer.hpp"
 
 namespace eventrelay::relay {
@@ -153,11 +155,12 @@ PoolOptions pool_options(const RelayConfig& relay) {
 }  // namespace
 
 RealIo::RealIo(Executor executor, std::shared_ptr<const Settings> settings, metrics::Slab& slab,
-               Resolver* resolver)
+               Resolver* resolver, trace::TracingPtr tracing)
     : executor_(executor),
       settings_(std::move(settings)),
       slab_(slab),
       resolver_(resolver),
+      tracing_(std::move(tracing)),
       loop_(std::make_unique<AsioLoop>(std::move(executor))) {}
 
 RealIo::~RealIo() = default;
@@ -183,8 +186,14 @@ std::unique_ptr<RecordSink> RealIo::make_sink(const kafka::ProducerLimits& limit
 
 std::unique_ptr<EndpointCaller> RealIo::make_caller(AttemptSink& sink) {
   EVENTRELAY_ASSERT(resolver_ != nullptr);
-  return std::make_unique<Deliverer>(executor_, *resolver_, pool_options(settings_->config.relay),
-                                     sink, slab_, clock_, make_seed());
+  const Config& config = settings_->config;
+  std::unique_ptr<AttemptTracer> tracer;
+  if (tracing_ != nullptr) {
+    tracer = std::make_unique<AttemptTracer>(AttemptTracerOptions{
+        tracing_, kafka::topic_name(config.topics, "events"), config.relay.group});
+  }
+  return std::make_unique<Deliverer>(executor_, *resolver_, pool_options(config.relay), sink, slab_,
+                                     clock_, make_seed(), std::move(tracer));
 }
 
 }  // namespace eventrelay::relay

@@ -11,6 +11,7 @@
 #include "common/http/types.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/registry/settings.hpp"
+#include "common/trace/tracing.hpp"
 #include "relay/http/resolver.hpp"
 #include "relay/io/shard_io.hpp"
 
@@ -19,9 +20,10 @@ namespace eventrelay::relay {
 // Thread: see the head of this file.  Bounds: likewise.
 class RealIo final : public ShardIo {
  public:
-  // `resolver` may be null if no caller is made. The configuration is that of the start.
+  // `resolver` may be null if no caller is made, `tracing` if it is off. The configuration is that
+  // of the start.
   RealIo(Executor executor, std::shared_ptr<const Settings> settings, metrics::Slab& slab,
-         Resolver* resolver);
+         Resolver* resolver, trace::TracingPtr tracing = nullptr);
   ~RealIo() override;
 
   [[nodiscard]] const Clock& clock() const override { return clock_; }
@@ -39,6 +41,7 @@ class RealIo final : public ShardIo {
   std::shared_ptr<const Settings> settings_;
   metrics::Slab& slab_;
   Resolver* resolver_;
+  trace::TracingPtr tracing_;
   Clock clock_;
   std::unique_ptr<Loop> loop_;
 };

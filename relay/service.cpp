@@ -38,6 +38,7 @@ class RelayService final : public Service {
   [[nodiscard]] metrics::Exporter& exporter() noexcept override { return exporter_; }
   void set_failed(std::function<void(std::string)> failed) override { failed_ = std::move(failed); }
 
+  void set_tracing(trace::TracingPtr tracing) override { tracing_ = std::move(tracing); }
   void start(std::shared_ptr<const Settings> settings) override;
   [[nodiscard]] std::vector<std::string> not_ready() const override;
   void use(const UpdatePtr& update) override;
@@ -63,6 +64,7 @@ class RelayService final : public Service {
   VolatileBudget* budget_;
   metrics::Exporter exporter_;
   std::function<void(std::string)> failed_;
+  trace::TracingPtr tracing_;  // may be null
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<kafka::TopicWatch> watch_;  // null on the embedded broker
@@ -180,8 +182,8 @@ void RelayService::make_shards() {
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(count)));
     ShardLoop& loop = *loops_.back();
-    ios_.push_back(
-        std::make_unique<RealIo>(loop.executor(), settings_, loop.slab(), resolver_.get()));
+    ios_.push_back(std::make_unique<RealIo>(loop.executor(), settings_, loop.slab(),
+                                            resolver_.get(), tracing_));
     shards.push_back(std::make_unique<Shard>(*ios_.back(), i, loop.slab(), parts));
   }
   {

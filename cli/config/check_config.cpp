@@ -16,6 +16,7 @@
 #include "common/kafka/rights.hpp"
 #include "common/kafka/topic_limits.hpp"
 #include "common/kafka/topics.hpp"
+#include "common/trace/tracing.hpp"
 #include "ingest/service.hpp"
 #include "relay/service.hpp"
 
@@ -104,6 +105,8 @@ Exit check(const ConfigInput& input, bool connect) {
   const auto settings = load_settings(input);
   const Config& config = settings->config;
   judge(input.path, *settings);
+  // Whichever service it is meant for, the variables are judged alike.
+  trace::check_tracing(input.environment);
   const std::vector<const Instance*> instances = by_id(settings->registry);
   std::size_t subscriptions = 0;
   for (const Instance* const instance : instances) subscriptions += instance->subscriptions.size();

@@ -291,6 +291,9 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   SCRAPED(ingest_signature_key_uses_total, "counter", "source,slot", \
           "at most 100; primary, secondary, third", 300, \
           "Requests that a key of a source has verified, by the place of the key in its list.") \
+  SCRAPED(trace_spans_total, "counter", "", "", 1, "Spans of sampled traces that have ended.") \
+  SCRAPED(trace_spans_dropped_total, "counter", "", "", 1, \
+          "Spans that have ended and that no collector has taken.") \
   SCRAPED(relay_kafka_available, "gauge", "", "", 1, \
           "1 while Kafka answers and every topic is as it must be, else 0.") \
   SCRAPED(relay_subscription_backlog_events, "gauge", "subscription", "the largest 20", 20, \

@@ -262,7 +262,7 @@ class Program {
     draining_ = true;
     notify_.stopping();
     start_timer_.cancel();
-    watchdog_.arm(service_->drain_limit() + kDrainGrace);
+    watchdog_.arm(service_->drain_limit() + host_.flush_limit() + kDrainGrace);
     host_.drain([this](Drained how) {
       exit_ = how == Drained::Complete && !failed_ ? kOk : kRuntime;
       ended_ = true;

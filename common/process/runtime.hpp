@@ -18,6 +18,7 @@
 #include "common/observe/metrics.hpp"
 #include "common/process/shard_loop.hpp"
 #include "common/registry/settings.hpp"
+#include "common/trace/tracing.hpp"
 
 namespace eventrelay {
 
@@ -66,6 +67,8 @@ class Service {
   // What to call, from any thread, when the service can not go on: the process logs the reason,
   // drains, and ends with 1. Given before start().
   virtual void set_failed(std::function<void(std::string)>) {}
+  // Where its threads put spans; null: tracing is off. Given before start().
+  virtual void set_tracing(trace::TracingPtr) {}
   // Now and then on the control thread, about once a second: what has to be tried again.
   virtual void on_second() {}
   // Adds the service's own paths to the admin listener; called before start().

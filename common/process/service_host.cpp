@@ -64,9 +64,13 @@ ServiceHost::ServiceHost(asio::io_context& control, Service& service, HostOption
       service_(service),
       options_(std::move(options)),
       slab_(service.exporter().add_slab()),
+      tracing_(trace::make_tracing(options_.input.environment,
+                                   std::string("eventrelay-").append(service.name()))),
       admin_(control),
       readiness_timer_(control.get_executor()),
-      drain_timer_(control.get_executor()) {}
+      drain_timer_(control.get_executor()) {
+  service_.set_tracing(tracing_);
+}
 
 ServiceHost::~ServiceHost() = default;
 
@@ -289,6 +293,10 @@ bool ServiceHost::turns() const {
   return service_.silent_for() < kSilentLimit;
 }
 
+Duration ServiceHost::flush_limit() const noexcept {
+  return tracing_ ? Duration{trace::Tracing::kFlushTime} : Duration::zero();
+}
+
 // Counted by looks and not by the clock: a process that was stopped as a whole is not stuck.
 void ServiceHost::check_turning() {
   if (turns()) {
@@ -421,6 +429,10 @@ std::vector<metrics::ScrapedGauge> ServiceHost::gauges() const {
   }
   all.push_back(std::move(memory));
   all.push_back(metrics::scraped("config_hash_info", {{config_hash_, 1}}));
+  const trace::SpanCounts spans = tracing_ ? tracing_->counts() : trace::SpanCounts{};
+  all.push_back(metrics::scraped("trace_spans_total", {{"", static_cast<double>(spans.ended)}}));
+  all.push_back(
+      metrics::scraped("trace_spans_dropped_total", {{"", static_cast<double>(spans.dropped)}}));
   metrics::ScrapedGauge ends = metrics::scraped("tls_certificate_expiry_timestamp_seconds", {});
   for (const auto& [file, end] : certificate_ends_) {
     ends.samples.push_back({file, static_cast<double>(unix_ms(end)) / 1000});
@@ -539,6 +551,7 @@ void ServiceHost::stop() {
   if (feed_) feed_->stop();
   if (options_.extension != nullptr) options_.extension->stop();
   service_.stop();
+  if (tracing_) tracing_->stop(monotonic_now() + flush_limit());
   admin_.close();
 }
 

@@ -53,7 +53,7 @@ struct HostOptions {
 // One service with its surroundings. Thread: control.  Bounds: one service.
 class ServiceHost {
  public:
-  // `service` outlives the host.
+  // `service` outlives the host. Throws ConfigError for a wrong variable of tracing.
   ServiceHost(asio::io_context& control, Service& service, HostOptions options);
   ServiceHost(const ServiceHost&) = delete;
   ServiceHost& operator=(const ServiceHost&) = delete;
@@ -82,6 +82,8 @@ class ServiceHost {
   [[nodiscard]] std::string status() const;
   // Whether every shard's loop comes round; what a watchdog wants to know.
   [[nodiscard]] bool turns() const;
+  // How long stop() may wait for the collector of spans.
+  [[nodiscard]] Duration flush_limit() const noexcept;
 
   // A shard that has not come round for so long makes the service not ready, and ends it.
   static constexpr std::chrono::seconds kSilentLimit{5};
@@ -112,6 +114,7 @@ class ServiceHost {
   Service& service_;
   HostOptions options_;
   metrics::Slab& slab_;
+  trace::TracingPtr tracing_;  // null: off
   AdminServer admin_;
   Timer readiness_timer_;
   Timer drain_timer_;

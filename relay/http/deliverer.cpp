@@ -46,6 +46,7 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.parts = parts_of(request, slot.buffers.head);
   const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
   slot.delivery = Delivery(scheme, target->fatal_statuses);
+  if (tracer_) slot.trace = tracer_->begin(job, target->id, target->endpoint->key, seed.span);
   if (job.attempts_made > 0) slab_.relay_retries_total.add(stage_of(job.attempts_made));
   pool_.start(target->endpoint, slot);
 }
@@ -56,6 +57,7 @@ void Deliverer::cancel(Job& job) {
   EVENTRELAY_ASSERT(slot != slots_.end());
   pool_.cancel(*slot);
   slot->job = nullptr;
+  if (slot->trace) tracer_->cancel(std::move(slot->trace), clock_.now());
   slot->target.reset();
   slots_.give_back(*slot);
 }
@@ -68,6 +70,7 @@ void Deliverer::end(Slot& slot, const Result& result) {
   ended.detail = slot.detail;
   slab_.relay_deliveries_total.add(ended.outcome);
   slab_.relay_delivery_duration_seconds.observe(ended.took);
+  if (slot.trace) tracer_->end(std::move(slot.trace), ended, now);
   slot.target.reset();
   slots_.give_back(slot);
   sink_.on_attempt_end(job, ended, now);

@@ -18,6 +18,7 @@
 #include "common/base/random.hpp"
 #include "common/observe/metrics.hpp"
 #include "relay/dispatch/retry.hpp"
+#include "relay/http/attempt_trace.hpp"
 #include "relay/http/http_pool.hpp"
 #include "relay/io/clock.hpp"
 #include "relay/io/endpoint_caller.hpp"
@@ -53,12 +54,14 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
 class Deliverer final : public EndpointCaller {
  public:
   Deliverer(const Executor& executor, Resolver& resolver, const PoolOptions& options,
-            AttemptSink& sink, metrics::Slab& slab, const Clock& clock, std::uint64_t seed)
+            AttemptSink& sink, metrics::Slab& slab, const Clock& clock, std::uint64_t seed,
+            std::unique_ptr<AttemptTracer> tracer = nullptr)
       : pool_(executor, resolver, options),
         sink_(sink),
         slab_(slab),
         clock_(clock),
-        random_(seed) {}
+        random_(seed),
+        tracer_(std::move(tracer)) {}
 
   [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const EndpointKey& key) override {
     return pool_.endpoint(key);
@@ -80,6 +83,7 @@ class Deliverer final : public EndpointCaller {
     TargetPtr target;
     TimePoint begun{};
     RequestBuffers buffers;
+    std::unique_ptr<AttemptTrace> trace;  // of a sampled attempt
 
    private:
     Deliverer& deliverer_;
@@ -92,6 +96,7 @@ class Deliverer final : public EndpointCaller {
   metrics::Slab& slab_;
   const Clock& clock_;
   Random random_;
+  std::unique_ptr<AttemptTracer> tracer_;  // null: tracing is off
   Pool<Slot> slots_;
 };
 
