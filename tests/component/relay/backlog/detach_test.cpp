@@ -1,4 +1,4 @@
-// Subscriptions that are away: the log is their queue, nobody waits for them, nothing is lost.
+// Detached subscriptions: the log is their queue, nobody waits for them, nothing is lost.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
