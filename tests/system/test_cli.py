@@ -520,6 +520,7 @@ def _if_done(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess |
     return done if done.returncode == 0 else None
 
 
+@pytest.mark.alone
 def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) -> None:
     """The comparison needs a program of its own, which a first build does not make."""
     before = topics(stack.broker.bootstrap, "bench")
@@ -527,7 +528,7 @@ def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) ->
     flags += ["--rounds", "1", "--connections", "8", "--json"]
     for scenario in ("ingest", "e2e"):
         done = run("eventrelay", "bench", scenario, *flags, seconds=120)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, (done.stdout, done.stderr)
         assert json.loads(done.stdout)["rows"], done.stdout
     assert topics(stack.broker.bootstrap, "bench") == before == {}
     if not (BIN / "ingest_limit").exists():
