@@ -176,9 +176,9 @@ std::shared_ptr<const Settings> ServiceHost::load_registry() {
 }
 
 void ServiceHost::follow_registry() {
-  const std::int64_t position = feed_->position();
+  registry_position_ = feed_->position();
   if (options_.extension != nullptr) {
-    options_.extension->on_records(std::move(loaded_), position);
+    options_.extension->on_records(std::move(loaded_), registry_position_);
   }
   loaded_ = {};
   // What reading all of it needed goes back: it is as much as what is kept.
@@ -197,6 +197,7 @@ void ServiceHost::follow_registry() {
 }
 
 void ServiceHost::take_records(const std::vector<RegistryRecord>& records, std::int64_t position) {
+  registry_position_ = position;
   take_changes(feed_->changes(records));
   if (options_.extension != nullptr) options_.extension->on_records(records, position);
 }
@@ -487,7 +488,7 @@ std::optional<std::string> ServiceHost::take_settings() {
   admin_.set_policy(access_policy());
   if (options_.on_settings) options_.on_settings(*settings_);
   if (options_.extension != nullptr) options_.extension->on_settings(settings_);
-  if (feed_) take_records(feed_->use(settings_->config), feed_->position());
+  if (feed_) take_records(feed_->use(settings_->config), registry_position_);
   mark_reload(true);
   log::info("configuration reloaded",
             {{"service", service_.name()}, {"changed_instances", update->changes.size()}});

@@ -125,6 +125,7 @@ class ServiceHost {
   std::shared_ptr<const Settings> settings_;
   std::unique_ptr<RegistryFeed> feed_;  // with registry: topic
   std::vector<RegistryRecord> loaded_;  // until the extension has them
+  std::int64_t registry_position_ = 0;  // behind the records that were taken here
   std::function<void(Drained)> drained_;
   TimePoint reported_{};
   std::string reported_reasons_;
