@@ -1,5 +1,7 @@
 #include "common/trace/tracing.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
@@ -57,7 +59,7 @@ std::optional<Duration> asked_wait(std::string_view retry_after) noexcept {
 }
 
 std::string reason_of(const ExchangeResult& result) {
-  return result ? "status " + std::to_string(result->status) : result.error().what;
+  return result ? fmt::format("status {}", result->status) : result.error().what;
 }
 
 }  // namespace
@@ -223,7 +225,7 @@ void Tracing::State::note_answer(const ExchangeAnswer& answer, std::size_t spans
   const Rejected rejected = decode_answer(answer.body);
   if (rejected.spans > 0) {
     return note_dropped(static_cast<std::size_t>(std::min<std::uint64_t>(rejected.spans, spans)),
-                        "rejected: " + rejected.reason);
+                        fmt::format("rejected: {}", rejected.reason));
   }
   if (std::exchange(told, false)) log::info("the collector takes spans again");
 }
@@ -293,7 +295,7 @@ std::shared_ptr<TlsContext> tls_for(const TraceSettings& settings) {
   try {
     return make_client_tls({settings.ca_file, {}});
   } catch (const StartError& problem) {
-    throw ConfigError(settings.ca_variable + ": " + problem.what());
+    throw ConfigError(fmt::format("{}: {}", settings.ca_variable, problem.what()));
   }
 }
 
