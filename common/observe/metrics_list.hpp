@@ -229,7 +229,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
   COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
   COUNTER(relay_sweeps_total, "Catch-up reads of a partition begun.") \
-  COUNTER(relay_swept_records_total, "Records read by catch-up reads.") \
+  COUNTER(relay_swept_records_total, "Records read by catch-up reads and by looks ahead.") \
   COUNTER(relay_rescued_total, "Events moved to the dead letters before retention deleted them.") \
   COUNTER(relay_expired_offsets_total, "Offsets that retention deleted undelivered.") \
   GAUGE(relay_detached_subscriptions, "Detached subscriptions; their events wait in the log.") \
