@@ -1,8 +1,8 @@
 // What is known of each source over the life of the process: when it was last heard of, and which
-// of its keys verify. Alerts ask whether a provider has fallen silent, whoever changes a key asks
-// whether the old one is still in use.
+// of its keys verify. Alerts ask whether a provider has fallen silent; an operator who changes a
+// key asks whether the old one is still in use.
 //
-// Why:     shards and settings come and go with reloads, what was heard does not.
+// Why:     shards and settings come and go with reloads, but what was heard must stay.
 // Owner:   the process.  Thread: any; an entry is written without a lock, found with one.
 // Bounds:  kSourceMetersMax sources are told apart; those named later share one that is not shown.
 #pragma once

@@ -32,8 +32,8 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
   const WallTime wall = parts_.clock.due();
   parts_.subscriptions.note_failure(job, result, now);
   if (!job.first_failure) job.first_failure = wall;
-  // An endpoint that says when to come again means everybody, not this event alone. Longer than
-  // the longest step nobody waits, the event itself included.
+  // A Retry-After holds for all events of the subscription. None of them, this one included, waits
+  // longer than the longest step.
   if (result.retry_after) {
     const milliseconds longest =
         parts_.subscriptions.target(*job.queue)->retry->plan().steps.back();
@@ -50,8 +50,12 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
       Attempt{result.retry, job.attempts_made, *job.first_failure, end, result.retry_after},
       random_);
   log(job, result, step);
-  const Failure failure{job, result.retry, step, word_of(result.outcome),
-                        target.exhausted == Exhausted::Queue};
+  const Failure failure{job,
+                        result.retry,
+                        step,
+                        word_of(result.outcome),
+                        target.exhausted == Exhausted::Queue,
+                        target.failure_policy == FailurePolicy::Queue};
   if (parts_.detacher.failed(failure)) return parts_.settled();
   if (step.kind == Step::Kind::Park) {
     parts_.subscriptions.note_next(job, step.due, wall);
@@ -117,7 +121,7 @@ void AttemptEnd::on_receipt(std::uint64_t token, Receipt receipt) {
   Job& job = *reinterpret_cast<Job*>(static_cast<std::uintptr_t>(token));
   switch (receipt) {
     case Receipt::TooLarge:
-      // Only a delay topic says so: the headers of its state made it too large.
+      // Only the delay topic finds it too large: the headers with its state made it so.
       job.outcome = metrics::Outcome::TooLarge;
       return dead_letter(job, kPipelineFailure);
     case Receipt::Forgotten:

@@ -13,7 +13,7 @@ namespace eventrelay::relay {
 
 namespace {
 
-// A wait that was replaced or cancelled after it had expired must not run: each has a number.
+// A wait that was replaced or cancelled after it had expired must not run, so each has a number.
 // Thread: shard thread.  Bounds: one wait.
 class AsioTimer final : public LoopTimer {
  public:
@@ -74,8 +74,8 @@ class KafkaMember final : public GroupMember {
                std::uint64_t token) override {
     return client_.confirm(topic, commit, token);
   }
-  std::optional<kafka::LogBounds> bounds(Partition partition) const override {
-    return client_.bounds(partition);
+  std::optional<kafka::Watermarks> watermarks(Partition partition) const override {
+    return client_.watermarks(partition);
   }
   std::int64_t lag() const override { return client_.lag(); }
   void read_anew(Partition partition) override { client_.read_anew(partition); }
@@ -100,14 +100,14 @@ class KafkaReader final : public PartitionReader {
   }
   void stop(kafka::TopicPartition place) override { reader_.stop(place); }
   kafka::Read next(kafka::TopicPartition place) override { return reader_.next(place); }
-  std::optional<kafka::LogBounds> known_bounds(kafka::TopicPartition place) const override {
-    return reader_.known_bounds(place);
+  std::optional<kafka::Watermarks> known_watermarks(kafka::TopicPartition place) const override {
+    return reader_.known_watermarks(place);
   }
   void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override {
     reader_.positions(std::move(places), std::move(done));
   }
-  void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) override {
-    reader_.bounds(std::move(places), std::move(done));
+  void watermarks(std::vector<kafka::TopicPartition> places, WatermarksDone done) override {
+    reader_.watermarks(std::move(places), std::move(done));
   }
   void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
                          WatermarksDone done) override {

@@ -53,6 +53,7 @@ class RelayService final : public Service {
   void on_second() override;
 
  private:
+  // Subscriptions that the control API has switched off, alone or with their instance.
   void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
   void watch_topics();
@@ -75,8 +76,8 @@ class RelayService final : public Service {
   std::optional<Duration> retention_;
   std::atomic<unsigned> draining_{0};
   bool stopped_ = false;
-  // Subscriptions of disabled instances, and of those that were enabled again, that nobody was
-  // seen to own yet. The worker that owns one writes it down, so that it stays over restarts.
+  // Subscriptions of disabled instances, and of those that were enabled again, for which no shard
+  // here owned the partition yet. The owner writes the pause down, so that it stays over restarts.
   struct Unsettled {
     PauseState to = PauseState::Off;
     unsigned rounds = 0;  // tried so often; an instance that is enabled again is given up at last
@@ -252,8 +253,10 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
 // Off keeps events waiting in the log, as a pause by hand does. `instance` is null once deleted.
 void RelayService::follow_disabled(InstanceId id, const Instance* instance) {
   std::set<std::string> disabled;
-  if (instance != nullptr && instance->disabled) {
-    for (const Subscription& each : instance->subscriptions) disabled.insert(each.id);
+  if (instance != nullptr) {
+    for (const Subscription& each : instance->subscriptions) {
+      if (instance->disabled || each.switched.off) disabled.insert(each.id);
+    }
   }
   const auto known = disabled_.find(id);
   if (known != disabled_.end()) {

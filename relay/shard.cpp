@@ -118,6 +118,13 @@ void Shard::use(const UpdatePtr& update) {
   subscriptions_.use(*update, finished_);
   settle_all();
   if (!gone.empty()) backlog_.forget(gone);
+  for (const Change& change : update->changes) {
+    if (change.instance == nullptr) continue;
+    for (const Subscription& each : change.instance->subscriptions) {
+      const auto switched_on = switched_on_of(*change.instance, each);
+      if (switched_on) backlog_.switch_on(each.id, *switched_on);
+    }
+  }
   pump(clock_.now());
 }
 
@@ -154,8 +161,8 @@ void Shard::pump(TimePoint now) {
       pump_later();
       break;
     }
-    // Whoever could be sent more is looked for; in a shard that is busy it is enough that nobody
-    // runs dry.
+    // Events are read for any subscription that could take more; a busy shard reads only so much
+    // that none runs dry.
     const bool busy = !window_.has_room(scheduler_.answering());
     const std::size_t live = consumer_.read(kReadBatch, busy ? Reach::Enough : Reach::Far);
     const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
@@ -280,7 +287,8 @@ void Shard::on_log_anew(const std::string& topic, Partition partition, Offset en
   if (owned == nullptr || !owned->owned) return;
   const Config& config = settings_->config;
   if (topic == kafka::topic_name(config.topics, "events")) {
-    // The consumer first: who is paused stands at the live position, which is that of the new log.
+    // The consumer comes first: a paused subscription stands at the live position, which is that of
+    // the new log.
     consumer_.begin_anew(partition);
     backlog_.begin_anew(partition);
   } else if (topic == kafka::topic_name(config.topics, "state")) {
@@ -305,8 +313,8 @@ void Shard::settle_all() {
 namespace {
 
 constexpr Duration kRevokeWait = std::chrono::seconds(10);
-// A partition that is given up stops the whole group until it is: who answers needs less, and for
-// who does not the others do not wait.
+// The whole group stands still until a partition is given up. Endpoints that answer need less than
+// this; the group does not wait for the others.
 constexpr Duration kAttemptsWait = std::chrono::seconds(1);
 constexpr Duration kCloseWait = std::chrono::seconds(3);
 constexpr Duration kFlushWait = std::chrono::seconds(1);

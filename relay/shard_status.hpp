@@ -59,7 +59,7 @@ struct ShardStatus {
 
 // Why this shard is not ready; appends nothing if it is.
 void append_reasons(const ShardStatus& status, std::vector<std::string>& reasons);
-// The top of what waits for those who are away, by subscription, and the largest of each.
+// The largest backlogs by subscription.
 [[nodiscard]] std::vector<metrics::ScrapedGauge> backlog_gauges(
     const std::vector<ShardStatus>& shards, WallTime now);
 // Records behind the end of the log, by topic; `delays`: the steps of the schedule.

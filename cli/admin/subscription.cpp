@@ -23,7 +23,7 @@ struct Word {
 };
 
 constexpr std::array<Word, 4> kWords{{
-    {"pause", "off", "paused", "Deliver nothing; the log keeps its events"},
+    {"pause", "off", "paused", "Deliver nothing; its events wait in the log"},
     {"resume", "on", "resumed", "Deliver again, from where it stood"},
     {"off", "off", "off", "The older word for pause"},
     {"on", "on", "on", "The older word for resume"},

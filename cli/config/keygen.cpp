@@ -38,7 +38,7 @@ Exit print_key(const std::string& kind) {
 }  // namespace
 
 void add_keygen(CLI::App& app, Run& run) {
-  CLI::App* command = app.add_subcommand("keygen", "A new key on stdout");
+  CLI::App* command = app.add_subcommand("keygen", "Print a new key");
   auto kind = std::make_shared<std::string>();
   command
       ->add_option("kind", *kind,

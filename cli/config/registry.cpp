@@ -84,7 +84,7 @@ class Change {
     std::string id(8, '\0');
     crypto::random_bytes(id.data(), id.size());
     process_ = "cli-" + crypto::hex(id);
-    const kafka::WriteReport taken = writer_.take_over();
+    const kafka::WriteReport taken = writer_.fence();
     if (taken.outcome != kafka::WriteOutcome::Written) {
       throw Failure(Exit::Failed, "the control role can not be taken: " + taken.reason);
     }
@@ -242,17 +242,18 @@ void add_registry(CLI::App& app, Run& run) {
     command->callback([flags, action, &run] { run = [flags, action] { return action(*flags); }; });
     return std::make_pair(command, flags);
   };
-  const auto listing = add("list", "Id, element, name, enabled, master key", list);
+  const auto listing = add("list", "Print id, element, name, enabled and master key of each", list);
   listing.first->add_flag("--json", listing.second->json, "As JSON");
-  const auto exporting = add("export", "`instances:` as YAML on stdout", export_all);
+  const auto exporting = add("export", "Print `instances:` as YAML", export_all);
   exporting.first->add_flag("--secrets", exporting.second->secrets,
                             "With the secrets; without it they are ***");
-  const auto importing = add("import", "Takes `instances:` over, all or none", import_all);
+  const auto importing =
+      add("import", "Write the `instances:` of a file into the topic, all or none", import_all);
   importing.first->add_option("file", importing.second->file, "INSTANCES.yaml")->required();
   importing.first->add_flag("--dry-run", importing.second->dry_run, "Only say what would change");
   importing.first->add_flag("--replace", importing.second->replace,
                             "Delete the instances that are not in the file");
-  (void)add("reseal", "Seals again what another master key than the first has sealed", reseal);
+  (void)add("reseal", "Seal again, under the first master key, what others have sealed", reseal);
 }
 
 }  // namespace eventrelay::cli

@@ -4,14 +4,11 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
+#include <optional>
 #include <set>
 #include <stdexcept>
 
+#include "cli/http/http_server.hpp"
 #include "common/http/client_tls.hpp"
 #include "common/http/exchange.hpp"
 #include "common/http/listen_address.hpp"
@@ -22,83 +19,48 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr asio::use_awaitable_t<Executor> kAwait;
-constexpr std::size_t kConnectionsMax = 256;
-constexpr std::size_t kBodyMax = 1U << 20;
 constexpr std::chrono::seconds kDeliveryLimit{30};  // as Box's own
 
 }  // namespace
 
-// Thread: its loop; connections keep it alive until they end.
+// Thread: its loop; calls and pauses keep it alive until they end.
 class BoxServer::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(Executor executor, const std::string& listen, BoxOptions options)
-      : executor_(executor), world_(std::move(options)), acceptor_(executor) {
-    const Tcp::endpoint endpoint = listen_endpoint(listen);
-    ErrorCode error;
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) acceptor_.set_option(Acceptor::reuse_address(true), error);
-    if (!error) acceptor_.bind(endpoint, error);
-    if (!error) acceptor_.listen(256, error);
-    if (error) throw std::runtime_error("cannot listen on " + listen + ": " + error.message());
-  }
+  Impl(Executor executor, BoxOptions options) : executor_(executor), world_(std::move(options)) {}
 
-  void start() { asio::co_spawn(executor_, accept(shared_from_this()), asio::detached); }
-  [[nodiscard]] std::string address() const { return print_endpoint(acceptor_.local_endpoint()); }
+  void start(const std::string& listen) {
+    const std::weak_ptr<Impl> weak = weak_from_this();
+    server_.emplace(executor_, listen_endpoint(listen), HttpServerLimits(),
+                    [weak](const ServerRequest& request) { return answer(weak.lock(), request); });
+  }
+  [[nodiscard]] std::string address() const { return print_endpoint(server_->endpoint()); }
 
   void close() {
     closed_ = true;
-    ErrorCode ignored;
-    acceptor_.close(ignored);
-    for (Socket* const socket : sockets_) socket->close(ignored);
+    server_->close();
     for (Timer* const timer : timers_) timer->cancel();
   }
 
  private:
-  static Task<void> accept(std::shared_ptr<Impl> self) {
-    while (!self->closed_) {
-      ErrorCode error;
-      auto token = asio::redirect_error(kAwait, error);
-      Socket socket = co_await self->acceptor_.async_accept(token);
-      if (error || self->sockets_.size() >= kConnectionsMax) continue;
-      asio::co_spawn(self->executor_, serve(self, std::move(socket)), asio::detached);
-    }
-  }
-
-  static Task<void> serve(std::shared_ptr<Impl> self, Socket socket) {
-    self->sockets_.insert(&socket);
-    boost::beast::flat_buffer buffer(kBodyMax + 65536);
-    for (bool more = true; more && !self->closed_;) more = co_await self->one(socket, buffer);
-    self->sockets_.erase(&socket);
-  }
-
-  Task<bool> one(Socket& socket, boost::beast::flat_buffer& buffer) {
-    ErrorCode error;
-    auto token = asio::redirect_error(kAwait, error);
-    http::request_parser<http::string_body> parser;
-    parser.body_limit(kBodyMax);
-    co_await http::async_read(socket, buffer, parser, token);
-    if (error) co_return false;
-    const auto& message = parser.get();
+  static Task<std::optional<ServerAnswer>> answer(std::shared_ptr<Impl> self,
+                                                  const ServerRequest& message) {
+    if (self == nullptr) co_return std::nullopt;
     BoxRequest request;
     request.method = std::string(message.method_string());
     request.target = std::string(message.target());
     request.authorization = std::string(message[http::field::authorization]);
     request.content_type = std::string(message[http::field::content_type]);
     request.body = message.body();
-    const BoxAnswer answer = world_.handle(request, wall_now());
-    send_all();
-    if (answer.delay.count() > 0) co_await pause(answer.delay);
-    if (answer.cut || closed_) co_return false;
-    http::response<http::string_body> response;
-    response.version(11);
-    response.result(answer.status);
-    response.set(http::field::content_type, answer.content_type);
-    for (const auto& [name, value] : answer.headers) response.set(name, value);
-    response.body() = answer.body;
-    response.keep_alive(message.keep_alive());
-    response.prepare_payload();
-    co_await http::async_write(socket, response, token);
-    co_return !error && message.keep_alive();
+    const BoxAnswer said = self->world_.handle(request, wall_now());
+    self->send_all();
+    if (said.delay.count() > 0) co_await self->pause(said.delay);
+    if (said.cut) co_return std::nullopt;
+    ServerAnswer out;
+    out.response.result(said.status);
+    out.response.set(http::field::content_type, said.content_type);
+    for (const auto& [name, value] : said.headers) out.response.set(name, value);
+    out.response.body() = said.body;
+    co_return out;
   }
 
   Task<void> pause(Duration time) {
@@ -150,16 +112,15 @@ class BoxServer::Impl : public std::enable_shared_from_this<Impl> {
 
   Executor executor_;
   BoxWorld world_;
-  Acceptor acceptor_;
+  std::optional<HttpServer> server_;
   std::shared_ptr<TlsContext> tls_;
-  std::set<Socket*> sockets_;  // of the running coroutines
-  std::set<Timer*> timers_;
+  std::set<Timer*> timers_;  // of the running coroutines
   bool closed_ = false;
 };
 
 BoxServer::BoxServer(Executor executor, const std::string& listen, BoxOptions options)
-    : impl_(std::make_shared<Impl>(executor, listen, std::move(options))) {
-  impl_->start();
+    : impl_(std::make_shared<Impl>(executor, std::move(options))) {
+  impl_->start(listen);
 }
 BoxServer::~BoxServer() {
   impl_->close();

@@ -9,8 +9,11 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <utility>
 
 #include "common/base/crypto.hpp"
+#include "common/providers/form.hpp"
+#include "common/text/percent.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -89,33 +92,13 @@ std::string stamp(WallTime time) {
                      fmt::gmtime(static_cast<std::time_t>(unix_seconds(time) - 7 * 3600)));
 }
 
-std::string decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned byte = 0;
-    if (text[i] == '+') {
-      out.push_back(' ');
-    } else if (text[i] == '%' && i + 2 < text.size() &&
-               std::from_chars(text.data() + i + 1, text.data() + i + 3, byte, 16).ec ==
-                   std::errc{}) {
-      out.push_back(static_cast<char>(byte));
-      i += 2;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
-}
-
 using Pairs = std::map<std::string, std::string>;
 
+// Of a form or query; empty if an escape is broken.
 Pairs pairs_of(std::string_view text) {
   Pairs out;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find('&'));
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
-    const std::size_t equals = std::min(part.find('='), part.size());
-    out[decoded(part.substr(0, equals))] = decoded(part.substr(std::min(equals + 1, part.size())));
+  for (auto& [name, value] : providers::read_form(text).value_or(providers::FormParameters{})) {
+    out[name] = std::move(value);
   }
   return out;
 }
@@ -130,7 +113,11 @@ std::string encoded(std::string_view text) {
   for (const char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '-' || c == '_' || c == '.';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    if (plain) {
+      out.push_back(c);
+    } else {
+      append_percent_encoded(c, out);
+    }
   }
   return out;
 }
@@ -209,8 +196,8 @@ bool loopback(std::string_view host) {
   return host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
 }
 
-// Empty, or what Box has against the address of a webhook. Loopback is let pass: nobody else could
-// be called from a stand-in.
+// Empty, or why Box refuses the address of a webhook. Loopback is accepted, since a stand-in can
+// call nothing else.
 std::string address_problem(const std::string& address) {
   const bool tls = address.starts_with("https://");
   if (!tls && !address.starts_with("http://")) return "address must be an HTTPS URL";

@@ -320,7 +320,7 @@ void add_replay(CLI::App& app, Run& run) {
       ->check(CLI::Range(0U, 1'000'000U))
       ->capture_default_str();
   command->add_option("--name", flags->ask.name,
-                      "Under which it goes on after a stop; made of the selection otherwise");
+                      "Name under which it goes on after a stop; default: made of the selection");
   command->add_flag("--dry-run", flags->dry_run, "Print what would be sent, send nothing");
   command->add_flag("--json", flags->json, "JSON lines");
   command->callback([flags, &run] { run = [flags] { return replay(*flags); }; });

@@ -66,7 +66,9 @@ void add_listen(CLI::App& app, Run& run) {
       ->transform(CLI::AsNumberWithUnit(
           std::map<std::string, std::uint64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
           CLI::AsNumberWithUnit::UNIT_REQUIRED));
-  command->add_option("--fail-first", flags->receiver.fail_first, "Answer 503 that often, first")
+  command
+      ->add_option("--fail-first", flags->receiver.fail_first,
+                   "Answer so many requests with 503 first")
       ->check(CLI::Range(0, 1'000'000'000));
   command->add_option("--count", flags->count, "End after that many; 0: until a signal")
       ->check(CLI::Range(0, 1'000'000'000));

@@ -199,10 +199,10 @@ void add_send(CLI::App& app, Run& run) {
   command->add_option("--user-id", flags->user, "Box V1: the user the event belongs to");
   command->add_option("--token", flags->token, "Box V1: the shared token");
   command->add_option("--ca-file", flags->ca_file, "Trust this CA instead of the system's");
-  command->add_option("--count", flags->count, "How many")
+  command->add_option("--count", flags->count, "Number of events")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
-  command->add_option("--rate", flags->rate, "At most this many a second; 0: as they come")
+  command->add_option("--rate", flags->rate, "Events a second at most; 0: no limit")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--concurrency", flags->concurrency, "Connections at once")
       ->check(CLI::Range(1, 1024))

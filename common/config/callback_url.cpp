@@ -180,12 +180,22 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   return out;
 }
 
+EndpointGuard guard_of(const CallbackUrl& url, std::span<const std::uint16_t> extra, AnyPort any) {
+  // A URL of plain HTTP was parsed, so it is allowed; https has no business at port 80.
+  return EndpointGuard(GuardConfig{any == AnyPort::Yes, !url.tls, {extra.begin(), extra.end()}});
+}
+
 void check_callback_port(const CallbackUrl& url, std::span<const std::uint16_t> extra,
                          AnyPort any) {
-  if (any == AnyPort::Yes || url.port == 443 || url.port == 8443) return;
-  if (!url.tls && url.port == 80) return;
-  if (std::find(extra.begin(), extra.end(), url.port) != extra.end()) return;
+  if (guard_of(url, extra, any).allows_port(url.port)) return;
   refuse("port " + std::to_string(url.port) + " is not 443, 8443 or in delivery.ports");
+}
+
+void check_destination(const CallbackUrl& url, std::span<const std::uint16_t> extra, AnyPort any) {
+  check_callback_port(url, extra, any);
+  if (guard_of(url, extra, any).allows_host(url.host)) return;
+  refuse("the host is in " + std::string(judge_host(url.host).rule) +
+         ", which only the operator may open");
 }
 
 }  // namespace eventrelay

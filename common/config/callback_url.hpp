@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/config/endpoint_guard.hpp"
+
 namespace eventrelay {
 
 inline constexpr std::size_t kUrlMax = 2048;
@@ -32,9 +34,19 @@ struct CallbackUrl {
 // Digits alone, 1..65535; nothing otherwise.
 [[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view text) noexcept;
 
+// Yes: private addresses are allowed, and with them every port.
 enum class AnyPort : bool { No, Yes };
+
+// What the guard of a delivery to `url` is made of. `extra`: delivery.ports.
+[[nodiscard]] EndpointGuard guard_of(const CallbackUrl& url, std::span<const std::uint16_t> extra,
+                                     AnyPort any);
 
 // 443, 8443, 80 for http, or one of `extra`. Throws std::invalid_argument.
 void check_callback_port(const CallbackUrl& url, std::span<const std::uint16_t> extra, AnyPort any);
+
+// The port as above, and a host that is no address of a network which only the operator may open.
+// A name passes; what it leads to is judged by the same guard when it is dialled. Throws
+// std::invalid_argument.
+void check_destination(const CallbackUrl& url, std::span<const std::uint16_t> extra, AnyPort any);
 
 }  // namespace eventrelay

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/clock.hpp"
 #include "common/base/secret.hpp"
 
 namespace eventrelay {
@@ -119,6 +120,9 @@ enum class Ordering : std::uint8_t { None, Object, Instance };
 // What a subscription does whose event has failed for the last time: it goes on without that event,
 // or it is paused and its events wait.
 enum class Exhausted : std::uint8_t { Dead, Queue };
+// What a failed attempt leads to: the schedule goes on, or the subscription is switched off at
+// once.
+enum class FailurePolicy : std::uint8_t { Retry, Queue };
 
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.
 struct DeliveryConfig {
@@ -140,6 +144,7 @@ struct DeliveryConfig {
   RetryProfile retry_profile = RetryProfile::List;
   std::vector<milliseconds> retry_delays;  // empty = as retry.delays; else 1..12, ascending
   Exhausted exhausted = Exhausted::Dead;
+  FailurePolicy failure_policy = FailurePolicy::Retry;
   std::uint32_t slow_start = 100;  // requests/s once it answers again, doubling; 0 = at once
 
   friend bool operator==(const DeliveryConfig&, const DeliveryConfig&) = default;
@@ -152,12 +157,22 @@ struct FilterConfig {
   friend bool operator==(const FilterConfig&, const FilterConfig&) = default;
 };
 
+// How the control API has switched one subscription. Thread: value.
+struct SwitchState {
+  bool off = false;  // its events wait in the log until it is switched on
+  // When it was switched on last: it does not stay off for what happened before. The epoch: never.
+  WallTime on{};
+
+  friend bool operator==(const SwitchState&, const SwitchState&) = default;
+};
+
 struct SubscriptionConfig {
   std::string name;  // [a-z0-9-]{1,63}, unique in its instance
   std::string url;
   std::optional<Secret> key;
   FilterConfig filter;
   DeliveryConfig delivery;
+  SwitchState switched;  // by the control API
 };
 
 // One element instance; the field names of the Cloud Elements API live in the schema.
@@ -175,6 +190,7 @@ struct InstanceConfig {
   std::optional<Secret> vendor_key_secondary;  // they count instead of the source's
   std::optional<Secret> vendor_token;          // V1 `token` on its own URL
   bool disabled = false;                       // by the control API: its events wait in the log
+  SwitchState callback_switched;               // likewise, of the callback alone
   std::uint64_t company = 0;  // whose it is: ids of control.organizations; 0 = of a file
   std::uint64_t account = 0;
   std::uint64_t user = 0;

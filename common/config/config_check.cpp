@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/crypto.hpp"
+#include "common/base/pem.hpp"
 #include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
 #include "common/config/config_rules.hpp"
@@ -70,12 +71,17 @@ class Checker {
     registry();
     seal();
     control();
+    provider_urls();
   }
 
  private:
   void add(const std::string& path, std::string_view problem) {
     if (findings_.about(path)) return;  // what is wrong with it has been told
     findings_.add(findings_.full() ? std::string{} : places_.find(path), path, problem);
+  }
+
+  void add_if(const std::string& path, std::string_view problem) {
+    if (!problem.empty()) add(path, problem);
   }
 
   void kafka() {
@@ -176,6 +182,12 @@ class Checker {
     if (control.enabled && config_.ingest.public_url.empty()) {
       add("ingest.public_url", "required" + why + "; providers call it");
     }
+    const DeliveryConfig& defaults = control.delivery_defaults;
+    const std::string under = "control.delivery_defaults.";
+    if (!defaults.ca_file.empty()) add_if(under + "ca_file", authorities_problem(defaults.ca_file));
+    if (!defaults.client_cert.empty()) {
+      add_if(under + "client_cert", client_certificate_problem(defaults.client_cert));
+    }
     for (std::size_t i = 0; i < control.organizations.size(); ++i) {
       const std::string path = "control.organizations[" + std::to_string(i) + "]";
       const OrganizationConfig& each = control.organizations[i];
@@ -185,6 +197,25 @@ class Checker {
       for (std::size_t j = 0; j < each.accounts.size(); ++j) {
         check_account(path + ".accounts[" + std::to_string(j) + "]", each.accounts[j]);
       }
+    }
+  }
+
+  // Client secrets and tokens go there.
+  void provider_urls() {
+    if (!config_.control.enabled) return;
+    const BoxProviderConfig& box = config_.providers.box;
+    const std::array<std::pair<const char*, const std::string*>, 4> urls{
+        {{"authorize_url", &box.authorize_url},
+         {"token_url", &box.token_url},
+         {"revoke_url", &box.revoke_url},
+         {"api_url", &box.api_url}}};
+    for (const auto& [name, url] : urls) {
+      const std::string path = std::string("providers.box.").append(name);
+      if (findings_.about(path)) continue;
+      const CallbackUrl parsed = parse_callback_url(*url, true);
+      if (parsed.tls || is_loopback(parsed.host)) continue;
+      findings_.warn(places_.find(path), path,
+                     "is plain HTTP: secrets and tokens can be read on the way");
     }
   }
 
@@ -240,7 +271,7 @@ class Checker {
     check_subscriptions(path, instance);
   }
 
-  // Polling is not offered: whoever asks for it would wait for events that never come.
+  // Polling is not offered: an instance that asks for it would wait for events that never come.
   void check_events_come_as(const std::string& prefix, const InstanceConfig& instance) {
     for (const auto& [key, value] : instance.configuration) {
       if (key == "event.poller.refresh_interval" || key == "event.poller.configuration") {
@@ -253,7 +284,7 @@ class Checker {
     }
   }
 
-  // A V1 call names users alone: where no instance has one, it is taken and belongs to nobody.
+  // A V1 call names users only: where no instance has a user, it is accepted and reaches nobody.
   void check_v1_users(const std::string& path, const std::string& element) {
     if (config_.registry != "file") return;
     const auto& all = config_.instances;

@@ -1,11 +1,9 @@
 #include "common/config/config_control_schema.hpp"
 
 #include <array>
-#include <cerrno>
-#include <fstream>
 #include <stdexcept>
-#include <system_error>
 
+#include "common/base/pem.hpp"
 #include "common/base/seal.hpp"
 #include "common/config/callback_url.hpp"
 #include "common/config/config.hpp"
@@ -34,9 +32,8 @@ std::string base_url_problem(std::string_view text) {
   return {};
 }
 
-std::string file_problem(std::string_view path) {
-  if (path.empty() || std::ifstream(std::string(path)).good()) return {};
-  return "can not be read: " + std::generic_category().message(errno);
+std::string trust_problem(std::string_view path) {
+  return path.empty() ? std::string() : authorities_problem(std::string(path));
 }
 
 std::string key_id_problem(std::string_view text) {
@@ -153,7 +150,7 @@ const Schema& box_schema() {
                                           .sentence = "PEM file with the authorities to trust.",
                                           .low = 0,
                                           .high = 4096,
-                                          .problem = file_problem}),
+                                          .problem = trust_problem}),
   }};
   return schema;
 }

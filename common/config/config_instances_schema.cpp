@@ -29,6 +29,10 @@ template <>
 struct Words<Exhausted> {
   static constexpr std::array<std::string_view, 2> kWords{"dead", "queue"};
 };
+template <>
+struct Words<FailurePolicy> {
+  static constexpr std::array<std::string_view, 2> kWords{"retry", "queue"};
+};
 
 namespace {
 
@@ -177,6 +181,12 @@ std::vector<Row> failing_rows() {
            .sentence = "After the last attempt of an event: dead goes on without it; queue "
                        "pauses the subscription, and its events wait.",
            .words = Words<Exhausted>::kWords}),
+      field<&DeliveryConfig::failure_policy>(
+          {.key = "failure_policy",
+           .kind = Kind::Word,
+           .sentence = "After a failed attempt: retry goes on by the schedule; queue pauses the "
+                       "subscription at once, and its events wait until it is switched on.",
+           .words = Words<FailurePolicy>::kWords}),
       field<&DeliveryConfig::slow_start>(
           {.key = "slow_start",
            .kind = Kind::Number,

@@ -140,14 +140,18 @@ YamlNode tree(const json::value& value, const ReadSecret& secret, std::size_t de
       return scalar(std::string(value.get_string()), true);
     case json::kind::array:
       node.kind = YamlNode::Kind::List;
+      node.items.reserve(value.get_array().size());
       for (const json::value& each : value.get_array()) {
         node.items.push_back(tree(each, secret, depth + 1));
       }
       return node;
     case json::kind::object:
       node.kind = YamlNode::Kind::Map;
+      node.entries.reserve(value.get_object().size());
       for (const auto& [key, each] : value.get_object()) {
-        node.entries.push_back({std::string(key), {}, tree(each, secret, depth + 1)});
+        YamlEntry& entry = node.entries.emplace_back();
+        entry.key.assign(key.data(), key.size());
+        entry.value = tree(each, secret, depth + 1);
       }
       return node;
   }

@@ -1,13 +1,6 @@
 #include "common/config/config_parse.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -132,6 +125,7 @@ Parser::Text Parser::scalar(const YamlNode& node, const Path& path, Want want) {
 }
 
 void Parser::doubled_keys(const YamlNode& node, const Path& path) {
+  if (origin_.typed) return;  // the reader of the JSON has seen to it
   std::vector<const YamlEntry*> sorted;
   sorted.reserve(node.entries.size());
   for (const YamlEntry& entry : node.entries) sorted.push_back(&entry);
@@ -320,7 +314,8 @@ std::optional<Value> Parser::single(const YamlNode& node, const Row& row, const 
   return fits(node, row, *text, path) ? std::optional<Value>(std::move(*text)) : std::nullopt;
 }
 
-// Reads the lists and secrets of a configuration; the rest of config_parse.
+// --- lists and secrets ---------------------------------------------------------------------------
+
 namespace {
 
 constexpr std::chrono::milliseconds kDelayMin{10};
@@ -360,62 +355,6 @@ std::string elsewhere(std::string_view key) {
 }
 
 }  // namespace
-
-std::vector<std::chrono::milliseconds> retry_profile(std::string_view word) {
-  // Offsets from the first failure are powers of 8 and of 4 seconds; a wait is their difference.
-  std::int64_t factor = 0;
-  if (word == "ce") factor = 8;
-  if (word == "ce-legacy") factor = 4;
-  std::vector<std::chrono::milliseconds> waits;
-  const int steps = factor == 8 ? 5 : 9;
-  std::int64_t before = 0;
-  std::int64_t offset = 1;
-  for (int i = 0; factor != 0 && i < steps; ++i) {
-    offset *= factor;
-    waits.emplace_back((offset - before) * 1000);
-    before = offset;
-  }
-  return waits;
-}
-
-std::string Findings::line(std::string_view place, std::string_view path,
-                           std::string_view problem) {
-  std::string line(place);
-  if (!path.empty()) line.append(line.empty() ? "" : ": ").append(path);
-  return line.append(line.empty() ? "" : ": ").append(problem);
-}
-
-void Findings::add(std::string_view place, std::string_view path, std::string_view problem) {
-  ++count_;
-  if (full()) return;
-  paths_.emplace(path);
-  lines_.push_back(line(place, path, problem));
-}
-
-void Findings::warn(std::string_view place, std::string_view path, std::string_view problem) {
-  if (warnings_.size() < kWarningsMax) warnings_.push_back(line(place, path, problem));
-}
-
-bool Findings::about(std::string_view path) const {
-  const auto told = paths_.lower_bound(path);
-  return told != paths_.end() && told->starts_with(path);
-}
-
-std::string Findings::text() const {
-  std::string out;
-  for (const std::string& line : lines_) out.append(out.empty() ? "" : "\n").append(line);
-  if (count_ > lines_.size()) {
-    out.append("\nand ").append(std::to_string(count_ - lines_.size())).append(" more");
-  }
-  return out;
-}
-
-std::string Path::text() const {
-  if (parent_ == nullptr) return {};
-  std::string out = parent_->text();
-  if (index_) return out.append("[").append(std::to_string(*index_)).append("]");
-  return out.append(out.empty() ? "" : ".").append(key_);
-}
 
 void Parser::unknown(Mark mark, const Schema& schema, const Path& parent, std::string_view key) {
   std::string nearest = nearest_here(schema, key);
@@ -552,7 +491,7 @@ std::optional<Secret> Parser::secret(const YamlNode& node, PlainText plain, cons
   return std::nullopt;
 }
 
-// Whoever writes the secret itself where its variable's name belongs must not find it in a log.
+// A secret that was written where its variable's name belongs must not appear in a log.
 static std::string shown_variable(const std::string& name) {
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -584,114 +523,6 @@ std::optional<Secret> Parser::secret_from(const YamlEntry& entry, const Path& pa
   if (problem.empty()) return Secret(std::move(bytes));
   finding(entry.mark, path, problem);
   return std::nullopt;
-}
-
-// Replaces ${VAR} and ${VAR:-x}, and fetches secrets from files and the environment.
-namespace {
-
-bool variable_name(std::string_view name) {
-  const auto good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  return !name.empty() && !(name.front() >= '0' && name.front() <= '9') &&
-         std::all_of(name.begin(), name.end(), good);
-}
-
-// Appends what `${inside}` stands for.
-void expand(std::string_view inside, const Environment& environment, std::string& out,
-            std::string& problem) {
-  const std::size_t dash = inside.find(":-");
-  const std::string name(inside.substr(0, dash));
-  if (!variable_name(name)) {
-    problem = "${...} must hold the name of an environment variable; write $$ for a dollar";
-    return;
-  }
-  const auto known = environment.find(name);
-  const bool has_default = dash != std::string_view::npos;
-  if (known != environment.end() && !(has_default && known->second.empty())) {
-    out.append(known->second);
-  } else if (has_default) {
-    out.append(inside.substr(dash + 2));
-  } else {
-    problem = "the environment variable " + name + " is not set; set it or write ${" + name +
-              ":-default}";
-  }
-}
-
-// Closes a file descriptor. Thread: one owner.  Bounds: one descriptor.
-class File {
- public:
-  explicit File(const std::string& path)
-      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-}  // namespace
-
-std::string substitute(std::string_view text, const Environment& environment,
-                       std::string& problem) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size() && problem.empty(); ++i) {
-    const char next = i + 1 < text.size() ? text[i + 1] : '\0';
-    if (text[i] != '$' || (next != '$' && next != '{')) {
-      out.push_back(text[i]);
-    } else if (next == '$') {
-      out.push_back('$');
-      ++i;
-    } else {
-      const std::size_t close = text.find('}', i);
-      if (close == std::string_view::npos) {
-        problem = "${ without }; write $$ for a dollar";
-      } else {
-        expand(text.substr(i + 2, close - i - 2), environment, out, problem);
-        i = close;
-      }
-    }
-  }
-  return out;
-}
-
-// Likewise of a path: one that begins as paths do is shown, another word may be the secret.
-static std::string shown_path(const std::string& path) {
-  const bool is_path = path.starts_with('/') || path.starts_with("./") || path.starts_with("../");
-  return is_path && path.size() <= 1024 ? path : "the file that is named here";
-}
-
-std::string read_secret_file(const std::string& path, std::string& problem) {
-  const File file(path);
-  const std::string name = shown_path(path);
-  if (file.descriptor() < 0) {
-    problem = "cannot read " + name + ": " + std::strerror(errno);
-    return {};
-  }
-  std::string bytes;
-  std::array<char, 4096> block{};
-  while (bytes.size() <= kSecretMax + 2) {
-    const ssize_t got = ::read(file.descriptor(), block.data(), block.size());
-    if (got < 0) {
-      problem = "cannot read " + name + ": " + std::strerror(errno);
-      return {};
-    }
-    if (got == 0) break;
-    bytes.append(block.data(), static_cast<std::size_t>(got));
-  }
-  if (bytes.ends_with('\n')) bytes.pop_back();
-  if (bytes.ends_with('\r')) bytes.pop_back();
-  if (bytes.size() > kSecretMax) {
-    problem = name + " holds more than 65536 bytes";
-  } else if (bytes.empty()) {
-    problem = name + " is empty";
-  }
-  return problem.empty() ? bytes : std::string{};
 }
 
 }  // namespace eventrelay::config

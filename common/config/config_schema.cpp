@@ -419,8 +419,10 @@ std::vector<Row> root_rows() {
       object<&Config::kafka>({.key = "kafka", .sentence = "The Kafka client."}, kafka_schema),
       object<&Config::topics>({.key = "topics", .sentence = "The topics."}, topics_schema),
       object<&Config::retry>({.key = "retry", .sentence = "Further attempts."}, retry_schema),
-      object<&Config::detach>({.key = "detach", .sentence = "Subscribers that are away."},
-                              detach_schema),
+      object<&Config::detach>(
+          {.key = "detach",
+           .sentence = "Subscriptions that are detached while they do not keep up."},
+          detach_schema),
       object<&Config::log>({.key = "log", .sentence = "Log lines on stderr."}, log_schema),
       object<&Config::admin>({.key = "admin", .sentence = "The admin listener."}, admin_schema),
       object<&Config::ingest>({.key = "ingest", .sentence = "The HTTP edge."}, ingest_schema),
@@ -467,6 +469,23 @@ const Row* Schema::find(std::string_view key) const noexcept {
   const auto row =
       std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.key == key; });
   return row == rows.end() ? nullptr : &*row;
+}
+
+std::vector<std::chrono::milliseconds> retry_profile(std::string_view word) {
+  // Offsets from the first failure are powers of 8 and of 4 seconds; a wait is their difference.
+  std::int64_t factor = 0;
+  if (word == "ce") factor = 8;
+  if (word == "ce-legacy") factor = 4;
+  std::vector<std::chrono::milliseconds> waits;
+  const int steps = factor == 8 ? 5 : 9;
+  std::int64_t before = 0;
+  std::int64_t offset = 1;
+  for (int i = 0; factor != 0 && i < steps; ++i) {
+    offset *= factor;
+    waits.emplace_back((offset - before) * 1000);
+    before = offset;
+  }
+  return waits;
 }
 
 }  // namespace eventrelay::config

@@ -7,14 +7,14 @@
 
 namespace eventrelay::kafka {
 
-std::optional<LogBounds> known_bounds(rd_kafka_t* client, const std::string& topic,
-                                      Partition partition) {
+std::optional<Watermarks> known_watermarks(rd_kafka_t* client, const std::string& topic,
+                                           Partition partition) {
   std::int64_t low = kNoOffset;
   std::int64_t high = kNoOffset;
   const auto error =
       rd_kafka_get_watermark_offsets(client, topic.c_str(), partition.value, &low, &high);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
-  return LogBounds{Offset{std::max<std::int64_t>(low, 0)}, Offset{high}};
+  return Watermarks{Offset{std::max<std::int64_t>(low, 0)}, Offset{high}};
 }
 
 // It means that the log lost what was between, or that the topic is compacted.
@@ -94,8 +94,8 @@ std::int64_t Assignment::lag(rd_kafka_t* client, const std::string& topic) const
   std::int64_t sum = 0;
   for (const OwnedPartition& one : owned_) {
     if (one.done < 0) continue;
-    const auto bounds = known_bounds(client, topic, one.partition);
-    if (bounds && bounds->end.value > one.done) sum += bounds->end.value - one.done;
+    const auto marks = known_watermarks(client, topic, one.partition);
+    if (marks && marks->end.value > one.done) sum += marks->end.value - one.done;
   }
   return sum;
 }

@@ -27,9 +27,10 @@ struct OwnedPartition {
   bool drained = true;                // the reader found nothing and waits to be told
 };
 
-// As the last answer of its broker told; asks nobody. Nothing: none did yet.
-[[nodiscard]] std::optional<LogBounds> known_bounds(rd_kafka_t* client, const std::string& topic,
-                                                    Partition partition);
+// As the last answer of its broker told, without asking it. Nothing: no answer came yet.
+[[nodiscard]] std::optional<Watermarks> known_watermarks(rd_kafka_t* client,
+                                                         const std::string& topic,
+                                                         Partition partition);
 
 // The next record is another one than expected.
 void note_jump(OwnedPartition& one, const rd_kafka_message_t& message, metrics::Slab& slab);

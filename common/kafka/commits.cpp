@@ -50,7 +50,7 @@ EventPtr commit_and_wait(rd_kafka_t* client, const rd_kafka_topic_partition_list
   const QueuePtr answers{rd_kafka_queue_new(client)};
   const auto error = rd_kafka_commit_queue(client, list, answers.get(), nullptr, nullptr);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    log::warn("kafka commit not sent", {{"reason", rd_kafka_err2str(error)}});
+    log::warn("kafka commit was not sent", {{"reason", rd_kafka_err2str(error)}});
     return nullptr;
   }
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit);
@@ -70,11 +70,12 @@ std::uint64_t asked_with(rd_kafka_event_t* event) {
   return reinterpret_cast<std::uintptr_t>(rd_kafka_event_opaque(event));
 }
 
-// A group without members takes the commit of anybody: who has lost his partitions is none.
+// A group without members takes a commit of any client, so a member that has lost its partitions
+// is judged here.
 bool is_member(rd_kafka_t* client, rd_kafka_event_t* answer) {
   const bool lost = rd_kafka_assignment_lost(client) == 1;
   const char* const reason = lost ? "its partitions are lost" : commit_failure(answer);
-  if (reason != nullptr) log::warn("kafka group does not take the member", {{"reason", reason}});
+  if (reason != nullptr) log::warn("kafka group does not take this member", {{"reason", reason}});
   return reason == nullptr;
 }
 

@@ -53,7 +53,7 @@ class ConsumerClient::Impl : public ClientTurns<Impl> {
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token) {
     return handle_ && ask_member(handle_->client(), handle_->events(), topic, {commit, token});
   }
-  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  [[nodiscard]] std::optional<Watermarks> watermarks(Partition partition) const;
   [[nodiscard]] std::int64_t lag() const {
     return handle_ ? assignment_.lag(handle_->client(), options_.topic) : 0;
   }
@@ -177,7 +177,7 @@ void ConsumerClient::Impl::finish_assign(const rd_kafka_topic_partition_list_t& 
   handler_.on_assigned(assigned);
   const auto error = rd_kafka_assign(handle_->client(), starts_from(committed).get());
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    log::error("kafka assignment not taken", {{"reason", rd_kafka_err2str(error)}});
+    log::error("kafka assignment was not taken", {{"reason", rd_kafka_err2str(error)}});
   }
   joined_.store(true, std::memory_order_relaxed);
 }
@@ -219,7 +219,7 @@ void ConsumerClient::Impl::unassign() {
   state_ = State::Idle;
   const auto error = rd_kafka_assign(handle_->client(), nullptr);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    log::error("kafka assignment not given back", {{"reason", rd_kafka_err2str(error)}});
+    log::error("kafka assignment was not given back", {{"reason", rd_kafka_err2str(error)}});
   }
 }
 
@@ -232,12 +232,14 @@ void ConsumerClient::Impl::on_error(rd_kafka_event_t* event) {
       rd_kafka_fatal_error(handle_->client(), why.data(), why.size()) != RD_KAFKA_RESP_ERR_NO_ERROR;
   const std::string_view text = fatal ? why.data() : rd_kafka_event_error_string(event);
   if (fatal || not_allowed(code)) {
-    log::error("kafka consumer cannot go on", {{"error", rd_kafka_err2name(code)}, {"text", text}});
+    log::error("kafka consumer can not go on",
+               {{"error", rd_kafka_err2name(code)}, {"text", text}});
     handler_.on_fatal(text);
     return;
   }
   if (is_no_news(code)) return;
-  log::warn("kafka consumer", {{"error", rd_kafka_err2name(code)}, {"text", text}});
+  log::warn("kafka consumer reports an error",
+            {{"error", rd_kafka_err2name(code)}, {"text", text}});
 }
 
 std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
@@ -257,9 +259,10 @@ std::optional<Message> ConsumerClient::Impl::next(Partition partition) {
     }
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
     slab_.kafka_consumer_errors_total.add();
-    log::error("kafka partition", {{"partition", partition},
-                                   {"error", rd_kafka_err2name(message->err)},
-                                   {"text", rd_kafka_message_errstr(message.get())}});
+    log::error("kafka partition reports an error",
+               {{"partition", partition},
+                {"error", rd_kafka_err2name(message->err)},
+                {"text", rd_kafka_message_errstr(message.get())}});
   }
 }
 
@@ -290,7 +293,7 @@ bool ConsumerClient::Impl::commit_sync(std::span<const Commit> commits) {
   const char* reason = event ? commit_failure(event.get()) : "no answer in time";
   if (reason == nullptr)
     assignment_.note_committed(rd_kafka_event_topic_partition_list(event.get()));
-  if (reason != nullptr) log::warn("kafka commit refused", {{"reason", reason}});
+  if (reason != nullptr) log::warn("kafka commit was refused", {{"reason", reason}});
   return reason == nullptr;
 }
 
@@ -308,9 +311,9 @@ void ConsumerClient::Impl::tick() {
   }
 }
 
-std::optional<LogBounds> ConsumerClient::Impl::bounds(Partition partition) const {
+std::optional<Watermarks> ConsumerClient::Impl::watermarks(Partition partition) const {
   if (!handle_) return std::nullopt;
-  return known_bounds(handle_->client(), options_.topic, partition);
+  return known_watermarks(handle_->client(), options_.topic, partition);
 }
 
 void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done) {
@@ -319,7 +322,7 @@ void ConsumerClient::Impl::close(TimePoint deadline, std::function<void()> done)
   close_deadline_ = deadline;
   if (state_ == State::LookingUp) unassign();  // the group must not wait for the answer
   if (const ErrorPtr error = handle_->begin_close()) {
-    log::warn("kafka consumer not closed", {{"reason", rd_kafka_error_string(error.get())}});
+    log::warn("kafka consumer was not closed", {{"reason", rd_kafka_error_string(error.get())}});
     let_go();
   }
   tick_now();
@@ -329,7 +332,7 @@ void ConsumerClient::Impl::check_closed() {
   if (!closed_) return;
   if (handle_ && !handle_->closed()) {
     if (monotonic_now() < close_deadline_) return;
-    log::error("kafka consumer not closed in time, left behind");
+    log::error("kafka consumer was not closed in time and is left behind");
   }
   let_go();
   std::exchange(closed_, nullptr)();
@@ -378,8 +381,8 @@ bool ConsumerClient::confirm(const std::string& topic, const Commit& commit, std
   return impl_->confirm(topic, commit, token);
 }
 
-std::optional<LogBounds> ConsumerClient::bounds(Partition partition) const {
-  return impl_->bounds(partition);
+std::optional<Watermarks> ConsumerClient::watermarks(Partition partition) const {
+  return impl_->watermarks(partition);
 }
 
 std::int64_t ConsumerClient::lag() const {

@@ -96,7 +96,7 @@ struct Commit {
 };
 
 // First offset that is still there, and the one after the last.
-struct LogBounds {
+struct Watermarks {
   Offset start;
   Offset end;
 };
@@ -155,11 +155,11 @@ class ConsumerClient {
   [[nodiscard]] bool committing() const noexcept;
   // Blocks up to a few round trips; on revoke and on drain only. True if the broker took it.
   [[nodiscard]] bool commit_sync(std::span<const Commit> commits);
-  // Commits a position of another topic, to learn whether the group still takes this member for
-  // one: it refuses who has lost his partitions. `token` is not 0. False: not sent.
+  // Commits a position of another topic, to learn whether the group still has this member: it
+  // refuses a member that has lost its partitions. `token` is not 0. False: not sent.
   [[nodiscard]] bool confirm(const std::string& topic, const Commit& commit, std::uint64_t token);
   // Of an owned partition, as the last answer of its broker told; nothing: none did yet.
-  [[nodiscard]] std::optional<LogBounds> bounds(Partition partition) const;
+  [[nodiscard]] std::optional<Watermarks> watermarks(Partition partition) const;
   // Records of owned partitions that are not committed, as far as the last answers tell.
   [[nodiscard]] std::int64_t lag() const;
   // Its log has begun anew: reads from the start of it, whatever was read before.

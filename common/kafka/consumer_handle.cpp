@@ -35,7 +35,8 @@ bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
     error = partitions->elems[i].err;
   }
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
-  log::warn("kafka committed positions not known yet", {{"reason", rd_kafka_err2str(error)}});
+  log::warn("committed positions of the group are not known yet",
+            {{"reason", rd_kafka_err2str(error)}});
   return false;
 }
 
@@ -115,8 +116,8 @@ ErrorPtr ConsumerHandle::begin_close() {
   return ErrorPtr{rd_kafka_consumer_close_queue(client_.get(), closing_.get())};
 }
 
-// A rebalance nobody answered would hold the end up. Partitions that are given back stop in the
-// library's own time; a client that is destroyed meanwhile can wait for that for ever.
+// A rebalance without an answer would delay the end. Partitions that are given back stop in the
+// library's own time, and a client that is destroyed before may wait for them for ever.
 void ConsumerHandle::finish_close() {
   rd_kafka_assign(client_.get(), nullptr);
   const TimePoint since = monotonic_now();

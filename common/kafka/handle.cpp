@@ -210,7 +210,7 @@ class Retired {
   bool wait(Duration limit) {
     std::unique_lock lock{mutex_};
     const bool gone = changed_.wait_for(lock, limit, [this] { return ending_ == 0; });
-    if (!gone) log::error("kafka client does not end, left behind", {{"clients", ending_}});
+    if (!gone) log::error("kafka client does not end and is left behind", {{"clients", ending_}});
     return gone;
   }
 

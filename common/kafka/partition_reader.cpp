@@ -53,9 +53,9 @@ class PartitionReader::Impl : public ClientTurns<Impl> {
   void stop(TopicPartition place);
   [[nodiscard]] bool reading(TopicPartition place) const noexcept { return find(place) != nullptr; }
   [[nodiscard]] Read next(TopicPartition place);
-  [[nodiscard]] std::optional<LogBounds> bounds_of(TopicPartition place) const {
+  [[nodiscard]] std::optional<Watermarks> watermarks_of(TopicPartition place) const {
     if (find(place) == nullptr) return std::nullopt;
-    return kafka::known_bounds(handle_->client(), handle_->topic(place), place.partition);
+    return kafka::known_watermarks(handle_->client(), handle_->topic(place), place.partition);
   }
   void ask(Question question) { handle_->ask(std::move(question)); }
   void commit_async(std::span<const ReadCommit> commits);
@@ -175,7 +175,7 @@ void PartitionReader::Impl::serve() {
   for (Question& question : handle_->answers()) {
     if (stopped()) return;
     if (question.positions) question.positions(question.found_positions);
-    if (question.bounds) question.bounds(question.found_bounds);
+    if (question.watermarks) question.watermarks(question.found_watermarks);
   }
 }
 
@@ -185,7 +185,7 @@ void PartitionReader::Impl::on_event(rd_kafka_event_t* event) {
     // Positions are not said again: a replay of what was parked in those seconds is all it costs.
     (void)gate_.answered();
     if (const char* reason = commit_failure(event)) {
-      log::warn("kafka commit refused", {{"group", options_.group}, {"reason", reason}});
+      log::warn("kafka commit was refused", {{"group", options_.group}, {"reason", reason}});
     }
     return;
   }
@@ -193,7 +193,7 @@ void PartitionReader::Impl::on_event(rd_kafka_event_t* event) {
   const auto code = rd_kafka_event_error(event);
   if (is_no_news(code)) return;
   slab_.kafka_consumer_errors_total.add();
-  log::warn("kafka reader",
+  log::warn("kafka reader reports an error",
             {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }
 
@@ -225,10 +225,10 @@ Read PartitionReader::Impl::next(TopicPartition place) {
 Read PartitionReader::Impl::failed(TopicPartition place, const rd_kafka_message_t& message) {
   slab_.kafka_consumer_errors_total.add();
   Read read{Found::Failed, Offset{message.offset}, Message{}, rd_kafka_message_errstr(&message)};
-  log::warn("kafka partition", {{"topic", handle_->topic(place)},
-                                {"partition", place.partition},
-                                {"error", rd_kafka_err2name(message.err)},
-                                {"text", read.reason}});
+  log::warn("kafka partition reports an error", {{"topic", handle_->topic(place)},
+                                                 {"partition", place.partition},
+                                                 {"error", rd_kafka_err2name(message.err)},
+                                                 {"text", read.reason}});
   return read;
 }
 
@@ -248,8 +248,8 @@ void PartitionReader::Impl::commit_async(std::span<const ReadCommit> commits) {
   const auto error = rd_kafka_commit_queue(handle_->client(), list_of(commits).get(),
                                            handle_->events(), nullptr, nullptr);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return gate_.sent(monotonic_now());
-  log::warn("kafka commit not sent", {{"group", options_.group},  //
-                                      {"reason", rd_kafka_err2str(error)}});
+  log::warn("kafka commit was not sent", {{"group", options_.group},  //
+                                          {"reason", rd_kafka_err2str(error)}});
 }
 
 bool PartitionReader::Impl::commit_sync(std::span<const ReadCommit> commits) {
@@ -258,7 +258,7 @@ bool PartitionReader::Impl::commit_sync(std::span<const ReadCommit> commits) {
       commit_and_wait(handle_->client(), list_of(commits).get(), options_.commit_timeout);
   const char* reason = event ? commit_failure(event.get()) : "no answer in time";
   if (reason != nullptr) {
-    log::warn("kafka commit refused", {{"group", options_.group}, {"reason", reason}});
+    log::warn("kafka commit was refused", {{"group", options_.group}, {"reason", reason}});
   }
   return reason == nullptr;
 }
@@ -289,8 +289,8 @@ Read PartitionReader::next(TopicPartition place) {
   return impl_->next(place);
 }
 
-std::optional<LogBounds> PartitionReader::known_bounds(TopicPartition place) const {
-  return impl_->bounds_of(place);
+std::optional<Watermarks> PartitionReader::known_watermarks(TopicPartition place) const {
+  return impl_->watermarks_of(place);
 }
 
 void PartitionReader::positions(std::vector<TopicPartition> places,
@@ -301,19 +301,20 @@ void PartitionReader::positions(std::vector<TopicPartition> places,
   impl_->ask(std::move(question));
 }
 
-void PartitionReader::bounds(std::vector<TopicPartition> places,
-                             std::function<void(std::span<const Watermarks>)> done) {
+void PartitionReader::watermarks(std::vector<TopicPartition> places,
+                                 std::function<void(std::span<const PartitionWatermarks>)> done) {
   Question question;
   question.places = std::move(places);
-  question.bounds = std::move(done);
+  question.watermarks = std::move(done);
   impl_->ask(std::move(question));
 }
 
-void PartitionReader::offsets_for_times(std::vector<TopicPartition> places, WallTime since,
-                                        std::function<void(std::span<const Watermarks>)> done) {
+void PartitionReader::offsets_for_times(
+    std::vector<TopicPartition> places, WallTime since,
+    std::function<void(std::span<const PartitionWatermarks>)> done) {
   Question question;
   question.places = std::move(places);
-  question.bounds = std::move(done);
+  question.watermarks = std::move(done);
   question.since = unix_ms(since);
   impl_->ask(std::move(question));
 }

@@ -79,7 +79,7 @@ struct ReadCommit {
 };
 
 // First offset that is still there, and the one after the last.
-struct Watermarks {
+struct PartitionWatermarks {
   TopicPartition place;
   Offset start;
   Offset end;
@@ -114,17 +114,17 @@ class PartitionReader {
   [[nodiscard]] Read next(TopicPartition place);
 
   // Of a place that is read, as the last answer of its broker told; nothing: none did yet.
-  [[nodiscard]] std::optional<LogBounds> known_bounds(TopicPartition place) const;
+  [[nodiscard]] std::optional<Watermarks> known_watermarks(TopicPartition place) const;
 
   // Committed positions; asked until they are known, in a thread of the reader.
   void positions(std::vector<TopicPartition> places,
                  std::function<void(std::span<const ReadPosition>)> done);
   // Log start and end; asked until they are known, in a thread of the reader.
-  void bounds(std::vector<TopicPartition> places,
-              std::function<void(std::span<const Watermarks>)> done);
+  void watermarks(std::vector<TopicPartition> places,
+                  std::function<void(std::span<const PartitionWatermarks>)> done);
   // As above, but `start` is the first offset written at `since` or later.
   void offsets_for_times(std::vector<TopicPartition> places, WallTime since,
-                         std::function<void(std::span<const Watermarks>)> done);
+                         std::function<void(std::span<const PartitionWatermarks>)> done);
 
   // A refused commit is logged and counted; the next one covers it.
   void commit_async(std::span<const ReadCommit> commits);

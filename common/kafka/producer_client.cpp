@@ -179,7 +179,7 @@ Queued ProducerClient::Impl::refused(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR__FATAL:
       return Queued::Unavailable;  // its error event follows and rebuilds the handle
     default:
-      log::warn("kafka record refused", {{"reason", rd_kafka_err2str(code)}});
+      log::warn("kafka record was refused", {{"reason", rd_kafka_err2str(code)}});
       return Queued::Unavailable;
   }
 }
@@ -237,8 +237,8 @@ void ProducerClient::Impl::on_report(const Report& report, TimePoint now) {
     pending_.acknowledge(*slot, now);
   }
   pending_.remove(slot);
-  // A broker refuses the whole batch that one large record stands in: whoever is no larger than
-  // what was stored before only shared it, and may come again.
+  // A broker refuses the whole batch for one large record. A record no larger than one that was
+  // stored before only shared that batch, so its sender may try again.
   if (stored == Stored::TooLarge && bytes <= stored_bytes_max_) stored = Stored::Rejected;
   // Reports of a failed handle come before its error.
   if (stored == Stored::Fatal && !fatal_) on_fatal();
@@ -254,7 +254,7 @@ void ProducerClient::Impl::on_error(rd_kafka_event_t* event) {
   }
   const auto code = rd_kafka_event_error(event);
   if (is_no_news(code)) return;
-  log::warn("kafka producer",
+  log::warn("kafka producer reports an error",
             {{"error", rd_kafka_err2name(code)}, {"text", rd_kafka_event_error_string(event)}});
 }
 
@@ -263,7 +263,7 @@ void ProducerClient::Impl::on_fatal() {
   ready_.store(false);
   std::array<char, 512> why{};
   const auto cause = rd_kafka_fatal_error(handle_->client(), why.data(), why.size());
-  log::error("kafka producer failed, building a new one",
+  log::error("kafka producer failed, a new one is built",
              {{"error", rd_kafka_err2name(cause)}, {"text", why.data()}});
 }
 
@@ -295,7 +295,7 @@ void ProducerClient::Impl::rebuild() {
     for (const std::string& name : topics_) next->open_topic(name);
     handle_ = std::move(next);
   } catch (const StartError& error) {
-    log::error("kafka producer not built", {{"reason", error.what()}});
+    log::error("kafka producer can not be built", {{"reason", error.what()}});
     return;
   }
   fatal_ = false;
@@ -315,7 +315,8 @@ void ProducerClient::Impl::check_drained() {
   if (!drained_) return;
   if (pending_.count() > 0 && monotonic_now() < drain_deadline_) return;
   if (pending_.count() > 0) {
-    log::error("kafka producer not drained in time", {{"records", pending_.count()}});
+    log::error("kafka producer still held records at the end of its drain",
+               {{"records", pending_.count()}});
   }
   std::exchange(drained_, nullptr)();
 }

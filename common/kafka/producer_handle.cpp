@@ -40,7 +40,7 @@ std::int32_t ask_partitions(rd_kafka_t* client, rd_kafka_topic_t* topic) {
     reason = rd_kafka_err2str(metadata->topics[0].err);
   }
   if (reason == nullptr) return metadata->topics[0].partition_cnt;
-  log::warn("kafka topic not known yet",
+  log::warn("kafka topic is not known yet",
             {{"topic", rd_kafka_topic_name(topic)}, {"reason", reason}});
   return 0;
 }

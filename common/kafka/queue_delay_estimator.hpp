@@ -1,17 +1,18 @@
 // Says how long a record would wait that is handed over now, while Kafka takes fewer than come.
 //
 // Why:     with more requests than Kafka takes, each one would wait behind all before it, up to its
-//          time limit; whoever cannot be served in time is better told so at once.
+//          time limit; a sender that can not be served in time is better told so at once.
 // Owner:   PendingRecords.  Thread: shard thread; no clock: time is an argument.
 // Bounds:  O(1) per call, never allocates.
 //
 //   wait = records without a report / reports a second, as long as reports come.
 //
-// Nothing is said while few records wait (idle, or a low rate over a long way), nor when reports
-// have stopped: that is a stall, judged by its length, and a pause of a broker shorter than that
-// refuses nobody. A way that is slow by itself is not overload: what the fastest of the last
-// records took counts as the way, and the wait allowed grows with it. While requests are refused
-// that figure would only show the queue, so from time to time less is allowed, to see behind it.
+// Nothing is said while few records wait (idle, or a low rate over a slow network), nor when
+// reports have stopped: that is a stall, judged by its length, and no request is refused for a
+// shorter pause of a broker. A slow network is not overload: what the fastest of the last records
+// took counts as the network, and the wait allowed grows with it. While requests are refused that
+// figure would only show the queue, so from time to time less is allowed, to see what lies behind
+// it.
 #pragma once
 
 #include <cstddef>

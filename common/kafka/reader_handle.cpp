@@ -137,7 +137,7 @@ void ReaderHandle::warm_up() {
   const auto error = rd_kafka_metadata(client_.get(), 0, nullptr, &raw, kWarmUpMs);
   const MetadataPtr metadata(raw);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  log::warn("kafka topics not known yet", {{"reason", rd_kafka_err2str(error)}});
+  log::warn("kafka topics are not known yet", {{"reason", rd_kafka_err2str(error)}});
 }
 
 void ReaderHandle::execute(Command& command) {
@@ -170,9 +170,10 @@ void ReaderHandle::execute(Command& command) {
 void ReaderHandle::end_reading(TopicPartition place) {
   if (reading_.erase({place.topic, place.partition.value}) == 0) return;
   if (rd_kafka_consume_stop(topics_[place.topic].get(), place.partition.value) == 0) return;
-  log::error("kafka partition not stopped", {{"topic", topic(place)},
-                                             {"partition", place.partition},
-                                             {"reason", rd_kafka_err2str(rd_kafka_last_error())}});
+  log::error("reading a kafka partition could not be stopped",
+             {{"topic", topic(place)},
+              {"partition", place.partition},
+              {"reason", rd_kafka_err2str(rd_kafka_last_error())}});
 }
 
 // --- questions ----------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ void ReaderHandle::end_reading(TopicPartition place) {
 void ReaderHandle::ask(Question question) {
   {
     const std::lock_guard lock{mutex_};
-    // So many are unanswered only if nobody wants them any more.
+    // The oldest question goes: its asker has given up if so many are unanswered.
     if (questions_.size() == kQuestionsMax) questions_.pop_front();
     questions_.push_back(std::move(question));
     if (!question_thread_.joinable()) question_thread_ = std::thread{[this] { run_questions(); }};
@@ -216,7 +217,7 @@ void ReaderHandle::run_questions() {
 }
 
 bool ReaderHandle::answer(Question& question) const {
-  return question.positions ? answer_positions(question) : answer_bounds(question);
+  return question.positions ? answer_positions(question) : answer_watermarks(question);
 }
 
 bool ReaderHandle::answer_positions(Question& question) const {
@@ -230,7 +231,8 @@ bool ReaderHandle::answer_positions(Question& question) const {
     error = list->elems[i].err;
   }
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    log::warn("kafka committed positions not known yet", {{"reason", rd_kafka_err2str(error)}});
+    log::warn("committed positions of the group are not known yet",
+              {{"reason", rd_kafka_err2str(error)}});
     return false;
   }
   // The library may have sorted the list.
@@ -260,12 +262,13 @@ PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places,
   }
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return list;
   if (limit_ms == kAskMs) {
-    log::warn("kafka log bounds not known yet", {{"reason", rd_kafka_err2str(error)}});
+    log::warn("first and last offsets of partitions are not known yet",
+              {{"reason", rd_kafka_err2str(error)}});
   }
   return nullptr;
 }
 
-bool ReaderHandle::answer_bounds(Question& question) const {
+bool ReaderHandle::answer_watermarks(Question& question) const {
   const PartitionsPtr starts = list_offsets(question.places, question.since, kAskMs);
   const PartitionsPtr ends =
       starts ? list_offsets(question.places, kLogEnd.value, kAskMs) : nullptr;
@@ -278,7 +281,7 @@ bool ReaderHandle::answer_bounds(Question& question) const {
     EVENTRELAY_ASSERT(start != nullptr && end != nullptr);
     // Nothing was written since: only what comes.
     const std::int64_t from = start->offset < 0 ? end->offset : start->offset;
-    question.found_bounds.push_back({place, Offset{from}, Offset{end->offset}});
+    question.found_watermarks.push_back({place, Offset{from}, Offset{end->offset}});
   }
   return true;
 }

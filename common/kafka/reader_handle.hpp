@@ -2,7 +2,7 @@
 // for it; ends as a whole.
 //
 // Why:     ending to read a partition is answered by the library's main thread, positions and
-//          bounds by a broker. Both are asked here, so that a shard never waits for either.
+//          watermarks by a broker. Both are asked here, so that a shard never waits for either.
 // Owner:   PartitionReader, then retire().
 // Thread:  shard thread; the destructor may block: retire() runs it.
 // Bounds:  two threads; one command per start and stop; at most kQuestionsMax questions.
@@ -32,10 +32,10 @@ inline constexpr std::size_t kQuestionsMax = 4096;
 struct Question {
   std::vector<TopicPartition> places;
   std::function<void(std::span<const ReadPosition>)> positions;  // or
-  std::function<void(std::span<const Watermarks>)> bounds;
-  std::int64_t since = kLogStart.value;  // Unix time in ms, for bounds
+  std::function<void(std::span<const PartitionWatermarks>)> watermarks;
+  std::int64_t since = kLogStart.value;  // Unix time in ms, for watermarks
   std::vector<ReadPosition> found_positions;
-  std::vector<Watermarks> found_bounds;
+  std::vector<PartitionWatermarks> found_watermarks;
 };
 
 // Thread: shard thread.  Bounds: see above.
@@ -85,7 +85,7 @@ class ReaderHandle {
                                            std::int64_t which, int limit_ms) const;
   [[nodiscard]] bool answer(Question& question) const;
   [[nodiscard]] bool answer_positions(Question& question) const;
-  [[nodiscard]] bool answer_bounds(Question& question) const;
+  [[nodiscard]] bool answer_watermarks(Question& question) const;
 
   ClientPtr client_;
   QueuePtr events_;

@@ -73,7 +73,7 @@ std::size_t accepted_by_topics(const std::map<std::string, std::size_t>& limits,
     const std::size_t here = bytes > around ? bytes - around : bytes / 2;
     if (here >= wanted) continue;
     fits = std::min(fits, here);
-    log::warn("a topic takes less than is to be accepted, larger events are refused",
+    log::warn("a topic takes less than ingest accepts, larger events are refused",
               {{"topic", topic},
                {"max.message.bytes", bytes},
                {"needed", wanted + around},

@@ -39,7 +39,7 @@ std::optional<std::chrono::milliseconds> retention_of(const KafkaConfig& config,
     if (std::string_view{rd_kafka_ConfigEntry_name(all[i])} != "retention.ms") continue;
     const char* value = rd_kafka_ConfigEntry_value(all[i]);
     const long long ms = value != nullptr ? std::strtoll(value, nullptr, 10) : -1;
-    log::info("a topic is kept for", {{"topic", topic}, {"retention_ms", ms}});
+    log::info("retention of a topic is known", {{"topic", topic}, {"retention_ms", ms}});
     if (ms <= 0) return std::nullopt;
     return std::chrono::milliseconds{ms};
   }

@@ -1,6 +1,6 @@
 // How long a topic keeps its records, as its broker says.
 //
-// Why:     who is away must be moved before the log forgets what it is owed.
+// Why:     a backlog must be moved to the dead letters before the log forgets it.
 // Thread:  control thread, at start only; blocks.  Bounds: one request, five seconds.
 // Errors:  nothing, with a line in the log: the broker does not say, or keeps for ever.
 #pragma once

@@ -200,7 +200,7 @@ void TopicWatch::State::look(Asker& asker) {
   for (const auto& [topic, partitions] : to_grow) {
     const std::string reason = asker.grow(topic, partitions);
     if (reason.empty()) {
-      log::info("kafka topic grown to agree with the events",
+      log::info("kafka topic was grown to agree with the events",
                 {{"topic", topic}, {"partitions", partitions}});
     } else {
       log::warn("kafka topic can not be grown",

@@ -69,7 +69,7 @@ class Admin {
 };
 
 ConfPtr Admin::conf_of(const KafkaConfig& config) {
-  // The words for a broker that speaks TLS to who does not come with a closed connection.
+  // A broker that speaks TLS closes a plain connection; only this property lets the library say so.
   ConfPtr conf = make_conf(config, Role::Admin, {{"log.connection.close", "true"}});
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_error_cb(conf.get(), on_error);
@@ -100,7 +100,7 @@ void Admin::pause_or_fail(const std::string& reason) const {
   if (monotonic_now() + kPause > deadline_) {
     throw NotReached(cause(reason) + " (for " + std::to_string(patience_.count()) + " s)");
   }
-  log::warn("kafka not ready yet", {{"servers", servers_}, {"reason", reason}});
+  log::warn("kafka is not ready yet", {{"servers", servers_}, {"reason", reason}});
   pause();  // the library answers some errors at once
 }
 
@@ -206,7 +206,7 @@ void Admin::create(const std::vector<TopicSpec>& missing) {
       rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   for (std::size_t i = 0; i < count; ++i) check(*results[i]);
   for (const TopicSpec& spec : missing) {
-    log::info("kafka topic created", {{"topic", spec.name}, {"partitions", spec.partitions}});
+    log::info("kafka topic was created", {{"topic", spec.name}, {"partitions", spec.partitions}});
   }
 }
 

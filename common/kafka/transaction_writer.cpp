@@ -54,7 +54,7 @@ class TransactionWriter::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  WriteReport take_over() {
+  WriteReport fence() {
     if (const ErrorPtr error{rd_kafka_init_transactions(client_.get(), kTimeoutMs)}) {
       return failed(*error, WriteOutcome::Unavailable);
     }
@@ -162,8 +162,8 @@ TransactionWriter::TransactionWriter(const KafkaConfig& config, const std::strin
     : impl_(std::make_unique<Impl>(config, topic, transactional_id)) {}
 TransactionWriter::~TransactionWriter() = default;
 
-WriteReport TransactionWriter::take_over() {
-  return impl_->take_over();
+WriteReport TransactionWriter::fence() {
+  return impl_->fence();
 }
 
 WriteReport TransactionWriter::write(std::span<const KeyedRecord> records) {

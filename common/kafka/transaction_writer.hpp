@@ -49,9 +49,9 @@ class TransactionWriter {
   TransactionWriter& operator=(const TransactionWriter&) = delete;
   ~TransactionWriter();
 
-  // Takes the transactional id over. Written: it is ours, and `last_offset` is the offset behind
-  // which nothing of an earlier writer can appear.
-  [[nodiscard]] WriteReport take_over();
+  // Fences earlier writers of the transactional id. Written: the id is ours, and `last_offset` is
+  // the offset behind which nothing of an earlier writer can appear.
+  [[nodiscard]] WriteReport fence();
   [[nodiscard]] WriteReport write(std::span<const KeyedRecord> records);
 
  private:

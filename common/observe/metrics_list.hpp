@@ -194,7 +194,8 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
 // clang-format off
 #define EVENTRELAY_METRICS(COUNTER, COUNTER_BY, GAUGE, HISTOGRAM) \
   COUNTER_BY(ingest_requests_total, code, Code, "Requests answered, by HTTP status.") \
-  HISTOGRAM(ingest_request_duration_seconds, kSeconds, "From head read to answer written.") \
+  HISTOGRAM(ingest_request_duration_seconds, kSeconds, \
+            "From the head was read to the answer was written.") \
   HISTOGRAM(ingest_request_body_bytes, kBytes, "Size of request bodies.") \
   GAUGE(ingest_inflight_requests, "Requests between head and answer.") \
   COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests turned away, by reason.") \
@@ -209,10 +210,12 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(relay_events_consumed_total, "Events read from Kafka.") \
   COUNTER(relay_folded_total, "Events left out: their provider had sent them before.") \
   COUNTER_BY(relay_deliveries_total, outcome, Outcome, "Attempts, by outcome.") \
-  HISTOGRAM(relay_delivery_duration_seconds, kSeconds, "One attempt, dial to last byte.") \
+  HISTOGRAM(relay_delivery_duration_seconds, kSeconds, \
+            "One attempt, from the dial to the last byte.") \
   HISTOGRAM(relay_first_attempt_age_seconds, kSeconds, \
-            "From ingest accepted to the first attempt, less what its own subscription held up.") \
-  HISTOGRAM(relay_event_age_seconds, kSeconds, "From ingest accepted to callback acknowledged.") \
+            "From accepted to the first attempt, less the wait for its own subscription.") \
+  HISTOGRAM(relay_event_age_seconds, kSeconds, \
+            "From accepted by ingest to acknowledged by the callback.") \
   COUNTER_BY(relay_retries_total, stage, RetryStage, \
              "Attempts after the first, by how many were made before.") \
   COUNTER_BY(relay_dead_letters_total, reason, Outcome, "Events given up, by last reason.") \
@@ -221,29 +224,32 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
              "Events read that no subscription got, by reason; of an unknown instance they wait.") \
   COUNTER(relay_parked_total, "Events written to a delay topic.") \
   COUNTER(relay_parked_dropped_total, "Parked events whose subscription is gone.") \
-  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, "Writes tried again.") \
+  COUNTER_BY(relay_write_failures_total, reason, ProduceFailure, \
+             "Records that Kafka did not take and that are written again.") \
   GAUGE(relay_blocked_partitions, "Partitions that wait because a record can not be written.") \
   COUNTER(relay_detaches_total, "Subscriptions taken off the live path; the log is their queue.") \
   COUNTER(relay_sweeps_total, "Catch-up reads of a partition begun.") \
   COUNTER(relay_swept_records_total, "Records read by catch-up reads.") \
   COUNTER(relay_rescued_total, "Events moved to the dead letters before retention deleted them.") \
   COUNTER(relay_expired_offsets_total, "Offsets that retention deleted undelivered.") \
-  GAUGE(relay_detached_subscriptions, "Subscriptions whose queue is the log.") \
+  GAUGE(relay_detached_subscriptions, "Detached subscriptions; their events wait in the log.") \
   GAUGE(relay_switched_off_subscriptions, "Subscriptions that are paused and wait to be resumed.") \
   GAUGE(relay_blocked_objects, "Ordered objects that wait for a failed event of theirs.") \
   GAUGE(relay_sweeps_active, "Partitions with a catch-up read under way.") \
-  GAUGE(relay_oldest_detached_timestamp_seconds, "Since when the oldest is detached.") \
-  GAUGE(relay_backlog_events, "Records between those who are away and the live position.") \
-  GAUGE(relay_backlog_oldest_timestamp_seconds, "Since when the oldest of them waits.") \
+  GAUGE(relay_oldest_detached_timestamp_seconds, \
+        "Since when the longest detached subscription is detached.") \
+  GAUGE(relay_backlog_events, \
+        "Records between the cursors of detached subscriptions and the live position.") \
+  GAUGE(relay_backlog_oldest_timestamp_seconds, "Since when the oldest event of a backlog waits.") \
   COUNTER(relay_log_restarts_total, "Logs that began anew and are read from their start.") \
   GAUGE(relay_log_start_alerts, "Partitions where retention nears undelivered events.") \
   GAUGE(relay_inflight_deliveries, "Attempts in progress.") \
-  GAUGE(relay_circuits_open, "Endpoints that may not be called now.") \
-  GAUGE(relay_paused_partitions, "Partitions held back because their window is full.") \
+  GAUGE(relay_circuits_open, "Subscriptions whose circuit breaker is open.") \
+  GAUGE(relay_paused_partitions, "Partitions that are not read on, since their window is full.") \
   GAUGE(relay_assigned_partitions, "Partitions this process owns.") \
   GAUGE(relay_queued_bytes, "Bytes of events read and not finished.") \
   GAUGE(relay_oldest_unread_timestamp_seconds, \
-        "Since when the oldest event nobody has read waits.") \
+        "Since when the oldest event waits that no relay has read.") \
   GAUGE(relay_oldest_pending_timestamp_seconds, "When the oldest unfinished event was received.") \
   GAUGE(relay_last_delivery_timestamp_seconds, "When a subscriber last took an event.") \
   COUNTER(kafka_rebalances_total, "Assignments taken or given up.") \
@@ -261,8 +267,10 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   COUNTER(registry_changes_total, "Changes of instances taken from the registry in Kafka.") \
   COUNTER_BY(control_requests_total, code, ControlCode, "API calls, by HTTP status.") \
   GAUGE(control_role, "1 if this process holds the control role.") \
-  COUNTER_BY(provider_requests_total, box_outcome, ProviderOutcome, "Requests to its API.") \
-  COUNTER_BY(provider_token_refreshes_total, outcome, RefreshOutcome, "Tokens replaced.") \
+  COUNTER_BY(provider_requests_total, box_outcome, ProviderOutcome, \
+             "Requests to the API of a provider, by outcome.") \
+  COUNTER_BY(provider_token_refreshes_total, outcome, RefreshOutcome, \
+             "Access tokens asked for anew, by outcome.") \
   GAUGE(ready, "1 if the service is ready, as /readyz says.") \
   COUNTER(admin_refused_total, "Admin requests with a wrong bearer token, or none.") \
   GAUGE(config_last_reload_successful, "1 if the last reload took effect.") \
@@ -273,7 +281,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
 
 #define EVENTRELAY_SCRAPED(SCRAPED) \
   SCRAPED(memory_limit_bytes, "gauge", "what", "memory_max, cgroup", 2, \
-          "Bytes that may be used, by what limits them.") \
+          "Bytes that may be used, by the limit.") \
   SCRAPED(config_hash_info, "gauge", "hash", "the same wherever the configuration is the same", 1, \
           "Hash of the configuration in force, without instances; always 1.") \
   SCRAPED(tls_certificate_expiry_timestamp_seconds, "gauge", "file", "at most 20", 20, \
@@ -289,7 +297,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   SCRAPED(relay_kafka_available, "gauge", "", "", 1, \
           "1 while Kafka answers and every topic is as it must be, else 0.") \
   SCRAPED(relay_subscription_backlog_events, "gauge", "subscription", "the largest 20", 20, \
-          "Records that wait for a subscription that is away.") \
+          "Records that wait for a detached subscription.") \
   SCRAPED(relay_subscription_backlog_events_max, "gauge", "", "", 1, \
           "The largest backlog of a subscription.") \
   SCRAPED(relay_subscription_oldest_pending_seconds, "gauge", "subscription", "the longest 20", \
@@ -298,5 +306,5 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
   SCRAPED(relay_subscription_oldest_pending_seconds_max, "gauge", "", "", 1, \
           "How long the oldest event of any subscription waits.") \
   SCRAPED(kafka_consumer_lag_messages, "gauge", "topic", "events, retry.<step>", 13, \
-          "Messages behind the end of the log, owned partitions.")
+          "Messages behind the end of the log, in the partitions owned.")
 // clang-format on

@@ -83,7 +83,7 @@ struct Pending {
 
 // Shared by the server and its connections, so that either may end first.
 struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
-  // Whom a connection waits for: only who waits for its client may be cut for another client.
+  // Whom a connection waits for. One that waits for its client may be cut for another client.
   enum class Phase : std::uint8_t { Client, Handler };
   // Thread: control.  Bounds: AdminLimits.
   struct Connection {
@@ -302,8 +302,8 @@ Task<void> AdminServer::State::serve(ConnectionPtr connection) {
   connection->socket.close(ignored);
 }
 
-// Cuts who has waited longest for its client, of the address with most connections. False: all
-// places are taken by requests at work.
+// Cuts the connection that has waited longest for its client, of the address with most
+// connections. False: each connection has a request at work.
 bool AdminServer::State::make_room() {
   std::map<std::string_view, std::size_t> share;
   std::vector<ConnectionPtr> open;
@@ -348,7 +348,7 @@ Task<void> AdminServer::State::accept() {
     if (closed) break;
     if (error) {
       // Out of descriptors, as a rule: wait for some to come back instead of spinning.
-      log::warn("admin listener cannot accept", {{"error", error.message()}});
+      log::warn("admin listener can not accept connections now", {{"error", error.message()}});
       retry.expires_after(std::chrono::milliseconds{100});
       const auto waited = co_await retry.async_wait(kAsTuple);
       if (std::get<0>(waited)) break;

@@ -76,12 +76,13 @@ void arm_from_environment() {
     armed = nullptr;
     refuse(specification, "a service leaves nothing out");
   }
-  if (armed != nullptr) log::warn("fail-point armed", {{"name", armed->name}, {"nth", armed->nth}});
+  if (armed != nullptr)
+    log::warn("failpoint is armed", {{"name", armed->name}, {"nth", armed->nth}});
 }
 
 void pass(Armed& point, std::string_view name) {
   if (point.name != name || ++point.passes != point.nth) return;
-  log::warn("fail-point reached", {{"name", name}, {"pass", point.nth}});
+  log::warn("failpoint is reached", {{"name", name}, {"pass", point.nth}});
   std::raise(point.action == Armed::Action::Kill ? SIGKILL : SIGSTOP);
 }
 

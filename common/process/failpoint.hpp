@@ -22,7 +22,7 @@ namespace eventrelay::failpoint {
 inline constexpr std::array<std::string_view, 25> kNames{
     "after-consume",        "after-connect",    "after-send",       "before-mark",
     "mid-commit",           "before-park",      "after-park-ack",   "before-dead",
-    "before-detach",        "after-detach-ack", "sweep-begin",      "sweep-event",
+    "before-detach",        "after-detach-ack", "catch-up-begin",   "catch-up-event",
     "before-attach",        "after-attach",     "cursor-commit",    "before-owner",
     "after-owner",          "replay-copied",    "replay-committed", "before-registry-write",
     "after-registry-write", "after-grant",      "after-refresh",    "after-webhook-made",

@@ -26,9 +26,11 @@ enum class Bodies : std::uint8_t { Json, JsonOrForm, JsonOrAny };
 
 // One built-in element. Thread: constant.  Bounds: static text.
 struct Provider {
-  std::string_view key;  // element key, as in event URLs and notifications
-  std::string_view hub;  // hub key of notifications
-  std::uint32_t id = 0;  // number of the element where it is fixed; 0: none
+  std::string_view key;   // element key, as in event URLs and notifications
+  std::string_view name;  // for people
+  std::string_view hub;   // hub key of notifications
+  std::uint32_t id = 0;   // number in the control API: as at Cloud Elements, else from 1001 on
+  bool oauth = false;     // an instance needs a grant of the provider
   // Names of its schemes; the first is the one of a source that names none.
   std::array<std::string_view, kSchemesMax> schemes{};
   NormalForm form = NormalForm::Rules;

@@ -101,6 +101,38 @@ json::object write(const Webhook& hook) {
   return out;
 }
 
+constexpr std::string_view kCallback = "callback";  // no subscription may have this name
+
+void write_switch(std::string_view name, const SwitchState& state, json::array& out) {
+  if (state == SwitchState{}) return;
+  json::object one{{"name", json::string_view(name.data(), name.size())}};
+  if (state.off) one["off"] = true;
+  if (state.on != WallTime{}) one["on"] = unix_ms(state.on);
+  out.push_back(std::move(one));
+}
+
+// The switch of the subscription of that name; null: there is none any more.
+SwitchState* switch_of(InstanceConfig& instance, std::string_view name) {
+  if (name == kCallback) return &instance.callback_switched;
+  for (SubscriptionConfig& each : instance.subscriptions) {
+    if (each.name == name) return &each.switched;
+  }
+  return nullptr;
+}
+
+bool read_switch(const json::value& value, const config::ReadSecret& secret,
+                 InstanceConfig& instance) {
+  if (!value.is_object()) return false;
+  Members members(value.get_object(), secret);
+  std::string name;
+  SwitchState state;
+  members.text("name", name);
+  members.flag("off", state.off);
+  members.time("on", state.on);
+  if (SwitchState* const place = switch_of(instance, name)) *place = state;
+  return members.problem().empty();
+}
+
 std::optional<Webhook> read_webhook(const json::value& value, const config::ReadSecret& secret) {
   if (!value.is_object()) return std::nullopt;
   Webhook out;
@@ -211,6 +243,12 @@ std::string encode_document(const Document& document, const Keyring& keys, std::
   json::array hooks;
   for (const Webhook& each : document.webhooks) hooks.push_back(write(each));
   if (!hooks.empty()) out["webhooks"] = std::move(hooks);
+  json::array switches;
+  write_switch(kCallback, document.instance.callback_switched, switches);
+  for (const SubscriptionConfig& each : document.instance.subscriptions) {
+    write_switch(each.name, each.switched, switches);
+  }
+  if (!switches.empty()) out["switches"] = std::move(switches);
   json::object instance =
       config::to_json(config::instance_schema(), &document.instance, &kDefaults, sealed);
   instance.erase("id");  // it is the record's key
@@ -277,6 +315,14 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
     if (!problem.empty()) {
       const bool sealed = problem == NotOpened().what();
       return failed(sealed ? Kind::Sealed : Kind::Malformed, "instance: " + problem);
+    }
+    if (const json::value* const switches = members.find("switches")) {
+      if (!switches->is_array()) return failed(Kind::Malformed, "switches: has the wrong type");
+      for (const json::value& each : switches->get_array()) {
+        if (!read_switch(each, opened, out.instance)) {
+          return failed(Kind::Malformed, "switches: one has the wrong type");
+        }
+      }
     }
   } catch (const NotOpened& problem) {
     return failed(Kind::Sealed, problem.what());

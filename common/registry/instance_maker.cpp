@@ -80,6 +80,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
       out.subscriptions.push_back(make_subscription(
           {config.callback_url, std::move(config.signature_key), std::move(config.delivery)}));
       out.subscriptions.back().id = id;
+      out.subscriptions.back().switched = config.callback_switched;
     }
     key = "subscriptions.url";
     for (SubscriptionConfig& each : config.subscriptions) {
@@ -88,6 +89,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
       Subscription& made = out.subscriptions.back();
       made.id = id + "/" + each.name;
       made.name = std::move(each.name);
+      made.switched = each.switched;
       if (each.filter == FilterConfig{}) continue;
       made.filter = shared(filters_, std::move(each.filter));
     }

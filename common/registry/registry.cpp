@@ -87,7 +87,7 @@ void Registry::change(const Change& change, Counts& counts) {
   }
 }
 
-// Its place in `by_id_` is taken over by whoever calls, since a change mostly replaces it.
+// The caller replaces or removes it in `by_id_`, since most changes replace an instance.
 void Registry::remove(const InstancePtr& instance, Counts& counts) {
   const auto count = counts.find(instance->element);
   count->second.id_sum -= instance->id.value;

@@ -133,7 +133,7 @@ void RegistryWriter::take() {
       writer_.reset();
       writer_ = std::make_unique<kafka::TransactionWriter>(options_.kafka, options_.topic,
                                                            options_.transactional_id);
-      report = writer_->take_over();
+      report = writer_->fence();
     } catch (const StartError& error) {
       report.reason = error.what();
     }

@@ -355,8 +355,8 @@ WAITING_ROW = Row(
             ),
         ),
         Panel(
-            "Longest away",
-            "Since when the oldest is detached.",
+            "Longest detached",
+            "Since when the longest detached subscription is detached.",
             "s",
             ((age("relay_oldest_detached_timestamp_seconds"), "oldest"),),
         ),
@@ -404,7 +404,7 @@ FAILING_ROW = Row(
         ),
         Panel(
             "Breakers open",
-            "Endpoints that may not be called now.",
+            "Subscriptions whose circuit breaker is open.",
             "short",
             ((total("relay_circuits_open"), "endpoints"),),
         ),

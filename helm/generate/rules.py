@@ -14,7 +14,7 @@ RUNBOOKS = "file:///usr/share/doc/eventrelay/runbooks.md"
 JOBS = "eventrelay-(ingest|relay|control)"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
-# What an alert may come with besides itself (`stall` is a set of three).
+# Alerts that may fire together with an alert (`stall` is a set of three).
 STALL = ("EventrelayRelayStalled", "EventrelayPartitionsUnassigned", "EventrelayNotReady")
 
 
@@ -208,7 +208,7 @@ def skew(c: Clock) -> str:
 
 
 def certificate(limit: int) -> Callable[[Clock], str]:
-    # Not scaled: a certificate's time is that of the calendar.
+    # A certificate ends by the calendar, so its time is not scaled.
     return lambda c: (
         "min by (namespace, job, file) "
         f"(eventrelay_tls_certificate_expiry_timestamp_seconds - time()) < {limit}"
@@ -338,7 +338,7 @@ CAUSES = (
         "ticket",
         away,
         15 * MINUTE,
-        "A subscription is away for long, or paused",
+        "A subscription is detached for long, or paused",
         "Its events wait in the log, for as long as the log keeps them.",
         "a subscription is detached for an hour, or paused",
         ("EventrelayEndpointsFailing", "EventrelayDeadLetters"),
@@ -500,7 +500,7 @@ def table() -> str:
     rows = ["| alert | severity | fires when | may come with |", "|---|---|---|---|"]
     severities = [alert.name for alert in ALERTS]
     for alert in ALERTS:
-        # Itself only where it has another severity.
+        # An alert names itself only where it has another severity.
         others = ", ".join(
             "any" if name == "*" else f"[{name}](#{name.lower()})"
             for name in alert.comes_with

@@ -187,7 +187,7 @@ def values_schema(config: Schema) -> str:
             instance=whole(1, 9007199254740991),
             resources={"$ref": "#/definitions/chartResources"},
         ),
-        # Helm's own.
+        # Keys that Helm itself reads.
         "global": ANY_OBJECT,
     }
     network = properties["networkPolicy"]["properties"]

@@ -179,7 +179,10 @@ Task<void> BoxGateway::withdraw(std::uint64_t id) {
   document->problem = "Box does not accept the refresh token any more: authorize again";
   log::warn("an instance is not authorized any more", {{"instance", id}});
   const Result<bool> written = co_await documents_.write(*document);
-  if (!written) log::warn("could not be written", {{"reason", written.error().message}});
+  if (!written) {
+    log::warn("the document of an instance without authorization could not be written",
+              {{"instance", id}, {"reason", written.error().message}});
+  }
 }
 
 // One at a time: whoever comes meanwhile waits for the same answer.
@@ -352,7 +355,8 @@ Task<bool> BoxGateway::settle(std::uint64_t id) {
     const Result<json::value> gone =
         co_await call(id, "DELETE", "/webhooks/" + hook, std::string());
     if (!gone && gone.error().status != 404) co_return false;
-    log::info("a webhook without owner was deleted", {{"instance", id}, {"webhook", hook}});
+    log::info("a webhook that no document knows was deleted at Box",
+              {{"instance", id}, {"webhook", hook}});
   }
   co_return true;
 }
@@ -427,7 +431,8 @@ Task<bool> BoxGateway::take_notice(BoxNotice notice) {
   hook->reason = notice.reason;
   const Result<bool> written = co_await documents_.write(*document);
   if (!written) {
-    log::warn("could not be written", {{"reason", written.error().message}});
+    log::warn("the end of a webhook could not be written",
+              {{"instance", notice.instance}, {"reason", written.error().message}});
     co_return false;
   }
   log::warn("Box has ended a webhook", {{"instance", notice.instance},

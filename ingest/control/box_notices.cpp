@@ -67,7 +67,8 @@ void BoxNotices::run() {
     try {
       read();
     } catch (const std::exception& error) {
-      log::warn("events can not be watched now", {{"topic", topic_}, {"error", error.what()}});
+      log::warn("events of the topic can not be read now for notices of Box",
+                {{"topic", topic_}, {"error", error.what()}});
       std::unique_lock lock(mutex_);
       stopped_.wait_for(lock, kAgain, [this] { return stopping_.load(); });
     }

@@ -1,7 +1,6 @@
 #include "ingest/control/catalog.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/json/array.hpp>
 #include <charconv>
 
@@ -10,44 +9,22 @@ namespace {
 
 namespace json = boost::json;
 
-// 22 is Box's number at Cloud Elements; the others are ours, from 1001 on.
-constexpr std::array<CatalogRow, 15> kRows{{
-    {22, "box", "Box", "documents", true},
-    {1001, "dropbox", "Dropbox", "documents", false},
-    {1002, "elements", "Elements", "general", false},
-    {1003, "github", "GitHub", "collaboration", false},
-    {1004, "hubspot", "HubSpot", "marketing", false},
-    {1005, "meta", "Meta", "social", false},
-    {1006, "shopify", "Shopify", "ecommerce", false},
-    {1007, "slack", "Slack", "messaging", false},
-    {1008, "standard", "Standard Webhooks", "general", false},
-    {1009, "stripe", "Stripe", "payment", false},
-    {1010, "svix", "Svix", "general", false},
-    {1011, "zendesk", "Zendesk", "helpdesk", false},
-    {1012, "cloudevents", "CloudEvents", "general", false},
-    {1013, "microsoftgraph", "Microsoft Graph", "collaboration", false},
-    {1014, "twilio", "Twilio", "messaging", false},
-}};
-
 json::string_view text(std::string_view view) {
   return {view.data(), view.size()};
 }
 
 }  // namespace
 
-std::span<const CatalogRow> catalog() noexcept {
-  return kRows;
-}
-
 const CatalogRow* find_catalog_row(std::string_view key_or_id) noexcept {
   std::uint64_t id = 0;
   const char* const end = key_or_id.data() + key_or_id.size();
   const auto [stop, error] = std::from_chars(key_or_id.data(), end, id);
   const bool number = error == std::errc{} && stop == end && !key_or_id.starts_with('0');
-  const auto found = std::find_if(kRows.begin(), kRows.end(), [&](const CatalogRow& row) {
-    return number ? row.id == id : row.key == key_or_id;
-  });
-  return found == kRows.end() ? nullptr : &*found;
+  if (!number) return providers::find_provider(key_or_id);
+  const auto all = providers::providers();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [id](const CatalogRow& row) { return row.id == id; });
+  return found == all.end() ? nullptr : &*found;
 }
 
 json::object element_answer(const CatalogRow& row) {

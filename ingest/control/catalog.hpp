@@ -5,22 +5,15 @@
 #pragma once
 
 #include <boost/json/object.hpp>
-#include <cstdint>
-#include <span>
 #include <string_view>
+
+#include "common/providers/provider.hpp"
 
 namespace eventrelay::control {
 
-// Thread: constant.
-struct CatalogRow {
-  std::uint64_t id = 0;
-  std::string_view key;
-  std::string_view name;
-  std::string_view hub;
-  bool oauth = false;  // an instance needs a grant of the provider
-};
+// An element as the API tells of it.
+using CatalogRow = providers::Provider;
 
-[[nodiscard]] std::span<const CatalogRow> catalog() noexcept;
 // By key (letters keep their case) or by number in decimal; null if there is none.
 [[nodiscard]] const CatalogRow* find_catalog_row(std::string_view key_or_id) noexcept;
 // `{id,key,name,hub,authentication,events}`.

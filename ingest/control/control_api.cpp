@@ -107,6 +107,15 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
       {"GET", "instances/events/dispositions", kP, &Api::list_dispositions},
       {"GET", "instances/{id}/events", kPE, &Api::list_events},
       {"GET", "instances/{id}/events/{event}", kPE, &Api::get_event},
+      {"PUT", "instances/{id}/subscriptions/{name}/enabled", kP, &Api::enable_subscription},
+      {"DELETE", "instances/{id}/subscriptions/{name}/enabled", kP, &Api::disable_subscription},
+      {"GET", "accounts/settings", kP, &Api::get_settings},
+      {"PATCH", "accounts/settings", kP, &Api::set_settings},
+      {"GET", "accounts/{account}/settings", kP, &Api::get_settings},
+      {"POST", "accounts/{account}/settings", kP, &Api::set_settings},
+      {"PATCH", "accounts/{account}/settings", kP, &Api::set_settings},
+      {"GET", "notifications/subscriptions/deliveries", kP, &Api::list_deliveries},
+      {"PUT", "notifications/subscriptions/deliveries", kP, &Api::release_deliveries},
       {"POST", "instances/{id}/events/replay", kP, &Api::start_replay},
       {"GET", "instances/{id}/events/replay/{replay}", kP, &Api::get_replay},
       {"DELETE", "instances/{id}/events/replay/{replay}", kP, &Api::stop_replay},
@@ -298,7 +307,7 @@ Task<HttpResponse> ControlApi::answer(const Row& row, const HttpRequest& request
 
 Task<Result<Reply>> ControlApi::list_elements(const Call&) {
   json::array list;
-  for (const CatalogRow& row : catalog()) list.push_back(element_answer(row));
+  for (const CatalogRow& row : providers::providers()) list.push_back(element_answer(row));
   co_return Reply{std::move(list)};
 }
 
@@ -374,7 +383,9 @@ Task<Result<Reply>> ControlApi::create_instance(const Call& call) {
     row = *named;
   }
   Document document;
-  Result<Authorize> input = apply_input(*body, Change::Create, *row, settings_->config, document);
+  const DeliveryConfig defaults = delivery_defaults(call.caller.account->id);
+  Result<Authorize> input =
+      apply_input(*body, Change::Create, *row, settings_->config, defaults, document);
   if (!input) co_return refuse(input.error());
   if (row->oauth) {
     const Result<bool> granted =
@@ -459,11 +470,27 @@ Task<Result<Reply>> ControlApi::list_instances(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::get_instance(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return shown(*document);
+}
+
+Result<Document> ControlApi::document_of(const Call& call) const {
+  const Result<std::uint64_t> id = instance_of_call(call);
+  if (!id) return refuse(id.error());
+  return documents_.load(*id);
+}
+
+Task<Result<ControlApi::Held>> ControlApi::hold(const Call& call) {
+  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> id = instance_of_call(call);
+  if (!id) co_return refuse(id.error());
+  Held held;
+  held.turn = co_await documents_.turn(*id);
+  Result<Document> document = documents_.load(*id);
+  if (!document) co_return refuse(document.error());
+  held.document = *std::move(document);
+  co_return held;
 }
 
 Task<Result<Reply>> ControlApi::change_instance(const Call& call, bool merge) {
@@ -477,8 +504,9 @@ Task<Result<Reply>> ControlApi::change_instance(const Call& call, bool merge) {
   if (!document) co_return refuse(document.error());
   const CatalogRow* const row = find_catalog_row(document->instance.element);
   if (row == nullptr) co_return refuse(400, "element: is not offered by this version");
+  const DeliveryConfig defaults = delivery_defaults(document->account);
   Result<Authorize> input = apply_input(*body, merge ? Change::Merge : Change::Replace, *row,
-                                        settings_->config, *document);
+                                        settings_->config, defaults, *document);
   if (!input) co_return refuse(input.error());
   if (!input->code.empty()) {
     const Result<bool> granted =
@@ -506,13 +534,9 @@ Task<Result<Reply>> ControlApi::merge_instance(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::delete_instance(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
-  const Result<bool> removed = co_await remove(*std::move(document));
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
+  const Result<bool> removed = co_await remove(std::move(held->document));
   if (!removed) co_return refuse(removed.error());
   co_return Reply{json::object{}};
 }
@@ -535,15 +559,11 @@ Task<Result<bool>> ControlApi::remove(Document document) {
 }
 
 Task<Result<Reply>> ControlApi::switch_instance(const Call& call, bool disabled) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
-  if (document->disabled != disabled) {
-    document->disabled = disabled;
-    const Result<bool> written = co_await documents_.write(*document);
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
+  if (held->document.disabled != disabled) {
+    held->document.disabled = disabled;
+    const Result<bool> written = co_await documents_.write(held->document);
     if (!written) co_return refuse(written.error());
   }
   co_return Reply{json::object{}};
@@ -560,9 +580,7 @@ Task<Result<Reply>> ControlApi::disable_instance(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::list_configuration(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return Reply{configuration_answer(*document)};
 }
@@ -584,9 +602,7 @@ const json::object* find_item(const json::array& items, std::string_view id_or_k
 }  // namespace
 
 Task<Result<Reply>> ControlApi::get_configuration(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   const json::array items = configuration_answer(*document);
   const json::object* const item = find_item(items, call.parameter("item"));
@@ -628,24 +644,18 @@ Task<Result<Reply>> ControlApi::set_configuration(const Call& call) {
 }
 
 Task<Result<Reply>> ControlApi::renew_token(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
-  if (!document) co_return refuse(document.error());
+  Result<Held> held = co_await hold(call);
+  if (!held) co_return refuse(held.error());
   const std::string token = new_element_token();
-  document->token_hash = element_token_hash(token);
-  const Result<bool> written = co_await documents_.write(*document);
+  held->document.token_hash = element_token_hash(token);
+  const Result<bool> written = co_await documents_.write(held->document);
   if (!written) co_return refuse(written.error());
   json::object out{{"token", token}};
   co_return Reply{std::move(out)};
 }
 
 Task<Result<Reply>> ControlApi::get_setup(const Call& call) {
-  const Result<std::uint64_t> id = instance_of_call(call);
-  if (!id) co_return refuse(id.error());
-  const Result<Document> document = documents_.load(*id);
+  const Result<Document> document = document_of(call);
   if (!document) co_return refuse(document.error());
   co_return Reply{setup_answer(*document, settings_->config)};
 }
@@ -796,7 +806,10 @@ Task<Result<Reply>> ControlApi::list_webhooks(const Call& call) {
     };
     const Result<bool> noticed =
         co_await update(*id, std::move(change), std::vector<kafka::KeyedRecord>());
-    if (!noticed) log::warn("not written", {{"reason", noticed.error().message}});
+    if (!noticed) {
+      log::warn("what Box says of an instance's webhooks could not be written",
+                {{"instance", *id}, {"reason", noticed.error().message}});
+    }
   }
   co_return reply;
 }
@@ -816,7 +829,10 @@ Task<Result<Reply>> ControlApi::get_webhook(const Call& call) {
     };
     const Result<bool> noticed =
         co_await update(*id, std::move(change), std::vector<kafka::KeyedRecord>());
-    if (!noticed) log::warn("not written", {{"reason", noticed.error().message}});
+    if (!noticed) {
+      log::warn("what Box says of an instance's webhooks could not be written",
+                {{"instance", *id}, {"reason", noticed.error().message}});
+    }
   }
   if (!answer) co_return refuse(answer.error());
   co_return Reply{*answer};

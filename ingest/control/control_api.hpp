@@ -123,9 +123,29 @@ class ControlApi {
   Task<Result<Reply>> list_dispositions(const Call& call);
   Task<Result<Reply>> get_event(const Call& call);
 
+  Task<Result<Reply>> get_settings(const Call& call);
+  Task<Result<Reply>> set_settings(const Call& call);
+  Task<Result<Reply>> list_deliveries(const Call& call);
+  Task<Result<Reply>> release_deliveries(const Call& call);
+  Task<Result<Reply>> enable_subscription(const Call& call);
+  Task<Result<Reply>> disable_subscription(const Call& call);
+
   Task<Result<Reply>> start_replay(const Call& call);
   Task<Result<Reply>> get_replay(const Call& call);
   Task<Result<Reply>> stop_replay(const Call& call);
+
+  // -- settings and switches --
+  // The account the call names, which must be the caller's.
+  [[nodiscard]] Result<std::uint64_t> account_of_call(const Call& call) const;
+  [[nodiscard]] FailurePolicy failure_policy(std::uint64_t account) const;
+  // What lies under the delivery that a caller sends: the operator's, with the account's policy.
+  [[nodiscard]] DeliveryConfig delivery_defaults(std::uint64_t account) const;
+  [[nodiscard]] Task<Result<history::Survey>> survey();
+  [[nodiscard]] std::map<std::string, WallTime> off_of(const history::Survey& survey,
+                                                       std::uint64_t account) const;
+  [[nodiscard]] Task<Result<bool>> switch_on(
+      std::map<std::uint64_t, std::vector<std::string>> batch, std::map<std::string, WallTime> off);
+  Task<Result<Reply>> switch_subscription(const Call& call, bool off);
 
   // -- replays --
   // The record of the call's replay, which must be of the call's instance.
@@ -149,6 +169,15 @@ class ControlApi {
   [[nodiscard]] static Result<std::size_t> page_size_of(const Call& call);
   // The instance the call names by its id or its token; 404 for one of another account.
   [[nodiscard]] Result<std::uint64_t> instance_of_call(const Call& call) const;
+  // The document of that instance, to be read.
+  [[nodiscard]] Result<Document> document_of(const Call& call) const;
+  // The newest document of an instance, which nobody else changes while `turn` lives.
+  struct Held {
+    KeyedLock::Turn turn;
+    Document document;
+  };
+  // Of the instance the call names, to be changed; refuses where this process may not write.
+  Task<Result<Held>> hold(const Call& call);
   [[nodiscard]] Reply shown(const Document& document,
                             std::optional<std::string_view> token = {}) const;
   Task<Result<Reply>> change_instance(const Call& call, bool merge);

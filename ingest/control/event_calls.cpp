@@ -9,29 +9,21 @@
 #include <utility>
 
 #include "common/providers/stamp.hpp"
+#include "ingest/control/asking.hpp"
 #include "ingest/control/control_api.hpp"
 #include "ingest/control/event_view.hpp"
-#include "ingest/control/waiting.hpp"
 
 namespace eventrelay::control {
 namespace {
 
 namespace json = boost::json;
-using history::HistoryTrouble;
 using history::Page;
 using history::Question;
 using history::StoredEvent;
 
 constexpr std::chrono::hours kSpan{24};
-// A thread reads for two seconds at most; as many questions may wait before this one.
-constexpr std::chrono::seconds kAnswerLimit{60};
 constexpr std::size_t kLivePage = 50;
 constexpr int kLivePauseMs = 2000;
-
-Problem problem_of(const HistoryTrouble& trouble) {
-  if (trouble.kind == history::Kind::BadToken) return {400, "nextPage: " + trouble.what, {}, 0};
-  return {503, "history: " + trouble.what, {}, 5};
-}
 
 Result<WallTime> moment(const Call& call, const char* name, WallTime otherwise) {
   const std::optional<std::string> text = call.query_value(name);
@@ -62,22 +54,12 @@ Result<Question> question_of(const Call& call, std::size_t page_size) {
 }  // namespace
 
 Task<Result<Page>> ControlApi::ask_history(Question question) {
-  // The answer may come after nobody waits for it any more. Thread: control.
-  struct Pending {
-    explicit Pending(const Executor& executor) : wake(executor) {}
-    std::optional<history::History::Answer> answer;
-    Timer wake;
+  using Take = std::function<void(history::History::Answer)>;
+  std::function<void(Take)> begin = [this, question = std::move(question)](Take take) mutable {
+    history_.ask(std::move(question), std::move(take));
   };
-  const auto pending = std::make_shared<Pending>(documents_.executor());
-  pending->wake.expires_after(kAnswerLimit);
-  history_.ask(std::move(question), [pending](history::History::Answer answer) {
-    pending->answer = std::move(answer);
-    pending->wake.cancel();
-  });
-  if (!pending->answer) co_await pending->wake.async_wait(kWaitToken);
-  if (!pending->answer) co_return refuse(503, "history: no answer in time");
-  if (!*pending->answer) co_return refuse(problem_of(pending->answer->error()));
-  co_return std::move(**pending->answer);
+  Result<Page> page = co_await answer_of<Page>(documents_.executor(), std::move(begin));
+  co_return page;
 }
 
 Result<std::vector<std::uint64_t>> ControlApi::asked_instances(const Call& call) const {
@@ -173,7 +155,7 @@ Task<Result<Reply>> ControlApi::get_event(const Call& call) {
 }
 
 // The newest events since the last answer, as one piece of an event stream; the browser asks again
-// by itself after a pause, so nothing stays open and nothing is computed for who does not look.
+// by itself after a pause, so nothing stays open and nothing is computed for a closed page.
 Task<HttpResponse> ControlApi::live(HttpRequestPtr request) {
   Call call;
   call.request = request.get();

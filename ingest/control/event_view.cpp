@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "common/text/utc.hpp"
+#include "common/text/utf8.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -16,6 +17,11 @@ using history::Traces;
 
 bool among(const std::vector<std::string>& list, std::string_view word) {
   return list.empty() || std::find(list.begin(), list.end(), word) != list.end();
+}
+
+bool wants(const StoredEvent& event, const Wanting& subscription) {
+  return among(subscription.filter.event_types, event.event_type) &&
+         among(subscription.filter.object_types, event.object_type);
 }
 
 std::string utc_ms(WallTime time) {
@@ -34,9 +40,7 @@ struct Told {
 std::vector<Told> told(const StoredEvent& event, const std::vector<Wanting>& subscriptions) {
   std::vector<Told> out;
   for (const Wanting& each : subscriptions) {
-    const bool wants = among(each.filter.event_types, event.event_type) &&
-                       among(each.filter.object_types, event.object_type);
-    Traces traces = event.at(each.id, wants);
+    Traces traces = event.at(each.id, wants(event, each));
     const Fate fate = fate_of(traces);
     out.push_back({each.id, std::move(traces), fate});
   }
@@ -113,6 +117,10 @@ std::vector<Wanting> subscriptions_of(const InstanceConfig& instance) {
   return out;
 }
 
+Fate fate_at(const StoredEvent& event, const Wanting& subscription) {
+  return fate_of(event.at(subscription.id, wants(event, subscription)));
+}
+
 json::object event_answer(const StoredEvent& event, const std::vector<Wanting>& subscriptions) {
   const std::vector<Told> all = told(event, subscriptions);
   const std::string received = utc_ms(event.received);
@@ -161,30 +169,10 @@ json::object disposition_answer(const StoredEvent& event,
 std::string as_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(bytes[at]); };
-  for (std::size_t at = 0; at < bytes.size();) {
-    const unsigned char first = byte(at);
-    std::size_t size = first < 0x80                    ? 1
-                       : first >= 0xC2 && first < 0xE0 ? 2
-                       : first >= 0xE0 && first < 0xF0 ? 3
-                       : first >= 0xF0 && first < 0xF5 ? 4
-                                                       : 0;
-    for (std::size_t i = 1; i < size; ++i) {
-      if (at + i >= bytes.size() || (byte(at + i) & 0xC0) != 0x80) size = 0;
-    }
-    if (size >= 3) {  // overlong forms, surrogates, beyond the last code point
-      const unsigned char second = byte(at + 1);
-      const bool bad = (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
-                       (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
-      if (bad) size = 0;
-    }
-    if (size == 0) {
-      out += "\xEF\xBF\xBD";
-      ++at;
-    } else {
-      out += bytes.substr(at, size);
-      at += size;
-    }
+  while (!bytes.empty()) {
+    const std::size_t size = first_character(bytes).size;
+    out += size == 0 ? kReplacementCharacter : bytes.substr(0, size);
+    bytes.remove_prefix(std::max<std::size_t>(size, 1));
   }
   return out;
 }

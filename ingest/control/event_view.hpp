@@ -22,6 +22,9 @@ struct Wanting {
 };
 [[nodiscard]] std::vector<Wanting> subscriptions_of(const InstanceConfig& instance);
 
+// What became of the event at one subscription.
+[[nodiscard]] history::Fate fate_at(const history::StoredEvent& event, const Wanting& subscription);
+
 // {"id", "eventDate", "status", "providerData", .., "notifiedData":[..], ..}
 [[nodiscard]] boost::json::object event_answer(const history::StoredEvent& event,
                                                const std::vector<Wanting>& subscriptions);

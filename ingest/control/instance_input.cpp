@@ -292,7 +292,7 @@ Result<bool> read_part(const json::object& part, InstanceConfig& instance) {
   return refuse(400, problem.substr(0, problem.find('\n')));
 }
 
-Result<bool> set_subscriptions(const json::value& sent, const Config& config,
+Result<bool> set_subscriptions(const json::value& sent, const DeliveryConfig& defaults,
                                InstanceConfig& instance) {
   if (!sent.is_array()) return refuse(400, "subscriptions: must be a list");
   json::array list = sent.get_array();
@@ -322,14 +322,20 @@ Result<bool> set_subscriptions(const json::value& sent, const Config& config,
     }
     const json::value* const given = one.if_contains("delivery");
     const json::value nothing = json::object{};
-    Result<json::object> delivery = merged_delivery(
-        given == nullptr ? nothing : *given, config.control.delivery_defaults,
-        former == before.end() ? config.control.delivery_defaults : former->delivery,
-        path + ".delivery");
+    Result<json::object> delivery =
+        merged_delivery(given == nullptr ? nothing : *given, defaults,
+                        former == before.end() ? defaults : former->delivery, path + ".delivery");
     if (!delivery) return refuse(delivery.error());
     one["delivery"] = *std::move(delivery);
   }
-  return read_part(json::object{{"subscriptions", std::move(list)}}, instance);
+  Result<bool> read = read_part(json::object{{"subscriptions", std::move(list)}}, instance);
+  // A switch is not part of what is sent: who was off stays so.
+  for (SubscriptionConfig& each : instance.subscriptions) {
+    for (const SubscriptionConfig& former : before) {
+      if (former.name == each.name) each.switched = former.switched;
+    }
+  }
+  return read;
 }
 
 Result<bool> set_tags(const json::value& sent, InstanceConfig& instance) {
@@ -430,6 +436,33 @@ Result<std::string> code_of(const json::object& body) {
   return std::string(text);
 }
 
+// A stranger's wish is judged as far as the URL tells, by the guard that judges each dial.
+Result<bool> check_destination_of(const std::string& key, const std::string& url,
+                                  const DeliveryConfig& delivery, const Config& config) {
+  if (url.empty()) return true;
+  const bool any = delivery.allow_private_addresses || config.relay.allow_private_addresses;
+  try {
+    check_destination(parse_callback_url(url, delivery.allow_http), delivery.ports,
+                      any ? AnyPort::Yes : AnyPort::No);
+  } catch (const std::invalid_argument& problem) {
+    return refuse(400, key + ": " + problem.what());
+  }
+  return true;
+}
+
+// Of the one instance of `config`, which is right by the rules of the file.
+Result<bool> check_destinations(const Config& config) {
+  const InstanceConfig& instance = config.instances.front();
+  Result<bool> good = check_destination_of(field("event.notification.callback.url"),
+                                           instance.callback_url, instance.delivery, config);
+  for (std::size_t i = 0; good && i < instance.subscriptions.size(); ++i) {
+    const SubscriptionConfig& each = instance.subscriptions[i];
+    good = check_destination_of("subscriptions[" + std::to_string(i) + "].url", each.url,
+                                each.delivery, config);
+  }
+  return good;
+}
+
 // Required keys, and what the rules of the file ask of a whole instance.
 Result<bool> check_whole(const CatalogRow& element, const Config& config,
                          const Document& document) {
@@ -454,7 +487,7 @@ Result<bool> check_whole(const CatalogRow& element, const Config& config,
       [](const std::string&, const config::OpenValue&) { return std::string(); };
   const config::Places nowhere({}, [] { return config::YamlNode(); });
   config::check(one, nowhere, findings, no_property_problem);
-  if (findings.empty()) return true;
+  if (findings.empty()) return check_destinations(one);
   std::string line = findings.text();
   line = line.substr(0, line.find('\n'));
   constexpr std::string_view kPrefix = "instances[0].";
@@ -502,7 +535,8 @@ namespace {
 
 // apply_input() on a document that is thrown away when a later member is refused.
 Result<Authorize> apply_members(const json::object& body, Change change, const CatalogRow& element,
-                                const Config& config, Document& document) {
+                                const Config& config, const DeliveryConfig& defaults,
+                                Document& document) {
   constexpr std::array<std::string_view, 4> kOwn{"name", "tags", "delivery", "subscriptions"};
   for (const auto& [key, value] : body) {
     const std::string_view name = view(key);
@@ -519,7 +553,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
   out.code = *code;
   if (change == Change::Create) {
     instance.element = std::string(element.key);
-    instance.delivery = config.control.delivery_defaults;
+    instance.delivery = defaults;
     if (given("name") == nullptr) return refuse(400, "name: required");
     if (given("configuration") == nullptr && element.oauth) {
       return refuse(400, "configuration: required");
@@ -569,8 +603,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
   }
   if (const json::value* const sent = given("delivery"); sent != nullptr && !sent->is_null()) {
     const DeliveryConfig before = instance.delivery;
-    const DeliveryConfig& under =
-        change == Change::Merge ? before : config.control.delivery_defaults;
+    const DeliveryConfig& under = change == Change::Merge ? before : defaults;
     const Result<json::object> merged = merged_delivery(*sent, under, before, "delivery");
     if (!merged) return refuse(merged.error());
     instance.delivery = {};
@@ -578,7 +611,7 @@ Result<Authorize> apply_members(const json::object& body, Change change, const C
     if (!set) return refuse(set.error());
   }
   if (const json::value* const sent = given("subscriptions"); sent != nullptr && !sent->is_null()) {
-    const auto set = set_subscriptions(*sent, config, instance);
+    const auto set = set_subscriptions(*sent, defaults, instance);
     if (!set) return refuse(set.error());
   }
   if (const auto whole = check_whole(element, config, document); !whole) {
@@ -606,9 +639,10 @@ Result<bool> change_item(std::string_view key, const json::value& value, const C
 }  // namespace
 
 Result<Authorize> apply_input(const json::object& body, Change change, const CatalogRow& element,
-                              const Config& config, Document& document) {
+                              const Config& config, const DeliveryConfig& defaults,
+                              Document& document) {
   Document changed = document;
-  Result<Authorize> read = apply_members(body, change, element, config, changed);
+  Result<Authorize> read = apply_members(body, change, element, config, defaults, changed);
   if (read) document = std::move(changed);
   return read;
 }

@@ -34,9 +34,10 @@ struct Authorize {
 
 // Puts the members of `body` into `document`, which for Create holds nothing but its element.
 // `element` is the row of its element; `config` has the operator's defaults and limits.
+// `defaults` lies under what is sent as delivery: the operator's, with the account's policy.
 [[nodiscard]] Result<Authorize> apply_input(const boost::json::object& body, Change change,
                                             const CatalogRow& element, const Config& config,
-                                            Document& document);
+                                            const DeliveryConfig& defaults, Document& document);
 
 // Sets one key of the configuration as PATCH of its item does.
 [[nodiscard]] Result<bool> apply_configuration_item(std::string_view key,

@@ -25,6 +25,10 @@ bool InstanceStore::apply(const RegistryRecord& record, const Keyring& keys) {
     record.value ? void(replays_[record.key] = *record.value) : void(replays_.erase(record.key));
     return true;
   }
+  if (record.key.starts_with(kAccountPrefix)) {
+    record.value ? void(accounts_[record.key] = *record.value) : void(accounts_.erase(record.key));
+    return true;
+  }
   const std::optional<std::uint64_t> id = instance_of(record.key);
   if (!id) return true;
   last_id_ = std::max(last_id_, *id);

@@ -56,6 +56,10 @@ class InstanceStore {
   [[nodiscard]] const std::map<std::string, std::string>& replays() const noexcept {
     return replays_;
   }
+  // Values under `account/..`, by record key.
+  [[nodiscard]] const std::map<std::string, std::string>& accounts() const noexcept {
+    return accounts_;
+  }
   // The highest id that was ever given.
   [[nodiscard]] std::uint64_t last_id() const noexcept { return last_id_; }
 
@@ -67,11 +71,14 @@ class InstanceStore {
   std::map<std::string, std::string> cleanups_;
   std::map<std::string, std::string> intents_;
   std::map<std::string, std::string> replays_;
+  std::map<std::string, std::string> accounts_;
   std::uint64_t last_id_ = 0;
 };
 
 // A webhook that may exist at the provider though no document has it yet: `intent/<id>/<random>`.
 inline constexpr std::string_view kIntentPrefix = "intent/";
 inline constexpr std::string_view kReplayPrefix = "replay/";
+// The settings of an account: `account/<id>`.
+inline constexpr std::string_view kAccountPrefix = "account/";
 
 }  // namespace eventrelay::control

@@ -124,7 +124,7 @@ Fate fate_of(const Traces& traces) noexcept {
     return last != nullptr && last->next == "done" && (!record || last->at >= record->stamped);
   };
   // It waits in a delay topic, unless its next attempt was delivered and only the position is late.
-  if (traces.parked && !after(traces.parked)) return Fate::Retry;
+  if (traces.parked && !after(traces.parked)) return traces.off ? Fate::Queued : Fate::Retry;
   if (traces.dead && !after(traces.dead)) return Fate::Dead;
   if (last != nullptr && last->next == "done") return Fate::Delivered;
   if (last != nullptr && last->next == "dead") return Fate::Dead;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <charconv>
+#include <exception>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -18,7 +19,7 @@ namespace eventrelay::history {
 namespace {
 
 using kafka::TopicPartition;
-using kafka::Watermarks;
+using Watermarks = kafka::PartitionWatermarks;
 
 // Topics of the first window, by their index.
 constexpr std::uint16_t kEvents = 0;
@@ -129,8 +130,11 @@ Traces StoredEvent::at(const std::string& subscription, bool wanted) const {
   }
   out.wanted = wanted;
   out.settled = settled;
-  out.queued =
-      std::find(queued_whole.begin(), queued_whole.end(), subscription) != queued_whole.end();
+  const auto among = [&](const std::vector<std::string>& list) {
+    return std::find(list.begin(), list.end(), subscription) != list.end();
+  };
+  out.queued = among(queued_whole);
+  out.off = among(off);
   return out;
 }
 
@@ -168,6 +172,40 @@ class History::Reader {
     page->records = budget.records;
     page->took = std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begun);
     return page;
+  }
+
+  SurveyAnswer survey() {
+    Budget budget;
+    budget.deadline = monotonic_now() + kTimeMax;
+    std::vector<TopicPartition> places;
+    for (std::int32_t each = 0; each < partitions_; ++each) {
+      places.push_back({kState, Partition{each}});
+      places.push_back({kEvents, Partition{each}});
+    }
+    const auto bounds = logs_.bounds(places, budget);
+    if (!bounds) return trouble(bounds.error());
+    std::vector<Stretch> stretches;
+    for (const Watermarks& row : *bounds) {
+      if (row.place.topic == kState) stretches.push_back({row.place, row.start, row.end});
+    }
+    CursorTable cursors;
+    const auto visit = [&](TopicPartition place, const kafka::Message& message) {
+      note_cursor(message, cursors[place.partition.value]);
+    };
+    if (const auto read = logs_.read(stretches, visit, budget); !read) return trouble(read.error());
+    Survey out;
+    out.records = budget.records;
+    for (auto& [partition, mine] : cursors) {
+      const Watermarks& ends = at(*bounds, {kEvents, Partition{partition}});
+      for (auto& [key, cursor] : mine) {
+        const Offset end = cursor.end.value_or(ends.end);
+        if (cursor.end && cursor.position >= end.value) continue;
+        const std::int64_t from = std::max(cursor.position, ends.start.value);
+        const std::int64_t behind = std::max<std::int64_t>(end.value - from, 0);
+        out.cursors.push_back({Partition{partition}, std::move(cursor), behind});
+      }
+    }
+    return out;
   }
 
  private:
@@ -472,19 +510,11 @@ class History::Reader {
           place.topic == kState ? ends.start.value : begin_of(ends, at(*since, place));
       stretches.push_back({place, Offset{start}, ends.end});
     }
-    std::map<std::int32_t, std::map<std::string, Cursor>> cursors;
+    CursorTable cursors;
     const auto visit = [&](TopicPartition place, const kafka::Message& message) {
       if (place.topic == kDead) return note_parked(message, &Traces::dead);
       if (place.topic == kAttempts) return note_attempt(message.value());
-      auto& mine = cursors[place.partition.value];
-      const std::string key(message.key());
-      std::optional<Cursor> cursor = read_cursor(message.value());
-      const auto known = mine.find(key);
-      if (cursor && (known == mine.end() || known->second.epoch <= cursor->epoch)) {
-        mine[key] = *std::move(cursor);
-      } else if (!cursor && known != mine.end() && known->second.end) {
-        mine.erase(known);
-      }
+      note_cursor(message, cursors[place.partition.value]);
     };
     auto read = logs_.read(stretches, visit, budget);
     if (!read) return read;
@@ -494,9 +524,23 @@ class History::Reader {
         if (cursor.holds(event.offset, event.object_id)) {
           event.queued_whole.push_back(cursor.subscription);
         }
+        if (cursor.off && !cursor.end) event.off.push_back(cursor.subscription);
       }
     }
     return read;
+  }
+
+  using CursorTable = std::map<std::int32_t, std::map<std::string, Cursor>>;
+
+  static void note_cursor(const kafka::Message& message, std::map<std::string, Cursor>& mine) {
+    const std::string key(message.key());
+    std::optional<Cursor> cursor = read_cursor(message.value());
+    const auto known = mine.find(key);
+    if (cursor && (known == mine.end() || known->second.epoch <= cursor->epoch)) {
+      mine[key] = *std::move(cursor);
+    } else if (!cursor && known != mine.end() && known->second.end) {
+      mine.erase(known);
+    }
   }
 
   Traces* traces_of(StoredEvent& event, std::string_view subscription) {
@@ -551,16 +595,38 @@ History::~History() {
   stop();
 }
 
-void History::ask(Question question, Done done) {
+template <class Answered, class Ask>
+void History::enqueue(std::function<void(Answered)> done, Ask ask) {
+  Work work = [control = control_, done, ask = std::move(ask)](Reader* reader) {
+    Answered answer = Unexpected(HistoryTrouble{Kind::Away, "the topics could not be read"});
+    std::exception_ptr failed;
+    try {
+      if (reader != nullptr) answer = ask(*reader);
+    } catch (const std::exception&) {
+      failed = std::current_exception();
+    }
+    asio::post(control, [done, answer = std::move(answer)]() mutable { done(std::move(answer)); });
+    if (failed) std::rethrow_exception(failed);
+  };
   {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() < kWaitingMax) {
-      waiting_.emplace_back(std::move(question), std::move(done));
+      waiting_.push_back(std::move(work));
       changed_.notify_one();
       return;
     }
   }
   done(Unexpected(HistoryTrouble{Kind::Busy, "too many questions of the history wait already"}));
+}
+
+void History::ask(Question question, Done done) {
+  enqueue<Answer>(std::move(done), [question = std::move(question)](Reader& reader) {
+    return reader.answer(question);
+  });
+}
+
+void History::survey(std::function<void(SurveyAnswer)> done) {
+  enqueue<SurveyAnswer>(std::move(done), [](Reader& reader) { return reader.survey(); });
 }
 
 void History::stop() {
@@ -576,7 +642,7 @@ void History::stop() {
 void History::run() {
   std::unique_ptr<Reader> reader;
   while (true) {
-    std::pair<Question, Done> next;
+    Work next;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -584,17 +650,17 @@ void History::run() {
       next = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    Answer answer = Unexpected(HistoryTrouble{Kind::Away, "the topics could not be read"});
     try {
       if (!reader) reader = std::make_unique<Reader>(*config_);
-      answer = reader->answer(next.first);
+    } catch (const std::exception& error) {
+      log::warn("the history can not be read now", {{"error", error.what()}});
+    }
+    try {
+      next(reader.get());
     } catch (const std::exception& error) {
       reader.reset();
       log::warn("the history can not be read now", {{"error", error.what()}});
     }
-    asio::post(control_, [done = std::move(next.second), answer = std::move(answer)]() mutable {
-      done(std::move(answer));
-    });
   }
 }
 

@@ -64,9 +64,22 @@ struct StoredEvent {
   bool settled = false;                    // the group has passed it
   std::vector<SubscriptionTraces> traces;  // of those that left one
   std::vector<std::string> queued_whole;   // subscriptions of which a cursor holds it
+  std::vector<std::string> off;            // subscriptions that are off now
 
   // All that is known at `subscription`.
   [[nodiscard]] Traces at(const std::string& subscription, bool wanted) const;
+};
+
+// The cursors of all subscriptions, as they are now. Thread: value.
+struct Survey {
+  // One cursor, and how much of its partition lies behind it.
+  struct Row {
+    Partition partition;
+    Cursor cursor;
+    std::int64_t behind = 0;  // records from its position to its end: those of others are counted
+  };
+  std::vector<Row> cursors;
+  std::size_t records = 0;  // read for it
 };
 
 // Thread: value.
@@ -95,6 +108,7 @@ class History {
  public:
   using Answer = Expected<Page, HistoryTrouble>;
   using Done = std::function<void(Answer)>;
+  using SurveyAnswer = Expected<Survey, HistoryTrouble>;
 
   // `done` is called on `control`. Reading begins with the first question.
   History(Executor control, const Config& config);
@@ -103,18 +117,24 @@ class History {
   ~History();
 
   void ask(Question question, Done done);
+  // Who is off or detached.
+  void survey(std::function<void(SurveyAnswer)> done);
   // Nothing is answered any more.
   void stop();
 
  private:
   class Reader;
+  // Answers one question, where there is a reader, and hands the answer to `control`.
+  using Work = std::function<void(Reader* reader)>;
+  template <class Answered, class Ask>
+  void enqueue(std::function<void(Answered)> done, Ask ask);
   void run();
 
   Executor control_;
   std::shared_ptr<const Config> config_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::pair<Question, Done>> waiting_;
+  std::deque<Work> waiting_;
   bool stopping_ = false;
   std::thread thread_;
 };

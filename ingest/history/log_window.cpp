@@ -10,7 +10,7 @@ using kafka::Found;
 using kafka::Read;
 using kafka::ReadPosition;
 using kafka::TopicPartition;
-using kafka::Watermarks;
+using Watermarks = kafka::PartitionWatermarks;
 
 // An answer that may come after its question was given up. Thread: one.
 template <class Row>
@@ -131,7 +131,7 @@ LogWindow::~LogWindow() = default;
 Expected<std::vector<Watermarks>, LogTrouble> LogWindow::bounds(std::vector<TopicPartition> places,
                                                                 const Budget& budget) {
   return impl_->ask<Watermarks>(
-      budget, [&](auto done) { impl_->reader().bounds(std::move(places), std::move(done)); });
+      budget, [&](auto done) { impl_->reader().watermarks(std::move(places), std::move(done)); });
 }
 
 Expected<std::vector<Watermarks>, LogTrouble> LogWindow::since(std::vector<TopicPartition> places,

@@ -52,10 +52,10 @@ class LogWindow {
   LogWindow& operator=(const LogWindow&) = delete;
   ~LogWindow();
 
-  [[nodiscard]] Expected<std::vector<kafka::Watermarks>, LogTrouble> bounds(
+  [[nodiscard]] Expected<std::vector<kafka::PartitionWatermarks>, LogTrouble> bounds(
       std::vector<kafka::TopicPartition> places, const Budget& budget);
   // `start` is the first offset written at `since` or later, the end of the log if there is none.
-  [[nodiscard]] Expected<std::vector<kafka::Watermarks>, LogTrouble> since(
+  [[nodiscard]] Expected<std::vector<kafka::PartitionWatermarks>, LogTrouble> since(
       std::vector<kafka::TopicPartition> places, WallTime since, const Budget& budget);
   [[nodiscard]] Expected<std::vector<kafka::ReadPosition>, LogTrouble> positions(
       std::vector<kafka::TopicPartition> places, const Budget& budget);

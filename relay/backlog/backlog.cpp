@@ -79,6 +79,7 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   catch_up_reader_.add(partition, cursors);
   look_ahead_.add(partition, cursors);
   if (std::erase(anew_, partition) > 0) detacher_.begin_anew(partition);
+  detacher_.switch_on_all(partition);
   parts_.consumer.open(partition, cursors);
   parts_.changed();
 }
@@ -152,7 +153,7 @@ void Backlog::tick(TimePoint now) {
 }
 
 // Visits one partition at a time and lets the loop run in between: what is due for thousands of
-// subscriptions must not hold everybody else up.
+// subscriptions must not hold up all others.
 void Backlog::visit_next() {
   while (!round_.empty()) {
     const Partition partition = round_.back();
@@ -223,7 +224,8 @@ void Backlog::judge_gone(Partition partition, Offset soon_gone) {
   }
 }
 
-// A commit of the group has no answer of its own; a second without a refusal says that it is taken.
+// A commit of the group has no answer of its own: a second without a refusal means that it was
+// taken.
 void Backlog::note_committed(Owned& owned, Cursors& cursors, TimePoint now) {
   const auto& committed = parts_.consumer.find(owned.id)->committed;
   if (!committed) {

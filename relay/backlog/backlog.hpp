@@ -1,5 +1,5 @@
-// Everything a shard does for subscriptions with a backlog: who leaves the live path, who is fed
-// from the log, and the records that say so.
+// Everything a shard does for subscriptions with a backlog: which leave the live path, which are
+// fed from the log, and the records that say so.
 //
 //   StateLog --ready--> Consumer reads, CatchUpReader reads again
 //   Detacher <--> Cursors <--> CatchUpReader,  all of them --> StateLog --> state topic
@@ -68,7 +68,7 @@ class Backlog {
   // says no.
   [[nodiscard]] bool writing(Partition partition);
   void drop(Partition partition);
-  // The log of the events of this partition has begun anew: nobody who is away has anything in it.
+  // The log of the events of this partition has begun anew: no backlog has anything in it.
   void begin_anew(Partition partition);
   // Likewise that of `state`: it is written again.
   void state_began_anew(Partition partition) { state_.begin_anew(partition); }
@@ -80,13 +80,17 @@ class Backlog {
   void forget(std::span<const std::string> subscriptions);
 
   [[nodiscard]] std::size_t read(std::size_t max) { return catch_up_reader_.read(max); }
-  // Looks whether somebody waits behind who is merely behind.
+  // Looks whether an event of a subscription with room waits behind a partition that is held back.
   [[nodiscard]] std::size_t look_ahead(std::size_t max) { return look_ahead_.read(max); }
   void shutdown() { look_ahead_.shutdown(); }
   // A few times a second.
   void tick(TimePoint now);
   [[nodiscard]] BacklogStatus status();
 
+  // As Detacher::switch_on().
+  void switch_on(std::string_view subscription, WallTime switched_on) {
+    detacher_.switch_on(subscription, switched_on);
+  }
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
 

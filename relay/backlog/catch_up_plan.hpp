@@ -1,6 +1,7 @@
 // Decides when a partition is read a second time, where reading goes on, and when it ends.
 //
-// Why:     one pass serves everybody who catches up; how often, how far and how patiently is one
+// Why:     one pass serves all subscriptions that catch up; how often, how far and how patiently is
+//          one
 //          pure rule, apart from the reading.
 // Owner:   CatchUpReader; one per partition.  Thread: shard-local; time is an argument.
 // Bounds:  O(1) per call, never allocates.
@@ -25,11 +26,11 @@ struct CatchUpRules {
   Duration interval = std::chrono::seconds{1};  // between two starts; pauses for others end with it
   Duration patience =
       std::chrono::milliseconds{100};  // with one that has no room, if others follow
-  std::int64_t jump_over = 5'000;  // offsets nobody wants: a seek costs as much as reading so many
-  // A catch-up read that fewer than a fifth of its records were taken from is followed by a rest:
-  // the more it read in vain, the longer, so that whoever comes back a little later is served
-  // together.
-  Duration rest = std::chrono::milliseconds{1};  // for each record that nobody took
+  std::int64_t jump_over = 5'000;      // unwanted offsets: a seek costs as much as reading so many
+  // After a catch-up read of which fewer than a fifth of the records were taken comes a rest: the
+  // more it read in vain, the longer, so that subscriptions that come back a little later are
+  // served together.
+  Duration rest = std::chrono::milliseconds{1};  // for each record that was not taken
   int rest_intervals_max = 7;
 };
 
@@ -59,7 +60,8 @@ class CatchUpPlan {
   // There was no room for what was read. False: the catch-up read has lasted an interval; end it if
   // others wait for the next one.
   [[nodiscard]] bool pause(TimePoint now) noexcept;
-  // It has waited so long for room that those who could take something go on without who could not.
+  // True once the read has waited so long for room that it goes on without the subscriptions that
+  // have none.
   [[nodiscard]] bool waited_enough(TimePoint now) const noexcept;
   // There is room again.
   void resume() noexcept { paused_since_.reset(); }

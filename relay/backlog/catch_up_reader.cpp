@@ -13,7 +13,8 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::size_t kTurn = 32;  // records read of one partition before the next
-// After so many records that nobody took it is worth asking who wants what: O(cursors).
+// After so many records in a row that no cursor took, the cursors are asked what they want:
+// O(cursors).
 constexpr std::uint32_t kBarren = 512;
 
 kafka::ReaderOptions reader_options(const Config& config, std::size_t prefetch_bytes) {
@@ -21,7 +22,7 @@ kafka::ReaderOptions reader_options(const Config& config, std::size_t prefetch_b
   options.group = config.relay.group + ".sweep";  // it commits nothing
   options.topics = {kafka::topic_name(config.topics, "events")};
   options.prefetch_bytes = prefetch_bytes;
-  options.fetch_wait = std::chrono::milliseconds{50};  // who reads here is behind, not at the end
+  options.fetch_wait = std::chrono::milliseconds{50};  // it reads behind the end of the log
   return options;
 }
 
@@ -110,12 +111,12 @@ void CatchUpReader::try_start(CatchUp& catch_up, const Moment& moment) {
   if (!live || !budget_left(0)) return;
   const auto from = catch_up.cursors->begin_catch_up(gate_, *live, moment);
   if (from) return begin(catch_up, *from, moment.now);
-  // Who stood at the live position was attached.
+  // Cursors at the live position were attached.
   parts_.attached(catch_up.place.partition);
 }
 
 void CatchUpReader::begin(CatchUp& catch_up, Offset from, TimePoint now) {
-  failpoint::at("sweep-begin");
+  failpoint::at("catch-up-begin");
   catch_up.plan.start(from, now);
   catch_up.readable = false;
   catch_up.others_wait = false;
@@ -143,10 +144,11 @@ bool CatchUpReader::try_expire(CatchUp& catch_up, const Moment& moment) {
 
 void CatchUpReader::find_older(Partition partition, WallTime since,
                                std::function<void(Offset)> done) {
-  reader_->offsets_for_times({{0, partition}}, since,
-                             [done = std::move(done)](std::span<const kafka::Watermarks> found) {
-                               done(found.front().start);
-                             });
+  reader_->offsets_for_times(
+      {{0, partition}}, since,
+      [done = std::move(done)](std::span<const kafka::PartitionWatermarks> found) {
+        done(found.front().start);
+      });
 }
 
 Offset CatchUpReader::limit_of(const CatchUp& catch_up) const {
@@ -224,7 +226,7 @@ CatchUpReader::Progress CatchUpReader::step(CatchUp& catch_up) {
   }
   switch (catch_up.plan.next(view)) {
     case CatchUpPlan::Action::End:
-      // Nobody wants what lies between: it is passed as if it had been read.
+      // No cursor wants what lies between, so it counts as read.
       if (view.following > 0 && catch_up.plan.position() < view.live) {
         catch_up.plan.passed(view.live);
         catch_up.cursors->passed(view.live);
@@ -250,7 +252,7 @@ CatchUpReader::Progress CatchUpReader::load(CatchUp& catch_up) {
       catch_up.readable = false;
       return Progress::Waits;
     case kafka::Found::End:
-      // The live path may stand behind it: transactions leave marks that nobody reads.
+      // The live position may be behind it, since transactions leave marks that are no records.
       catch_up.plan.passed(read.at);
       catch_up.cursors->passed(read.at);
       return Progress::On;
@@ -298,9 +300,10 @@ void CatchUpReader::lost(CatchUp& catch_up) {
   catch_up.readable = false;
   reader_->stop(place);
   const std::uint32_t generation = catch_up.generation;
-  reader_->bounds({place}, [this, place, generation](std::span<const kafka::Watermarks> found) {
-    go_on_at(place.partition, generation, found.front().start);
-  });
+  reader_->watermarks({place},
+                      [this, place, generation](std::span<const kafka::PartitionWatermarks> found) {
+                        go_on_at(place.partition, generation, found.front().start);
+                      });
 }
 
 void CatchUpReader::go_on_at(Partition partition, std::uint32_t generation, Offset start) {
@@ -383,8 +386,9 @@ bool CatchUpReader::fits(const CatchUp& catch_up, const Taker& taker) const noex
   return has_room(*taker.queue) && budget_left(cost_of(catch_up.waiting));
 }
 
-// What was read waits for room: to read it again costs more. For others it does so only for a
-// while: those in this catch-up read go on without it, those that wait for the next one get it.
+// A record that was read waits for room, since reading it again costs more. It waits only for a
+// while where it keeps others: cursors in this catch-up read then go on without it, and those that
+// wait for the next one get it.
 CatchUpReader::Progress CatchUpReader::no_room(CatchUp& catch_up, const Taker& taker) {
   const TimePoint now = clock_.now();
   const bool in_time = catch_up.plan.pause(now) || failpoint::skips("end-slow");
@@ -398,7 +402,7 @@ CatchUpReader::Progress CatchUpReader::no_room(CatchUp& catch_up, const Taker& t
   return Progress::Ended;
 }
 
-// With all that goes to the same subscription: later events of it must not overtake this one.
+// Defers all takers of the same subscription: its later events must not overtake this one.
 void CatchUpReader::defer(CatchUp& catch_up, const Taker& taker) {
   catch_up.cursors->defer(taker.cursor, catch_up.waiting.offset());
   auto& next = catch_up.next_taker;
@@ -435,7 +439,7 @@ void CatchUpReader::free(CatchUp& catch_up, HeldRecord& record) {
 }
 
 void CatchUpReader::admit(CatchUp& catch_up, const Taker& taker, const Handout& handout) {
-  failpoint::at("sweep-event");
+  failpoint::at("catch-up-event");
   HeldRecord& record = copy_of(catch_up, taker);
   const JobState state{handout.attempts_made, taker.cursor, handout.first_failure,
                        handout.state == CursorState::Blocked};
@@ -446,7 +450,7 @@ void CatchUpReader::admit(CatchUp& catch_up, const Taker& taker, const Handout& 
     ++catch_up.next_taker;
     return;
   }
-  // The shard is full: it is read again.
+  // The shard is full: the record is read again later.
   records_.free(record);
   defer(catch_up, taker);
 }
@@ -478,7 +482,7 @@ bool CatchUpReader::budget_left(std::size_t bytes) const noexcept {
          (held_ == 0 || held_bytes_ + bytes <= parts_.bounds.bytes_max / 2);
 }
 
-// Not done: whoever ended the job has told the cursors what becomes of the event.
+// A record that is not done needs nothing here: the cursors were told when its job ended.
 void CatchUpReader::settled(HeldRecord& record, End end) {
   CatchUp& catch_up = *catch_ups_.at(record.partition.value);
   const bool known = catch_up.cursors != nullptr && record.epoch == catch_up.generation;

@@ -103,7 +103,7 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
     std::vector<Taker> takers;
     std::size_t next_taker = 0;
     std::uint32_t held = 0;
-    std::uint32_t barren = 0;      // records in a row that nobody took
+    std::uint32_t barren = 0;      // records in a row that no cursor took
     std::uint32_t generation = 0;  // of its cursors
     bool readable = false;
     bool stopped = false;

@@ -4,6 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -17,7 +20,7 @@ using Whose = Scheduler::Whose;
 
 namespace {
 
-// How often a full window is searched for who fills it: the search costs a pass over all jobs.
+// How often a full window is searched for the subscription that fills it: a pass over all jobs.
 constexpr Duration kWindowLook = std::chrono::milliseconds(100);
 // Fewer waiting jobs than this do not make a subscription the one that fills a shard.
 constexpr std::uint32_t kManyJobs = 64;
@@ -25,10 +28,10 @@ constexpr std::uint32_t kManyJobs = 64;
 // An endpoint that has not answered for so long may stay that way: what waits for it goes back to
 // the log.
 constexpr Duration kOpenFor = std::chrono::seconds(10);
-// The longest that who is merely behind keeps an event of somebody else waiting who could take it,
-// counted from when that was found out.
+// The longest that a subscription which is merely behind may keep an event of another one waiting
+// that could take it, counted from when that was found.
 constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
-// Who has not answered its first attempt by then does not hold its partition.
+// A subscription whose first attempt has no answer by then may not hold its partition.
 constexpr Duration kFirstAnswer = std::chrono::milliseconds(100);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
@@ -134,15 +137,16 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   for (SubscriptionQueue* const queue : queues) {
     if (!queue->full()) continue;
     full = true;
-    // Who is merely behind holds its partition: what is not read waits in Kafka for nothing.
+    // A subscription that is merely behind holds its partition, since what is not read costs
+    // nothing in Kafka.
     if (answers(*queue) && !others_wait) continue;
     detach(*guarded, Leave{*queue, CursorState::Detached,
                            answers(*queue) ? kOthersWait : kQueueFull, Whose::LivePath});
     any = true;
   }
   if (full) return any;
-  // The whole shard is full: whoever can not be served now, and waits with most, leaves; and
-  // whoever keeps others waiting.
+  // The whole shard is full: the subscription with most jobs waiting leaves if it can not be served
+  // now, or keeps others waiting.
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
   const bool open = is_open(*crowd.queue);
@@ -154,7 +158,7 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   return true;
 }
 
-// The event at `at` finds no room, and somebody who could take it has one behind it for too long.
+// The event at `at` finds no room, and for too long a subscription with room has one behind it.
 bool Detacher::keeps_others(const PartitionState& partition, Offset at) const {
   return partition.awaited && *partition.awaited >= at &&
          parts_.clock.now() - partition.awaited_since >= kKeepsOthers;
@@ -165,7 +169,8 @@ bool Detacher::is_open(const SubscriptionQueue& queue) const {
          queue.not_before > parts_.clock.now();
 }
 
-// One that was never called may take a moment; what stands between two answers is not silence yet.
+// A queue that was never called may take a moment, and a pause between two answers is not silence
+// yet.
 bool Detacher::answers(const SubscriptionQueue& queue) const {
   if (is_open(queue)) return false;
   if (!queue.unresponsive) return true;
@@ -191,7 +196,7 @@ void Detacher::shrink_window(PartitionState& partition) {
 
 namespace {
 
-// What one subscription has under way in a partition, by who answers for it.
+// The jobs of one subscription in a partition, by what answers for them: the live path, a cursor.
 // Thread: shard thread.  Bounds: its jobs.
 struct UnderWay {
   std::vector<Offset> queued;
@@ -251,7 +256,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
                                       {"queued", under_way.queued.size()},
                                       {"reason", leave.reason}});
   parts_.slab.relay_detaches_total.add();
-  // Who answers and is merely behind is called as fast as it takes.
+  // A subscription that answers and is merely behind is called as fast as it answers.
   const bool failed = queue.failing || (queue.unresponsive && queue.tried);
   if (leave.state == CursorState::Off || failed || is_open(queue)) {
     parts_.scheduler.fall_behind(queue, parts_.clock.now());
@@ -262,7 +267,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
   parts_.write(guarded.id);
 }
 
-// A job that has left the scheduler's queues goes where it is answered for.
+// Sends a job that has left the scheduler to what answers for it: a cursor, or a delay topic.
 void Detacher::release(Guarded& guarded, Job& job) {
   if (job.cursor != kLivePath) return settle(parts_.scheduler.settle(job, End::NotDone));
   job.covered = is_live(job);
@@ -311,16 +316,16 @@ void Detacher::settle_covered(Guarded& guarded) {
 bool Detacher::failed(const Failure& failure) {
   Job& job = failure.job;
   Guarded* const guarded = find(job.held->partition);
-  if (guarded == nullptr || (job.cursor == kLivePath && !is_live(job))) return false;
+  if (guarded == nullptr) return false;
+  const bool parked = job.cursor == kLivePath && !is_live(job);
   SubscriptionQueue& queue = *job.queue;
-  if (failure.step.kind == Step::Kind::Dead) {
-    const bool keeps = failure.queue_exhausted && failure.retry == RetryClass::Retry;
-    if (!keeps) return false;
-    // The event stays in the log, with all behind it, until the subscription is resumed.
-    const std::array<Job*, 1> also{&job};
-    detach(*guarded, Leave{queue, CursorState::Off, kExhausted, Whose::Everybody, also});
+  const bool last = failure.step.kind == Step::Kind::Dead;
+  if (failure.retry == RetryClass::Retry &&
+      (failure.queue_at_once || (last && failure.queue_exhausted))) {
+    switch_off(*guarded, failure, parked);
     return true;
   }
+  if (last || parked) return false;
   // The log keeps the event, so nothing is written for an endpoint that does not answer.
   if (job.cursor != kLivePath && failpoint::skips("give-back")) {
     settle(parts_.scheduler.settle(job, End::Done));
@@ -334,6 +339,22 @@ bool Detacher::failed(const Failure& failure) {
   if (queue.config.ordering == Ordering::None || failpoint::skips("block-ordered")) return false;
   block(*guarded, failure);
   return true;
+}
+
+// The event stays in the log, with all behind it, until the subscription is switched on. One that
+// came out of a delay topic has no place in the log any more and goes back there.
+void Detacher::switch_off(Guarded& guarded, const Failure& failure, bool parked) {
+  Job& job = failure.job;
+  SubscriptionQueue& queue = *job.queue;
+  const std::string_view reason = failure.queue_at_once ? failure.reason : kExhausted;
+  const std::string& subscription = parts_.subscriptions.target(queue)->id;
+  if (!guarded.cursors->is_off(subscription)) {
+    log::warn("subscription switched off", {{"subscription", subscription}, {"reason", reason}});
+  }
+  const std::array<Job*, 1> one{&job};
+  const std::span<Job* const> also = parked ? std::span<Job* const>{} : one;
+  detach(guarded, Leave{queue, CursorState::Off, reason, Whose::Everybody, also});
+  if (parked) release(guarded, job);
 }
 
 // Gives the event back to its cursor, with all behind it in its chain.
@@ -426,6 +447,27 @@ PauseChange Detacher::resume(std::string_view subscription, Partition partition)
   log::info("subscription resumed", {{"subscription", subscription}});
   parts_.write(partition);
   return PauseChange::Yes;
+}
+
+void Detacher::switch_on(std::string_view subscription, WallTime switched_on) {
+  for (const auto& [number, guarded] : guarded_) {
+    const std::optional<WallTime> since = guarded->cursors->off_since(subscription);
+    if (!since || *since > switched_on) continue;
+    static_cast<void>(resume(subscription, guarded->id));
+  }
+}
+
+void Detacher::switch_on_all(Partition partition) {
+  const Guarded* const guarded = find(partition);
+  if (guarded == nullptr || guarded->cursors->empty()) return;
+  std::set<std::string> off;
+  for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
+    if (cursor.record.state == CursorState::Off) off.insert(cursor.record.subscription);
+  }
+  for (const std::string& subscription : off) {
+    const auto switched_on = parts_.subscriptions.switched_on(subscription);
+    if (switched_on) switch_on(subscription, *switched_on);
+  }
 }
 
 bool Detacher::is_off(std::string_view subscription, Partition partition) const {

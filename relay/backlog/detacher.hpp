@@ -54,7 +54,9 @@ struct Failure {
   RetryClass retry;
   Step step;
   std::string_view reason;
-  bool queue_exhausted = false;  // the subscription's policy
+  // The subscription's policy: its events wait from the last attempt on, or from the first.
+  bool queue_exhausted = false;
+  bool queue_at_once = false;
 };
 
 enum class PauseState : std::uint8_t { On, Off };
@@ -92,11 +94,16 @@ class Detacher final : public LiveGate {
   // By hand; `partition` is where its events come.
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
+  // Ends a pause that began at `switched_on` or before, in whichever of the partitions it is. A
+  // switch that was thrown while nobody had the partition counts once somebody has it.
+  void switch_on(std::string_view subscription, WallTime switched_on);
+  // The same for all that are paused in a partition, which was taken over.
+  void switch_on_all(Partition partition);
   [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
-  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. Who was
-  // paused stays so, from the live position on: it is that of the new log already.
+  // Ends all cursors of a partition whose log has begun anew: what they point at is gone. A paused
+  // subscription stays paused from the live position on, which is that of the new log already.
   void begin_anew(Partition partition);
   // Ends the cursors of these subscriptions, which are gone.
   void forget(std::span<const std::string> subscriptions);
@@ -135,6 +142,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_open(const SubscriptionQueue& queue) const;
   [[nodiscard]] bool answers(const SubscriptionQueue& queue) const;
   void take_what_waits(Guarded& guarded, const Leave& leave);
+  void switch_off(Guarded& guarded, const Failure& failure, bool parked);
   void block(Guarded& guarded, const Failure& failure);
   void give_back(Guarded& guarded, Job& job);
   void release(Guarded& guarded, Job& job);
@@ -142,7 +150,8 @@ class Detacher final : public LiveGate {
 
   DetachParts parts_;
   std::unordered_map<std::int32_t, std::unique_ptr<Guarded>> guarded_;
-  // Who is called at the pace of one that catches up, and where that was last seen.
+  // The subscriptions called at the pace of catching up, with the partition where that was last
+  // seen.
   std::unordered_map<std::string, Partition> behind_;
   std::vector<SubscriptionQueue*> queues_;  // scratch
   std::vector<Job*> taken_;                 // scratch

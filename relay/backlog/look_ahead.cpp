@@ -111,7 +111,7 @@ void LookAhead::look() {
   armed_ = true;
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
   begin_turn();  // first: a partition that tries again does not look held back
-  // Who was the one that answers may have ceased to.
+  // The subscription that answered may have ceased to.
   for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
   parts_.found();
 }
@@ -177,7 +177,7 @@ std::size_t LookAhead::read(std::size_t max) {
   return count;
 }
 
-// True: an event that somebody could take now; the live path is told.
+// True: an event of a subscription with room; the live path is told.
 bool LookAhead::judge(Ahead& ahead, const kafka::Message& message) {
   const auto event = message.event();
   if (!event) return true;  // nobody gets past it

@@ -1,12 +1,12 @@
-// Looks whether somebody waits behind a partition that is held back: reads ahead of the live
-// position without taking anything.
+// Looks whether an event of a subscription with room waits in a partition that is held back: reads
+// ahead of the live position without taking anything.
 //
 //   held back for kPatience --> reads ahead, one partition at a time
-//     an event for somebody who could take it now --> told once; goes on behind the live path
+//     an event of a subscription with room --> told once; goes on behind the live path
 //     read to its end by the live path --> over
 //
 // Why:     a subscription that is merely behind is read no further, for Kafka waits for nothing; it
-//          leaves the live path only if that really keeps an event of somebody else waiting.
+//          leaves the live path only if it really keeps an event of another one waiting.
 // Owner:   Backlog.  Thread: shard thread.
 // Bounds:  each record is looked at once per assignment, beside what a change of partitions drops;
 //          one partition at a time, its prefetch is kPrefetch.
@@ -45,7 +45,7 @@ class LookAhead final : public kafka::LogSink {
  public:
   // Held back for so long, it is looked whether others wait.
   static constexpr Duration kPatience = std::chrono::milliseconds(50);
-  // The same where nobody's queue is full, but the shard too busy to read on.
+  // The same where no queue is full, but the shard is too busy to read on.
   static constexpr Duration kBusyPatience = std::chrono::seconds(1);
 
   LookAhead(ShardIo& io, const Config& config, LookAheadParts parts);

@@ -20,7 +20,7 @@ Ownership::Action Ownership::beaten() {
   return confirm();
 }
 
-// One that is on its way answers for Beaten as well: that asks for membership alone.
+// A commit that is on its way answers in state Beaten too, where only membership is asked.
 Ownership::Action Ownership::confirm() {
   if (commit_ == Commit::OnItsWay) return Action::None;
   commit_ = Commit::OnItsWay;

@@ -8,9 +8,10 @@
 //                                  | accepted: still a member, so the other one is not the owner
 //                                  +--> Marking, with a newer epoch
 //
-// Why:     a mark alone does not say whose the partition is: one who has lost it may set his late.
-//          A commit that the group accepts behind the mark does: nobody else had the partition
-//          since it was given to us, so every mark that may still come is of a former owner.
+// Why:     a mark alone does not say who owns the partition: a former owner may write its mark
+//          late. A commit that the group accepts behind the mark does: no other member had the
+//          partition since it was given to us, so every mark that may still come is of a former
+//          owner.
 // Owner:   the reader of one partition of `state`.  Thread: shard-local.
 // Bounds:  fixed size; one commit is on its way at a time.
 // Errors:  none; a commit that is not accepted is tried again until the group takes the partition.

@@ -51,7 +51,7 @@ StateFollower::Verdict StateFollower::take_mark(const OwnerRecord& mark) {
 
 StateFollower::Verdict StateFollower::lose() {
   stands_ = owns_ = false;
-  // They may stand behind the other mark: what does so does not count.
+  // Our records may stand behind the other mark, and those do not count.
   std::erase_if(on_the_way_, [](const auto& way) { return !way.second.value.empty(); });
   return Verdict::Beaten;
 }
@@ -97,7 +97,7 @@ std::optional<StateWrite> StateFollower::next_write() {
   }
   auto next = cursors_->next_write();
   if (!next) return std::nullopt;
-  // A deletion lets nothing go that the record before it had not.
+  // A tombstone lets no event go that the record before it had kept.
   on_the_way_[++written_] =
       OnTheWay{next->token, next->key, next->value, false, next->value.empty()};
   next->token = written_;

@@ -94,7 +94,7 @@ void StateLog::Log::see(StateFollower::Verdict seen) {
     case Verdict::MarkCounts:
       return act(ownership_.mark_counts());
     case Verdict::Beaten:
-      log::warn("state of a partition has another owner's mark",
+      log::warn("another owner has taken the state of a partition",
                 {{"partition", partition_}, {"epoch", follower_.highest()}});
       return act(ownership_.beaten());
   }
@@ -122,7 +122,7 @@ void StateLog::Log::own() {
   const bool first = follower_.cursors() == nullptr;
   Cursors& cursors = follower_.own(owner_.parts_.bounds, owner_.io_.clock().moment());
   log::info(
-      "state of a partition taken over",
+      "state of a partition is owned",
       {{"partition", partition_}, {"epoch", cursors.epoch()}, {"again", first ? "no" : "yes"}});
   write();
   if (first) owner_.parts_.ready(partition_, cursors);
@@ -134,7 +134,7 @@ void StateLog::Log::stop(std::string reason) {
   owner_.parts_.stopped(partition_, "state: " + std::move(reason));
 }
 
-// Thousands may move in the same moment: the loop gets its turn in between.
+// Thousands of cursors may move at once, so the loop gets its turn in between.
 void StateLog::Log::write() {
   if (stopped_ || write_posted_) return;
   for (int count = 0; count < kWriteTurn; ++count) {
@@ -174,8 +174,8 @@ void StateLog::drop(Partition partition) {
   reader_->stop({0, partition});
   const auto it = logs_.find(partition.value);
   if (it == logs_.end()) return;
-  // Whoever is told that its record is forgotten may look for more to write: this log is out of
-  // reach by then, and lives until none of its records is on its way.
+  // A write that is forgotten may ask for more to write. This log is out of reach by then, and
+  // lives until none of its records is on its way.
   const std::unique_ptr<Log> log = std::move(it->second);
   logs_.erase(it);
   parts_.outbox.forget(partition);
@@ -207,7 +207,7 @@ void StateLog::confirmed(std::uint64_t token, bool accepted) {
 void StateLog::begin_anew(Partition partition) {
   const auto it = logs_.find(partition.value);
   if (it == logs_.end()) return;
-  log::warn("state of a partition is written again: its log has begun anew",
+  log::warn("state of a partition is written again, since its log has begun anew",
             {{"partition", partition}});
   parts_.slab.relay_log_restarts_total.add();
   it->second->begin_anew();

@@ -41,7 +41,8 @@ class AttemptWindow {
   explicit AttemptWindow(std::uint32_t max)
       : least_(std::min(kLeast, max)), max_(max), width_(least_) {}
 
-  // `answering`: under way, at endpoints that answer. Who does not is bounded elsewhere. No: it is
+  // `answering`: under way, at endpoints that answer. Attempts at others are bounded elsewhere. No:
+  // it is
   // noted that the window limits.
   [[nodiscard]] bool has_room(std::uint32_t answering) noexcept {
     if (answering < width_) return true;

@@ -44,7 +44,7 @@ void CircuitBreaker::on_failure(TimePoint now) {
   if (++failures_ >= config_.trip_after) trip(now);
 }
 
-// The next probe is due at once: open_until_ is past, and whoever asks for probe_at() is told so.
+// The next probe is due at once, and probe_at() says so, since open_until_ has passed.
 void CircuitBreaker::on_cancel() {
   if (!std::exchange(probing_, false)) return;
   state_ = State::Open;

@@ -1,7 +1,7 @@
-// Decides who may take one of the shard's slots: what is left of them is kept for who answers.
+// Decides who may take one of the shard's slots: the last of them are kept for responsive queues.
 //
 // Why:     an attempt that hangs holds its slot until its time-out, and any number of endpoints may
-//          hang at once; who answers must never wait for them.
+//          hang at once; responsive queues must never wait for those.
 // Owner:   the scheduler.  Thread: shard-local; time is an argument.
 // Bounds:  O(1) per call, no allocation; a queue that answers is looked at every kSilence / 2.
 // Errors:  none.
@@ -69,7 +69,7 @@ class ConcurrencyLimiter {
   [[nodiscard]] SubscriptionQueue* next() noexcept {
     return waiting_ == 0 ? nullptr : next_waiting();
   }
-  // Finds who has fallen silent.
+  // Finds queues that have become unresponsive.
   void look(TimePoint now) noexcept {
     while (!watched_.empty() && watched_.front().look_at <= now) look_at_first(now);
   }
@@ -85,7 +85,7 @@ class ConcurrencyLimiter {
   [[nodiscard]] bool scarce() const noexcept {
     return all_taken() || !waits_[index(SlotClaim::More)].empty();
   }
-  // Those that catch-up reads feed could use more than is left for them.
+  // True when queues fed by catch-up reads are waiting for a slot.
   [[nodiscard]] bool behind_waits() const noexcept {
     return !waits_[index(SlotClaim::Behind)].empty();
   }

@@ -88,7 +88,8 @@ void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::
       if (wanted(job)) take_job(job, taken);
     }
   };
-  // What stands behind others first, so that nothing takes the place of one that is taken.
+  // Later jobs of a chain are taken first, so that none moves up into the place of one that is
+  // taken.
   queue.chains.for_each([&](Chain& chain) {
     for (auto it = std::next(chain.jobs.begin()); it != chain.jobs.end();) {
       Job& job = *it++;
@@ -211,7 +212,7 @@ Admitted Scheduler::admit(HeldEvent& held, std::span<SubscriptionQueue* const> q
   EVENTRELAY_ASSERT(!queues.empty() && held.jobs == 0);
   const bool fits = jobs_ + queues.size() <= bounds_.jobs_max &&
                     (bytes_ == 0 || bytes_ + held.bytes <= bounds_.bytes_max);
-  // More subscriptions than jobs may exist at all: it goes alone rather than never.
+  // An event with more subscriptions than jobs_max is admitted alone, since it would never fit.
   if (!fits && jobs_ != 0) {
     refused_ = true;
     return Admitted::Full;
@@ -359,7 +360,7 @@ bool Scheduler::paced(SubscriptionQueue& queue, TimePoint now) {
 
 Duration Scheduler::waited_for_turn(const Job& job, TimePoint now) {
   const SubscriptionQueue& queue = *job.queue;
-  // What went before it of its object, and whether its endpoint answers, is not our delay.
+  // Waiting for earlier events of its object, or for its endpoint, is not our delay.
   if (job.urgent || (queue.tried && queue.unresponsive)) return Duration::zero();
   return now - std::max(job.queued, queue.held_until);
 }
@@ -374,7 +375,8 @@ Job* Scheduler::take(SubscriptionQueue& queue, JobList& list, Verdict verdict, T
   if (queue.config.rate != 0) queue.paced_until = std::max(queue.paced_until, now) + slot_of(queue);
   if (queue.slow.active()) queue.slow.on_attempt(now);
   note_pace(queue, now);
-  // Behind the others; what it has not spent, less than a turn, stays for its next large event.
+  // It goes behind the others, and keeps what it has not spent, less than a turn, for a large
+  // event.
   if (job.held->bytes > kTurnBytes) {
     queue.deficit = queue.deficit > job.held->bytes ? queue.deficit - job.held->bytes : 0;
     queue.deficit = std::min(queue.deficit, kTurnBytes);
@@ -524,7 +526,7 @@ void Scheduler::unlink_chain(Job& job) {
     return;
   }
   unlink(chain.jobs, job);
-  // The next of its object is older than what is fresh: it goes first.
+  // The next event of its object is older than fresh ones, so it goes first.
   if (was_first) queue_urgent(chain.jobs.front());
 }
 

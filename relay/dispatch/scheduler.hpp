@@ -1,5 +1,5 @@
 // Decides which event may be sent now: order per key; concurrency, rate, retry budget and slow
-// start per subscription; turns between subscriptions, by bytes; slots kept for who answers.
+// start per subscription; turns between subscriptions, by bytes; slots kept for responsive queues.
 //
 // Why:     one subscription that is slow, down or busy must cost the others nothing but its turn.
 // Owner:   the shard.  Thread: shard-local; time is an argument.
@@ -76,7 +76,7 @@ class Scheduler {
   // Makes what waits behind `job`, which is leaving, in its chain leave likewise. Later events of
   // the same key start a chain of their own.
   void take_chain(Job& job, std::vector<Job*>& taken);
-  // Who has most jobs waiting.
+  // The queue with most jobs waiting.
   struct Crowd {
     SubscriptionQueue* queue = nullptr;
     std::uint32_t waiting = 0;
@@ -103,7 +103,7 @@ class Scheduler {
   void remove(Partition partition, std::vector<Finished>& finished);
 
   [[nodiscard]] std::optional<TimePoint> next_due() const;  // if nothing ends before
-  // Finds who has fallen silent; next() does so too.
+  // Finds queues that have become unresponsive; next() does so too.
   void look(TimePoint now) { limiter_.look(now); }
   // What piles up for the queue waits elsewhere: from now on it is called at the pace it has shown,
   // at least as a slow start allows, and faster only as a slow start goes; until caught_up().
@@ -118,9 +118,9 @@ class Scheduler {
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
-  // Who answers waits for a slot: nothing is read until one is free.
+  // True while responsive queues wait for a slot: nothing is read until one is free.
   [[nodiscard]] bool slots_scarce() const noexcept { return limiter_.scarce(); }
-  // Likewise who is fed by a catch-up read: nothing more is read for those.
+  // The same for queues fed by a catch-up read: nothing more is read for those.
   [[nodiscard]] bool behind_waits() const noexcept { return limiter_.behind_waits(); }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return limiter_.in_flight(); }
   // Likewise, of endpoints that answer.

@@ -1,4 +1,5 @@
-// How fast an endpoint may be called that was away or could not keep up: few requests a second at
+// How fast an endpoint may be called that did not answer or could not keep up: few requests a
+// second at
 // first, doubling for as long as that is what limits it.
 //
 // Why:     what has piled up for an endpoint must not fell it the moment it answers again.

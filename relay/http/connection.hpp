@@ -80,7 +80,7 @@ class Connection final {
   void write();
   // Reads as soon as there is something, unless it does already.
   void arm_read();
-  // Ends whatever is going on; nobody is told.
+  // Ends whatever is under way, without a call of on_done().
   void close();
   // Ends what is overdue.
   void expire(TimePoint now);

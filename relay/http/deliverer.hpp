@@ -37,6 +37,7 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
         timeout(subscription.delivery->timeout),
         fatal_statuses(subscription.delivery->fatal_statuses),
         exhausted(subscription.delivery->exhausted),
+        failure_policy(subscription.delivery->failure_policy),
         retry(std::move(policy)) {}
 
   std::string id;
@@ -45,6 +46,7 @@ struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe
   Duration timeout;
   std::vector<int> fatal_statuses;
   Exhausted exhausted;
+  FailurePolicy failure_policy;
   std::shared_ptr<const RetryPolicy> retry;  // the common one, unless it has its own schedule
 };
 

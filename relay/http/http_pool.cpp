@@ -6,8 +6,8 @@
 #include <exception>
 
 #include "common/base/assert.hpp"
+#include "common/config/endpoint_guard.hpp"
 #include "common/observe/log.hpp"
-#include "relay/http/endpoint_guard.hpp"
 
 namespace eventrelay::relay {
 

@@ -1,8 +1,9 @@
-// Keep-alive connections per endpoint, newest first, and the one deadline catch-up read of the
+// Keep-alive connections per endpoint, newest first, and the one timer for all deadlines of the
 // shard.
 //
 // Why:     a handshake costs more than a delivery; the connection used last is the warmest and
-//          the surplus ages out. One catch-up read replaces a timer per operation. Requests that
+//          the surplus ages out. One look at all deadlines replaces a timer per operation. Requests
+//          that
 //          are ready together leave together: waking the other side costs about as much as a write.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  PoolOptions; a connection over the idle bound is closed instead of kept.
@@ -132,7 +133,7 @@ class HttpPool {
   std::size_t idle_ = 0;
   PoolStats stats_;
   Timer timer_;
-  TimePoint now_{};  // as of the last catch-up read or dial
+  TimePoint now_{};  // as of the last look at the deadlines, or dial
   TimePoint purge_due_{};
   std::uint64_t numbers_ = 0;
   bool check_armed_ = false;

@@ -41,7 +41,7 @@ class PoolSlot {
                                const PoolConfig& config) noexcept;
   // A request wants it. Keep: it is busy now; Close: too old, take another. Pre: Idle.
   [[nodiscard]] Action acquire(TimePoint now, const PoolConfig& config) noexcept;
-  // When an idle one must be closed by the catch-up read. Pre: Idle.
+  // When an idle one must be closed. Pre: Idle.
   [[nodiscard]] TimePoint expires_at(const PoolConfig& config) const noexcept;
   void close() noexcept { state_ = State::Closed; }
 

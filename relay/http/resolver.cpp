@@ -92,7 +92,7 @@ void Resolver::State::answer(const std::string& host, LookupAnswer found) {
   entry.waiters.clear();
 }
 
-// Drops what no longer serves; if nothing is, any one entry that nobody waits for.
+// Drops names that no longer serve; if there is none, one that no attempt waits for.
 void Resolver::State::make_room(TimePoint now) {
   if (entries.size() < options.entries_max) return;
   std::erase_if(entries, [now](const auto& item) {

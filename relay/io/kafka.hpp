@@ -33,7 +33,7 @@ class GroupMember {
   [[nodiscard]] virtual bool commit_sync(std::span<const kafka::Commit> commits) = 0;
   [[nodiscard]] virtual bool confirm(const std::string& topic, const kafka::Commit& commit,
                                      std::uint64_t token) = 0;
-  [[nodiscard]] virtual std::optional<kafka::LogBounds> bounds(Partition partition) const = 0;
+  [[nodiscard]] virtual std::optional<kafka::Watermarks> watermarks(Partition partition) const = 0;
   [[nodiscard]] virtual std::int64_t lag() const = 0;
   virtual void read_anew(Partition partition) = 0;
   virtual void release() = 0;
@@ -45,16 +45,16 @@ class GroupMember {
 class PartitionReader {
  public:
   using PositionsDone = std::function<void(std::span<const kafka::ReadPosition>)>;
-  using WatermarksDone = std::function<void(std::span<const kafka::Watermarks>)>;
+  using WatermarksDone = std::function<void(std::span<const kafka::PartitionWatermarks>)>;
 
   virtual ~PartitionReader();
   virtual void start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) = 0;
   virtual void stop(kafka::TopicPartition place) = 0;
   [[nodiscard]] virtual kafka::Read next(kafka::TopicPartition place) = 0;
-  [[nodiscard]] virtual std::optional<kafka::LogBounds> known_bounds(
+  [[nodiscard]] virtual std::optional<kafka::Watermarks> known_watermarks(
       kafka::TopicPartition place) const = 0;
   virtual void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) = 0;
-  virtual void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) = 0;
+  virtual void watermarks(std::vector<kafka::TopicPartition> places, WatermarksDone done) = 0;
   virtual void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
                                  WatermarksDone done) = 0;
   virtual void commit_async(std::span<const kafka::ReadCommit> commits) = 0;

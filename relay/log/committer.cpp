@@ -26,7 +26,7 @@ bool Committer::commit_and_wait(std::span<const Partition> partitions) {
   for (const Partition id : partitions) {
     PartitionState* const partition = consumer_.find(id);
     if (partition == nullptr) continue;
-    // An earlier commit may still be on its way or lost: the last word is always said.
+    // An earlier commit may be on its way or lost, so the last one is always sent.
     partition->committed.reset();
     collect(*partition);
   }

@@ -162,13 +162,13 @@ bool Consumer::has_enough(PartitionState& partition, Reach reach) {
   const bool far = reach == Reach::Far || awaited;
   if (!over && (far || partition.held_count < kEnough)) return false;
   held_back(partition);
-  // Who can not be served must not be what fills it.
+  // A subscription that can not be served must not fill the window.
   if (over && gate_ != nullptr) gate_->shrink_window(partition);
   return true;
 }
 
 // What one partition holds must leave room for the others: a quarter of the shard's bounds is for
-// whoever comes, of another quarter each has an equal share. The rest is for catch-up reads.
+// any partition, and of another quarter each has an equal share. The rest is for catch-up reads.
 bool Consumer::over_its_share(const PartitionState& partition) const noexcept {
   const SchedulerBounds& bounds = scheduler_.bounds();
   if (scheduler_.held_bytes() > bounds.bytes_max / 4 &&
@@ -182,7 +182,7 @@ bool Consumer::over_its_share(const PartitionState& partition) const noexcept {
 void Consumer::await(Partition id, Offset offset, TimePoint now) {
   PartitionState* const partition = find(id);
   if (partition == nullptr || !partition->reading) return;
-  // One after the other, each for a moment, is a wait without a break.
+  // Events that wait one after the other, each for a moment, are one wait without a break.
   const bool goes_on = partition->awaited && now - partition->awaited_seen <= kAwaitedBreak;
   if (!goes_on) partition->awaited_since = now;
   partition->awaited = offset;
@@ -439,7 +439,7 @@ std::optional<WallTime> Consumer::oldest_unread(WallTime now) {
     const bool known = since != WallTime{};
     since = known ? std::min(since, now) : now;  // other hosts' clocks may be ahead
     if (partition->waiting == nullptr) {
-      const std::optional<kafka::LogBounds> log = member_->bounds(partition->id);
+      const std::optional<kafka::Watermarks> log = member_->watermarks(partition->id);
       if (!log) continue;
       const Offset next = std::max(partition->position.value_or(log->start), log->start);
       if (next >= log->end) {

@@ -60,14 +60,14 @@ struct PartitionState {
   std::uint32_t held_count = 0;
   std::size_t held_bytes = 0;
   bool behind = false;            // was held back since it was read to its end
-  std::optional<Offset> awaited;  // an event for somebody who could take it now waits there
+  std::optional<Offset> awaited;  // an event of a subscription with room waits there
   TimePoint awaited_since{};      // since when there has been one without a break
   TimePoint awaited_seen{};       // when the last one was found
 };
 
-// How far a partition is read ahead of what is delivered. Enough: as far as keeps who answers busy
-// while what was read is still at hand in the core's cache. Far: to the bounds, so that whoever has
-// something behind others gets it; for a shard that has nothing better to do.
+// How far a partition is read ahead of what is delivered. Enough: as far as keeps responsive
+// subscriptions busy, while what was read is still in the core's cache. Far: to the bounds, so that
+// a subscription gets what lies behind events of others; for a shard that is not busy.
 enum class Reach : std::uint8_t { Enough, Far };
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -89,14 +89,14 @@ class Consumer final : public RecordOwner {
   void on_readable(Partition partition);
   // Admits up to `max` events, in turns over the partitions. The number read, 0 = nothing to do.
   std::size_t read(std::size_t max, Reach reach);
-  // At `offset` an event waits for somebody who could take it now: the partition is read up to it,
-  // and who holds it back for long has to leave.
+  // At `offset` an event waits for a subscription that could take it now: the partition is read up
+  // to it, and a subscription that holds it back for long has to leave.
   void await(Partition partition, Offset offset, TimePoint now);
   // Tries again what found no room.
   void retry(Partition partition);
   // Reads nothing more of it and drops what has not been begun.
   void stop_reading(Partition partition);
-  // It belongs to somebody else now.
+  // The partition belongs to another member now.
   void drop(Partition partition);
   // Its log has begun anew: nothing of what was read or committed counts for it.
   void begin_anew(Partition partition);
@@ -107,7 +107,7 @@ class Consumer final : public RecordOwner {
   void open(Partition partition, Cursors& cursors);
   // Who gets the events of instances that are not known; before the first call of any other member.
   void keep_unknown(UnknownSink& unknown) { unknown_ = &unknown; }
-  // A state record of it was acknowledged, or might have been: what waits for one is looked at.
+  // A state record of it may have been acknowledged: looks at what waits for one.
   void state_written(Partition partition);
   // The first offset that the live path has not taken; nothing: not known yet.
   [[nodiscard]] static std::optional<Offset> live_position(const PartitionState& partition);

@@ -54,7 +54,7 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key) {
   return Verdict::First;
 }
 
-// Takes the key at `at` out and closes the gap, so that no slot is ever a grave.
+// Takes the key at `at` out and closes the gap, so that no slot is left as a mark of a deleted key.
 void DuplicateWindow::forget(std::size_t at) noexcept {
   Table& table = *table_;
   std::size_t hole = home(table.ring[at]);
@@ -62,7 +62,7 @@ void DuplicateWindow::forget(std::size_t at) noexcept {
   table.slots[hole] = kEmpty;
   for (std::size_t slot = (hole + 1) % kSlots; table.slots[slot] != kEmpty;
        slot = (slot + 1) % kSlots) {
-    // What lies at or before the hole by its own way may fill it.
+    // A key may fill the hole if its probe begins at or before it.
     const std::size_t wanted = home(table.ring[table.slots[slot]]);
     if ((slot - wanted) % kSlots < (slot - hole) % kSlots) continue;
     table.slots[hole] = table.slots[slot];

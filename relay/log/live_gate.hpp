@@ -26,8 +26,8 @@ class LiveGate {
   // `record` found no room. True: something left, or will; ask pass() again.
   [[nodiscard]] virtual bool make_room(HeldRecord& record,
                                        std::span<SubscriptionQueue* const> queues) = 0;
-  // The window of unfinished offsets, or its share of memory, is full: somebody should leave it who
-  // can not be served, or behind whom others wait.
+  // The window of unfinished offsets, or its share of memory, is full: a subscription should leave
+  // it that can not be served, or behind which others wait.
   virtual void shrink_window(PartitionState& partition) = 0;
   // The partition has more and is not read on; told each time.
   virtual void on_held_back(PartitionState& partition) = 0;

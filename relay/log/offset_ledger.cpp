@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "common/base/assert.hpp"
+#include "relay/record/number_list.hpp"
 
 namespace eventrelay::relay {
 
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::string_view kFormat = "1:";
 constexpr std::size_t kMetadataMax = 4096;
-constexpr std::uint64_t kRunMax = std::uint64_t{1} << 31U;
+constexpr std::int64_t kRunMax = std::int64_t{1} << 31U;
 
 void append_number(std::uint64_t number, std::string& out) {
   std::array<char, 20> digits;
@@ -68,19 +69,6 @@ class RunWriter {
   bool full_ = false;
 };
 
-// Takes one number and the comma behind it off the front of `text`.
-std::optional<std::uint64_t> take_number(std::string_view& text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || number > kRunMax) return std::nullopt;
-  text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
-  if (text.empty()) return number;
-  if (text.front() != ',' || text.size() == 1) return std::nullopt;
-  text.remove_prefix(1);
-  return number;
-}
-
 }  // namespace
 
 OffsetLedger::OffsetLedger(const LedgerBounds& bounds)
@@ -109,15 +97,15 @@ std::uint64_t OffsetLedger::restore(std::string_view metadata) {
   std::uint64_t total = 0;
   std::int64_t at = next_;
   while (!metadata.empty()) {
-    const std::optional<std::uint64_t> unfinished = take_number(metadata);
+    const auto unfinished = take_number(metadata, ranges.empty() ? 0 : 1, kRunMax);
     // An end after the first number of a pair, or an empty run, is not ours.
-    if (!unfinished || metadata.empty() || (*unfinished == 0 && !ranges.empty())) return 0;
-    const std::optional<std::uint64_t> finished = take_number(metadata);
-    if (!finished || *finished == 0) return 0;
-    const std::int64_t first = at + static_cast<std::int64_t>(*unfinished);
-    at = first + static_cast<std::int64_t>(*finished);
+    if (!unfinished || metadata.empty()) return 0;
+    const auto finished = take_number(metadata, 1, kRunMax);
+    if (!finished) return 0;
+    const std::int64_t first = at + *unfinished;
+    at = first + *finished;
     ranges.push_back(Range{first, at - 1});
-    total += *finished;
+    total += static_cast<std::uint64_t>(*finished);
   }
   restored_ = std::move(ranges);
   return total;

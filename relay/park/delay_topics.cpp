@@ -383,7 +383,7 @@ void DelayTopics::append_lags(std::vector<std::int64_t>& lags) const {
   lags.resize(first + steps_.size());
   for (const Partition partition : owned_) {
     for (const DelayPartition& delayed : *delayed_.at(partition.value)) {
-      const auto log = delayed.reading ? reader_->known_bounds(delayed.place) : std::nullopt;
+      const auto log = delayed.reading ? reader_->known_watermarks(delayed.place) : std::nullopt;
       if (!log) continue;
       // What waits for its time was read and is not begun.
       const Offset next = delayed.head != nullptr ? delayed.head->offset : delayed.position;

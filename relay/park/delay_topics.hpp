@@ -65,7 +65,7 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   void stop_reading(Partition partition);
   // Some of its events are in memory.
   [[nodiscard]] bool busy(Partition partition) const;
-  // It belongs to somebody else now.
+  // The partition belongs to another member now.
   void drop(Partition partition);
 
   // Admits what is due; also now and then, when there may be room again.

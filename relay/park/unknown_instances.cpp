@@ -13,7 +13,8 @@ namespace {
 using Match = Subscriptions::Match;
 
 constexpr std::string_view kReason = "unknown_instance";
-// Behind the instance in er-sub: whoever wants it. No name of a subscription holds a star.
+// Stands behind the instance in er-sub for all its subscriptions. No subscription name holds a
+// star.
 constexpr std::string_view kWhoeverWantsIt = "/*";
 
 std::uint64_t token_of(const HeldRecord& record) noexcept {
@@ -171,7 +172,7 @@ void UnknownInstances::on_receipt(std::uint64_t token, Receipt receipt) {
 }
 
 std::vector<Missed> UnknownInstances::missed(std::size_t max) {
-  // Nothing of it has come back for several rounds: nothing waits any more.
+  // No event of it has come back for several rounds, so none waits any more.
   const WallTime stale = parts_.clock.due() - 4 * parts_.step - std::chrono::seconds(10);
   std::erase_if(missed_, [stale](const auto& each) { return each.second.last < stale; });
   std::vector<Missed> all;

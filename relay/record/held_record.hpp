@@ -53,7 +53,7 @@ struct HeldRecord : HeldEvent {
 
   // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();
-  // Keeps bytes of its own instead of views into somebody else's message.
+  // Copies the bytes, instead of views into a message that another record holds.
   void keep_copy();
 };
 

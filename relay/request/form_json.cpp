@@ -12,7 +12,7 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::size_t kParametersMax = 256;
-// The shared token of Box V1: whoever knows it can forge events, so no subscriber may read it.
+// The shared token of Box V1 lets its holder forge events, so no subscriber may read it.
 constexpr std::string_view kSecretParameter = "token";
 
 struct Parameter {

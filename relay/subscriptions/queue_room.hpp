@@ -1,7 +1,7 @@
-// Tells the cursors, and whoever hands out, whether a subscription can take something now.
+// Tells the cursors, and the reader that dispatches for them, whether a subscription has room now.
 //
-// Why:     a catch-up read that nobody can take from reads a partition for nothing; and an endpoint
-//          that is probed gets one event, not a queue full.
+// Why:     a catch-up read whose events no queue takes reads a partition for nothing; and an
+//          endpoint that is probed gets one event, not a queue full.
 // Owner:   the catch-up reader.  Thread: shard thread.
 // Bounds:  O(1) per call.  Errors: none.
 #pragma once

@@ -1,17 +1,17 @@
 #include "relay/subscriptions/subscriptions.hpp"
 
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 #include <exception>
 #include <unordered_set>
 #include <utility>
 
 #include "common/base/assert.hpp"
 #include "common/base/start_error.hpp"
+#include "common/config/endpoint_guard.hpp"
 #include "common/observe/log.hpp"
-#include "relay/http/endpoint_guard.hpp"
 #include "relay/request/objects.hpp"
 #include "relay/request/signer.hpp"
+#include "relay/subscriptions/queue_room.hpp"
 
 namespace eventrelay::relay {
 
@@ -35,7 +35,8 @@ QueueConfig queue_config(const DeliveryConfig& delivery, const DetachConfig& det
 EndpointKey endpoint_key(const Subscription& subscription, const RelayConfig& relay) {
   const DeliveryConfig& delivery = *subscription.delivery;
   const bool allow_private = relay.allow_private_addresses || delivery.allow_private_addresses;
-  const EndpointGuard guard(GuardConfig{allow_private, delivery.allow_http, delivery.ports});
+  const EndpointGuard guard =
+      guard_of(*subscription.url, delivery.ports, allow_private ? AnyPort::Yes : AnyPort::No);
   EndpointKey key;
   key.tls = subscription.url->tls;
   key.allow_private = allow_private;
@@ -63,18 +64,13 @@ bool same_rules(const Config& a, const Config& b) {
 
 // An address by its text, or a name that always is this host: never a subscriber, unless allowed.
 std::string private_host(const std::string& host) {
-  if (host == "localhost" || host.ends_with(".localhost")) return "this host";
-  boost::system::error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return {};
-  const Address bytes = address.is_v4() ? Address::v4(address.to_v4().to_bytes())
-                                        : Address::v6(address.to_v6().to_bytes());
-  const Judgement judged = judge(bytes);
+  const Judgement judged = judge_host(host);
   return judged.zone == Zone::Public ? std::string{} : std::string(judged.rule);
 }
 
-// Tries what every subscription needs. What can be wrong with it is wrong for all that share its
-// delivery, but for its keys: those are tried where they have a form. Thread: one owner.
+// Tries to make what a subscription needs. A fault of a delivery is the same for all that share it,
+// so each delivery is tried once; keys are tried for each where they have a form. Thread: one
+// owner.
 // Bounds: one entry per delivery that is not shared.
 class Checker {
  public:
@@ -218,6 +214,13 @@ SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscript
   return found == nullptr ? nullptr : &queue_of(*instance, *found);
 }
 
+std::optional<WallTime> Subscriptions::switched_on(std::string_view subscription) const {
+  const auto id = instance_of(subscription);
+  const Instance* const instance = id ? settings_->registry.find(*id) : nullptr;
+  const Subscription* const found = find_subscription(instance, subscription);
+  return found == nullptr ? std::nullopt : switched_on_of(*instance, *found);
+}
+
 void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target) {
   if (targets_.size() <= queue.index) targets_.resize(queue.index + 1U);
   targets_[queue.index] = std::move(target);
@@ -306,6 +309,12 @@ std::vector<Failing> Subscriptions::failing(std::size_t max, const Moment& momen
   });
   all.erase(middle, all.end());
   return all;
+}
+
+std::optional<WallTime> switched_on_of(const Instance& instance, const Subscription& subscription) {
+  const SwitchState& switched = subscription.switched;
+  if (instance.disabled || switched.off || switched.on == WallTime{}) return std::nullopt;
+  return switched.on;
 }
 
 void check_subscriptions(const Settings& settings) {

@@ -56,6 +56,8 @@ class Subscriptions {
   [[nodiscard]] Match knows(InstanceId instance) const noexcept;
   // The queue of one subscription by its id; null: it is gone.
   [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
+  // When the control API has switched it on, unless it is off; nothing: never.
+  [[nodiscard]] std::optional<WallTime> switched_on(std::string_view subscription) const;
   [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
     return targets_[queue.index];
   }
@@ -117,6 +119,9 @@ class Subscriptions {
   SubscriptionHealth health_;
 };
 
+// When a subscription was switched on, if it is not off now; nothing: never.
+[[nodiscard]] std::optional<WallTime> switched_on_of(const Instance& instance,
+                                                     const Subscription& subscription);
 // Tries to build what every subscription needs. Throws StartError naming the first that fails.
 void check_subscriptions(const Settings& settings);
 // What is wrong with subscriptions, one line each, all of them: empty where a start would succeed.

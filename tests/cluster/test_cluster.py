@@ -282,25 +282,24 @@ def test_rollback(release: Release, receiver: Receiver) -> None:
     del release.values["config"]["log"]
 
 
+def evict(node: Node, name: str, check: bool = True) -> str:
+    """Asks for the eviction of a pod, as a drain of its node does; what kubectl says."""
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": "er"},
+    }
+    path = f"/api/v1/namespaces/er/pods/{name}/eviction"
+    return node.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction), check=check)
+
+
 def test_every_pod_is_evicted_in_turn(release: Release, receiver: Receiver, node: Node) -> None:
     def act() -> None:
         for pod in release.pods():
             if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "test":
                 continue
             name = pod["metadata"]["name"]
-            eviction = {
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": {"name": name, "namespace": "er"},
-            }
-            node.kubectl(
-                "create",
-                "--raw",
-                f"/api/v1/namespaces/er/pods/{name}/eviction",
-                "-f",
-                "-",
-                stdin=json.dumps(eviction),
-            )
+            evict(node, name)
             until(
                 lambda gone=name: gone not in {p["metadata"]["name"] for p in release.pods()},
                 60,
@@ -313,24 +312,7 @@ def test_every_pod_is_evicted_in_turn(release: Release, receiver: Receiver, node
 
 def test_the_budget_keeps_a_second_pod_of_a_role(release: Release, node: Node) -> None:
     first, second = (pod["metadata"]["name"] for pod in release.pods("ingest"))
-    answers = []
-    for name in (first, second):
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": "er"},
-        }
-        answers.append(
-            node.kubectl(
-                "create",
-                "--raw",
-                f"/api/v1/namespaces/er/pods/{name}/eviction",
-                "-f",
-                "-",
-                stdin=json.dumps(eviction),
-                check=False,
-            )
-        )
+    answers = [evict(node, name, check=False) for name in (first, second)]
     assert "Success" in answers[0] and "Success" not in answers[1]
     release.settle()
 

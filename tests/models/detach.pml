@@ -39,8 +39,8 @@ byte ranges;         /* bits of records finished above it: the commit's metadata
 
 /* The log of the state topic, folded as a reader folds it: a record counts only if its writer is
  * the owner whose mark counted last. */
-typedef Record { bit here; byte swept; byte todo; byte end };
-Record log_[SIZE];      /* by key, which is the entry's `from` */
+typedef Record { bit here; byte position; byte todo; byte end };
+Record log_[SIZE];      /* by key, which is the cursor's `from` */
 byte mark_epoch;     /* of the mark that counted last */
 byte mark_owner;
 bit overwritten[SIZE];  /* the last record of this key is one that does not count */
@@ -55,11 +55,11 @@ bit followed[SIZE];     /* and the owner has read it */
 #define CHECK 4 /* its mark counts: is it still the coordinator's owner? */
 #define BEATEN 5 /* another's mark counts instead: it marks again if it is still a member */
 
-/* Entry: everything below `swept` that is neither out nor back is done. */
-typedef Entry {
+/* Cursor: everything below `position` that is neither out nor back is done. */
+typedef Cursor {
   bit here; bit durable;
-  byte swept; byte out; byte back; byte end;
-  byte waits; /* records that are done for the ledger once the entry is durable */
+  byte position; byte out; byte back; byte end;
+  byte waits; /* records that are done for the ledger once the cursor is durable */
   byte put;   /* what its last record said */
 };
 typedef Worker {
@@ -69,13 +69,13 @@ typedef Worker {
   byte live;  /* next record of the live path */
   byte done;  /* ledger: finished, or below what was committed */
   byte queued; byte flight; /* jobs of the live path */
-  Entry e[SIZE];
+  Cursor e[SIZE];
 };
 Worker w[2];
 
 /* State records on the way, in order: kind, key, value, epoch. */
 #define K_MARK 0
-#define K_FIRST 1 /* an entry's first record */
+#define K_FIRST 1 /* a cursor's first record */
 #define K_PUT 2
 #define K_DEL 3
 chan way[2] = [QUEUE] of { byte, byte, byte, byte };
@@ -88,10 +88,10 @@ byte booted;         /* ghost: the worker that became owner last */
 hidden byte a, b, c, i, k, v, kind, ep, who, to;
 hidden byte ok;
 
-#define pack(swept_, todo_, end_) ((swept_) | ((todo_) << 2) | ((end_) << 5))
-#define pack_entry(x, y) pack(w[x].e[y].swept, (fault == 6 -> 0 : (w[x].e[y].out | w[x].e[y].back)), w[x].e[y].end)
+#define pack(position_, todo_, end_) ((position_) | ((todo_) << 2) | ((end_) << 5))
+#define pack_cursor(x, y) pack(w[x].e[y].position, (fault == 6 -> 0 : (w[x].e[y].out | w[x].e[y].back)), w[x].e[y].end)
 
-/* No record that is forgotten (committed or in the ranges) is without a 2xx or a durable entry. */
+/* No record that is forgotten (committed or in the ranges) is without a 2xx or a durable cursor. */
 inline check_nothing_lost() {
   i = 0;
   do
@@ -103,7 +103,7 @@ inline check_nothing_lost() {
         do
         :: c < SIZE ->
            ok = ok || (log_[c].here && c <= i && (log_[c].end == OPEN || i < log_[c].end) &&
-                       (i >= log_[c].swept || (log_[c].todo & bit_of(i))));
+                       (i >= log_[c].position || (log_[c].todo & bit_of(i))));
            c++
         :: else -> break
         od;
@@ -123,7 +123,7 @@ inline forget(x) { /* the worker's memory of the partition */
   i = 0;
   do
   :: i < SIZE ->
-     w[x].e[i].here = 0; w[x].e[i].durable = 0; w[x].e[i].swept = 0; w[x].e[i].out = 0;
+     w[x].e[i].here = 0; w[x].e[i].durable = 0; w[x].e[i].position = 0; w[x].e[i].out = 0;
      w[x].e[i].back = 0; w[x].e[i].end = 0; w[x].e[i].waits = 0; w[x].e[i].put = 0;
      i++
   :: else -> break
@@ -139,9 +139,9 @@ inline load_entries(x) {
      w[x].e[i].durable = log_[i].here;
      if
      :: log_[i].here ->
-        w[x].e[i].swept = log_[i].swept; w[x].e[i].back = log_[i].todo;
+        w[x].e[i].position = log_[i].position; w[x].e[i].back = log_[i].todo;
         w[x].e[i].end = log_[i].end;
-        w[x].e[i].put = pack(log_[i].swept, log_[i].todo, log_[i].end);
+        w[x].e[i].put = pack(log_[i].position, log_[i].todo, log_[i].end);
         if :: log_[i].todo -> probe(7) :: else fi
      :: else
      fi;
@@ -169,7 +169,7 @@ inline lowest(mask, otherwise) {
 /* A state record of worker x lands, and x hears of it. */
 inline land(x) {
   way[x]?kind, k, v, ep;
-  printf("w%d: lands kind=%d key=%d swept=%d todo=%d end=%d epoch=%d (mark %d of w%d)\n", x, kind, k,
+  printf("w%d: lands kind=%d key=%d position=%d todo=%d end=%d epoch=%d (mark %d of w%d)\n", x, kind, k,
          v & 3, (v >> 2) & 7, v >> 5, ep, mark_epoch, mark_owner);
   if
   :: kind == K_MARK ->
@@ -189,8 +189,8 @@ inline land(x) {
         log_[k].here = (kind != K_DEL);
         if
         :: kind != K_DEL ->
-           log_[k].swept = v & 3; log_[k].todo = (v >> 2) & 7; log_[k].end = (v >> 5) & 7
-        :: else -> log_[k].swept = 0; log_[k].todo = 0; log_[k].end = 0; probe(5)
+           log_[k].position = v & 3; log_[k].todo = (v >> 2) & 7; log_[k].end = (v >> 5) & 7
+        :: else -> log_[k].position = 0; log_[k].todo = 0; log_[k].end = 0; probe(5)
         fi;
         overwritten[k] = 0; followed[k] = 0
      :: else -> overwritten[k] = 1; followed[k] = 0; probe(1)
@@ -217,19 +217,19 @@ inline land(x) {
 }
 
 /* Its queue is full, or it is paused: what is queued goes back into the log, what is in
- * flight is still the live path's to end, but the entry knows of it. */
+ * flight is still the live path's to end, but the cursor knows of it. */
 inline detach(x) {
   lowest(w[x].queued, w[x].live);
   k = (fault == 2 -> 0 : b);
   detaches--;
-  w[x].e[k].here = 1; w[x].e[k].durable = 0; w[x].e[k].swept = w[x].live;
+  w[x].e[k].here = 1; w[x].e[k].durable = 0; w[x].e[k].position = w[x].live;
   w[x].e[k].back = w[x].queued; w[x].e[k].waits = w[x].queued;
   /* Of those at or above `from`. */
   w[x].e[k].out = (fault == 12 -> 0 : w[x].flight & ~below(b));
   if :: w[x].flight & ~below(b) -> probe(8) :: else fi;
   w[x].e[k].end = OPEN;
   w[x].queued = 0;
-  v = pack_entry(x, k);
+  v = pack_cursor(x, k);
   w[x].e[k].put = v;
   printf("w%d: detach @%d back=%d out=%d live=%d\n", x, k, w[x].e[k].back, w[x].e[k].out, w[x].live);
   way[x]!K_FIRST, k, v, w[x].epoch;
@@ -253,10 +253,10 @@ inline delivered_now(x, y) {
   i = 0
 }
 
-#define entry(x, y) (running(x) && w[x].e[y].here && w[x].e[y].durable)
+#define cursor(x, y) (running(x) && w[x].e[y].here && w[x].e[y].durable)
 #define may_put(x) (owns(x) && nfull(way[x]))
 #define top(x, y) (w[x].e[y].end == OPEN -> w[x].live : w[x].e[y].end)
-/* Where a new entry would begin. */
+/* Where a new cursor would begin. */
 #define from_of(x) ((w[x].queued & 1) -> 0 : ((w[x].queued & 2) -> 1 : ((w[x].queued & 4) -> 2 : w[x].live)))
 #define free_key(x) (fault == 2 || !w[x].e[(from_of(x))].here)
 
@@ -278,43 +278,43 @@ inline delivered_now(x, y) {
 
 #define ENTRY(x, y)                                                                     \
   /* catch-up read: first what came back, then what lies ahead */                               \
-  :: d_step { entry(x, y) && w[x].e[y].back != 0 ->                                     \
+  :: d_step { cursor(x, y) && w[x].e[y].back != 0 ->                                    \
        lowest(w[x].e[y].back, N);                                                       \
        w[x].e[y].back = w[x].e[y].back & ~bit_of(b);                                    \
        w[x].e[y].out = w[x].e[y].out | bit_of(b); b = 0 }                               \
-  :: d_step { entry(x, y) && w[x].e[y].back == 0 && w[x].e[y].swept < top(x, y) ->      \
-       w[x].e[y].out = w[x].e[y].out | bit_of(w[x].e[y].swept); w[x].e[y].swept++ }     \
-  /* a swept job ends; those of the live path end there */                              \
+  :: d_step { cursor(x, y) && w[x].e[y].back == 0 && w[x].e[y].position < top(x, y) ->  \
+       w[x].e[y].out = w[x].e[y].out | bit_of(w[x].e[y].position); w[x].e[y].position++ } \
+  /* a job read again ends; those of the live path end there */                         \
   :: d_step { running(x) && w[x].e[y].here && (w[x].e[y].out & ~w[x].flight) != 0 ->    \
        a = w[x].e[y].out & ~w[x].flight; lowest(a, N); delivered_now(x, b); b = 0 }     \
   /* attach at the live position */                                                     \
-  :: d_step { entry(x, y) && w[x].e[y].end == OPEN && w[x].e[y].swept == w[x].live &&   \
+  :: d_step { cursor(x, y) && w[x].e[y].end == OPEN && w[x].e[y].position == w[x].live && \
               (w[x].live > y || fault == 3) &&                                            \
-              /* what the ranges say was done may have been done by this very entry */   \
+              /* what the ranges say was done may have been done by this very cursor */  \
               ((w[x].done & ~below(w[x].live)) == 0 || fault == 14) &&                    \
               w[x].e[y].back == 0 && may_put(x) ->                                      \
        printf("w%d: attach @%d end=%d\n", x, y, w[x].live);                             \
-       w[x].e[y].end = w[x].live; v = pack_entry(x, y);                                 \
+       w[x].e[y].end = w[x].live; v = pack_cursor(x, y);                                \
        w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch }                              \
   /* its last record is done */                                                         \
-  :: d_step { entry(x, y) && w[x].e[y].swept == w[x].e[y].end && w[x].e[y].back == 0 && \
+  :: d_step { cursor(x, y) && w[x].e[y].position == w[x].e[y].end && w[x].e[y].back == 0 && \
               (w[x].e[y].out == 0 || fault == 5) && may_put(x) ->                         \
-       w[x].e[y].here = 0; w[x].e[y].durable = 0; w[x].e[y].swept = 0;                  \
+       w[x].e[y].here = 0; w[x].e[y].durable = 0; w[x].e[y].position = 0;               \
        w[x].e[y].end = 0; w[x].e[y].put = 0; w[x].e[y].out = 0;                         \
        way[x]!K_DEL, y, 0, w[x].epoch }                                                 \
   /* cursor commit */                                                                   \
-  :: d_step { puts > 0 && entry(x, y) && w[x].e[y].put != pack_entry(x, y) &&            \
+  :: d_step { puts > 0 && cursor(x, y) && w[x].e[y].put != pack_cursor(x, y) &&          \
               may_put(x) ->                                                             \
-       puts--; v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch }        \
+       puts--; v = pack_cursor(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch }       \
   /* it follows its partition of the state topic */                                     \
   :: d_step { may_put(x) && x == booted && overwritten[y] && !followed[y] ->             \
        followed[y] = 1; probe(6);                                                       \
        if                                                                               \
        :: fault == 11                                                                     \
        :: fault != 11 && w[x].e[y].here && w[x].e[y].durable ->                           \
-          v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch       \
+          v = pack_cursor(x, y); w[x].e[y].put = v; way[x]!K_PUT, y, v, w[x].epoch      \
        :: fault != 11 && w[x].e[y].here && !w[x].e[y].durable ->                          \
-          v = pack_entry(x, y); w[x].e[y].put = v; way[x]!K_FIRST, y, v, w[x].epoch     \
+          v = pack_cursor(x, y); w[x].e[y].put = v; way[x]!K_FIRST, y, v, w[x].epoch    \
        :: fault != 11 && !w[x].e[y].here -> way[x]!K_DEL, y, 0, w[x].epoch                \
        fi }
 
@@ -376,7 +376,7 @@ inline delivered_now(x, y) {
 #define COMPACT(y)                                                                      \
   :: d_step { overwritten[y] && followed[y] && empty(way[booted]) &&                    \
               running(booted) && w[booted].valid ->                                     \
-       log_[y].here = 0; log_[y].swept = 0; log_[y].todo = 0; log_[y].end = 0;          \
+       log_[y].here = 0; log_[y].position = 0; log_[y].todo = 0; log_[y].end = 0;       \
        overwritten[y] = 0; followed[y] = 0;                                             \
        check_nothing_lost() }
 

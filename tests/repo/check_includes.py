@@ -36,7 +36,7 @@ THIRD_PARTY = {
 # The limit programs stand alone on purpose, to be compared with; tests may drive a library's side.
 STAND_ALONE = ["bench/limits/*", "tests/*"]
 
-# Policy: input and time in, verdict out. No loop, socket, clock, chance, metric or exception.
+# Policy: input and time in, verdict out. No loop, socket, clock, random, metric or exception.
 PURE = [
     "common/base/event*",
     "common/text/*",
@@ -52,7 +52,7 @@ PURE = [
     "relay/request/*",
     "relay/log/duplicate_window*.[ch]pp",
     "relay/log/offset_ledger*.[ch]pp",
-    "relay/http/endpoint_guard*.[ch]pp",
+    "common/config/endpoint_guard*.[ch]pp",
     "relay/http/delivery*.[ch]pp",
     "relay/http/retry_after*.[ch]pp",
     "relay/http/address_order*.[ch]pp",

@@ -1,4 +1,4 @@
-"""A great many events for an endpoint that is away: rows D16 and D17."""
+"""A great many events for an endpoint that does not answer: rows D16 and D17."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def a_million(scene: Scene) -> None:
     spans: dict[str, tuple[int, int]] = {}
     peaks: dict[str, float] = {}
 
-    poured = 0  # of the one that is away
+    poured = 0  # of the one that is detached
 
     def feed_fresh(name: str, length: float) -> None:
         since = time.time()
@@ -132,7 +132,7 @@ def a_million(scene: Scene) -> None:
 
 
 def _read_to_the_end(scene: Scene) -> bool:
-    """The group stands at the end of `events`: what is away is behind a cursor."""
+    """The group stands at the end of `events`: what waits is behind a cursor."""
     return lag(scene.stack.broker.bootstrap, scene.stack.events, scene.stack.group) == 0
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions that are away or slow: rows D12 to D15."""
+"""Subscriptions that are detached or slow: rows D12 to D15."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def slow_one(scene: Scene) -> None:
     scene.at_most("its backlog after recovery", times[-1] - recovered, longest, " s")
 
 
-POINTS = ("before-detach", "after-detach-ack", "sweep-begin", "sweep-event", "before-attach")
+POINTS = ("before-detach", "after-detach-ack", "catch-up-begin", "catch-up-event", "before-attach")
 POINTS += ("after-attach", "cursor-commit", "before-owner", "after-owner")
 
 

@@ -209,7 +209,7 @@ def refused_record(scene: Scene) -> None:
 
 @row("K6", "fatal error of the idempotent producer (embedded broker)", "C", nodes=0, seconds=60)
 def fatal_producer(figures: Figures) -> None:
-    case = "ProducerClient.FailsAllWaitingAndRebuildsAfterAFatalError"
+    case = "ProducerClientTest.FailsAllWaitingAndRebuildsAfterAFatalError"
     said = figures.program("tests/component_kafka", f"--gtest_filter={case}")
     figures.exactly("cases", said.count("[       OK ]"), 1)
 

@@ -301,7 +301,7 @@ POINTS = ("after-consume", "after-connect", "after-send", "before-mark", "mid-co
 POINTS += ("before-park", "after-park-ack", "before-dead")
 
 
-@row("R8", "SIGKILL at each fail-point of the live path", "CN", seconds=150, nightly=400)
+@row("R8", "SIGKILL at each failpoint of the live path", "CN", seconds=150, nightly=400)
 def kill_at_points(scene: Scene) -> None:
     times, window = (5 if scene.nightly else 1), 32
     scene.config["retry"] = {"delays": ["200ms", "500ms", "1s"]}

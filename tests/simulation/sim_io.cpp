@@ -93,14 +93,15 @@ void SimMember::perform(Step step) {
     if (world_.owner[World::at(step.partition)] != life_) return;
     if (world_.generations[World::at(step.partition)] != step.generation) return;
     const Committed& known = world_.committed[World::at(step.partition)];
-    places_[step.partition] = Place{known.offset.value_or(Offset{0}).value, step.generation, false};
+    positions_[step.partition] =
+        MemberPosition{known.offset.value_or(Offset{0}).value, step.generation, false};
     world_.known_to[World::at(step.partition)] = World::end_of(known);
     world_.note("assigned", life_->worker, step.partition);
     const kafka::Assigned assigned{partition, known.offset, known.metadata};
     handler_.on_assigned({&assigned, 1});
     return;
   }
-  if (!places_.contains(step.partition)) {
+  if (!positions_.contains(step.partition)) {
     if (step.released) step.released();
     return;
   }
@@ -113,13 +114,13 @@ void SimMember::perform(Step step) {
 }
 
 void SimMember::read_anew(Partition partition) {
-  const auto it = places_.find(partition.value);
-  if (it != places_.end()) it->second.next = 0;
+  const auto it = positions_.find(partition.value);
+  if (it != positions_.end()) it->second.next = 0;
 }
 
 void SimMember::release() {
   EVENTRELAY_ASSERT(releasing_);
-  places_.erase(leaving_);
+  positions_.erase(leaving_);
   releasing_ = false;
   world_.note("released", life_->worker, leaving_);
   if (const auto released = std::exchange(released_, nullptr)) released();
@@ -129,26 +130,26 @@ void SimMember::release() {
 void SimMember::close(TimePoint, std::function<void()> done) {
   steps_.clear();
   std::vector<Partition> all;
-  for (const auto& [partition, place] : places_) all.push_back(Partition{partition});
+  for (const auto& [partition, place] : positions_) all.push_back(Partition{partition});
   releasing_ = true;
   handler_.on_revoking(all, kafka::Loss::Revoked);
-  places_.clear();
+  positions_.clear();
   world_.clock.after(Duration{}, life_, std::move(done));
 }
 
 std::optional<kafka::Message> SimMember::next(Partition partition) {
-  const auto it = places_.find(partition.value);
-  if (it == places_.end()) return std::nullopt;
-  Place& place = it->second;
+  const auto it = positions_.find(partition.value);
+  if (it == positions_.end()) return std::nullopt;
+  MemberPosition& position = it->second;
   const auto& log = world_.logs[World::at(partition.value)];
-  if (place.next < world_.log_end(partition.value)) {
-    return kafka::Message(log[static_cast<std::size_t>(place.next++)].record);
+  if (position.next < world_.log_end(partition.value)) {
+    return kafka::Message(log[static_cast<std::size_t>(position.next++)].record);
   }
-  if (place.next < std::ssize(log) && !std::exchange(place.waits, true)) {
-    const TimePoint produced = log[static_cast<std::size_t>(place.next)].produced;
+  if (position.next < std::ssize(log) && !std::exchange(position.waits, true)) {
+    const TimePoint produced = log[static_cast<std::size_t>(position.next)].produced;
     world_.clock.after(produced - world_.clock.now(), life_, [this, partition] {
-      const auto known = places_.find(partition.value);
-      if (known == places_.end()) return;
+      const auto known = positions_.find(partition.value);
+      if (known == positions_.end()) return;
       known->second.waits = false;
       handler_.on_readable(partition);
     });
@@ -156,14 +157,14 @@ std::optional<kafka::Message> SimMember::next(Partition partition) {
   return std::nullopt;
 }
 
-std::optional<kafka::LogBounds> SimMember::bounds(Partition partition) const {
-  if (!places_.contains(partition.value)) return std::nullopt;
-  return kafka::LogBounds{Offset{0}, Offset{world_.log_end(partition.value)}};
+std::optional<kafka::Watermarks> SimMember::watermarks(Partition partition) const {
+  if (!positions_.contains(partition.value)) return std::nullopt;
+  return kafka::Watermarks{Offset{0}, Offset{world_.log_end(partition.value)}};
 }
 
 Committed SimMember::told(const kafka::Commit& commit) const {
-  const auto it = places_.find(commit.partition.value);
-  if (world_.fault == Fault::CommitLive && it != places_.end()) {
+  const auto it = positions_.find(commit.partition.value);
+  if (world_.fault == Fault::CommitLive && it != positions_.end()) {
     return {Offset{it->second.next}, {}};
   }
   return {commit.next, commit.metadata};
@@ -172,8 +173,8 @@ Committed SimMember::told(const kafka::Commit& commit) const {
 void SimMember::commit_async(std::span<const kafka::Commit> commits) {
   for (const kafka::Commit& commit : commits) {
     const int partition = commit.partition.value;
-    const auto it = places_.find(partition);
-    const std::uint64_t generation = it == places_.end() ? 0 : it->second.generation;
+    const auto it = positions_.find(partition);
+    const std::uint64_t generation = it == positions_.end() ? 0 : it->second.generation;
     ++on_their_way_;
     const auto accepted = std::make_shared<bool>(false);
     world_.write(
@@ -192,8 +193,8 @@ bool SimMember::commit_sync(std::span<const kafka::Commit> commits) {
   bool all = true;
   for (const kafka::Commit& commit : commits) {
     const int partition = commit.partition.value;
-    const auto it = places_.find(partition);
-    all = it != places_.end() &&
+    const auto it = positions_.find(partition);
+    all = it != positions_.end() &&
           world_.commit_events(life_, partition, it->second.generation, told(commit)) && all;
   }
   return all;
@@ -241,7 +242,7 @@ std::int64_t SimReader::end_of(kafka::TopicPartition place) const {
   return 0;
 }
 
-const kafka::MadeRecord& SimReader::record_of(kafka::TopicPartition place, Place& at) {
+const kafka::MadeRecord& SimReader::record_of(kafka::TopicPartition place, ReaderPosition& at) {
   const Log& log = logs_[place.topic];
   const int partition = place.partition.value;
   const auto next = static_cast<std::size_t>(at.next++);
@@ -259,7 +260,7 @@ const kafka::MadeRecord& SimReader::record_of(kafka::TopicPartition place, Place
 }
 
 // Rows that compaction has taken; planted: as if one key stood for all cursors of a subscription.
-bool SimReader::skips(kafka::TopicPartition place, const Place& at) const {
+bool SimReader::skips(kafka::TopicPartition place, const ReaderPosition& at) const {
   if (logs_[place.topic].kind != Log::Kind::State || at.next >= end_of(place)) return false;
   const auto partition = World::at(place.partition.value);
   const auto& log = world_.state[partition];
@@ -276,7 +277,7 @@ bool SimReader::skips(kafka::TopicPartition place, const Place& at) const {
 }
 
 // Planted: what a former owner wrote late looks as if the last one had written it.
-const kafka::MadeRecord& SimReader::unfenced(Place& at, const kafka::MadeRecord& record) {
+const kafka::MadeRecord& SimReader::unfenced(ReaderPosition& at, const kafka::MadeRecord& record) {
   if (record.key == kOwnerKey) {
     if (const auto mark = decode_owner(record.value))
       at.highest = std::max(at.highest, mark->epoch);
@@ -293,24 +294,25 @@ const kafka::MadeRecord& SimReader::unfenced(Place& at, const kafka::MadeRecord&
 }
 
 void SimReader::start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) {
-  Place& at = places_[{place.topic, place.partition.value}];
+  ReaderPosition& at = positions_[{place.topic, place.partition.value}];
   const auto over = at.sink == nullptr ? std::make_shared<bool>(false) : at.over;
-  at = Place{std::max<std::int64_t>(from.value, 0), &sink, ++serials_, false, false, 0, over};
+  at = ReaderPosition{
+      std::max<std::int64_t>(from.value, 0), &sink, ++serials_, false, false, 0, over};
   const bool state = logs_[place.topic].kind == Log::Kind::State;
   wake_later(place, state ? world_.ms(5, 60) : world_.ms(1, 20));
 }
 
 void SimReader::stop(kafka::TopicPartition place) {
-  const auto it = places_.find({place.topic, place.partition.value});
-  if (it == places_.end()) return;
+  const auto it = positions_.find({place.topic, place.partition.value});
+  if (it == positions_.end()) return;
   it->second.sink = nullptr;
   it->second.serial = ++serials_;
 }
 
 void SimReader::wake_later(kafka::TopicPartition place, Duration delay) {
-  Place& at = places_.at({place.topic, place.partition.value});
+  ReaderPosition& at = positions_.at({place.topic, place.partition.value});
   world_.clock.after(delay, life_, [this, place, serial = at.serial] {
-    Place& now = places_.at({place.topic, place.partition.value});
+    ReaderPosition& now = positions_.at({place.topic, place.partition.value});
     if (now.serial != serial || now.sink == nullptr) return;
     now.waits = false;
     now.sink->on_readable(place);
@@ -321,14 +323,14 @@ void SimReader::grew(const Log& log) {
   if (!life_->alive) return;
   for (std::size_t topic = 0; topic < logs_.size(); ++topic) {
     if (logs_[topic].kind != log.kind || logs_[topic].step != log.step) continue;
-    const auto it = places_.find({static_cast<int>(topic), log.partition});
-    if (it == places_.end() || it->second.sink == nullptr) continue;
+    const auto it = positions_.find({static_cast<int>(topic), log.partition});
+    if (it == positions_.end() || it->second.sink == nullptr) continue;
     wake_later({static_cast<std::uint16_t>(topic), Partition{log.partition}}, world_.ms(1, 20));
   }
 }
 
 kafka::Read SimReader::next(kafka::TopicPartition place) {
-  Place& at = places_.at({place.topic, place.partition.value});
+  ReaderPosition& at = positions_.at({place.topic, place.partition.value});
   if (at.sink == nullptr) return {};
   while (skips(place, at)) ++at.next;
   const std::int64_t end = end_of(place);
@@ -359,14 +361,14 @@ void SimReader::positions(std::vector<kafka::TopicPartition> places, PositionsDo
       });
 }
 
-std::optional<kafka::LogBounds> SimReader::known_bounds(kafka::TopicPartition place) const {
-  return kafka::LogBounds{Offset{0}, Offset{end_of(place)}};
+std::optional<kafka::Watermarks> SimReader::known_watermarks(kafka::TopicPartition place) const {
+  return kafka::Watermarks{Offset{0}, Offset{end_of(place)}};
 }
 
-void SimReader::bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) {
+void SimReader::watermarks(std::vector<kafka::TopicPartition> places, WatermarksDone done) {
   world_.clock.after(world_.ms(1, 20), life_,
                      [this, places = std::move(places), done = std::move(done)] {
-                       std::vector<kafka::Watermarks> found;
+                       std::vector<kafka::PartitionWatermarks> found;
                        for (const kafka::TopicPartition place : places) {
                          found.push_back({place, Offset{0}, Offset{end_of(place)}});
                        }
@@ -378,7 +380,7 @@ void SimReader::offsets_for_times(std::vector<kafka::TopicPartition> places, Wal
                                   WatermarksDone done) {
   world_.clock.after(
       world_.ms(1, 20), life_, [this, since, places = std::move(places), done = std::move(done)] {
-        std::vector<kafka::Watermarks> found;
+        std::vector<kafka::PartitionWatermarks> found;
         for (const kafka::TopicPartition place : places) {
           found.push_back(
               {place, world_.written_since(place.partition.value, since), Offset{end_of(place)}});
@@ -388,7 +390,7 @@ void SimReader::offsets_for_times(std::vector<kafka::TopicPartition> places, Wal
 }
 
 Committed SimReader::told(const kafka::ReadCommit& commit) {
-  const Place& at = places_.at({commit.place.topic, commit.place.partition.value});
+  const ReaderPosition& at = positions_.at({commit.place.topic, commit.place.partition.value});
   if (world_.fault == Fault::DelayCommitsHead) return {Offset{at.next}, {}};
   return {commit.next, commit.metadata};
 }
@@ -397,7 +399,7 @@ void SimReader::commit_async(std::span<const kafka::ReadCommit> commits) {
   for (const kafka::ReadCommit& commit : commits) {
     const int partition = commit.place.partition.value;
     const int step = logs_[commit.place.topic].step;
-    const Place& at = places_.at({commit.place.topic, partition});
+    const ReaderPosition& at = positions_.at({commit.place.topic, partition});
     ++on_their_way_;
     world_.write(
         life_, World::Topic::Commit, kPartitions + partition * kStepCount + step,
@@ -412,7 +414,7 @@ void SimReader::commit_async(std::span<const kafka::ReadCommit> commits) {
 bool SimReader::commit_sync(std::span<const kafka::ReadCommit> commits) {
   for (const kafka::ReadCommit& commit : commits) {
     const int partition = commit.place.partition.value;
-    Place& at = places_.at({commit.place.topic, partition});
+    ReaderPosition& at = positions_.at({commit.place.topic, partition});
     *std::exchange(at.over, std::make_shared<bool>(false)) = true;
     world_.commit_delay(life_, world_.stays[World::at(partition)], partition,
                         logs_[commit.place.topic].step, told(commit));

@@ -52,7 +52,7 @@ class SimMember final : public GroupMember {
   bool committing() const override { return on_their_way_ > 0; }
   bool commit_sync(std::span<const kafka::Commit> commits) override;
   bool confirm(const std::string& topic, const kafka::Commit& commit, std::uint64_t token) override;
-  std::optional<kafka::LogBounds> bounds(Partition partition) const override;
+  std::optional<kafka::Watermarks> watermarks(Partition partition) const override;
   std::int64_t lag() const override { return 0; }
   void read_anew(Partition partition) override;
   void release() override;
@@ -66,7 +66,7 @@ class SimMember final : public GroupMember {
   [[nodiscard]] bool at_rest() const { return steps_.empty() && !releasing_; }
 
  private:
-  struct Place {
+  struct MemberPosition {
     std::int64_t next = 0;
     std::uint64_t generation = 0;
     bool waits = false;  // it will be told when the next event is there
@@ -86,7 +86,7 @@ class SimMember final : public GroupMember {
   World& world_;
   LifePtr life_;
   kafka::ConsumerHandler& handler_;
-  std::map<int, Place> places_;
+  std::map<int, MemberPosition> positions_;
   std::deque<Step> steps_;
   int on_their_way_ = 0;
   bool working_ = false;
@@ -104,9 +104,9 @@ class SimReader final : public PartitionReader {
   void start(kafka::TopicPartition place, Offset from, kafka::LogSink& sink) override;
   void stop(kafka::TopicPartition place) override;
   kafka::Read next(kafka::TopicPartition place) override;
-  std::optional<kafka::LogBounds> known_bounds(kafka::TopicPartition place) const override;
+  std::optional<kafka::Watermarks> known_watermarks(kafka::TopicPartition place) const override;
   void positions(std::vector<kafka::TopicPartition> places, PositionsDone done) override;
-  void bounds(std::vector<kafka::TopicPartition> places, WatermarksDone done) override;
+  void watermarks(std::vector<kafka::TopicPartition> places, WatermarksDone done) override;
   void offsets_for_times(std::vector<kafka::TopicPartition> places, WallTime since,
                          WatermarksDone done) override;
   void commit_async(std::span<const kafka::ReadCommit> commits) override;
@@ -115,7 +115,7 @@ class SimReader final : public PartitionReader {
 
  private:
   using Key = std::pair<int, int>;  // topic of the reader, partition
-  struct Place {
+  struct ReaderPosition {
     std::int64_t next = 0;
     kafka::LogSink* sink = nullptr;
     std::uint64_t serial = 0;
@@ -127,9 +127,10 @@ class SimReader final : public PartitionReader {
   };
 
   [[nodiscard]] std::int64_t end_of(kafka::TopicPartition place) const;
-  [[nodiscard]] const kafka::MadeRecord& record_of(kafka::TopicPartition place, Place& at);
-  [[nodiscard]] bool skips(kafka::TopicPartition place, const Place& at) const;
-  [[nodiscard]] const kafka::MadeRecord& unfenced(Place& at, const kafka::MadeRecord& record);
+  [[nodiscard]] const kafka::MadeRecord& record_of(kafka::TopicPartition place, ReaderPosition& at);
+  [[nodiscard]] bool skips(kafka::TopicPartition place, const ReaderPosition& at) const;
+  [[nodiscard]] const kafka::MadeRecord& unfenced(ReaderPosition& at,
+                                                  const kafka::MadeRecord& record);
   [[nodiscard]] Committed told(const kafka::ReadCommit& commit);
   void wake_later(kafka::TopicPartition place, Duration delay);
   void grew(const Log& log);
@@ -138,7 +139,7 @@ class SimReader final : public PartitionReader {
   LifePtr life_;
   std::vector<Log> logs_;  // of its topics, partition left open
   std::uint64_t watcher_ = 0;
-  std::map<Key, Place> places_;
+  std::map<Key, ReaderPosition> positions_;
   std::deque<kafka::MadeRecord> changed_;  // records that a planted fault has changed
   std::uint64_t serials_ = 0;
   int on_their_way_ = 0;

@@ -59,18 +59,29 @@ class BrokerError(RuntimeError):
     """A node did not start, answer or end in time. The message has the last lines of its log."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A port nobody listens on, below the range the kernel hands to outgoing connections, so that
-    no client can take it while a node is down."""
-    for _ in range(200):
-        port = random.SystemRandom().randint(12000, 31999)
+    no client can take it while a node is down. It is given once, and to no other worker of
+    pytest: between now and the moment somebody listens nobody else is told of it."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = 20_000 // workers
+    first = 12_000 + share * worker
+    for _ in range(1000):
+        port = random.SystemRandom().randint(first, first + share - 1)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
-    raise BrokerError("no free port between 12000 and 31999")
+    raise BrokerError(f"no free port between {first} and {first + share - 1}")
 
 
 def jars(version: str = DEFAULT_VERSION) -> str:
@@ -271,7 +282,7 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, timeout: float = 60.0) -> Broker:
+    def start(self, timeout: float = 180.0) -> Broker:
         """Formats fresh data, starts every node and waits until all of them answer."""
         voters = ",".join(f"{n.number}@127.0.0.1:{n.controller_port}" for n in self.nodes)
         try:
@@ -308,7 +319,7 @@ class Broker:
             raise BrokerError(f"DescribeQuorum answered {error}")
         return leader
 
-    def wait_ready(self, timeout: float = 60.0) -> float:
+    def wait_ready(self, timeout: float = 180.0) -> float:
         """Seconds until every running node lists all running nodes."""
         begin = time.monotonic()
         running = [node for node in self.nodes if node.process is not None]
@@ -339,7 +350,7 @@ class Broker:
         for node in self.nodes:
             node.resume()
 
-    def restart(self, timeout: float = 60.0) -> float:
+    def restart(self, timeout: float = 180.0) -> float:
         """Starts the nodes that are down, on the same data and ports; seconds until ready."""
         begin = time.monotonic()
         for node in self.nodes:

@@ -1,4 +1,4 @@
-"""What every system test starts from: one real broker per run, a receiver and a stack per test."""
+"""What every system test starts from: a real broker per worker, a receiver and a stack per test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
@@ -22,10 +22,29 @@ from support.stack import Stack, new_stack  # noqa: E402
 VERSION = os.environ.get("EVENTRELAY_KAFKA_VERSION", DEFAULT_VERSION)
 
 
+class Figures:
+    """Prints what the tests found out, whichever process they ran in."""
+
+    def __init__(self, config: pytest.Config):
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "teardown":
+            return
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        for name, text in report.user_properties:
+            if name == "figure":
+                terminal.write_line(f"\n  {report.nodeid.rpartition('::')[2]}: {text}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "smoke: also run against other versions of Kafka")
     config.addinivalue_line("markers", "kills: each step once, and thrice with the nightly tier")
     config.addinivalue_line("markers", "long: minutes of work, run with the nightly tier")
+    config.addinivalue_line("markers", "alone: measures, so no other test may run beside it")
+    # A worker only hands its figures on; the process that is watched prints them.
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Figures(config))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -89,11 +108,10 @@ def own_tour(own_stack: Stack, provider: BoxProvider, receiver: Receiver) -> Sta
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture) -> Iterator:
-    """Prints a figure of a test, seen in every run: `name: text`."""
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells a figure of a test, seen in every run: `name: text`."""
 
     def tell(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {request.node.name}: {text}", end="", flush=True)
+        request.node.user_properties.append(("figure", text))
 
-    yield tell
+    return tell

@@ -1,4 +1,4 @@
-"""Subscriptions that are away: their events wait in the log as one record, others flow, and all
+"""Detached subscriptions: their events wait in the log as one record, others flow, and all
 arrive once they are back; objects keep their order meanwhile, whatever happens to the relay."""
 
 from __future__ import annotations

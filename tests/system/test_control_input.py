@@ -407,6 +407,27 @@ def test_a_provider_without_measure_is_answered_in_time(
     until(lambda: provider.state()["refresh_tokens"] >= 1, 5, "the first one's grant is there")
 
 
+# Hosts that only the operator may open, and one that nobody may.
+INSIDE = (
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "0.0.0.0",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[fd00:ec2::254]",
+    "localhost",
+    "LOCALHOST.",
+    "a.localhost",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+)
+
+
 def test_what_a_caller_may_not_reach(tour: Stack, provider, receiver) -> None:
     """Another account's instance, the operator's network and the operator's files."""
     tour.config["control"]["delivery_defaults"] = {}
@@ -419,6 +440,7 @@ def test_what_a_caller_may_not_reach(tour: Stack, provider, receiver) -> None:
         "https://mycoolapp.com:9092/",
         "file:///etc/passwd",
         "https://user:secret@mycoolapp.com/",
+        *(f"https://{host}/" for host in INSIDE),
     ):
         answer = api.create(provider, url, KEY)
         assert answer.status == 400, (url, answer)
@@ -476,24 +498,33 @@ def test_what_a_caller_may_not_reach(tour: Stack, provider, receiver) -> None:
     assert api.call("GET", own).json["name"] == "${PATH}"
 
 
-def test_private_addresses_are_not_dialled(tour: Stack, provider, receiver) -> None:
-    """An address is judged where it is dialled, however it is written."""
+def test_an_address_is_judged_at_the_call_and_when_dialled(
+    tour: Stack, provider, receiver
+) -> None:
+    """What the control process lets pass, the relay judges again by its own configuration."""
     tour.config["control"]["delivery_defaults"] = {"allow_http": True, "ports": [receiver.port]}
     tour.config["relay"].pop("allow_private_addresses")
-    ingest, relay = tour.ingest(), tour.relay()
-    api = api_of(ingest)
-    hosts = ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433"]
-    refused, made = [], []
+    strict = tour.ingest()
+    api = api_of(strict)
+    hosts = ["127.0.0.1", "localhost", "[::1]"]
     for host in hosts:
         answer = api.create(provider, f"http://{host}:{receiver.port}/x", KEY)
-        if answer.status == 400:
-            assert answer.json["message"].startswith("configuration.event.notification.callback")
-            refused.append(host)
-            continue
-        assert answer.status == 200, (host, answer)
-        made.append(answer.json)
+        assert answer.status == 400, (host, answer)
+        message = answer.json["message"]
+        assert message.startswith("configuration.event.notification.callback.url: "), message
+        assert "only the operator" in message, message
+    assert provider.state()["exchanges"] == 0, "judged before the provider is asked"
+    assert strict.end()[0] == 0
+
+    ingest = tour.ingest("--set", "relay.allow_private_addresses=true")
+    relay = tour.relay()
+    api = api_of(ingest)
+    made = [api.create(provider, f"http://{host}:{receiver.port}/x", KEY) for host in hosts]
+    assert [each.status for each in made] == [200] * len(hosts), made
+    metadata = api.create(provider, f"http://169.254.169.254:{receiver.port}/x", KEY)
+    assert metadata.status == 400, "nobody may open it"
     for each in made:
-        url = each["webhookUrl"]
+        url = each.json["webhookUrl"]
         sent = run("eventrelay", "send", "box-v2", "--url", url, "--key", box.PRIMARY)
         assert sent.returncode == 0, sent.stderr
     until(
@@ -501,4 +532,4 @@ def test_private_addresses_are_not_dialled(tour: Stack, provider, receiver) -> N
         20,
         "each is blocked",
     )
-    assert len(made) >= 3 and receiver.deliveries() == []
+    assert receiver.deliveries() == []

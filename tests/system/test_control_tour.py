@@ -8,6 +8,7 @@ import hmac
 import json
 import subprocess
 
+import jsonschema
 from support.box_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -83,6 +84,7 @@ def test_the_curl_of_the_page_to_a_signed_notification(tour: Stack, provider, re
 
     made = shell(with_own_values(PAGE.replace(*COMMA), api, provider.code(), callback))
     instance, token = made["id"], made["token"]
+    jsonschema.Draft202012Validator(api.openapi.schema("Instance")).validate(made)
     assert made["element"]["key"] == "box" and made["elementId"] == 22
     assert made["name"] == "API Instance" and made["tags"] == ["Docs"]
     assert made["valid"] is True and made["eventsEnabled"] is True

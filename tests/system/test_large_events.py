@@ -85,7 +85,7 @@ def test_topics_that_take_less_are_told_and_lower_what_is_accepted(stack: Stack,
             assert f'"{name}" takes records of'.encode() in done.stderr
         assert b"max.message.bytes" in done.stderr
     assert post(ingest.port, body_of(1, MIB)) == 413
-    assert ingest.said("a topic takes less than is to be accepted, larger events are refused")
+    assert ingest.said("a topic takes less than ingest accepts, larger events are refused")
     # The largest that is accepted can wait and be given up too.
     low, high = 1000, MIB
     while high - low > 1:

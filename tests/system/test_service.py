@@ -112,6 +112,7 @@ def shard_thread(program: Program) -> str:
     return name
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("service", ["ingest", "relay"])
 def test_feeds_the_watchdog_only_while_every_shard_turns(
     stack: Stack, receiver, manager: Manager, service: str

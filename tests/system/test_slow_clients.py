@@ -26,6 +26,7 @@ def _in_time(load: Load, seconds: float = 0.25) -> int:
     return sum(answer.status == 202 and answer.seconds <= seconds for answer in load.answers)
 
 
+@pytest.mark.alone
 def test_slow_connections_beside_normal_load(stack: Stack, receiver, report) -> None:
     stack.add_instance(receiver)
     ingest = stack.ingest()

@@ -141,7 +141,7 @@ void ReplayCopy::Impl::open_writer(const KafkaConfig& config) {
     if (rd_kafka_error_is_retriable(error.get()) == 0 || monotonic_now() > give_up) {
       throw StartError("kafka takes no transactions of " + route_.group + ": " + text);
     }
-    log::warn("kafka transactions not ready yet", {{"reason", text}});
+    log::warn("kafka transactions are not ready yet", {{"reason", text}});
   }
 }
 
@@ -197,7 +197,7 @@ bool ReplayCopy::Impl::step(const char* what, Call call) {
     const std::string text = rd_kafka_error_string(error.get());
     if (rd_kafka_error_is_fatal(error.get()) != 0) fail_fatal(what);
     if (rd_kafka_error_txn_requires_abort(error.get()) != 0) {
-      log::warn("kafka transaction undone", {{"step", what}, {"reason", text}});
+      log::warn("kafka transaction was undone", {{"step", what}, {"reason", text}});
       return false;
     }
     if (rd_kafka_error_is_retriable(error.get()) == 0 || monotonic_now() > give_up) {

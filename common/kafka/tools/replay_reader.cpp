@@ -95,7 +95,7 @@ void ReplayReader::bound(std::int32_t partition, PartitionProgress& progress) {
   std::int64_t high = 0;
   check(rd_kafka_query_watermark_offsets(client_.get(), source_.c_str(), partition, &low, &high,
                                          kStepMs),
-        "bounds of " + source_);
+        "watermarks of " + source_);
   progress.end = high;
   if (window_.same_ends && progress.earlier_end >= 0) {
     progress.end = std::min(progress.earlier_end, high);

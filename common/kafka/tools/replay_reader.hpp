@@ -1,4 +1,4 @@
-// The reading half of a replay: positions, bounds and records, by plain assignment.
+// The reading half of a replay: positions, watermarks and records, by plain assignment.
 //
 // Why:     where a replay stands must be known exactly, because it is written in the transaction
 //          that holds the copies.

@@ -1,11 +1,11 @@
 #include "relay/backlog/cursor/cursor_book.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <iterator>
 #include <limits>
 
 #include "common/base/assert.hpp"
+#include "relay/record/number_list.hpp"
 
 namespace eventrelay::relay {
 
@@ -33,10 +33,11 @@ Offset CursorBook::reach(const BacklogCursor& cursor) const {
 Offset CursorBook::limit(const BacklogCursor& cursor) const {
   if (!cursor.open()) return cursor.end;
   if (cursor.whole) return kNever;
-  // Later events of the object are the whole subscription's: an object's cursor catches up with it.
+  // Later events of the object belong to the cursor of the whole subscription, which this one
+  // catches up with.
   const BacklogCursor* const whole = cursor.group->open_whole();
   if (whole == nullptr) return kNever;
-  // Never before what names it: after a restart the whole one may stand below.
+  // It never ends before the event that names it: after a restart the whole one may stand below.
   const bool blocked = cursor.state == CursorState::Blocked;
   const Offset least = next_of(blocked ? cursor.blocked_at : cursor.from);
   return std::max({cursor.reread, reach(*whole), least});
@@ -49,7 +50,7 @@ Offset CursorBook::position(const BacklogCursor& cursor) const {
   return lowest;
 }
 
-// What the catch-up read has gone past without being asked to take it is not in the log any more.
+// What the catch-up read has passed without offering it is not in the log any more.
 std::optional<Offset> CursorBook::first_returned(const BacklogCursor& cursor) const {
   const std::vector<Offset>& all = cursor.returned.all();
   const bool passes = cursor.following && cursor.state != CursorState::Blocked;
@@ -152,7 +153,7 @@ void CursorBook::attach(BacklogCursor& cursor, Offset end) {
 void CursorBook::attach_if_there(BacklogCursor& cursor, Offset live) {
   if (!cursor.open() || !cursor.durable() || cursor.replays() || !cursor.returned.empty()) return;
   if (cursor.state != CursorState::Detached) return;
-  // Events that the live path passes unasked were skipped for this cursor: it must have them first.
+  // The live path passes events that this cursor answers for, so the cursor must have them first.
   const Offset top = limit(cursor);
   if (top == kNever && live < ahead.to) return;
   const Offset end = top == kNever ? live : top;
@@ -197,7 +198,7 @@ void CursorBook::drop_job(CursorGroup& group, const ChainJob& job) {
 
 namespace {
 
-// Nothing that could be read again, after a crash either, needs it any more.
+// No record that could be read again, after a crash either, needs this one any more.
 bool needless(const BacklogCursor& cursor, Offset ledger) {
   if (!cursor.acked || !cursor.acked->over || cursor.sync != RecordSync::Idle) return false;
   if (cursor.forgotten || cursor.replays()) return true;
@@ -206,10 +207,10 @@ bool needless(const BacklogCursor& cursor, Offset ledger) {
     const CursorSnapshot acked = other->acked.value_or(CursorSnapshot{Offset{-1}, false, false});
     if (other == &cursor || acked.over || other->from >= cursor.end) continue;
     if (cursor.whole) {
-      // Its being there tells a reader of the log that the other one has ended.
+      // Its record tells a reader of the log that the other one has ended.
       if (other->from < cursor.from && !acked.ended) return false;
     } else if (other->open() || other->end > cursor.from) {
-      // It would hand out again what the cursor for the object has done.
+      // Without this record the other one would hand out again what this one has done.
       const Offset both = other->open() ? cursor.end : std::min(cursor.end, other->end);
       if (acked.position < both) return false;
     }
@@ -248,19 +249,6 @@ bool append_pair(std::int64_t unfinished, std::int64_t finished, std::string& ou
   if (out.size() + pair.size() > kRangesMax) return false;
   out += pair;
   return true;
-}
-
-// Takes one number and the comma behind it off the front of `text`.
-std::optional<std::int64_t> take_number(std::string_view& text, std::int64_t least) {
-  std::int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || number < least || number > kRunMax) return std::nullopt;
-  text.remove_prefix(static_cast<std::size_t>(rest - text.data()));
-  if (text.empty()) return number;
-  if (text.front() != ',' || text.size() == 1) return std::nullopt;
-  text.remove_prefix(1);
-  return number;
 }
 
 }  // namespace
@@ -310,9 +298,9 @@ bool CursorBook::restore(BacklogCursor& cursor, std::string_view ranges) {
   while (!ranges.empty()) {
     // A ledger may begin with what is done.
     const std::int64_t least = returned.empty() && at == cursor.reread.value ? 0 : 1;
-    const auto unfinished = take_number(ranges, least);
+    const auto unfinished = take_number(ranges, least, kRunMax);
     if (!unfinished || ranges.empty()) return false;
-    const auto finished = take_number(ranges, 1);
+    const auto finished = take_number(ranges, 1, kRunMax);
     if (!finished) return false;
     if (returned.size() + static_cast<std::size_t>(*unfinished) > kReturnedMax) break;
     for (std::int64_t i = 0; i < *unfinished; ++i) returned.push_back(Offset{at + i});

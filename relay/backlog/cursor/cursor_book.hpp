@@ -71,16 +71,17 @@ struct CursorBook {
   void note(BacklogCursor& cursor);
   void follow(BacklogCursor& cursor);
   void unfollow(BacklogCursor& cursor);
-  // All for the same: what is behind must not be handed out before what came back.
+  // Marks all cursors of the same subscription or object: later events must not be handed out
+  // before what came back.
   void unfollow_alike(BacklogCursor& cursor);
   void attach(BacklogCursor& cursor, Offset end);
-  // Attaches it if it stands where the events belong to somebody else.
+  // Attaches it if it stands where the events belong to the live path or another cursor.
   void attach_if_there(BacklogCursor& cursor, Offset live);
   void calm(BacklogCursor& cursor);  // no longer Blocked
   // `job` is `cursor`'s from its first acknowledged record on.
   void hand_over(BacklogCursor& cursor, const ChainJob& job);
   void ownership(BacklogCursor& cursor);
-  // Tombstones for what is over and needed by nobody.
+  // Makes tombstones due for records that are over and not needed.
   void retire();
 
   [[nodiscard]] StateRecord record(const BacklogCursor& cursor) const;

@@ -1,4 +1,4 @@
-// What is said to and by Cursors.
+// The arguments and answers of Cursors.
 //
 // Why:     its callers are three shells; each call's arguments are named in one place.
 // Owner:   the caller.  Thread: values.  Bounds: views live for the call.
@@ -49,7 +49,8 @@ struct Detach {
   Offset live;                     // the live position: a refused event, or the next one
   std::span<const Offset> queued;  // ascending; they leave the scheduler now
   std::span<const Offset> held;    // ascending; in flight, or leaving and not settled: they stay
-  // From here on none was ever taken up: a position instead of 8 B per job. Negative: not known.
+  // From this offset on no event was ever taken: one position instead of 8 B per job. Negative: not
+  // known.
   Offset untouched{-1};
   CursorState state = CursorState::Detached;  // or Off
   std::string_view reason;
@@ -109,7 +110,8 @@ struct StateWrite {
   std::string value;  // empty: a tombstone (null)
 };
 
-// What a record found in the topic behind our mark means. Repaired: an older owner wrote it, and
+// What a record means that was found in the topic behind our mark. Repaired: an older owner wrote
+// it, and
 // next_write() has the answer. Fenced: there is a newer owner; stop the partition.
 enum class Followed : std::uint8_t { Fine, Repaired, Fenced };
 

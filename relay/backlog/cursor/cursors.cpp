@@ -167,7 +167,8 @@ void Cursors::skip_ahead(BacklogCursor& cursor, Offset at) const {
 
 namespace {
 
-// A position instead of a list: from `untouched` on the cursor has everything still to do.
+// From `untouched` on the cursor has everything still to do, so a position says it instead of a
+// list.
 void shorten(BacklogCursor& cursor, Offset untouched) {
   if (untouched < cursor.from || untouched >= cursor.reread) return;
   if (!cursor.out.empty() && cursor.out.all().back() >= untouched) return;
@@ -185,6 +186,7 @@ BacklogCursor& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at
       book_.unfollow(*known);
       book_.calm(*known);
       known->state = CursorState::Off;
+      known->since = moment.wall;
       known->reason = book_.table.reason(detach.reason);
       book_.mark(*known);
     }
@@ -195,7 +197,7 @@ BacklogCursor& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at
   made.reason = book_.table.reason(detach.reason);
   made.returned.clear();
   skip_ahead(made, made.open() ? detach.live : std::min(made.end, detach.live));
-  // What objects take over and is not written yet stays unfinished here until it is.
+  // An event that an object's cursor takes over stays unfinished here until that cursor is written.
   for (const auto& other : book_.table.slots()) {
     if (other == nullptr || other->group != &group || other->takes_over == nullptr) continue;
     for (const ChainJob& job : *other->takes_over) {
@@ -232,7 +234,7 @@ CursorId Cursors::detach(const Detach& detach, const Moment& moment) {
     cursor.changed = true;
   }
   BacklogCursor& last = cursor_at(detach.live);
-  // Nothing later of an order goes on in a catch-up read that is under way.
+  // Later events of the same order stop in a catch-up read that is under way.
   if (detach.ordering != Ordering::None) book_.unfollow_alike(last);
   const CursorId id = last.id;
   for (BacklogCursor* const cursor : made) {
@@ -311,6 +313,17 @@ bool Cursors::resume(std::string_view subscription) {
 bool Cursors::is_off(std::string_view subscription) const {
   const CursorGroup* const group = book_.table.find(subscription);
   return group != nullptr && group->is_off();
+}
+
+std::optional<WallTime> Cursors::off_since(std::string_view subscription) const {
+  const CursorGroup* const group = book_.table.find(subscription);
+  std::optional<WallTime> since;
+  if (group == nullptr) return since;
+  for (const BacklogCursor* const cursor : group->whole) {
+    if (cursor->state != CursorState::Off || cursor->over) continue;
+    since = std::max(since.value_or(cursor->since), cursor->since);
+  }
+  return since;
 }
 
 bool Cursors::goes_on(CursorId id) const {
@@ -402,7 +415,8 @@ class ReadyCollector {
 std::optional<Offset> Cursors::begin_catch_up(ReadinessGate& gate, Offset live,
                                               const Moment& moment) {
   EVENTRELAY_ASSERT(!book_.catch_up.active);
-  // The live position moves on by what nobody waits for: who stands there needs no catch-up read.
+  // A cursor that stands at the live position needs no catch-up read: what lay between was for
+  // others.
   for (const auto& cursor : book_.table.slots()) {
     if (cursor != nullptr) book_.attach_if_there(*cursor, live);
   }
@@ -571,7 +585,7 @@ void Cursors::end_catch_up(Offset live) {
   }
   book_.catch_up.active = false;
   if (book_.catch_up.expire) return;
-  // The whole first: where it stands, its objects' cursors end too.
+  // The whole subscription's cursor comes first, since those of its objects end where it stands.
   for (const bool whole : {true, false}) {
     for (const CursorId id : stood) {
       BacklogCursor* const cursor = book_.table.find(id);
@@ -659,7 +673,7 @@ bool Cursors::acknowledge(std::uint64_t token) {
   if (first) {
     book_.ownership(*cursor);
     const bool changed = cursor->changed;
-    book_.note(*cursor);  // it may be over; that alone is nothing new to write
+    book_.note(*cursor);  // it may be over now, which alone needs no record
     cursor->changed = changed;
   }
   if (cursor->acked->over && cursor->forgotten) book_.retire();
@@ -674,7 +688,7 @@ void Cursors::raise(StateEpoch epoch) {
   EVENTRELAY_ASSERT(epoch > epoch_);
   epoch_ = epoch;
   for (const auto& cursor : book_.table.slots()) {
-    // A tombstone counts whoever wrote it.
+    // A tombstone counts, even from an older owner.
     if (cursor == nullptr || cursor->ending() || !cursor->writing()) continue;
     cursor->sync = RecordSync::Idle;
     --book_.writes.writing;

@@ -80,6 +80,8 @@ class Cursors {
   // Ends a pause. False: the subscription was not paused. detach() begins one.
   bool resume(std::string_view subscription);
   [[nodiscard]] bool is_off(std::string_view subscription) const;
+  // Since when it is paused; nothing: it is not.
+  [[nodiscard]] std::optional<WallTime> off_since(std::string_view subscription) const;
   // True for a whole subscription that is still detached. No live job is behind its ordered jobs,
   // so while the breaker is open they may be given back instead of blocked.
   [[nodiscard]] bool goes_on(CursorId cursor) const;
@@ -92,7 +94,7 @@ class Cursors {
   // above the live position.
   [[nodiscard]] std::optional<Offset> begin_catch_up(ReadinessGate& gate, Offset live,
                                                      const Moment& moment);
-  // Somebody is ready who is not in the catch-up read that is under way. O(cursors).
+  // True when a cursor is ready that is not in the catch-up read under way. O(cursors).
   [[nodiscard]] bool others_ready(ReadinessGate& gate, Offset live, const Moment& moment) const;
   // The same for what the log start will soon reach, ready or not: cursors with a position below
   // `below`, up to there. What is offered goes to the dead letters: call dispatched(), and done()

@@ -17,7 +17,7 @@ bool OffsetSet::erase(Offset at) {
   const auto place = std::lower_bound(offsets_.begin(), offsets_.end(), at);
   if (place == offsets_.end() || *place != at) return false;
   offsets_.erase(place);
-  // A cursor waits long with little: give back what many needed.
+  // A cursor waits long with few offsets, so the memory of many is given back.
   if (offsets_.empty() && offsets_.capacity() > 64) offsets_ = {};
   return true;
 }

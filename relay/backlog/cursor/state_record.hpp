@@ -51,7 +51,7 @@ struct StateRecord {
   std::optional<WallTime> due;  // not before
   std::uint32_t attempt = 0;    // attempts made at the event at the position
   StateEpoch epoch = 0;
-  WallTime since{};  // Blocked: first failure of its event; else when it began
+  WallTime since{};  // Blocked: first failure of its event; Off: since then; else when it began
   std::string reason;
   std::string ranges;  // done above the position, as OffsetLedger writes run lengths
 

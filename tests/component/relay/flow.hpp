@@ -7,6 +7,7 @@
 #include <openssl/hmac.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -216,10 +217,11 @@ class Relay {
   // As changes of single instances that come in.
   void apply(Changes changes) { use(update_settings(*settings_, std::move(changes))); }
   [[nodiscard]] bool ready() const { return service_->not_ready().empty(); }
-  // True if the drain ended by itself.
-  bool drain() {
+  // True if the drain ended by itself. `begun` is called when the relay begins nothing more.
+  bool drain(const std::function<void()>& begun = {}) {
     std::atomic<bool> done{false};
     service_->drain([&] { done = true; });
+    if (begun) begun();
     const TimePoint end = monotonic_now() + service_->drain_limit() + std::chrono::seconds(2);
     while (!done && monotonic_now() < end) pause();
     return done;

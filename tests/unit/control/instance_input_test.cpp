@@ -35,7 +35,8 @@ struct Outcome {
 
 Outcome create(const json::object& body, const Config& config = {}) {
   Outcome out;
-  const auto read = apply_input(body, Change::Create, box(), config, out.document);
+  const auto read = apply_input(body, Change::Create, box(), config,
+                                config.control.delivery_defaults, out.document);
   if (read) {
     out.authorize = *read;
   } else {
@@ -249,7 +250,8 @@ TEST(InstanceInput, AnAnswerSentBackChangesNothing) {
   const Keyring ring({{"k", Secret(std::string(32, 'a'))}});
   for (const Change change : {Change::Replace, Change::Merge}) {
     Document again = document;
-    const auto read = apply_input(answer, change, box(), config, again);
+    const auto read =
+        apply_input(answer, change, box(), config, config.control.delivery_defaults, again);
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(again.instance.configuration, document.instance.configuration);
     EXPECT_EQ(again.instance.signature_key->reveal(), "sig");
@@ -265,8 +267,8 @@ TEST(InstanceInput, PatchMergesAndNullRemoves) {
   Outcome made = create(good());
   Document& document = made.document;
   const auto patch = [&](const char* body) {
-    const auto read =
-        apply_input(json::parse(body).as_object(), Change::Merge, box(), Config{}, document);
+    const auto read = apply_input(json::parse(body).as_object(), Change::Merge, box(), Config{},
+                                  DeliveryConfig{}, document);
     return read ? std::string("taken") : read.error().message;
   };
   EXPECT_EQ(patch(R"({"configuration":{"events.list.ids":null,"new.key":"v"}})"), "taken");

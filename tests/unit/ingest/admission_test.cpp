@@ -78,7 +78,7 @@ TEST(Admission, WaitsLongerWhereAcknowledgementsAreSlowAnyway) {
   EXPECT_EQ(admission.admit(slow, at(2501)), Admission::Verdict::Reject);
 }
 
-TEST(Admission, StopsNoLaneForAnother) {
+TEST(Admission, StopsNoBucketForAnother) {
   Admission admission({});
   const KafkaState stuck = pending_since(0);
   KafkaState moving = pending_since(890);

@@ -69,7 +69,7 @@ class Bench {
     request.reason = "http_5xx";
     return cursors.block(request, moment());
   }
-  // Writes and acknowledges everything that is due; what was written, by key.
+  // Writes and acknowledges everything that is due, and returns what was written by key.
   std::map<std::string, std::string> settle() {
     std::map<std::string, std::string> written;
     while (const auto write = cursors.next_write()) {
@@ -78,8 +78,8 @@ class Bench {
     }
     return written;
   }
-  // Makes catch-up reads up to `live`; the offsets dispatched. Every event is of the object that
-  // `object` names.
+  // Makes catch-up reads up to `live` and returns the offsets dispatched. Every event is of the
+  // object that `object` names.
   std::vector<std::int64_t> catch_up(std::int64_t live, std::string_view (*object)(std::int64_t)) {
     std::vector<std::int64_t> out;
     const auto from = cursors.begin_catch_up(gate, Offset{live}, moment());

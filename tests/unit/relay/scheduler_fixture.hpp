@@ -1,4 +1,4 @@
-// A scheduler and the events it holds, in a few words.
+// A scheduler and its events, with short calls for tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -43,7 +43,7 @@ class SchedulerTest : public ::testing::Test {
     return jobs;
   }
 
-  // An attempt that failed and was written where it waits.
+  // Ends an attempt that failed and whose event was parked.
   Finished fail(Job& job, double second = 0) {
     const std::optional<Finished> gone = scheduler.leave(job, Answer::Failed, at(second));
     return gone ? *gone : scheduler.settle(job, End::Done);

@@ -30,10 +30,16 @@ bool in_order(const std::vector<std::int64_t>& offsets, std::size_t count) {
   return offsets == expected;
 }
 
-TEST(ConsumerClient, GivesPartitionsToASecondMemberOnlyWhenReleased) {
+// A topic of 4 partitions on an embedded broker. Thread: the test's.
+class ConsumerClientTest : public ::testing::Test {
+ protected:
+  ConsumerClientTest() { cluster.create_topic(kTopic, 4); }
+
   MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
   Loop loop;
+};
+
+TEST_F(ConsumerClientTest, GivesPartitionsToASecondMemberOnlyWhenReleased) {
   Member first{loop, config_for(cluster), options(0)};
   first.release_at_once = false;
   first.client.start();
@@ -72,10 +78,7 @@ TEST(ConsumerClient, TheGroupConfirmsAMemberAndNobodyElse) {
   EXPECT_FALSE(member.client.confirm("eventrelay.state", mark, 42));
 }
 
-TEST(ConsumerClient, FindsCommittedPositionsWithTheirMetadataAgain) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, FindsCommittedPositionsWithTheirMetadataAgain) {
   fill(loop, cluster, 100);
   const std::string metadata(4000, 'm');
   {
@@ -110,10 +113,7 @@ TEST(ConsumerClient, FindsCommittedPositionsWithTheirMetadataAgain) {
   EXPECT_TRUE(again.close());
 }
 
-TEST(ConsumerClient, TellsWhyACommitFailed) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, TellsWhyACommitFailed) {
   Member member{loop, config_for(cluster), options()};
   member.client.start();
   ASSERT_TRUE(loop.until([&] { return member.owned.size() == 4; }));
@@ -128,10 +128,7 @@ TEST(ConsumerClient, TellsWhyACommitFailed) {
   EXPECT_TRUE(member.close());
 }
 
-TEST(ConsumerClient, HoldsAPartitionBackLongerThanThePollIntervalAndKeepsIt) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, HoldsAPartitionBackLongerThanThePollIntervalAndKeepsIt) {
   fill(loop, cluster, 500);
   Member member{loop, config_for(cluster, {{"max.poll.interval.ms", "4000"}}), options()};
   member.held = {Partition{0}, Partition{3}};
@@ -150,10 +147,7 @@ TEST(ConsumerClient, HoldsAPartitionBackLongerThanThePollIntervalAndKeepsIt) {
   EXPECT_TRUE(member.close());
 }
 
-TEST(ConsumerClient, GoesOnAfterABrokerWasAway) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, GoesOnAfterABrokerWasAway) {
   fill(loop, cluster, 10);
   Member member{loop, config_for(cluster), options()};
   member.client.start();
@@ -169,10 +163,7 @@ TEST(ConsumerClient, GoesOnAfterABrokerWasAway) {
   EXPECT_TRUE(member.close());
 }
 
-TEST(ConsumerClient, CountsAnOffsetThatJumps) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, CountsAnOffsetThatJumps) {
   fill(loop, cluster, 50);
   Member member{loop, config_for(cluster), options()};
   member.client.start();
@@ -187,10 +178,7 @@ TEST(ConsumerClient, CountsAnOffsetThatJumps) {
   EXPECT_TRUE(member.close());
 }
 
-TEST(ConsumerClient, EndsQuicklyWithTheBrokerAway) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, EndsQuicklyWithTheBrokerAway) {
   auto member = std::make_unique<Member>(loop, config_for(cluster), options());
   member->client.start();
   ASSERT_TRUE(loop.until([&] { return member->owned.size() == 4; }));
@@ -201,10 +189,7 @@ TEST(ConsumerClient, EndsQuicklyWithTheBrokerAway) {
   EXPECT_TRUE(wait_retired(seconds{5}));
 }
 
-TEST(ConsumerClient, ClosesAtItsDeadlineWhileItIsNotReleased) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, ClosesAtItsDeadlineWhileItIsNotReleased) {
   Member member{loop, config_for(cluster), options()};
   member.release_at_once = false;
   member.client.start();
@@ -218,10 +203,7 @@ TEST(ConsumerClient, ClosesAtItsDeadlineWhileItIsNotReleased) {
   EXPECT_TRUE(wait_retired(seconds{5}));
 }
 
-TEST(ConsumerClient, ClosesBeforeItHasJoined) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 4);
-  Loop loop;
+TEST_F(ConsumerClientTest, ClosesBeforeItHasJoined) {
   Member member{loop, config_for(cluster), options()};
   member.client.start();
   loop.pass(milliseconds{200});

@@ -22,9 +22,9 @@ ReaderOptions options() {
 }
 
 // The embedded broker with both topics. Thread: the test's.
-class LogReaderTest : public ::testing::Test {
+class PartitionReaderTest : public ::testing::Test {
  protected:
-  LogReaderTest() { cluster.create_topics({{kTopic, 2}, {kOther, 2}}); }
+  PartitionReaderTest() { cluster.create_topics({{kTopic, 2}, {kOther, 2}}); }
 
   void fill(std::uint64_t count, std::string_view value = "x") {
     Writer writer{loop, config_for(cluster), kTopic};
@@ -72,7 +72,7 @@ std::vector<std::int64_t> range(std::int64_t from, std::int64_t to) {
   return all;
 }
 
-TEST_F(LogReaderTest, ReadsFromAnOffsetToTheEndAndOnWhenMoreIsWritten) {
+TEST_F(PartitionReaderTest, ReadsFromAnOffsetToTheEndAndOnWhenMoreIsWritten) {
   fill(100);
   PartitionReader reader = new_reader();
   Notes notes{reader};
@@ -92,7 +92,7 @@ TEST_F(LogReaderTest, ReadsFromAnOffsetToTheEndAndOnWhenMoreIsWritten) {
   EXPECT_EQ(notes.offsets.size(), 65U);
 }
 
-TEST_F(LogReaderTest, BeginsAtTheLogsStartAndAtItsEnd) {
+TEST_F(PartitionReaderTest, BeginsAtTheLogsStartAndAtItsEnd) {
   fill(10);
   PartitionReader reader = new_reader();
   Notes all{reader};
@@ -111,7 +111,7 @@ TEST_F(LogReaderTest, BeginsAtTheLogsStartAndAtItsEnd) {
   EXPECT_EQ(empty.ends, (std::vector<std::int64_t>{0}));
 }
 
-TEST_F(LogReaderTest, HandsOutNothingOfAReadingThatWasEnded) {
+TEST_F(PartitionReaderTest, HandsOutNothingOfAReadingThatWasEnded) {
   fill(2000);
   PartitionReader reader = new_reader();
   for (std::int64_t round = 0; round < 100; ++round) {
@@ -130,7 +130,7 @@ TEST_F(LogReaderTest, HandsOutNothingOfAReadingThatWasEnded) {
   }
 }
 
-TEST_F(LogReaderTest, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
+TEST_F(PartitionReaderTest, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
   fill(10);
   PartitionReader reader = new_reader();
   Notes notes{reader};
@@ -143,7 +143,7 @@ TEST_F(LogReaderTest, TellsAPositionOutsideOfTheLogAndGoesOnElsewhere) {
   EXPECT_EQ(notes.offsets, range(8, 10));
 }
 
-TEST_F(LogReaderTest, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
+TEST_F(PartitionReaderTest, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
   const TopicPartition second{1, Partition{1}};
   {
     PartitionReader reader = new_reader();
@@ -177,11 +177,11 @@ TEST_F(LogReaderTest, CommitsAndFindsPositionsOfAGroupNobodyJoins) {
   EXPECT_EQ(found[1].metadata, "1:2,3");
 }
 
-TEST_F(LogReaderTest, TellsTheBoundsOfALog) {
+TEST_F(PartitionReaderTest, TellsTheWatermarksOfALog) {
   fill(10);
   PartitionReader reader = new_reader();
-  std::vector<Watermarks> found;
-  reader.bounds({kFirst, {0, Partition{1}}}, [&](auto all) {  //
+  std::vector<PartitionWatermarks> found;
+  reader.watermarks({kFirst, {0, Partition{1}}}, [&](auto all) {  //
     found.assign(all.begin(), all.end());
   });
   ASSERT_TRUE(loop.until([&] { return found.size() == 2; }));
@@ -190,7 +190,7 @@ TEST_F(LogReaderTest, TellsTheBoundsOfALog) {
   EXPECT_EQ(found[1].end, Offset{0});
 }
 
-TEST_F(LogReaderTest, NeverLetsItsCallerWaitForTheBroker) {
+TEST_F(PartitionReaderTest, NeverLetsItsCallerWaitForTheBroker) {
   fill(10);
   cluster.set_round_trip(1, milliseconds{400});
   PartitionReader reader = new_reader();
@@ -201,13 +201,13 @@ TEST_F(LogReaderTest, NeverLetsItsCallerWaitForTheBroker) {
     reader.start(kFirst, Offset{i % 10}, notes);
     if (i % 2 == 0) reader.stop(kFirst);
   }
-  reader.bounds({kFirst}, [&](auto) { answered = true; });
+  reader.watermarks({kFirst}, [&](auto) { answered = true; });
   EXPECT_LT(monotonic_now() - since, milliseconds{200});
   ASSERT_TRUE(loop.until([&] { return answered && !notes.ends.empty(); }));
   EXPECT_EQ(notes.offsets, range(9, 10));
 }
 
-TEST_F(LogReaderTest, ReadsMoreThanItMayReadAhead) {
+TEST_F(PartitionReaderTest, ReadsMoreThanItMayReadAhead) {
   fill(2500, std::string(1000, 'b'));
   PartitionReader reader = new_reader();
   Notes notes{reader};
@@ -219,7 +219,7 @@ TEST_F(LogReaderTest, ReadsMoreThanItMayReadAhead) {
   EXPECT_LT(monotonic_now() - since, seconds{10});
 }
 
-TEST_F(LogReaderTest, EndsWhileItReadsAndWhileTheBrokerIsAway) {
+TEST_F(PartitionReaderTest, EndsWhileItReadsAndWhileTheBrokerIsAway) {
   fill(100);
   {
     PartitionReader reader = new_reader();
@@ -228,7 +228,7 @@ TEST_F(LogReaderTest, EndsWhileItReadsAndWhileTheBrokerIsAway) {
     reader.start({1, Partition{0}}, kLogStart, notes);
     ASSERT_TRUE(loop.until([&] { return !notes.offsets.empty(); }));
     cluster.set_down(1);
-    reader.bounds({kFirst}, [](auto) { FAIL() << "nobody can have answered"; });
+    reader.watermarks({kFirst}, [](auto) { FAIL() << "nobody can have answered"; });
     reader.stop(kFirst);
     reader.start(kFirst, Offset{5}, notes);
     const TimePoint since = monotonic_now();

@@ -11,6 +11,15 @@ namespace {
 
 constexpr char kTopic[] = "eventrelay.events";
 
+// A topic of 1 partition on an embedded broker. Thread: the test's.
+class ProducerClientTest : public ::testing::Test {
+ protected:
+  ProducerClientTest() { cluster.create_topic(kTopic, 1); }
+
+  MockCluster cluster;
+  Loop loop;
+};
+
 TEST(ProducerClient, AcknowledgesTwentyThousandRecordsWithTheirHeaders) {
   MockCluster cluster;
   cluster.create_topic(kTopic, 8);
@@ -90,10 +99,7 @@ TEST(ProducerClient, TakesReportsInAnyOrder) {
   EXPECT_EQ(writer.reports.count(Stored::Persisted), 4U);
 }
 
-TEST(ProducerClient, SaysQueueFullAtLimitAndTooLarge) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, SaysQueueFullAtLimitAndTooLarge) {
   Writer few{loop, config_for(cluster), kTopic, {.queue_messages = 10}};
   Writer small{
       loop, config_for(cluster), kTopic, {.queue_bytes = 10'000, .record_bytes_max = 6'000}};
@@ -114,10 +120,7 @@ TEST(ProducerClient, SaysQueueFullAtLimitAndTooLarge) {
   ASSERT_TRUE(few.settled());
 }
 
-TEST(ProducerClient, TakesARecordOfExactlyTheLimit) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, TakesARecordOfExactlyTheLimit) {
   const ProducerLimits limits;
   Writer writer{loop, config_for(cluster), kTopic, limits};
   ASSERT_TRUE(writer.ready());
@@ -128,10 +131,7 @@ TEST(ProducerClient, TakesARecordOfExactlyTheLimit) {
   EXPECT_EQ(writer.reports.count(Stored::Persisted), 1U);
 }
 
-TEST(ProducerClient, ReportsTimedOutWhenTheBrokerIsAway) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, ReportsTimedOutWhenTheBrokerIsAway) {
   Writer writer{loop, config_for(cluster, {{"message.timeout.ms", "1000"}}), kTopic};
   ASSERT_TRUE(writer.ready());
   cluster.set_down(1);
@@ -147,11 +147,8 @@ TEST(ProducerClient, ReportsTimedOutWhenTheBrokerIsAway) {
   ASSERT_TRUE(writer.settled());
 }
 
-TEST(ProducerClient, IsUnavailableUntilItsTopicIsKnown) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
+TEST_F(ProducerClientTest, IsUnavailableUntilItsTopicIsKnown) {
   cluster.set_down(1);
-  Loop loop;
   Writer writer{loop, config_for(cluster), kTopic};
   loop.pass(milliseconds{300});
   EXPECT_FALSE(writer.client.ready());
@@ -163,10 +160,7 @@ TEST(ProducerClient, IsUnavailableUntilItsTopicIsKnown) {
   EXPECT_EQ(writer.reports.count(Stored::Persisted), 1U);
 }
 
-TEST(ProducerClient, FailsAllWaitingAndRebuildsAfterAFatalError) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, FailsAllWaitingAndRebuildsAfterAFatalError) {
   Writer writer{loop, config_for(cluster), kTopic};
   ASSERT_TRUE(writer.ready());
   cluster.set_round_trip(1, milliseconds{1000});
@@ -192,10 +186,7 @@ TEST(ProducerClient, FailsAllWaitingAndRebuildsAfterAFatalError) {
 
 // The first request of a producer to a partition is refused while the second is on its way already,
 // and taken: the library then reports both as persisted.
-TEST(ProducerClient, DoesNotTakeARecordForStoredBecauseALaterOneIs) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, DoesNotTakeARecordForStoredBecauseALaterOneIs) {
   Writer writer{loop, config_for(cluster, {{"linger.ms", "0"}}), kTopic};
   ASSERT_TRUE(writer.ready());
   cluster.set_round_trip(1, milliseconds{500});
@@ -218,10 +209,7 @@ TEST(ProducerClient, DoesNotTakeARecordForStoredBecauseALaterOneIs) {
   EXPECT_TRUE(member.close());
 }
 
-TEST(ProducerClient, DrainsBeforeItSaysSo) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, DrainsBeforeItSaysSo) {
   Writer writer{loop, config_for(cluster, {{"linger.ms", "5000"}}), kTopic};
   ASSERT_TRUE(writer.ready());
   for (std::uint64_t i = 0; i < 100; ++i) ASSERT_EQ(writer.write(i, "x"), Queued::Queued);
@@ -235,10 +223,7 @@ TEST(ProducerClient, DrainsBeforeItSaysSo) {
   EXPECT_EQ(reported, 100U);
 }
 
-TEST(ProducerClient, EndsADrainAtItsDeadline) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, EndsADrainAtItsDeadline) {
   Writer writer{loop, config_for(cluster), kTopic};
   ASSERT_TRUE(writer.ready());
   cluster.set_down(1);
@@ -249,10 +234,7 @@ TEST(ProducerClient, EndsADrainAtItsDeadline) {
   EXPECT_EQ(writer.client.pending().count(), 1U);
 }
 
-TEST(ProducerClient, EndsQuicklyWithTheBrokerAway) {
-  MockCluster cluster;
-  cluster.create_topic(kTopic, 1);
-  Loop loop;
+TEST_F(ProducerClientTest, EndsQuicklyWithTheBrokerAway) {
   auto writer = std::make_unique<Writer>(loop, config_for(cluster), kTopic);
   ASSERT_TRUE(writer->ready());
   cluster.set_down(1);

@@ -34,6 +34,7 @@ HttpResponse broken(const HttpRequest&) {
 }
 
 const std::string kJson = "Content-Type: application/json\r\n";
+const std::string kPostEcho = "POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson;
 
 AccessPolicy with_token(const char* token) {
   AccessPolicy policy;
@@ -221,12 +222,10 @@ TEST_F(AdminServerTest, HoldsTheBodyAtItsLimit) {
   open();
   const std::string at_limit(64U * 1024, 'b');
   HttpProbe fits(address_);
-  fits.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson + "Content-Length: 65536\r\n\r\n" +
-            at_limit);
+  fits.send(kPostEcho + "Content-Length: 65536\r\n\r\n" + at_limit);
   EXPECT_EQ(fits.read().status, 200);
   HttpProbe over(address_);
-  over.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson + "Content-Length: 65537\r\n\r\n" +
-            at_limit + 'b');
+  over.send(kPostEcho + "Content-Length: 65537\r\n\r\n" + at_limit + 'b');
   EXPECT_EQ(over.read().status, 413);
   EXPECT_TRUE(over.closed());
 }
@@ -234,8 +233,7 @@ TEST_F(AdminServerTest, HoldsTheBodyAtItsLimit) {
 TEST_F(AdminServerTest, RefusesWhatItWillNotParse) {
   open();
   HttpProbe chunked(address_);
-  chunked.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson +
-               "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+  chunked.send(kPostEcho + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
   EXPECT_EQ(chunked.read().status, 411);
   EXPECT_TRUE(chunked.closed());
   for (const char* garbage :
@@ -257,8 +255,7 @@ TEST_F(AdminServerTest, CutsARequestThatDoesNotComplete) {
   HttpProbe half(address_);
   half.send("GET /echo HTT");
   HttpProbe short_body(address_);
-  short_body.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson +
-                  "Content-Length: 9\r\n\r\nabc");
+  short_body.send(kPostEcho + "Content-Length: 9\r\n\r\nabc");
   EXPECT_TRUE(silent.closed());
   EXPECT_TRUE(half.closed());
   EXPECT_TRUE(short_body.closed());
@@ -326,8 +323,7 @@ TEST_F(AdminServerTest, AnswersARefusedRequestBeforeItsBody) {
 TEST_F(AdminServerTest, InvitesABodyThatWaitsToBeAsked) {
   open();
   HttpProbe probe(address_);
-  probe.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\n" + kJson +
-             "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  probe.send(kPostEcho + "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
   EXPECT_EQ(probe.read().status, 100);
   probe.send("body");
   EXPECT_EQ(probe.read().body, "POST /echo body");

@@ -128,7 +128,7 @@ TEST(QueueDelayEstimator, LetsABurstIntoAnIdleServer) {
   EXPECT_EQ(service.refused(), 0U);
 }
 
-TEST(PendingRecords, LeavesALaneThatStandsStillOutOfThePaceOfTheOthers) {
+TEST(PendingRecords, LeavesABucketThatStandsStillOutOfTheEstimateOfTheOthers) {
   Service service{10, milliseconds{10}};
   service.run(milliseconds{2'000}, 9);
   for (int i = 0; i < 20'000; ++i) (void)service.pending().add(0, 1, service.now(), 9);
@@ -137,7 +137,7 @@ TEST(PendingRecords, LeavesALaneThatStandsStillOutOfThePaceOfTheOthers) {
   EXPECT_EQ(service.refused(), 0U);
 }
 
-TEST(PendingRecords, KnowsForEachLaneSinceWhenItStandsStill) {
+TEST(PendingRecords, KnowsForEachBucketSinceWhenItStandsStill) {
   PendingRecords pending;
   const TimePoint start = TimePoint{} + std::chrono::hours{1};
   EXPECT_FALSE(pending.bucket(1).still_since().has_value());

@@ -26,7 +26,7 @@ TEST(CatchUpPlan, StartsAtMostOncePerInterval) {
   CatchUpPlan plan{CatchUpRules{}};
   EXPECT_TRUE(plan.may_start(at(0)));
   plan.start(Offset{10}, at(0));
-  EXPECT_FALSE(plan.may_start(at(5000)));  // one at a time
+  EXPECT_FALSE(plan.may_start(at(5000)));  // a second one waits for the first
   plan.end();
   EXPECT_FALSE(plan.may_start(at(999)));
   EXPECT_TRUE(plan.may_start(at(1000)));
@@ -95,7 +95,7 @@ TEST(CatchUpPlan, WaitsForRoomWithinItsFirstIntervalAlone) {
   EXPECT_FALSE(plan.pause(at(1000)));
 }
 
-// Fed at its own pace, one slow subscription would keep all others from the next catch-up read.
+// A catch-up read goes on without a slow subscription: all others would wait for the next one.
 TEST(CatchUpPlan, EndsForLackOfRoomOnceItHasLastedAnInterval) {
   CatchUpPlan plan{CatchUpRules{}};
   plan.start(Offset{10}, at(0));
@@ -109,7 +109,7 @@ TEST(CatchUpPlan, EndsForLackOfRoomOnceItHasLastedAnInterval) {
   EXPECT_TRUE(plan.may_start(at(1000)));
 }
 
-// Whoever comes back a moment later is served by the same catch-up read.
+// A subscription that comes back a moment later is served by the same catch-up read.
 TEST(CatchUpPlan, RestsAfterACatchUpThatReadMostlyInVain) {
   CatchUpPlan plan{CatchUpRules{}};
   plan.start(Offset{0}, at(0));
@@ -119,7 +119,7 @@ TEST(CatchUpPlan, RestsAfterACatchUpThatReadMostlyInVain) {
   EXPECT_TRUE(plan.may_start(at(2000)));
   plan.start(Offset{0}, at(2000));
   plan.end();
-  EXPECT_TRUE(plan.may_start(at(3000)));  // what was read before does not count again
+  EXPECT_TRUE(plan.may_start(at(3000)));  // what was read before counts once
 }
 
 TEST(CatchUpPlan, RestsNoLongerThanAFewIntervals) {
@@ -156,7 +156,7 @@ TEST(CatchUpPlan, WaitsForRoomOnlyForAWhileIfOthersFollow) {
   EXPECT_FALSE(plan.waited_enough(at(50)));
   EXPECT_TRUE(plan.pause(at(50)));
   EXPECT_FALSE(plan.waited_enough(at(149)));
-  EXPECT_TRUE(plan.pause(at(100)));  // still the same pause
+  EXPECT_TRUE(plan.pause(at(100)));  // the pause that has begun goes on
   EXPECT_TRUE(plan.waited_enough(at(150)));
   plan.resume();
   EXPECT_FALSE(plan.waited_enough(at(200)));

@@ -7,7 +7,7 @@ namespace {
 
 const TimePoint kNow{std::chrono::seconds{100}};
 
-// Answers, and has nothing to do.
+// A host that answers every question and does nothing.
 SubscriptionQueue idle_queue() {
   QueueConfig config;
   config.concurrency = 2;

@@ -32,7 +32,7 @@ TEST(Ownership, DoesNotOwnWhileTheGroupRefusesItsCommit) {
   Ownership step;
   static_cast<void>(step.at_end());
   static_cast<void>(step.mark_counts());
-  EXPECT_EQ(step.again(), Action::None);  // on its way
+  EXPECT_EQ(step.again(), Action::None);  // the mark is on its way
   EXPECT_EQ(step.confirmed(false), Action::None);
   EXPECT_EQ(step.state(), State::Confirming);
   EXPECT_EQ(step.again(), Action::Confirm);
@@ -69,7 +69,7 @@ TEST(Ownership, AsksAgainBehindItsNewMark) {
   Ownership step;
   static_cast<void>(step.at_end());
   static_cast<void>(step.mark_counts());
-  EXPECT_EQ(step.beaten(), Action::None);  // one is on its way
+  EXPECT_EQ(step.beaten(), Action::None);  // a mark is on its way
   EXPECT_EQ(step.confirmed(true), Action::Mark);
   EXPECT_EQ(step.mark_counts(), Action::Confirm);
   EXPECT_EQ(step.confirmed(true), Action::Own);
@@ -81,10 +81,10 @@ TEST(Ownership, NeverOwnsWithoutACommitSentBehindItsMark) {
   int owned = 0;
   for (int run = 0; run < 20'000; ++run) {
     Ownership step;
-    bool counts = false;      // our last mark
-    bool read = true;         // it was read back
-    bool on_its_way = false;  // a commit
-    bool good = false;        // sent while it counted, and nothing came since
+    bool counts = false;      // our last mark counts
+    bool read = true;         // our last mark was read back
+    bool on_its_way = false;  // a commit is under way
+    bool good = false;        // it was sent while the mark counted, and no other mark came since
     for (int i = 0; i < 30; ++i) {
       Action act = Action::None;
       switch (random() % 5) {

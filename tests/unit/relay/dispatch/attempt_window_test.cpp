@@ -44,7 +44,7 @@ TEST(AttemptWindow, StaysNarrowWhereMoreAtOnceDeliverNoMore) {
   Load load;
   load.run(window, std::chrono::seconds{10}, busy);
   EXPECT_EQ(window.width(), 64U);
-  EXPECT_EQ(load.widest, 128U);  // it was tried
+  EXPECT_EQ(load.widest, 128U);  // the window was once as wide as that
 }
 
 TEST(AttemptWindow, WidensWithinAFewAttemptsWhereEachWaits) {

@@ -101,12 +101,13 @@ TEST(CircuitBreaker, AsksAgainAfterAProbeThatWasGivenUp) {
   ASSERT_EQ(breaker.admit(at(1)), Verdict::Probe);
   EXPECT_EQ(breaker.probe_at(), std::nullopt);
   breaker.on_cancel();
-  // Whoever waits for the time of the next probe, such as a catch-up read, is told of it.
+  // The time of the next probe is told, since a catch-up read waits for it.
   EXPECT_EQ(breaker.probe_at(), at(1));
   EXPECT_EQ(breaker.admit(at(1)), Verdict::Probe);
 }
 
-// Whatever happens: never two probes out, and an Open breaker answers by itself in bounded time.
+// In any order of events there are never two probes under way, and an open breaker allows the
+// next probe after a bounded time.
 TEST(CircuitBreaker, KeepsItsPromisesOverRandomHistories) {
   for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
     std::mt19937_64 random(seed);

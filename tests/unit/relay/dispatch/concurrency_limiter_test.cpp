@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // A shard of 64 slots: eight of them are an eighth.
-class SlotsTest : public ::testing::Test {
+class ConcurrencyLimiterTest : public ::testing::Test {
  protected:
   SubscriptionQueue& queue(std::uint32_t concurrency = 16) {
     return scheduler.add_queue({.concurrency = concurrency, .breaker = {1U << 30U}});
@@ -26,7 +26,7 @@ class SlotsTest : public ::testing::Test {
       ASSERT_EQ(scheduler.admit(held, one, state), Admitted::Yes);
     }
   }
-  // What a catch-up read has read for it.
+  // Queues `count` jobs as a catch-up read does.
   void feed(SubscriptionQueue& target, int count) {
     JobState reread;
     reread.cursor = CursorId{1};
@@ -60,9 +60,9 @@ class SlotsTest : public ::testing::Test {
   std::deque<HeldEvent> events_;
 };
 
-// Thousands who come back at once never keep a fresh event waiting, neither for a slot nor behind
-// all of them for its turn.
-TEST_F(SlotsTest, LeavesAQuarterToFreshEventsWhileCatchUpsFeedOthers) {
+// Thousands of subscriptions that come back at once never keep a fresh event waiting: neither for
+// a slot nor for its turn behind all of them.
+TEST_F(ConcurrencyLimiterTest, LeavesAQuarterToFreshEventsWhileCatchUpsFeedOthers) {
   std::vector<SubscriptionQueue*> queues;
   for (int i = 0; i < 100; ++i) queues.push_back(&proven());
   SubscriptionQueue& live = proven();
@@ -74,7 +74,7 @@ TEST_F(SlotsTest, LeavesAQuarterToFreshEventsWhileCatchUpsFeedOthers) {
   EXPECT_EQ(of(take(), live), 3U);
 }
 
-TEST_F(SlotsTest, GivesASlotThatIsFreeAgainToWhoCatchUpsFeed) {
+TEST_F(ConcurrencyLimiterTest, GivesASlotThatIsFreeAgainToWhoCatchUpsFeed) {
   std::vector<SubscriptionQueue*> queues;
   for (int i = 0; i < 100; ++i) queues.push_back(&proven());
   for (SubscriptionQueue* one : queues) feed(*one, 1);
@@ -92,7 +92,7 @@ TEST_F(SlotsTest, GivesASlotThatIsFreeAgainToWhoCatchUpsFeed) {
 }
 
 // It is back on the live path, and is treated like all others.
-TEST_F(SlotsTest, TakesAQueueForCaughtUpOnceItsEventsAreFresh) {
+TEST_F(ConcurrencyLimiterTest, TakesAQueueForCaughtUpOnceItsEventsAreFresh) {
   SubscriptionQueue& one = proven();
   feed(one, 1);
   for (Job* job : take()) scheduler.finish(*job, at(0));
@@ -103,14 +103,14 @@ TEST_F(SlotsTest, TakesAQueueForCaughtUpOnceItsEventsAreFresh) {
   EXPECT_EQ(of(take(), one), 1U);
 }
 
-TEST_F(SlotsTest, KeepsHalfFromQueuesThatNeverAnswered) {
+TEST_F(ConcurrencyLimiterTest, KeepsHalfFromQueuesThatNeverAnswered) {
   std::vector<SubscriptionQueue*> queues;
   for (int i = 0; i < 10; ++i) fill(*queues.emplace_back(&queue()), 16);
   EXPECT_EQ(take().size(), 32U);
   for (const SubscriptionQueue* one : queues) EXPECT_GE(one->in_flight, 3U) << "not shared evenly";
 }
 
-TEST_F(SlotsTest, GivesTheFirstAttemptOfANewQueueMoreThanTheNextOnes) {
+TEST_F(ConcurrencyLimiterTest, GivesTheFirstAttemptOfANewQueueMoreThanTheNextOnes) {
   for (int i = 0; i < 10; ++i) fill(queue(), 16);
   EXPECT_EQ(take().size(), 32U);
   std::vector<SubscriptionQueue*> fresh;
@@ -120,7 +120,7 @@ TEST_F(SlotsTest, GivesTheFirstAttemptOfANewQueueMoreThanTheNextOnes) {
   EXPECT_EQ(scheduler.in_flight(), 48U);
 }
 
-TEST_F(SlotsTest, GivesTheFirstAttemptOfOneThatFailedLessThanThatOfANewOne) {
+TEST_F(ConcurrencyLimiterTest, GivesTheFirstAttemptOfOneThatFailedLessThanThatOfANewOne) {
   SubscriptionQueue& failed = queue();
   fill(failed, 1);
   fail(*take().at(0), 0);
@@ -132,7 +132,7 @@ TEST_F(SlotsTest, GivesTheFirstAttemptOfOneThatFailedLessThanThatOfANewOne) {
   EXPECT_EQ(take().size(), 1U);
 }
 
-TEST_F(SlotsTest, LetsWhoAnswersHaveWhatIsLeft) {
+TEST_F(ConcurrencyLimiterTest, LetsWhoAnswersHaveWhatIsLeft) {
   SubscriptionQueue& healthy = proven();
   SubscriptionQueue& other = proven();
   for (int i = 0; i < 100; ++i) fill(queue(), 5);
@@ -146,7 +146,7 @@ TEST_F(SlotsTest, LetsWhoAnswersHaveWhatIsLeft) {
   EXPECT_EQ(take(0.1).size(), ConcurrencyLimiter::kFew);
 }
 
-TEST_F(SlotsTest, AnAnswerLetsAQueueHaveMoreAtOnce) {
+TEST_F(ConcurrencyLimiterTest, AnAnswerLetsAQueueHaveMoreAtOnce) {
   for (int i = 0; i < 9; ++i) fill(queue(), 16);
   const std::vector<Job*> flying = take();
   ASSERT_EQ(flying.size(), 32U);
@@ -158,12 +158,12 @@ TEST_F(SlotsTest, AnAnswerLetsAQueueHaveMoreAtOnce) {
       << "its slots are not those of the unresponsive any more";
 }
 
-TEST_F(SlotsTest, ASlotThatIsFreeGoesToWhoWaitsForIt) {
+TEST_F(ConcurrencyLimiterTest, ASlotThatIsFreeGoesToWhoWaitsForIt) {
   std::vector<SubscriptionQueue*> queues;
   for (int i = 0; i < 60; ++i) fill(*queues.emplace_back(&queue()), 5);
   const std::vector<Job*> flying = take();
   ASSERT_EQ(flying.size(), 48U);
-  // One that failed has no more than the others that failed; those that wait are new.
+  // A queue that failed gets no more slots than others that failed; those that wait are new.
   for (int i = 0; i < 12; ++i) {
     fail(*flying[static_cast<std::size_t>(i)], 5);
     const std::vector<Job*> next = take(5);
@@ -172,7 +172,7 @@ TEST_F(SlotsTest, ASlotThatIsFreeGoesToWhoWaitsForIt) {
   }
 }
 
-TEST_F(SlotsTest, HoldsBackWhoHasFallenSilent) {
+TEST_F(ConcurrencyLimiterTest, HoldsBackWhoHasFallenSilent) {
   SubscriptionQueue& healthy = proven();
   std::vector<SubscriptionQueue*> queues;
   for (int i = 0; i < 5; ++i) queues.push_back(&proven());
@@ -188,7 +188,7 @@ TEST_F(SlotsTest, HoldsBackWhoHasFallenSilent) {
   EXPECT_EQ(of(take(1), healthy), ConcurrencyLimiter::kFew);
 }
 
-TEST_F(SlotsTest, OneAnswerInAWhileIsEnough) {
+TEST_F(ConcurrencyLimiterTest, OneAnswerInAWhileIsEnough) {
   SubscriptionQueue& slow = proven(0, 60);
   for (int i = 0; i < 3; ++i) fill(queue(), 1);
   ASSERT_EQ(take().size(), 3U);
@@ -206,7 +206,7 @@ TEST_F(SlotsTest, OneAnswerInAWhileIsEnough) {
   EXPECT_TRUE(slow.unresponsive);
 }
 
-TEST_F(SlotsTest, IsNotSilentWhileNothingIsAsked) {
+TEST_F(ConcurrencyLimiterTest, IsNotSilentWhileNothingIsAsked) {
   SubscriptionQueue& idle = proven(0);
   fill(idle, 1);
   Job* job = take(100).at(0);
@@ -216,7 +216,7 @@ TEST_F(SlotsTest, IsNotSilentWhileNothingIsAsked) {
   EXPECT_FALSE(idle.unresponsive);
 }
 
-TEST_F(SlotsTest, ALoneEndpointHasAllButTheLastEighthAfterItsFirstAnswer) {
+TEST_F(ConcurrencyLimiterTest, ALoneEndpointHasAllButTheLastEighthAfterItsFirstAnswer) {
   SubscriptionQueue& slow = queue(64);
   fill(slow, 200);
   std::vector<Job*> first = take(0);
@@ -225,7 +225,7 @@ TEST_F(SlotsTest, ALoneEndpointHasAllButTheLastEighthAfterItsFirstAnswer) {
   EXPECT_EQ(take(5).size(), 56U - 31U);
 }
 
-TEST_F(SlotsTest, AShardOfFewSlotsKeepsNone) {
+TEST_F(ConcurrencyLimiterTest, AShardOfFewSlotsKeepsNone) {
   for (std::uint32_t most = 1; most < 8; ++most) {
     Scheduler small({.in_flight_max = most});
     const std::array<SubscriptionQueue*, 1> one{&small.add_queue({})};
@@ -237,7 +237,7 @@ TEST_F(SlotsTest, AShardOfFewSlotsKeepsNone) {
   }
 }
 
-TEST_F(SlotsTest, ForgetsAQueueThatRetiresWhileItWaits) {
+TEST_F(ConcurrencyLimiterTest, ForgetsAQueueThatRetiresWhileItWaits) {
   for (int i = 0; i < 48; ++i) fill(queue(), 1);
   const std::vector<Job*> flying = take();
   SubscriptionQueue& waits = queue();
@@ -252,8 +252,8 @@ TEST_F(SlotsTest, ForgetsAQueueThatRetiresWhileItWaits) {
   EXPECT_EQ(scheduler.in_flight(), 0U);
 }
 
-// Any shard, any number of queues that hang from the first moment, some that begin to while others
-// are busy: a responsive queue is dispatched at once, whatever hangs and however long.
+// In a shard of any size some queues hang from the first moment and others begin to later. A job of
+// a responsive queue is dispatched at once, however many queues hang and however long.
 class Outage {
  public:
   explicit Outage(std::uint64_t seed) : random_(seed), seed_(seed) {

@@ -50,14 +50,14 @@ TEST(RetryBudget, CostsNothingWhereRetriesAreDelivered) {
     budget.on_retry(kStart, 1);
     budget.on_delivered();
   }
-  // What is saved up meanwhile is no more than before.
+  // Retries that were delivered save up no more than the burst.
   std::uint32_t gone = 0;
   for (; budget.allows(kStart, 1); ++gone) budget.on_retry(kStart, 1);
   EXPECT_EQ(gone, RetryBudget::kBurst + 1);
 }
 
-// Over every stretch of random lives: retries that are not delivered <= a fifth of the attempts +
-// kBurst + the floor's.
+// In every stretch of a random life the retries that were not delivered are at most a fifth of the
+// attempts, plus kBurst, plus what the floor allows.
 TEST(RetryBudget, KeepsTheShareOverEveryStretchOfTime) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     std::mt19937_64 random(seed);

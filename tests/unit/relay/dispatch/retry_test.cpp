@@ -31,7 +31,7 @@ RetryPlan list_plan(std::vector<milliseconds> delays, double jitter) {
   return plan;
 }
 
-// Waits of a profile: its offsets are powers of `factor` seconds.
+// The waits of a profile, whose offsets are powers of `factor` seconds.
 DeliveryConfig profile(RetryProfile word, int factor, int steps) {
   DeliveryConfig delivery;
   delivery.retry_profile = word;
@@ -242,8 +242,8 @@ TEST(RetryPolicy, RepeatsItselfWithTheSameSeed) {
   EXPECT_TRUE(differs);
 }
 
-// Any plan, any answer: a retry is due no sooner than asked, not in the past, at most the last
-// step and its jitter away, and its step is long enough and no longer than it needs to be.
+// For any plan and any answer a retry is due no sooner than asked, not in the past, and at most the
+// last step and its jitter from now. Its step is the smallest that is long enough.
 TEST(RetryPolicy, KeepsItsBoundsOverRandomPlans) {
   std::mt19937_64 random(20'261'124);
   const auto up_to = [&](std::uint64_t n) { return static_cast<std::int64_t>(random() % n); };

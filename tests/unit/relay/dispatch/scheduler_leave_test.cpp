@@ -1,4 +1,4 @@
-// The ends of a job that is not delivered: it leaves, is written somewhere, and is settled.
+// How a job ends that is not delivered: it leaves its queue, is written to a topic, and is settled.
 #include <algorithm>
 
 #include "tests/unit/relay/scheduler_fixture.hpp"
@@ -81,7 +81,7 @@ TEST_F(SchedulerTest, TakesWhatWaitsBehindALeavingJobOfItsObject) {
   EXPECT_EQ(taken[1]->held, &third);
   EXPECT_EQ(scheduler.next(at(0))->held, &other);
   EXPECT_EQ(scheduler.next(at(0)), nullptr);
-  // What comes later starts a chain of its own.
+  // A later event of the same key waits for nobody.
   HeldEvent& fourth = event("x");
   ASSERT_EQ(admit(fourth, {&a}), Admitted::Yes);
   EXPECT_EQ(scheduler.next(at(0))->held, &fourth);

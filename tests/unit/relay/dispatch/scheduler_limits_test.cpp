@@ -23,7 +23,7 @@ double as_seconds(TimePoint time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
-// The most that lie within any `length` of time.
+// The largest number of times that lie within any stretch of `length`.
 std::size_t most_within(const std::vector<TimePoint>& times, Duration length) {
   std::size_t most = 0;
   std::size_t first = 0;
@@ -61,7 +61,7 @@ class SchedulerLimits : public SchedulerTest {
   }
 };
 
-// Any rate, any gaps, any lateness: in no stretch of time more than its share and the burst.
+// For any rate, gaps and lateness no stretch of time has more attempts than its share and a burst.
 TEST_F(SchedulerLimits, TokensKeepTheRateOverEveryStretchOfTime) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     std::mt19937_64 random(seed);
@@ -138,12 +138,12 @@ TEST_F(SchedulerLimits, RestsForItsRetriesUntilTheFloorOrAFreshEvent) {
   ASSERT_NE(fresh, nullptr);
   EXPECT_EQ(fresh->attempts_made, 0U);
   scheduler.finish(*fresh, at(now));
-  // It was the fifth since the last retry that its share paid for.
+  // Five attempts since the last retry pay for the next one.
   const std::vector<Job*> paid = take(now);
   ASSERT_EQ(paid.size(), 1U);
   fail(*paid[0], now);
   ASSERT_EQ(scheduler.next(at(now)), nullptr);
-  // Nothing but the floor from here on: one a second, and it is woken for each.
+  // From here on only the floor allows retries: one a second, and the shell is woken for each.
   std::size_t gone = 0;
   while (now < 11) {
     ASSERT_TRUE(scheduler.next_due().has_value());
@@ -182,7 +182,7 @@ TEST_F(SchedulerLimits, StartsSlowlyOnceTheBreakerHasClosed) {
 
 TEST_F(SchedulerLimits, CallsWhatFellBehindAtItsOwnPace) {
   SubscriptionQueue& a = queue({.concurrency = 64, .jobs_max = 500, .slow_start = 20});
-  // It takes 200 a second and is not limited.
+  // The endpoint takes 200 attempts a second, so the rate does not limit it.
   double now = 1;
   for (; now < 4; now += 0.005) {
     fill(a, 1);
@@ -207,8 +207,8 @@ TEST_F(SchedulerLimits, CallsWhatFellBehindAtItsOwnPace) {
   EXPECT_FALSE(a.slow.active());
 }
 
-// Two queues that always have something: neither gets further ahead in bytes than two turns and two
-// of the largest events, whatever the sizes.
+// Of two queues that always have jobs neither gets ahead, in bytes, by more than two turns and two
+// of the largest events, whatever the sizes are.
 TEST_F(SchedulerLimits, SharesTurnsByBytes) {
   constexpr std::size_t kTurn = 2048;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
@@ -279,7 +279,7 @@ TEST_F(SchedulerLimits, TellsWhichQueuesAreOpenSinceWhenAndWhatWaitsLongest) {
   EXPECT_TRUE(a.full());
   EXPECT_EQ(a.oldest_queued(), at(1));
 
-  // A probe that fails does not begin it anew; one that succeeds ends it.
+  // A failed probe leaves the breaker open; one that succeeds closes it.
   Job* probe = scheduler.next(at(2));
   ASSERT_NE(probe, nullptr);
   EXPECT_EQ(a.oldest_queued(), at(1.5));
@@ -361,7 +361,7 @@ TEST_F(SchedulerTest, ARetryWaitsForItToo) {
   EXPECT_EQ(take(10).size(), 1U);
 }
 
-// How late an attempt begins because of us: a busy shard counts, a busy subscriber does not.
+// The measured lateness of an attempt counts waiting for a busy shard, not for a busy subscriber.
 TEST_F(SchedulerLimits, TellsWhatAnEventWaitedForItsTurnFromWhatItsSubscriptionHeldUp) {
   QueueConfig config;
   config.concurrency = 1;

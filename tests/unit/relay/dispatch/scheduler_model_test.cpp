@@ -1,4 +1,5 @@
-// The scheduler against what must hold whatever happens, over seeded random lives in virtual time.
+// Rules of the scheduler that hold in every order of events, over seeded random lives in virtual
+// time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -36,7 +37,7 @@ class Life {
 
   void run() {
     for (int step = 0; step < 150 && !::testing::Test::HasFatalFailure(); ++step) act();
-    // Everything that was admitted comes to its end once the endpoints answer.
+    // Each job that was admitted ends once the endpoints answer.
     for (int round = 0; round < 5000 && scheduler_.jobs() != 0; ++round) {
       while (!flying_.empty()) end(0, How::Delivered);
       while (!leaving_.empty()) settle(0);
@@ -169,7 +170,7 @@ class Life {
     if (!key.empty()) forget(key, number);
   }
 
-  // The rest of its key waits elsewhere: what comes later does not wait for it.
+  // Earlier jobs of its key wait in a delay topic, so later ones do not wait for them.
   void take_chain(Job& job) {
     const std::string key = key_of(*job.queue, *job.held);
     std::vector<Job*> taken;
@@ -264,7 +265,7 @@ TEST(SchedulerModel, SharesTurnsEvenlyBetweenBusyQueues) {
     queues.push_back(&scheduler.add_queue({.concurrency = 5, .jobs_max = 2000}));
   for (std::size_t i = 0; i < queues.size(); ++i) {
     const std::vector<SubscriptionQueue*> one{queues[i]};
-    // The first queues have far more to do than the last.
+    // The first queues have far more jobs than the last.
     for (std::size_t n = 0; n < 1500 - 100 * i; ++n) {
       ASSERT_EQ(scheduler.admit(held.emplace_back(), one), Admitted::Yes);
     }

@@ -79,17 +79,17 @@ TEST(SlowStart, KeepsItsRateWhileItIsHeld) {
     slow.on_attempt(now);
   }
   EXPECT_EQ(slow.rate(), 100U);
-  // A minute later it can take all there is: still from 100 a second upwards.
+  // A minute later the endpoint takes everything, and the rate still grows from 100 a second.
   const auto sent = send(slow, now, seconds{4}, Duration{}, random);
   EXPECT_LE(sent.size(), 4 * 100U);
   slow.hold(false);
   ASSERT_TRUE(slow.allows(now + seconds{60}));
-  EXPECT_EQ(slow.rate(), 200U);  // it did limit
+  EXPECT_EQ(slow.rate(), 200U);  // the rate limited it, so it doubled
   ASSERT_TRUE(slow.allows(now + seconds{120}));
   EXPECT_FALSE(slow.active());
 }
 
-// Bursts meet the limit now and then; that alone is no reason to allow more.
+// Bursts that meet the limit now and then are no reason to allow more.
 TEST(SlowStart, KeepsTheRateOfOneWhoIsHeldAndTakesLess) {
   SlowStart slow;
   slow.begin(100, kStart);
@@ -110,8 +110,8 @@ TEST(SlowStart, KeepsTheRateOfOneWhoIsHeldAndTakesLess) {
   EXPECT_EQ(slow.rate(), 100U);
 }
 
-// Held, whatever is taken when: a second is never more than the rate it began with, or a little
-// more than twice what some five seconds before it had used.
+// Whenever attempts are taken, one second has no more of them than the rate it began with, or a
+// little more than twice what some five seconds before it had used.
 TEST(SlowStart, HeldItIsAtMostTwiceWhatWasUsedBefore) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random(seed);
@@ -122,7 +122,7 @@ TEST(SlowStart, HeldItIsAtMostTwiceWhatWasUsedBefore) {
     std::vector<TimePoint> sent;
     TimePoint now = kStart;
     while (now < kStart + seconds{90}) {
-      // For a while the endpoint takes so much, up to far more than it may get.
+      // For a while the endpoint takes `pace` a second, often far more than it may get.
       const std::uint64_t pace = 1 + random() % (8 * std::uint64_t{rate});
       const TimePoint end = now + milliseconds{200 + random() % 15'000};
       while (now < end) {
@@ -162,7 +162,7 @@ TEST(SlowStart, BeginsAnewOnlyIfThatIsSlower) {
   EXPECT_FALSE(slow.active());
 }
 
-// In no second, wherever it begins, more attempts than the curve says at the second's end.
+// No second, wherever it begins, has more attempts than the curve allows at its end.
 TEST(SlowStart, NeverPassesItsCurveInAnySecond) {
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     std::mt19937_64 random(seed);

@@ -24,7 +24,7 @@ Delivery written(std::span<const int> fatal = {}) {
   return delivery;
 }
 
-// A whole head: the status line, then the rest of it.
+// A whole head is the status line and then its fields.
 Action head(Delivery& delivery, const ResponseHead& all) {
   const Action action = delivery.on_status(all.status);
   return action == Action::Read ? delivery.on_head(all, kNow) : action;

@@ -1,4 +1,4 @@
-// Whose clock says when a parked event is due.
+// Which clock says when a parked event is due: that of the brokers or our own.
 #include "relay/io/broker_clock.hpp"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ TEST(JudgedDue, BelievesWhatItsTopicAllows) {
   for (const milliseconds wait : {milliseconds{0}, milliseconds{2000}, milliseconds{3000}}) {
     EXPECT_EQ(judged_due(kNow + wait, kNow, seconds{2}, kNow), kNow + wait);
   }
-  // Written with a delay of its own, while the brokers were away.
+  // The record waited in the producer, since no broker was reached.
   EXPECT_EQ(judged_due(kNow - seconds{30}, kNow, seconds{2}, kNow), kNow - seconds{30});
 }
 

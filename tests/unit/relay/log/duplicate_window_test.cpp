@@ -43,7 +43,7 @@ TEST(DuplicateWindow, ForgetsTheOldestAtLimit) {
   for (std::uint64_t i = 0; i < DuplicateWindow::kIds; ++i) {
     ASSERT_EQ(window.note({i, i * 77}), Verdict::First);
   }
-  EXPECT_EQ(window.note({0, 0}), Verdict::Before);  // being seen again makes it no younger
+  EXPECT_EQ(window.note({0, 0}), Verdict::Before);  // an id that is seen again keeps its age
   EXPECT_EQ(window.note({99'999, 1}), Verdict::First);
   EXPECT_EQ(window.note({1, 77}), Verdict::Before);
   EXPECT_EQ(window.note({0, 0}), Verdict::First);

@@ -1,4 +1,4 @@
-// Lives of a partition over many owners: whatever they do, no commit passes an unfinished event.
+// A partition goes through many owners, and no commit of any of them passes an unfinished event.
 //
 // The oracle is the log itself: which of its events were finished by anybody. One seed is one life.
 // A default run has 100,000 of them; EVENTRELAY_NIGHTLY=1 makes it 1,000,000.
@@ -20,7 +20,7 @@ using Begin = OffsetLedger::Begin;
 constexpr std::int64_t kLogMax = 320;
 constexpr std::int64_t kSpan = 64;
 
-// What the lives met; a search that met nothing has shown nothing.
+// Counts what the lives met, since a search that met nothing has shown nothing.
 struct Verdict {
   std::uint64_t full = 0;
   std::uint64_t span_full = 0;
@@ -127,7 +127,7 @@ class Life {
     open_.pop_back();
   }
 
-  // It was delivered, and yet it changes nothing for the owner of now.
+  // The event was delivered, but that changes nothing for the present owner.
   void end_late() {
     if (late_.empty()) return;
     const LateEnd end = late_.back();
@@ -154,7 +154,7 @@ class Life {
     if (max_bytes < 4096 && ranges_.size() < ledger_.encode_ranges().size()) ++seen_.cut_ranges;
   }
 
-  // The next owner, who knows only what was committed; what is in flight may still end.
+  // The next owner knows only what was committed. Attempts in flight may still end.
   void revoke() {
     if (up_to(2) == 0) commit(4096);
     for (const std::int64_t offset : open_) late_.push_back(LateEnd{offset, epoch_});
@@ -177,7 +177,7 @@ class Life {
     ASSERT_EQ(ledger_.encode_ranges(), ranges_) << "ranges did not come back as they were";
   }
 
-  // Reads the run lengths by other means, and looks each offset up in the log.
+  // Reads the run lengths with code of its own, and looks each offset up in the log.
   void check_named(std::uint64_t count) {
     if (ranges_.empty()) return;
     std::int64_t offset = committed_;

@@ -124,7 +124,7 @@ TEST(OffsetLedger, SkipsWhatWasFinishedBeforeTheRestart) {
   EXPECT_EQ(ledger.restore("1:1,2,2,1"), 3U);
   EXPECT_EQ(ledger.begin(at(100)), Begin::Started);
   EXPECT_EQ(ledger.begin(at(101)), Begin::AlreadyDone);
-  EXPECT_EQ(ledger.encode_ranges(), "1:1,2,2,1");  // still known, read or not
+  EXPECT_EQ(ledger.encode_ranges(), "1:1,2,2,1");  // they stay known, whether they were read or not
   EXPECT_EQ(ledger.begin(at(102)), Begin::AlreadyDone);
   EXPECT_EQ(ledger.begin(at(103)), Begin::Started);
   ledger.finish(at(100), epoch);
@@ -162,7 +162,7 @@ TEST(OffsetLedger, CutsRangesFromTheFarEndToFit) {
   EXPECT_EQ(next.begin(at(1)), Begin::AlreadyDone);
 }
 
-// The plainest thing that could be right: a map from offset to state.
+// The plainest model of the ledger: a map from offset to state.
 class Model {
  public:
   void assign(std::int64_t committed) {
@@ -197,8 +197,8 @@ bool exists(std::uint64_t seed, std::int64_t offset) {
   return hash % 7 != 0;
 }
 
-// One random life: begin with gaps, finish in any order, and now and then a restart that reads
-// the committed offset and the ranges back.
+// One random life begins events with gaps and finishes them in any order. Now and then a restart
+// reads the committed offset and the ranges back.
 void run_schedule(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto up_to = [&random](std::uint64_t n) { return static_cast<std::int64_t>(random() % n); };
@@ -207,7 +207,7 @@ void run_schedule(std::uint64_t seed) {
   Model model;
   std::vector<std::int64_t> open;
   std::int64_t read = up_to(1000);
-  std::map<std::int64_t, bool> delivered;  // over restarts: what must not be lost or repeated
+  std::map<std::int64_t, bool> delivered;  // kept over restarts; none may be lost or repeated
   Epoch epoch = ledger.assign(at(read));
   model.assign(read);
   const int steps = static_cast<int>(10 + up_to(60));
@@ -243,7 +243,7 @@ void run_schedule(std::uint64_t seed) {
       const std::string ranges = ledger.encode_ranges();
       epoch = ledger.assign(committed);
       ledger.restore(ranges);
-      // Offsets below the new base are over; gaps read once are never read as events again.
+      // Offsets below the new base are finished; a gap is never read as an event later.
       model.assign(committed.value);
       open.clear();
       read = committed.value;

@@ -138,7 +138,7 @@ TEST_F(FormatTest, StaysJsonOverRandomBytesInEveryField) {
     event.date = fields[4];
     event.body = fields[5];
     event.content_type = i % 2 == 0 ? "application/x-www-form-urlencoded" : "text/plain";
-    // Ingest lets no such body in unless it is JSON.
+    // Ingest accepts such a body only when it is JSON.
     const std::size_t start = event.body.find_first_not_of(" \t\r\n");
     if (start != std::string_view::npos && (event.body[start] == '{' || event.body[start] == '['))
       continue;

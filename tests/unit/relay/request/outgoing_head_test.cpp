@@ -99,7 +99,7 @@ constexpr Injection kInjections[] = {
     {"caf\xC3\xA9", "v"},
     {std::string_view("X\0Y", 3), "v"},
     {"{X}", "v"},
-    // Names that are ours, or that steer the connection.
+    // Names that eventrelay sets itself, or that steer the connection.
     {"Host", "evil.example"},
     {"hOsT", "evil.example"},
     {"Content-Length", "0"},

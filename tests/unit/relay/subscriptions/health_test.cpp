@@ -1,4 +1,4 @@
-// Which changes of a subscription's state are told.
+// Which changes of a subscription's state are logged.
 #include "relay/subscriptions/health.hpp"
 
 #include <gtest/gtest.h>

@@ -93,7 +93,7 @@ TEST(Cursors, GiveAnOrderedJobBehindAnEndItsOwnEntry) {
   EXPECT_TRUE(bench.catch_up(6, even_a_odd_b).empty());  // attached at 6, the live path goes on
   ASSERT_EQ(bench.meet(6, "a"), Cover::None);
   static_cast<void>(cursor);
-  // 6 fails: a cursor of its own.
+  // 6 fails and gets a cursor of its own.
   ASSERT_TRUE(bench.block(6, "a", kLivePath, {{Offset{8}, kLivePath}}));
   EXPECT_EQ(bench.cursors.cover(bench.key("a"), Offset{8}), Cover::NotYet);
   EXPECT_EQ(bench.settle().count("7|a@6"), 1U);
@@ -110,7 +110,7 @@ TEST(Cursors, RefuseOneMoreBlockedObjectThanAllowed) {
   bench.detach(5, {Offset{3}});
   bench.settle();
   EXPECT_EQ(bench.cursors.counts().blocked, 2U);
-  // Not read again while so many are blocked.
+  // The log is not read again while so many objects are blocked.
   EXPECT_TRUE(bench.catch_up(6, [](std::int64_t) { return std::string_view("c"); }).empty());
 }
 

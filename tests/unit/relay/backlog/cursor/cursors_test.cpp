@@ -162,7 +162,8 @@ TEST(Cursors, WriteAgainWhatAnOlderOwnerWroteLate) {
   Cursors& cursors = bench.cursors;
   bench.detach(5);
   bench.settle();
-  EXPECT_EQ(cursors.followed("7@5", StateEpoch{1}), Followed::Fine);  // our own
+  EXPECT_EQ(cursors.followed("7@5", StateEpoch{1}),
+            Followed::Fine);  // it is the record that this owner wrote
   EXPECT_EQ(cursors.followed("7@5", StateEpoch{0}), Followed::Repaired);
   EXPECT_EQ(bench.settle().count("7@5"), 1U);
   EXPECT_EQ(cursors.followed("7@5", std::nullopt), Followed::Repaired);

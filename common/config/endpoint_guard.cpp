@@ -1,8 +1,11 @@
-#include "relay/http/endpoint_guard.hpp"
+#include "common/config/endpoint_guard.hpp"
+
+#include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 
-namespace eventrelay::relay {
+namespace eventrelay {
 
 namespace {
 
@@ -172,6 +175,30 @@ Judgement judge(const Address& address) noexcept {
                   global_unicast ? open : Judgement{Zone::Never, "not in 2000::/3"});
 }
 
+std::optional<Address> address_of(std::string_view host) noexcept {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (host.empty() || host.size() >= text.size()) return std::nullopt;
+  std::copy(host.begin(), host.end(), text.begin());
+  std::array<std::uint8_t, 4> v4{};
+  if (inet_pton(AF_INET, text.data(), v4.data()) == 1) return Address::v4(v4);
+  std::array<std::uint8_t, 16> v6{};
+  if (inet_pton(AF_INET6, text.data(), v6.data()) == 1) return Address::v6(v6);
+  return std::nullopt;
+}
+
+Judgement judge_host(std::string_view host) noexcept {
+  if (host == "localhost" || host.ends_with(".localhost")) {
+    return Judgement{Zone::Private, "this host"};
+  }
+  const std::optional<Address> address = address_of(host);
+  return address ? judge(*address) : Judgement{Zone::Public, {}};
+}
+
+bool is_loopback(std::string_view host) noexcept {
+  const std::string_view rule = judge_host(host).rule;
+  return rule == "this host" || rule == "127.0.0.0/8" || rule == "::1/128";
+}
+
 bool EndpointGuard::allows_port(std::uint16_t port) const noexcept {
   if (port == 0) return false;
   if (config_.allow_private_addresses || port == 443 || port == 8443) return true;
@@ -179,9 +206,16 @@ bool EndpointGuard::allows_port(std::uint16_t port) const noexcept {
   return std::find(config_.ports.begin(), config_.ports.end(), port) != config_.ports.end();
 }
 
-bool EndpointGuard::allows(const Address& address) const noexcept {
-  const Zone zone = judge(address).zone;
+bool EndpointGuard::allows_zone(Zone zone) const noexcept {
   return zone == Zone::Public || (zone == Zone::Private && config_.allow_private_addresses);
+}
+
+bool EndpointGuard::allows(const Address& address) const noexcept {
+  return allows_zone(judge(address).zone);
+}
+
+bool EndpointGuard::allows_host(std::string_view host) const noexcept {
+  return allows_zone(judge_host(host).zone);
 }
 
 Judgement EndpointGuard::judge_answers(std::span<const Address> answers) const noexcept {
@@ -191,4 +225,4 @@ Judgement EndpointGuard::judge_answers(std::span<const Address> answers) const n
   return denied == answers.end() ? Judgement{Zone::Public, {}} : judge(*denied);
 }
 
-}  // namespace eventrelay::relay
+}  // namespace eventrelay

@@ -1,8 +1,9 @@
-// Judges where a delivery may connect to: every resolved address and the port, just before dialing.
+// Judges where a delivery may connect to: what a URL says of it, and each address before a dial.
 //
 // Why:     a callback URL is a stranger's wish: without this the relay is a door into its own
 //          network (cheatsheetseries.owasp.org, Server Side Request Forgery Prevention).
-// Owner:   the shard, one per subscription's limits.  Thread: immutable, any.
+// Owner:   whoever judges: the control API at a call, the relay just before dialing.
+// Thread:  immutable, any.
 // Bounds:  two tables of constants; O(table) per address, no allocation.
 // Errors:  a verdict with the rule that denied; nothing throws.
 #pragma once
@@ -10,11 +11,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
-namespace eventrelay::relay {
+namespace eventrelay {
 
 // An IP address in network order.
 struct Address {
@@ -40,10 +42,20 @@ struct Judgement {
 // never allowed in any of its forms.
 [[nodiscard]] Judgement judge(const Address& address) noexcept;
 
+// The address that a host of a parsed URL is, without brackets; nothing for a name.
+[[nodiscard]] std::optional<Address> address_of(std::string_view host) noexcept;
+
+// What a host says by itself, before any name is resolved: the judgement of its address, Private
+// for localhost and the names below it (RFC 6761 6.3), Public for every other name.
+[[nodiscard]] Judgement judge_host(std::string_view host) noexcept;
+
+// Does a host say by itself that it is this one? Nothing that is sent there leaves the machine.
+[[nodiscard]] bool is_loopback(std::string_view host) noexcept;
+
 // Thread: immutable.  Bounds: as configured.
 struct GuardConfig {
   bool allow_private_addresses = false;  // of the subscription or of the whole relay
-  bool allow_http = false;               // adds port 80
+  bool allow_http = false;               // adds port 80, for plain HTTP
   std::vector<std::uint16_t> ports{};    // beside 443 and 8443
 };
 
@@ -55,13 +67,17 @@ class EndpointGuard {
   // 443, 8443 and the configured ones; any but 0 where private addresses are allowed.
   [[nodiscard]] bool allows_port(std::uint16_t port) const noexcept;
   [[nodiscard]] bool allows(const Address& address) const noexcept;
+  // By judge_host(): a name may pass here and be denied by its addresses later.
+  [[nodiscard]] bool allows_host(std::string_view host) const noexcept;
   // The answers to one name: a single address that is not allowed denies the name, since a mixed
   // answer is how a rebinding attack looks. Returns the first judgement that denies, or Public.
   // No answers: Never.
   [[nodiscard]] Judgement judge_answers(std::span<const Address> answers) const noexcept;
 
  private:
+  [[nodiscard]] bool allows_zone(Zone zone) const noexcept;
+
   GuardConfig config_;
 };
 
-}  // namespace eventrelay::relay
+}  // namespace eventrelay

@@ -1,6 +1,5 @@
-#include "relay/http/endpoint_guard.hpp"
+#include "common/config/endpoint_guard.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include <stdexcept>
@@ -8,20 +7,12 @@
 
 #include "common/config/callback_url.hpp"
 
-namespace eventrelay::relay {
+namespace eventrelay {
 namespace {
 
 constexpr Zone kPublic = Zone::Public;
 constexpr Zone kPrivate = Zone::Private;
 constexpr Zone kNever = Zone::Never;
-
-std::optional<Address> address_of(const std::string& text) {
-  std::array<std::uint8_t, 4> v4{};
-  if (inet_pton(AF_INET, text.c_str(), v4.data()) == 1) return Address::v4(v4);
-  std::array<std::uint8_t, 16> v6{};
-  if (inet_pton(AF_INET6, text.c_str(), v6.data()) == 1) return Address::v6(v6);
-  return std::nullopt;
-}
 
 std::size_t bits_of(const Address& address) {
   return address.family == Address::Family::V4 ? 32 : 128;
@@ -37,7 +28,7 @@ Address edge(Address address, std::size_t prefix_bits, bool last) {
   return address;
 }
 
-// The neighbour below or above; nothing beyond the ends of the family.
+// The address below or above; none beyond the ends of the family.
 std::optional<Address> neighbour(Address address, bool above) {
   for (std::size_t i = bits_of(address) / 8; i-- > 0;) {
     std::uint8_t& byte = address.bytes[i];
@@ -203,7 +194,7 @@ TEST(EndpointGuard, NamesTheRuleThatDenied) {
 // What a callback's host may look like. Refused, or the zone of the address that it is.
 struct Spelling {
   const char* host;
-  std::optional<Zone> zone;  // nothing: the URL is refused, or the host is a name
+  std::optional<Zone> zone;  // no zone: the URL is refused, or the host is a name
   bool refused;
 };
 constexpr Spelling kSpellings[] = {
@@ -305,5 +296,65 @@ TEST(EndpointGuard, KeepsToItsPorts) {
   EXPECT_FALSE(relaxed.allows_port(0));
 }
 
+// What can be said of a URL at the call that brings it, before any name is resolved.
+TEST(EndpointGuard, JudgesAHostBeforeItIsResolved) {
+  const EndpointGuard strict(GuardConfig{});
+  const EndpointGuard relaxed(GuardConfig{.allow_private_addresses = true});
+  for (const char* host : {"127.0.0.1", "10.0.0.1", "::1", "fd12::1", "localhost", "a.localhost"}) {
+    EXPECT_FALSE(strict.allows_host(host)) << host;
+    EXPECT_TRUE(relaxed.allows_host(host)) << host;
+  }
+  for (const char* host : {"169.254.169.254", "::ffff:127.0.0.1", "fd00:ec2::254", "0.0.0.0"}) {
+    EXPECT_FALSE(strict.allows_host(host)) << host;
+    EXPECT_FALSE(relaxed.allows_host(host)) << host;
+  }
+  for (const char* host : {"8.8.8.8", "2606:4700::1111", "example.com", "localhost.example.com"}) {
+    EXPECT_TRUE(strict.allows_host(host)) << host;
+  }
+}
+
+TEST(EndpointGuard, KnowsItsOwnHost) {
+  for (const char* host : {"localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "::1"}) {
+    EXPECT_TRUE(is_loopback(host)) << host;
+  }
+  for (const char* host : {"10.0.0.1", "example.com", "0.0.0.0", "::", "localhost.example.com"}) {
+    EXPECT_FALSE(is_loopback(host)) << host;
+  }
+}
+
+struct Destination {
+  const char* url;
+  bool passes;       // for a stranger
+  bool passes_open;  // where private addresses are allowed
+};
+
+TEST(EndpointGuard, RefusesADestinationByPortAndAddress) {
+  constexpr Destination kDestinations[] = {
+      {"https://example.com/", true, true},        {"https://example.com:8443/", true, true},
+      {"https://example.com:9443/", true, true},  // among the extra ports
+      {"http://example.com/", true, true},         {"https://example.com:80/", false, true},
+      {"http://example.com:22/", false, true},     {"https://10.1.2.3/", false, true},
+      {"https://10.1.2.3:9443/", false, true},     {"https://[::1]/", false, true},
+      {"https://LOCALHOST/", false, true},         {"https://169.254.169.254/", false, false},
+      {"http://[::ffff:10.0.0.1]/", false, false},
+  };
+  constexpr std::array<std::uint16_t, 1> kExtra{9443};
+  for (const Destination& row : kDestinations) {
+    SCOPED_TRACE(row.url);
+    const CallbackUrl url = parse_callback_url(row.url, true);
+    const auto passes = [&](AnyPort any) {
+      try {
+        check_destination(url, kExtra, any);
+        return true;
+      } catch (const std::invalid_argument& problem) {
+        EXPECT_EQ(std::string(problem.what()).find("example.com"), std::string::npos);
+        return false;
+      }
+    };
+    EXPECT_EQ(passes(AnyPort::No), row.passes);
+    EXPECT_EQ(passes(AnyPort::Yes), row.passes_open);
+  }
+}
+
 }  // namespace
-}  // namespace eventrelay::relay
+}  // namespace eventrelay

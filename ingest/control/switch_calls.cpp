@@ -1,0 +1,351 @@
+// The calls of the control API that say what a failure leads to, and that switch subscriptions.
+//
+// Thread:  control.
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <map>
+#include <utility>
+
+#include "ingest/control/asking.hpp"
+#include "ingest/control/control_api.hpp"
+#include "ingest/control/event_view.hpp"
+#include "ingest/control/json_body.hpp"
+
+namespace eventrelay::control {
+namespace {
+
+namespace json = boost::json;
+using history::Survey;
+
+constexpr const char* kPolicy = "notification.webhook.failure.policy";
+constexpr std::size_t kBatch = 100;  // documents in one transaction
+
+std::string account_key(std::uint64_t account) {
+  return std::string(kAccountPrefix) + std::to_string(account);
+}
+
+json::object settings_answer(FailurePolicy policy) {
+  return {{kPolicy, policy == FailurePolicy::Queue ? "queue" : "retry"}};
+}
+
+// What `where` selects. Thread: value.
+struct Where {
+  std::optional<std::string> url;
+};
+
+// `name='value'`, a quote within the value doubled. Thread: one call.
+class WhereReader {
+ public:
+  explicit WhereReader(std::string_view text) : rest_(text) {}
+
+  std::optional<std::map<std::string, std::string>> read() {
+    std::map<std::string, std::string> out;
+    while (true) {
+      const std::string name = word();
+      skip_blanks();
+      if (name.empty() || !take("=")) return std::nullopt;
+      skip_blanks();
+      std::optional<std::string> value = quoted();
+      if (!value || !out.emplace(name, *std::move(value)).second) return std::nullopt;
+      skip_blanks();
+      if (rest_.empty()) return out;
+      const std::string joint = word();
+      if (joint != "and" && joint != "AND") return std::nullopt;
+    }
+  }
+
+ private:
+  void skip_blanks() {
+    while (!rest_.empty() && rest_.front() == ' ') rest_.remove_prefix(1);
+  }
+  bool take(std::string_view text) {
+    if (!rest_.starts_with(text)) return false;
+    rest_.remove_prefix(text.size());
+    return true;
+  }
+  std::string word() {
+    skip_blanks();
+    const std::size_t end = std::min(rest_.find_first_of(" ='"), rest_.size());
+    std::string out(rest_.substr(0, end));
+    rest_.remove_prefix(end);
+    return out;
+  }
+  std::optional<std::string> quoted() {
+    if (!take("'")) return std::nullopt;
+    std::string out;
+    while (!rest_.empty()) {
+      if (take("''")) {
+        out += '\'';
+      } else if (take("'")) {
+        return out;
+      } else {
+        out += rest_.front();
+        rest_.remove_prefix(1);
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::string_view rest_;
+};
+
+Result<Where> where_of(const Call& call) {
+  const Unexpected<Problem> bad = refuse(
+      400, "where: must be channel='webhook' and status='queued', and config.url='..' at most");
+  const std::optional<std::string> text = call.query_value("where");
+  if (!text) return bad;
+  auto parts = WhereReader(*text).read();
+  if (!parts) return bad;
+  Where out;
+  if (const auto url = parts->extract("config.url"); !url.empty()) out.url = url.mapped();
+  const std::map<std::string, std::string> rest{{"channel", "webhook"}, {"status", "queued"}};
+  if (*parts != rest) return bad;
+  return out;
+}
+
+// The name and the switch of a subscription by its id.
+SwitchState* switch_of(Document& document, std::string_view subscription) {
+  InstanceConfig& instance = document.instance;
+  const std::string id = std::to_string(instance.id);
+  if (subscription == id)
+    return instance.callback_url.empty() ? nullptr : &instance.callback_switched;
+  for (SubscriptionConfig& each : instance.subscriptions) {
+    if (subscription == id + "/" + each.name) return &each.switched;
+  }
+  return nullptr;
+}
+
+std::string url_of(const Document& document, std::string_view subscription) {
+  const std::string id = std::to_string(document.instance.id);
+  if (subscription == id) return document.instance.callback_url;
+  for (const SubscriptionConfig& each : document.instance.subscriptions) {
+    if (subscription == id + "/" + each.name) return each.url;
+  }
+  return {};
+}
+
+}  // namespace
+
+// -- settings of an account --
+
+Result<std::uint64_t> ControlApi::account_of_call(const Call& call) const {
+  const std::uint64_t own = call.caller.account->id;
+  const std::string_view text = call.parameter("account");
+  if (text.empty() || text == std::to_string(own)) return own;
+  return refuse(404, "there is no account " + std::string(text.substr(0, 40)));
+}
+
+FailurePolicy ControlApi::failure_policy(std::uint64_t account) const {
+  const auto found = documents_.store().accounts().find(account_key(account));
+  if (found == documents_.store().accounts().end()) return FailurePolicy::Retry;
+  boost::system::error_code error;
+  const json::value record = json::parse(found->second, error);
+  if (error.failed() || !record.is_object()) return FailurePolicy::Retry;
+  const json::value* const word = record.get_object().if_contains(kPolicy);
+  const bool queue = word != nullptr && word->is_string() && word->get_string() == "queue";
+  return queue ? FailurePolicy::Queue : FailurePolicy::Retry;
+}
+
+DeliveryConfig ControlApi::delivery_defaults(std::uint64_t account) const {
+  DeliveryConfig out = settings_->config.control.delivery_defaults;
+  out.failure_policy = failure_policy(account);
+  // With either policy nothing is given up: the subscription is off and its events wait.
+  out.exhausted = Exhausted::Queue;
+  return out;
+}
+
+Task<Result<Reply>> ControlApi::get_settings(const Call& call) {
+  const Result<std::uint64_t> account = account_of_call(call);
+  if (!account) co_return refuse(account.error());
+  co_return Reply{settings_answer(failure_policy(*account))};
+}
+
+Task<Result<Reply>> ControlApi::set_settings(const Call& call) {
+  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> account = account_of_call(call);
+  if (!account) co_return refuse(account.error());
+  const Result<json::object> body = parse_body(call.body());
+  if (!body) co_return refuse(body.error());
+  for (const auto& [key, value] : *body) {
+    if (key != kPolicy) co_return refuse(400, std::string(key).substr(0, 200) + ": unknown");
+  }
+  const json::value* const word = body->if_contains(kPolicy);
+  if (word == nullptr) co_return refuse(400, std::string(kPolicy) + ": required");
+  if (!word->is_string() || (word->get_string() != "retry" && word->get_string() != "queue")) {
+    co_return refuse(400, std::string(kPolicy) + ": is not one of retry, queue");
+  }
+  const json::object record{{"v", 1}, {kPolicy, *word}};
+  std::vector<kafka::KeyedRecord> records(1);
+  records[0].key = account_key(*account);
+  records[0].value = json::serialize(record);
+  const Result<bool> written = co_await documents_.write(std::move(records));
+  if (!written) co_return refuse(written.error());
+  co_return Reply{settings_answer(failure_policy(*account))};
+}
+
+// -- switches --
+
+Task<Result<Survey>> ControlApi::survey() {
+  std::function<void(std::function<void(history::History::SurveyAnswer)>)> begin =
+      [this](std::function<void(history::History::SurveyAnswer)> take) {
+        history_.survey(std::move(take));
+      };
+  Result<Survey> out = co_await answer_of<Survey>(documents_.executor(), std::move(begin));
+  co_return out;
+}
+
+// Since when each subscription of the account is off, by its id.
+std::map<std::string, WallTime> ControlApi::off_of(const Survey& survey,
+                                                   std::uint64_t account) const {
+  std::map<std::string, WallTime> out;
+  for (const Survey::Row& row : survey.cursors) {
+    if (!row.cursor.off) continue;
+    const std::string& subscription = row.cursor.subscription;
+    const auto instance = instance_of(subscription.substr(0, subscription.find('/')));
+    const StoredInstance* const stored = instance ? documents_.store().find(*instance) : nullptr;
+    if (stored == nullptr || stored->account != account) continue;
+    WallTime& since = out[subscription];
+    since = std::max(since, row.cursor.since);
+  }
+  return out;
+}
+
+Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
+  const Result<Where> where = where_of(call);
+  if (!where) co_return refuse(where.error());
+  const Result<std::size_t> size = page_size_of(call);
+  if (!size) co_return refuse(size.error());
+  const Result<Survey> seen = co_await survey();
+  if (!seen) co_return refuse(seen.error());
+  std::set<std::string> wanted;
+  std::set<std::uint64_t> instances;
+  for (const auto& [subscription, since] : off_of(*seen, call.caller.account->id)) {
+    const auto id = instance_of(subscription.substr(0, subscription.find('/')));
+    const Result<Document> document = documents_.load(*id);
+    if (!document) continue;
+    const std::string url = url_of(*document, subscription);
+    if (url.empty() || (where->url && *where->url != url)) continue;
+    wanted.insert(subscription);
+    instances.insert(*id);
+  }
+  Reply reply{json::array{}};
+  if (wanted.empty()) co_return reply;
+  history::Question question;
+  question.instances.assign(instances.begin(), instances.end());
+  question.to = wall_now() + std::chrono::minutes(1);
+  question.page_size = *size;
+  question.token = call.query_value("nextPage").value_or(std::string());
+  const Result<history::Page> page = co_await ask_history(std::move(question));
+  if (!page) co_return refuse(page.error());
+  for (const history::StoredEvent& event : page->events) {
+    const Result<Document> document = documents_.load(event.instance);
+    if (!document) continue;
+    const std::vector<Wanting> all = subscriptions_of(document->instance);
+    const bool queued = std::any_of(all.begin(), all.end(), [&](const Wanting& each) {
+      return wanted.contains(each.id) && fate_at(event, each) == history::Fate::Queued;
+    });
+    if (queued) reply.body.get_array().push_back(event_answer(event, all));
+  }
+  if (!page->next.empty()) reply.headers.emplace_back("Elements-Next-Page-Token", page->next);
+  co_return reply;
+}
+
+// One transaction: the switches of `subscriptions`, all of these instances, are on.
+Task<Result<bool>> ControlApi::switch_on(std::map<std::uint64_t, std::vector<std::string>> batch,
+                                         std::map<std::string, WallTime> off) {
+  std::vector<KeyedLock::Turn> turns;
+  std::vector<kafka::KeyedRecord> records;
+  // In the order of the ids: nobody who takes several waits for one who waits for him.
+  for (const auto& [id, subscriptions] : batch) {
+    turns.push_back(co_await documents_.turn(id));
+    Result<Document> document = documents_.load(id);
+    if (!document) continue;  // deleted meanwhile
+    for (const std::string& subscription : subscriptions) {
+      SwitchState* const state = switch_of(*document, subscription);
+      if (state == nullptr) continue;
+      // The worker's clock said when it went off; ours may be behind it.
+      *state = SwitchState{false, std::max(wall_now(), off[subscription])};
+    }
+    Result<kafka::KeyedRecord> record = documents_.record_of(*document, record_key(id));
+    if (!record) co_return refuse(record.error());
+    records.push_back(*std::move(record));
+  }
+  if (records.empty()) co_return true;
+  const Result<bool> written = co_await documents_.write(std::move(records));
+  co_return written;
+}
+
+Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
+  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+  const Result<Where> where = where_of(call);
+  if (!where) co_return refuse(where.error());
+  const Result<Survey> seen = co_await survey();
+  if (!seen) co_return refuse(seen.error());
+  const std::map<std::string, WallTime> off = off_of(*seen, call.caller.account->id);
+  json::array list;
+  std::map<std::uint64_t, std::vector<std::string>> batch;
+  for (const auto& [subscription, since] : off) {
+    const auto id = instance_of(subscription.substr(0, subscription.find('/')));
+    const Result<Document> document = documents_.load(*id);
+    // What waits because its whole instance is off goes on with the instance.
+    if (!document || document->disabled) continue;
+    const std::string url = url_of(*document, subscription);
+    if (url.empty() || (where->url && *where->url != url)) continue;
+    batch[*id].push_back(subscription);
+    list.push_back(json::object{
+        {"subscriptionId", subscription}, {"instanceId", *id}, {"config", {{"url", url}}}});
+    if (batch.size() < kBatch) continue;
+    auto whole = std::exchange(batch, {});
+    std::map<std::string, WallTime> known = off;
+    const Result<bool> written = co_await switch_on(std::move(whole), std::move(known));
+    if (!written) co_return refuse(written.error());
+  }
+  const Result<bool> written =
+      co_await switch_on(std::move(batch), std::map<std::string, WallTime>(off));
+  if (!written) co_return refuse(written.error());
+  co_return Reply{std::move(list)};
+}
+
+Task<Result<Reply>> ControlApi::switch_subscription(const Call& call, bool off) {
+  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> id = instance_of_call(call);
+  if (!id) co_return refuse(id.error());
+  const std::string name(call.parameter("name"));
+  std::string subscription = std::to_string(*id);
+  if (name != "callback") subscription += "/" + name;
+  std::map<std::string, WallTime> known;
+  if (!off) {
+    const Result<Survey> seen = co_await survey();
+    if (!seen) co_return refuse(seen.error());
+    known = off_of(*seen, call.caller.account->id);
+  }
+  const KeyedLock::Turn turn = co_await documents_.turn(*id);
+  Result<Document> document = documents_.load(*id);
+  if (!document) co_return refuse(document.error());
+  SwitchState* const state = switch_of(*document, subscription);
+  if (state == nullptr) {
+    co_return refuse(404, "there is no subscription " + name.substr(0, 80));
+  }
+  SwitchState wanted = *state;
+  wanted.off = off;
+  if (!off) wanted.on = std::max(wall_now(), known[subscription]);
+  if (off && state->off) co_return Reply{json::object{}};
+  *state = wanted;
+  const Result<bool> written = co_await documents_.write(*document);
+  if (!written) co_return refuse(written.error());
+  co_return Reply{json::object{}};
+}
+
+Task<Result<Reply>> ControlApi::enable_subscription(const Call& call) {
+  Result<Reply> reply = co_await switch_subscription(call, false);
+  co_return reply;
+}
+
+Task<Result<Reply>> ControlApi::disable_subscription(const Call& call) {
+  Result<Reply> reply = co_await switch_subscription(call, true);
+  co_return reply;
+}
+
+}  // namespace eventrelay::control
