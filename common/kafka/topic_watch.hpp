@@ -3,7 +3,8 @@
 // Why:     what a deleted, remade or grown topic means must not wait for a client library to report
 //          it, which it may do after minutes or never; and a shard never waits for an answer.
 // Owner:   the service.  Thread: any; `changed` runs in the thread of the watch.
-// Bounds:  one request at a time, kAskMs each, four per look; what the brokers know of all topics, once per look.
+// Bounds:  one request at a time, kAskMs each, four per look; what the brokers know of all topics,
+//          once per look.
 // Errors:  what is wrong is a reason; StartError from the constructor alone.
 #pragma once
 

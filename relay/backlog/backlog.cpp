@@ -89,8 +89,8 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   parts_.changed();
 }
 
-// Kafka deletes what a group has committed together with the topic. Cursors that outlived that point
-// into a log that is gone, and would skip what another one has at their offsets.
+// Kafka deletes what a group has committed together with the topic. Cursors that outlived that
+// point into a log that is gone, and would skip what another one has at their offsets.
 bool Backlog::of_another_log(Partition partition, const Cursors& cursors) const {
   const PartitionState* const state = parts_.consumer.find(partition);
   if (state == nullptr || state->committed || cursors.empty()) return false;

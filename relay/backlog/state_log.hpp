@@ -55,8 +55,8 @@ class StateLog final : public kafka::LogSink {
   void confirmed(std::uint64_t token, bool accepted);
   // The log of this partition has begun anew, or was cut: all that is known is written again.
   void begin_anew(Partition partition);
-  // Before the partition is given up: writes the mark once more, since where it comes to stand shows
-  // whether the log is still the one that the cursors were written into.
+  // Before the partition is given up: writes the mark once more, since where it comes to stand
+  // shows whether the log is still the one that the cursors were written into.
   void assure(Partition partition);
   // That is not known yet, or the log is another one and nothing is written into it so far: whoever
   // takes the partition over now would find nothing.

@@ -32,7 +32,7 @@ class PatientApi(Api):
             if answer.status != 503 or "control role" not in answer.json["message"]:
                 return answer
             assert time.monotonic() < limit, answer
-            time.sleep(int(answer.headers["Retry-After"]))
+            hold(int(answer.headers["Retry-After"]))
 
 
 class Scene:

@@ -27,10 +27,16 @@ struct CatchUpState {
   std::vector<BacklogCursor*> following;
 };
 
+// A key of a cursor that an older owner wrote late. Thread: shard-local.  Bounds: one key.
+struct Stray {
+  std::string key;
+  bool told = false;  // a record that leaves nothing to do was written; the tombstone comes next
+};
+
 // What is to be written. Thread: shard-local.  Bounds: one place per cursor.
 struct WriteState {
   std::deque<CursorId> queue;
-  std::deque<std::string> strays;  // keys of an older owner's cursors
+  std::deque<Stray> strays;
   std::size_t writing = 0;
   std::uint32_t finished = 0;  // events since the last commit
   TimePoint committed_at{};

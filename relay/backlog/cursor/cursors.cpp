@@ -1,6 +1,7 @@
 #include "relay/backlog/cursor/cursors.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -356,7 +357,7 @@ void Cursors::begin_anew() {
     book_.unfollow(*cursor);
     if (cursor->writing()) --writes.writing;  // its acknowledgement finds nobody
     const StateRecord record = book_.record(*cursor);
-    writes.strays.push_back(state_key(record.subscription, record.object, record.from));
+    writes.strays.push_back(Stray{state_key(record.subscription, record.object, record.from)});
     book_.table.erase(*cursor);
   }
   writes.queue.clear();
@@ -616,6 +617,30 @@ void Cursors::end_catch_up(Offset live) {
 namespace {
 
 constexpr std::uint64_t kStray = ~std::uint64_t{0};  // token of a tombstone without a cursor
+// Token of the record before it, which nobody waits for: the tombstone stands behind it.
+constexpr std::uint64_t kStrayOver = kStray - 1;
+
+// A record for `key` that leaves nothing to do. The mark that makes a late record of an older owner
+// not count may go in compaction before that record does; a tombstone alone, which has no epoch,
+// would then leave it standing. Nothing if the key is none of ours.
+std::optional<StateRecord> over_record(std::string_view key, StateEpoch epoch) {
+  const auto at = key.rfind('@');
+  if (at == std::string_view::npos) return std::nullopt;
+  StateRecord record;
+  const std::string_view digits = key.substr(at + 1);
+  const auto [rest, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), record.from.value);
+  if (error != std::errc{} || rest != digits.data() + digits.size()) return std::nullopt;
+  const std::string_view names = key.substr(0, at);
+  const auto bar = names.find('|');
+  record.subscription = std::string(names.substr(0, bar));
+  if (bar != std::string_view::npos) record.object = std::string(names.substr(bar + 1));
+  record.position = record.from;
+  record.end = record.from;
+  record.epoch = epoch;
+  if (state_key(record.subscription, record.object, record.from) != key) return std::nullopt;
+  return record;
+}
 
 }  // namespace
 
@@ -643,7 +668,13 @@ void Cursors::commit(TimePoint now, CommitMode mode) {
 std::optional<StateWrite> Cursors::next_write() {
   WriteState& writes = book_.writes;
   if (!writes.strays.empty()) {
-    StateWrite write{kStray, std::move(writes.strays.front()), {}};
+    Stray& stray = writes.strays.front();
+    if (!std::exchange(stray.told, true)) {
+      if (const auto record = over_record(stray.key, epoch_)) {
+        return StateWrite{kStrayOver, stray.key, encode(*record)};
+      }
+    }
+    StateWrite write{kStray, std::move(stray.key), {}};
     writes.strays.pop_front();
     ++writes.writing;
     return write;
@@ -670,6 +701,7 @@ std::optional<StateWrite> Cursors::next_write() {
 
 bool Cursors::acknowledge(std::uint64_t token) {
   WriteState& writes = book_.writes;
+  if (token == kStrayOver) return false;
   if (token == kStray) {
     --writes.writing;
     return false;
@@ -728,7 +760,7 @@ Followed Cursors::followed(std::string_view key, std::optional<StateEpoch> epoch
     return Followed::Repaired;
   }
   if (!epoch) return Followed::Fine;
-  book_.writes.strays.emplace_back(key);
+  book_.writes.strays.push_back(Stray{std::string(key)});
   return Followed::Repaired;
 }
 
