@@ -93,7 +93,7 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
 // point into a log that is gone, and would skip what another one has at their offsets.
 bool Backlog::of_another_log(Partition partition, const Cursors& cursors) const {
   const PartitionState* const state = parts_.consumer.find(partition);
-  if (state == nullptr || state->committed || cursors.empty()) return false;
+  if (state == nullptr || state->assigned_at || cursors.empty()) return false;
   const std::vector<CursorStatus> all = cursors.oldest(SIZE_MAX);
   const bool ahead = std::any_of(all.begin(), all.end(), [](const CursorStatus& cursor) {
     return cursor.record.position > Offset{0};

@@ -30,6 +30,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.awaited.reset();
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
+    partition.assigned_at = assigned.committed;
     partition.metadata = assigned.metadata;
     partition.seen.clear();
     partition.folded.clear();
@@ -46,8 +47,8 @@ void Consumer::open(Partition id, Cursors& cursors) {
   if (partition == nullptr || !partition->owned) return;
   partition->cursors = &cursors;
   // Some of what the ranges call done was left to a cursor.
-  if (partition->committed && !failpoint::skips("tell-ranges"))
-    cursors.ledger_restored(*partition->committed, partition->metadata);
+  if (partition->assigned_at && !failpoint::skips("tell-ranges"))
+    cursors.ledger_restored(*partition->assigned_at, partition->metadata);
   enter_turn(*partition);
 }
 
@@ -94,6 +95,7 @@ void Consumer::begin_anew(Partition id) {
     gate_->on_read_to_end(*partition);
   partition->position.reset();
   partition->committed.reset();
+  partition->assigned_at.reset();
   partition->metadata.clear();
   partition->seen.clear();
   partition->folded.clear();
@@ -340,6 +342,7 @@ Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record)
 void Consumer::restarted(PartitionState& partition) {
   slab_.relay_log_restarts_total.add();
   partition.committed.reset();
+  partition.assigned_at.reset();
   partition.metadata.clear();
   if (restarted_) restarted_(partition.id);
 }

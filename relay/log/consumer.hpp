@@ -56,9 +56,10 @@ struct PartitionState {
   Cursors* cursors = nullptr;     // what of it is detached; null: not known yet, it is not read
   std::optional<Offset> at_hand;  // read, and neither taken nor done
   std::optional<Offset> position;
-  std::optional<Offset> committed;
-  std::string metadata;     // as committed
-  WallTime unread_since{};  // nothing older is unread, as far as is known
+  std::optional<Offset> committed;    // as far as is known; nothing after a commit that failed
+  std::optional<Offset> assigned_at;  // committed when the partition was assigned
+  std::string metadata;               // as committed last
+  WallTime unread_since{};            // nothing older is unread, as far as is known
   LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
   std::size_t held_bytes = 0;
