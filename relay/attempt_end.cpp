@@ -104,9 +104,15 @@ void AttemptEnd::park_again(Job& job) {
   if (parked) job.outcome = outcome_of(parked->reason);
   ParkedState state = state_of(job);
   const auto& steps = parts_.subscriptions.target(*job.queue)->retry->plan().steps;
-  state.due = parts_.clock.due() + steps.front();
+  // Not sooner than its endpoint has asked for, and in a topic that lets it wait for so long.
+  const Duration asked = job.queue->not_before - parts_.clock.now();
+  const milliseconds wait = std::clamp(std::chrono::ceil<milliseconds>(asked) + milliseconds{1},
+                                       steps.front(), steps.back());
+  const auto step = std::lower_bound(steps.begin(), steps.end(), wait);
+  state.due = parts_.clock.due() + wait;
   job.dead = false;
-  parts_.outbox.park(*job.held, state, 0, Sender{this, token_of(job)});
+  parts_.outbox.park(*job.held, state, static_cast<std::size_t>(step - steps.begin()),
+                     Sender{this, token_of(job)});
 }
 
 void AttemptEnd::dead_letter(Job& job, std::string_view dead_class) {
