@@ -112,6 +112,7 @@ LookAhead::Ahead* LookAhead::choose() {
 
 // Where all who have events there are behind, nobody is kept waiting by another.
 bool LookAhead::somebody_idle(Ahead& ahead) const {
+  if (parts_.subscriptions.any_unseen()) return true;
   const TimePoint now = clock_.now();
   return parts_.scheduler.any_queue(ahead.asked, kAsked, [&](const SubscriptionQueue& queue) {
     return queue.may_be_in(ahead.id) && could_take(queue, now);

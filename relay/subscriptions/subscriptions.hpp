@@ -54,6 +54,10 @@ class Subscriptions {
   [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
   // Whether the instance is known, or was deleted; None: it is known.
   [[nodiscard]] Match knows(InstanceId instance) const noexcept;
+  // Whether an event may come for an instance of which none has come so far: it has no queues yet.
+  [[nodiscard]] bool any_unseen() const noexcept {
+    return settings_ != nullptr && routes_.size() < settings_->registry.size();
+  }
   // The queue of one subscription by its id; null: it is gone.
   [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
   // When the control API has switched it on, unless it is off; nothing: never.
