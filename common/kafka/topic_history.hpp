@@ -26,8 +26,8 @@ namespace eventrelay::kafka {
 using LogPlace = std::pair<std::string, std::int32_t>;
 
 // A fact about a log that stays true while it lasts: no record below `offset` has a time at or
-// after `time_ms`. A log made anew under the same name, of which a record is younger, breaks it, however
-// long that log is by then. Whose clock the times are of does not matter. Thread: value.
+// after `time_ms`. A log made anew under the same name, of which a record is younger, breaks it,
+// however long that log is by then. Whose clock the times are of does not matter. Thread: value.
 struct LogMark {
   std::int64_t time_ms = 0;  // since 1970
   std::int64_t offset = 0;
