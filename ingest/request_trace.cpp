@@ -11,20 +11,6 @@ namespace {
 
 constexpr int kServerFault = 500;  // and above: what went wrong is ours
 
-std::string_view word_of(Method method) noexcept {
-  switch (method) {
-    case Method::Get:
-      return "GET";
-    case Method::Post:
-      return "POST";
-    case Method::Options:
-      return "OPTIONS";
-    case Method::Other:
-      break;
-  }
-  return "_OTHER";
-}
-
 }  // namespace
 
 RequestTrace::RequestTrace(trace::SpanQueue& queue, const TraceContext& context,
@@ -36,8 +22,9 @@ RequestTrace::RequestTrace(trace::SpanQueue& queue, const TraceContext& context,
 }
 
 void RequestTrace::begin(const IncomingHead& head, bool tls) {
-  const std::string_view method = word_of(head.method);
-  server_.name = head.method == Method::Other ? "HTTP" : method;
+  const bool named = head.method != Method::Other;
+  const std::string_view method = named ? method_word(head.method) : "_OTHER";
+  server_.name = named ? method : "HTTP";
   server_.set("http.request.method", method);
   server_.set("url.scheme", tls ? "https" : "http");
   if (head.count("traceparent") == 1) server_.link = parse_traceparent(head.find("traceparent"));

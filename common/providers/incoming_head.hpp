@@ -15,6 +15,21 @@ inline constexpr std::size_t kHeadFieldsMax = 64;
 
 enum class Method : std::uint8_t { Get, Post, Options, Other };
 
+// As it stands in a request; empty for Other.
+[[nodiscard]] constexpr std::string_view method_word(Method method) noexcept {
+  switch (method) {
+    case Method::Get:
+      return "GET";
+    case Method::Post:
+      return "POST";
+    case Method::Options:
+      return "OPTIONS";
+    case Method::Other:
+      break;
+  }
+  return "";
+}
+
 // One header field, as received.
 struct HeadField {
   std::string_view name;   // case as received

@@ -266,20 +266,6 @@ Verdict judge_time(const Scheme& scheme, const Window& window, std::string_view 
   return {};
 }
 
-std::string_view method_word(Method method) noexcept {
-  switch (method) {
-    case Method::Get:
-      return "GET";
-    case Method::Post:
-      return "POST";
-    case Method::Options:
-      return "OPTIONS";
-    case Method::Other:
-      break;
-  }
-  return "";
-}
-
 // The target from its path on; an absolute one (RFC 9112 3.2.2) names a host before.
 std::string_view path_of(std::string_view target) noexcept {
   const std::size_t authority = target.find("://");
