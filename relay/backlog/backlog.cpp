@@ -73,11 +73,17 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
 // --- partitions ---------------------------------------------------------------------------------
 
 void Backlog::assign(Partition partition) {
-  owned_.push_back(Owned{partition, std::nullopt, {}});
+  owned_.push_back(Owned{partition, std::nullopt, {}, false});
   state_.assign(partition);
 }
 
 void Backlog::on_ready(Partition partition, Cursors& cursors) {
+  // While it is being given up nothing of it is begun: that could outlast this stay, and would be
+  // sent beside what the next owner sends.
+  const bool leaving = std::any_of(owned_.begin(), owned_.end(), [partition](const Owned& one) {
+    return one.id == partition && one.leaving;
+  });
+  if (leaving) return;
   detacher_.add(partition, cursors);
   catch_up_reader_.add(partition, cursors);
   look_ahead_.add(partition, cursors);
@@ -106,6 +112,7 @@ bool Backlog::of_another_log(Partition partition, const Cursors& cursors) const 
 }
 
 void Backlog::stop_reading(Partition partition) {
+  for (Owned& owned : owned_) owned.leaving = owned.leaving || owned.id == partition;
   catch_up_reader_.stop(partition);
   look_ahead_.drop(partition);
 }

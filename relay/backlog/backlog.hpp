@@ -105,6 +105,7 @@ class Backlog {
     Partition id;
     std::optional<Offset> committing;
     TimePoint since{};
+    bool leaving = false;  // it is being given up
   };
 
   void visit_next();
