@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <queue>
 #include <utility>
@@ -26,6 +27,9 @@ struct Life {
   TimePoint died{};
   TimePoint stopped_until{};  // SIGSTOP: what it was to do waits until it goes on
   bool sends_late = false;    // and what it had not sent is sent then
+  // By partition: which take-over it was told of last. What it does belongs to that one, whatever
+  // the group has done since.
+  std::map<int, std::uint64_t> stays;
 };
 using LifePtr = std::shared_ptr<Life>;
 

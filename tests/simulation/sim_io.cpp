@@ -95,6 +95,7 @@ void SimMember::perform(Step step) {
     const Committed& known = world_.committed[World::at(step.partition)];
     positions_[step.partition] =
         MemberPosition{known.offset.value_or(Offset{0}).value, step.generation, false};
+    life_->stays[step.partition] = step.generation;
     world_.known_to[World::at(step.partition)] = World::end_of(known);
     world_.note("assigned", life_->worker, step.partition);
     const kafka::Assigned assigned{partition, known.offset, known.metadata};
@@ -404,7 +405,7 @@ void SimReader::commit_async(std::span<const kafka::ReadCommit> commits) {
     world_.write(
         life_, World::Topic::Commit, kPartitions + partition * kStepCount + step,
         [partition, step, now = told(commit), over = at.over, life = life_,
-         stay = world_.stays[World::at(partition)], &world = world_] {
+         stay = life_->stays[partition], &world = world_] {
           if (!*over) world.commit_delay(life, stay, partition, step, now);
         },
         [this] { --on_their_way_; });
@@ -416,8 +417,8 @@ bool SimReader::commit_sync(std::span<const kafka::ReadCommit> commits) {
     const int partition = commit.place.partition.value;
     ReaderPosition& at = positions_.at({commit.place.topic, partition});
     *std::exchange(at.over, std::make_shared<bool>(false)) = true;
-    world_.commit_delay(life_, world_.stays[World::at(partition)], partition,
-                        logs_[commit.place.topic].step, told(commit));
+    world_.commit_delay(life_, life_->stays[partition], partition, logs_[commit.place.topic].step,
+                        told(commit));
   }
   return true;
 }
@@ -494,7 +495,7 @@ kafka::Queued SimSink::produce(std::size_t topic, const kafka::ProduceRecord& gi
   park.record = std::move(record);
   write(World::Topic::Retry, partition, token,
         [partition, step = log.step, park = std::move(park), life = life_,
-         stay = world_.stays[World::at(partition)],
+         stay = life_->stays[partition],
          &world = world_] { world.park(life, stay, partition, step, park); });
   return kafka::Queued::Queued;
 }
@@ -520,7 +521,7 @@ void SimCaller::start(Job& job, const TargetPtr& target, TimePoint) {
   if (reply.took) {
     // The endpoint has the event a little before the relay hears so, even if the relay dies.
     const int partition = world_.subs[World::at(sub)].partition;
-    const std::uint64_t stay = world_.stays[World::at(partition)];
+    const std::uint64_t stay = life_->stays[partition];
     world_.clock.after(reply.after - reply.after / 4,
                        [life = life_, sub, at, partition, stay, &world = world_] {
                          world.took(life, sub, at, stay == world.stays[World::at(partition)]);

@@ -22,7 +22,7 @@ void each_in_ranges(const std::string& text, std::int64_t from, Found found) {
   if (!text.starts_with("1:")) return;
   bool finished = false;
   const char* p = text.c_str() + 2;
-  while (*p != '\0') {
+  while (*p != '\0' && *p != '@') {
     char* rest = nullptr;
     const std::int64_t run = std::strtoll(p, &rest, 10);
     for (std::int64_t i = from; finished && i < from + run; ++i) found(i);
@@ -221,7 +221,7 @@ void World::write(const LifePtr& life, Topic topic, int partition, std::function
   if (when - clock.now() > milliseconds{100} && partition < kPartitions) {
     clock.after(when - clock.now(), [this, partition] { disturbed(partition); });
   }
-  const std::uint64_t stay = partition < kPartitions ? stays[at(partition)] : 0;
+  const std::uint64_t stay = partition < kPartitions ? life->stays[partition] : 0;
   clock.after(when - clock.now(),
               [this, life, partition, stay, land = std::move(land), ack = std::move(ack)] {
                 if (!life->alive && clock.now() > life->died + kGrace) return;
