@@ -138,6 +138,50 @@ def test_a_master_key_that_comes_by_a_reload_opens_what_waited_for_it(
     assert run("eventrelay", *send).returncode == 0
 
 
+def test_import_into_a_topic_that_is_not_there_yet(
+    tour: Stack, provider, receiver, tmp_path
+) -> None:
+    """The first start may come after the import; new ids go on above those that came with it."""
+    path = str(tour.write())
+    file = tmp_path / "instances.yaml"
+
+    def write(element: str) -> None:
+        entry = {
+            "id": 4711,
+            "name": "moved",
+            "element": element,
+            "configuration": {
+                "event.notification.enabled": True,
+                "event.notification.callback.url": receiver.url("/moved"),
+                "event.notification.signature.key": KEY,
+            },
+            "delivery": tour.local(receiver),
+        }
+        file.write_text("instances:\n- " + json.dumps(entry) + "\n")
+
+    def registry(action: str, *words: str) -> tuple[int, str]:
+        done = run("eventrelay", "registry", action, "-c", path, *words)
+        return done.returncode, (done.stdout or done.stderr).decode()
+
+    write("no such element")
+    status, said = registry("import", str(file))
+    assert status == 78 and "element" in said and str(file) in said, said
+    write("box")
+    assert registry("list", "--json") == (0, "[]\n")
+    dry = "1 added, 0 changed, 0 unchanged (dry run: nothing was written)\n"
+    assert registry("import", str(file), "--dry-run") == (0, dry)
+    assert registry("list", "--json") == (0, "[]\n")
+    assert registry("import", str(file)) == (0, "1 added, 0 changed, 0 unchanged\n")
+    assert [each["id"] for each in json.loads(registry("list", "--json")[1])] == [4711]
+    ingest = tour.ingest()
+    tour.relay()
+    url = f"http://127.0.0.1:{ingest.port}/elements/api-v2/events/box/4711"
+    assert run("eventrelay", "send", "box-v2", "--url", url, "--key", box.PRIMARY).returncode == 0
+    receiver.wait_for(1, 20)
+    assert receiver.deliveries()[0].path == "/moved" and signed_ok(receiver.deliveries()[0])
+    assert api_of(ingest).create(provider, receiver.url("/cb"), KEY).json["id"] > 4711
+
+
 def test_import_and_reseal_beside_a_running_process(
     tour: Stack, provider, receiver, tmp_path
 ) -> None:
