@@ -21,7 +21,7 @@ HttpResponse answer(const HttpRequest& request, PauseState to, const ChangePause
   }
   JsonObject body;
   body.text("subscription", *id)
-      .text("state", to == PauseState::On ? "on" : "off")
+      .text("state", to == PauseState::Resumed ? "on" : "off")
       .flag("changed", done == PauseChange::Yes);
   return json_response(200, std::move(body).finish());
 }
@@ -35,8 +35,8 @@ void mount_pause_routes(AdminServer& server, ChangePause change_pause) {
            return answer(request, to, change_pause);
          })});
   };
-  add("/api/v1/subscriptions/on", PauseState::On);
-  add("/api/v1/subscriptions/off", PauseState::Off);
+  add("/api/v1/subscriptions/on", PauseState::Resumed);
+  add("/api/v1/subscriptions/off", PauseState::Paused);
 }
 
 }  // namespace eventrelay::relay

@@ -53,7 +53,7 @@ class RelayService final : public Service {
   void on_second() override;
 
  private:
-  // Subscriptions that the control API has switched off, alone or with their instance.
+  // Keeps note of the subscriptions that the control API has paused, alone or with their instance.
   void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
   void watch_topics();
@@ -79,7 +79,7 @@ class RelayService final : public Service {
   // Subscriptions of disabled instances, and of those that were enabled again, for which no shard
   // here owned the partition yet. The owner writes the pause down, so that it stays over restarts.
   struct Unsettled {
-    PauseState to = PauseState::Off;
+    PauseState to = PauseState::Paused;
     unsigned rounds = 0;  // tried so often; an instance that is enabled again is given up at last
   };
   std::map<std::string, Unsettled> unsettled_;
@@ -250,25 +250,26 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
   return done;
 }
 
-// Off keeps events waiting in the log, as a pause by hand does. `instance` is null once deleted.
+// Paused by the API, events wait in the log as they do after a pause by hand. `instance` is null once
+// deleted.
 void RelayService::follow_disabled(InstanceId id, const Instance* instance) {
   std::set<std::string> disabled;
   if (instance != nullptr) {
     for (const Subscription& each : instance->subscriptions) {
-      if (instance->disabled || each.switched.off) disabled.insert(each.id);
+      if (instance->disabled || each.pause.paused) disabled.insert(each.id);
     }
   }
   const auto known = disabled_.find(id);
   if (known != disabled_.end()) {
     for (const std::string& each : known->second) {
-      if (!disabled.contains(each)) unsettled_[each] = {PauseState::On, 0};
+      if (!disabled.contains(each)) unsettled_[each] = {PauseState::Resumed, 0};
     }
   } else if (disabled.empty()) {
     return;
   }
   for (const std::string& each : disabled) {
     const bool fresh = known == disabled_.end() || !known->second.contains(each);
-    if (fresh) unsettled_[each] = {PauseState::Off, 0};
+    if (fresh) unsettled_[each] = {PauseState::Paused, 0};
   }
   if (disabled.empty()) {
     disabled_.erase(known);
@@ -283,7 +284,7 @@ void RelayService::on_second() {
   constexpr unsigned kResumeRounds = 24;
   for (auto each = unsettled_.begin(); each != unsettled_.end();) {
     const PauseState to = each->second.to;
-    const bool last = ++each->second.rounds > kResumeRounds && to == PauseState::On;
+    const bool last = ++each->second.rounds > kResumeRounds && to == PauseState::Resumed;
     const bool done = change_pause(to, each->first) != PauseChange::NotHere;
     each = done || last ? unsettled_.erase(each) : std::next(each);
   }

@@ -80,7 +80,7 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
               DelayParts{scheduler_, subscriptions_, outbox_, slab_, parts.limits.delay_window,
                          parts.budget, [this] { pump_later(); }, unknown_,
                          [this](std::string_view subscription, Partition partition) {
-                           return backlog_.detacher().is_off(subscription, partition);
+                           return backlog_.detacher().is_paused(subscription, partition);
                          }}),
       tick_timer_(loop_.make_timer()),
       revoke_timer_(loop_.make_timer()),
@@ -129,8 +129,8 @@ void Shard::use(const UpdatePtr& update) {
   for (const Change& change : update->changes) {
     if (change.instance == nullptr) continue;
     for (const Subscription& each : change.instance->subscriptions) {
-      const auto switched_on = switched_on_of(*change.instance, each);
-      if (switched_on) backlog_.switch_on(each.id, *switched_on);
+      const auto resumed_at = resume_time(*change.instance, each);
+      if (resumed_at) backlog_.resume_everywhere(each.id, *resumed_at);
     }
   }
   pump(clock_.now());
@@ -266,8 +266,8 @@ PauseChange Shard::change_pause(PauseState to, std::string_view subscription, Pa
   const PartitionState* const state = consumer_.find(partition);
   const bool reading = state != nullptr && state->reading;
   if (draining_ || shut_ || !reading) return PauseChange::NotHere;
-  const PauseChange done = to == PauseState::On ? backlog_.resume(subscription, partition)
-                                                : backlog_.pause(subscription, partition);
+  const PauseChange done = to == PauseState::Resumed ? backlog_.resume(subscription, partition)
+                                                     : backlog_.pause(subscription, partition);
   pump_later();
   return done;
 }

@@ -107,7 +107,7 @@ std::string print_cursor(const BacklogLine& backlog) {
   JsonObject object;
   object.text("subscription", record.subscription);
   if (record.object) object.text("object", *record.object);
-  object.text("state", name_of(record.state))
+  object.text("state", shown_name(record.state))
       .text("reason", record.reason)
       .number("partition", std::int64_t{backlog.partition})
       .number("from", record.from.value)
@@ -127,7 +127,7 @@ std::string print_backlog(const std::vector<ShardStatus>& shards) {
   for (const ShardStatus& shard : shards) {
     const BacklogStatus& backlog = shard.backlog;
     sum.counts.detached += backlog.counts.detached;
-    sum.counts.off += backlog.counts.off;
+    sum.counts.paused += backlog.counts.paused;
     sum.counts.blocked += backlog.counts.blocked;
     sum.counts.replays += backlog.counts.replays;
     sum.counts.attached += backlog.counts.attached;
@@ -145,11 +145,11 @@ std::string print_backlog(const std::vector<ShardStatus>& shards) {
   list += ']';
   return std::move(JsonObject{}
                        .number("detached", std::uint64_t{sum.counts.detached})
-                       .number("off", std::uint64_t{sum.counts.off})
+                       .number("paused", std::uint64_t{sum.counts.paused})
                        .number("blocked", std::uint64_t{sum.counts.blocked})
                        .number("replays", std::uint64_t{sum.counts.replays})
                        .number("attached", std::uint64_t{sum.counts.attached})
-                       .number("sweeps", std::uint64_t{sum.catch_ups})
+                       .number("catch_up_reads", std::uint64_t{sum.catch_ups})
                        .number("near_log_start", std::uint64_t{sum.near_log_start})
                        .number("events", sum.events)
                        .raw("oldest", list))
@@ -241,7 +241,7 @@ std::string print_status(const std::vector<ShardStatus>& shards) {
       .number("already_done", sum.already_done)
       .raw("partitions", print_partitions(shards))
       .raw("failing", print_failing_of(shards))
-      .raw("away", print_backlog(shards));
+      .raw("backlog", print_backlog(shards));
   return std::move(object).finish();
 }
 

@@ -37,29 +37,30 @@ std::string indented(const std::string& line) {
   return "    " + line + "\n";
 }
 
-std::string entry_line(const json::object& entry, WallTime now) {
-  std::string line = fmt::format("{} {}", text_of(entry, "subscription"), text_of(entry, "state"));
-  if (const std::string object = text_of(entry, "object"); !object.empty()) {
+std::string cursor_line(const json::object& cursor, WallTime now) {
+  std::string line =
+      fmt::format("{} {}", text_of(cursor, "subscription"), text_of(cursor, "state"));
+  if (const std::string object = text_of(cursor, "object"); !object.empty()) {
     line += " object " + object;
   }
   line += fmt::format(" for {} ({}), {} behind in partition {}, from {} at {}",
-                      since(entry, "since_ms", now), text_of(entry, "reason"),
-                      text_of(entry, "distance"), text_of(entry, "partition"),
-                      text_of(entry, "from"), text_of(entry, "cursor"));
-  if (const auto end = number_of(entry, "end")) line += fmt::format(" to {}", *end);
-  if (const auto attempt = number_of(entry, "attempt"))
+                      since(cursor, "since_ms", now), text_of(cursor, "reason"),
+                      text_of(cursor, "distance"), text_of(cursor, "partition"),
+                      text_of(cursor, "from"), text_of(cursor, "cursor"));
+  if (const auto end = number_of(cursor, "end")) line += fmt::format(" to {}", *end);
+  if (const auto attempt = number_of(cursor, "attempt"))
     line += fmt::format(", attempt {}", *attempt);
-  if (const auto due = number_of(entry, "due_ms")) {
+  if (const auto due = number_of(cursor, "due_ms")) {
     const milliseconds left = WallTime{milliseconds{*due}} - now;
     line += left.count() > 0 ? ", due in " + span_words(left) : std::string(", due");
   }
   return line;
 }
 
-std::string away_lines(const json::object& away, WallTime now) {
-  std::string text = "  away:";
+std::string backlog_lines(const json::object& backlog, WallTime now) {
+  std::string text = "  backlog:";
   const json::array* oldest = nullptr;
-  for (const auto& [name, value] : away) {
+  for (const auto& [name, value] : backlog) {
     if (name == "oldest") {
       oldest = value.if_array();
       continue;
@@ -69,7 +70,7 @@ std::string away_lines(const json::object& away, WallTime now) {
   text += "\n";
   if (oldest == nullptr) return text;
   for (const json::value& one : *oldest) {
-    if (const auto* entry = one.if_object()) text += indented(entry_line(*entry, now));
+    if (const auto* cursor = one.if_object()) text += indented(cursor_line(*cursor, now));
   }
   return text;
 }
@@ -96,17 +97,17 @@ std::string partition_lines(const json::array& partitions) {
 std::string failing_lines(const json::array& failing, WallTime now) {
   std::string text = fmt::format("  failing: {}\n", failing.size());
   for (const json::value& one : failing) {
-    const json::object* entry = one.if_object();
-    if (entry == nullptr) continue;
-    std::string line =
-        fmt::format("{} {}, {} waiting, {} failures, oldest {}", text_of(*entry, "subscription"),
-                    text_of(*entry, "outcome"), text_of(*entry, "waiting"),
-                    text_of(*entry, "failures"), since(*entry, "oldest_pending_ms", now));
-    if (const auto next = number_of(*entry, "next_attempt_ms")) {
+    const json::object* subscription = one.if_object();
+    if (subscription == nullptr) continue;
+    std::string line = fmt::format(
+        "{} {}, {} waiting, {} failures, oldest {}", text_of(*subscription, "subscription"),
+        text_of(*subscription, "outcome"), text_of(*subscription, "waiting"),
+        text_of(*subscription, "failures"), since(*subscription, "oldest_pending_ms", now));
+    if (const auto next = number_of(*subscription, "next_attempt_ms")) {
       const milliseconds left = WallTime{milliseconds{*next}} - now;
       line += ", next attempt " + (left.count() > 0 ? "in " + span_words(left) : "now");
     }
-    if (const std::string reason = text_of(*entry, "reason"); !reason.empty()) {
+    if (const std::string reason = text_of(*subscription, "reason"); !reason.empty()) {
       line += " (" + reason + ")";
     }
     text += indented(line);
@@ -144,8 +145,8 @@ std::string status_lines(const json::object& status, WallTime now) {
   std::string text;
   for (const auto& [name, value] : status) {
     const json::array* list = value.if_array();
-    if (name == "away" && value.is_object()) {
-      text += away_lines(value.get_object(), now);
+    if (name == "backlog" && value.is_object()) {
+      text += backlog_lines(value.get_object(), now);
     } else if (name == "partitions" && list != nullptr) {
       text += partition_lines(*list);
     } else if (name == "failing" && list != nullptr) {

@@ -120,8 +120,7 @@ enum class Ordering : std::uint8_t { None, Object, Instance };
 // What a subscription does whose event has failed for the last time: it goes on without that event,
 // or it is paused and its events wait.
 enum class Exhausted : std::uint8_t { Dead, Queue };
-// What a failed attempt leads to: the schedule goes on, or the subscription is switched off at
-// once.
+// What a failed attempt leads to: the schedule goes on, or the subscription is paused at once.
 enum class FailurePolicy : std::uint8_t { Retry, Queue };
 
 // How one subscription is delivered. Thread: immutable.  Bounds: per field.
@@ -157,13 +156,13 @@ struct FilterConfig {
   friend bool operator==(const FilterConfig&, const FilterConfig&) = default;
 };
 
-// How the control API has switched one subscription. Thread: value.
-struct SwitchState {
-  bool off = false;  // its events wait in the log until it is switched on
-  // When it was switched on last: it does not stay off for what happened before. The epoch: never.
-  WallTime on{};
+// What the control API has said of one subscription.
+struct PauseSetting {
+  bool paused = false;  // its events wait in the log until it is resumed
+  // When it was last resumed, which ends every pause that began before. The epoch: never.
+  WallTime resumed{};
 
-  friend bool operator==(const SwitchState&, const SwitchState&) = default;
+  friend bool operator==(const PauseSetting&, const PauseSetting&) = default;
 };
 
 struct SubscriptionConfig {
@@ -172,7 +171,7 @@ struct SubscriptionConfig {
   std::optional<Secret> key;
   FilterConfig filter;
   DeliveryConfig delivery;
-  SwitchState switched;  // by the control API
+  PauseSetting pause;  // by the control API
 };
 
 // One element instance; the field names of the Cloud Elements API live in the schema.
@@ -190,7 +189,7 @@ struct InstanceConfig {
   std::optional<Secret> vendor_key_secondary;  // they count instead of the source's
   std::optional<Secret> vendor_token;          // V1 `token` on its own URL
   bool disabled = false;                       // by the control API: its events wait in the log
-  SwitchState callback_switched;               // likewise, of the callback alone
+  PauseSetting callback_pause;                 // likewise, of the callback alone
   std::uint64_t company = 0;  // whose it is: ids of control.organizations; 0 = of a file
   std::uint64_t account = 0;
   std::uint64_t user = 0;

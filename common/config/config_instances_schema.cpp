@@ -185,7 +185,7 @@ std::vector<Row> failing_rows() {
           {.key = "failure_policy",
            .kind = Kind::Word,
            .sentence = "After a failed attempt: retry goes on by the schedule; queue pauses the "
-                       "subscription at once, and its events wait until it is switched on.",
+                       "subscription at once, and its events wait until it is resumed.",
            .words = Words<FailurePolicy>::kWords}),
       field<&DeliveryConfig::slow_start>(
           {.key = "slow_start",

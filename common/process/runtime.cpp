@@ -218,7 +218,7 @@ class Program {
   void feed_watchdog() {
     const std::optional<Duration> interval = notify_.watchdog_interval();
     if (!interval) return;
-    if (host_.turns()) notify_.alive();
+    if (host_.is_alive()) notify_.alive();
     watchdog_timer_.expires_after(*interval);
     watchdog_timer_.async_wait([this](ErrorCode error) {
       if (!error) feed_watchdog();

@@ -283,14 +283,14 @@ std::vector<std::string> ServiceHost::reasons() const {
     const std::vector<std::string> more = options_.extension->not_ready();
     why.insert(why.end(), more.begin(), more.end());
   }
-  if (!turns()) why.emplace_back("loop: a shard has not come round for some seconds");
+  if (!is_alive()) why.emplace_back("loop: a shard has not come round for some seconds");
   if (draining_ && std::find(why.begin(), why.end(), "draining") == why.end()) {
     why.insert(why.begin(), "draining");
   }
   return why;
 }
 
-bool ServiceHost::turns() const {
+bool ServiceHost::is_alive() const {
   return service_.silent_for() < kSilentLimit;
 }
 
@@ -299,8 +299,8 @@ Duration ServiceHost::flush_limit() const noexcept {
 }
 
 // Counted by looks and not by the clock: a process that was stopped as a whole is not stuck.
-void ServiceHost::check_turning() {
-  if (turns()) {
+void ServiceHost::check_alive() {
+  if (is_alive()) {
     silent_polls_ = 0;
   } else if (++silent_polls_ == (kStuckLimit - kSilentLimit) / kPollAfterwards &&
              options_.on_stuck) {
@@ -312,7 +312,7 @@ void ServiceHost::check_turning() {
 void ServiceHost::poll_readiness() {
   if (was_ready_) service_.on_second();
   const std::vector<std::string> why = reasons();
-  if (was_ready_) check_turning();
+  if (was_ready_) check_alive();
   ready_ = why.empty();
   slab_.ready.set(ready_ ? 1 : 0);
   if (ready_ && !was_ready_) {

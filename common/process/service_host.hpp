@@ -81,7 +81,7 @@ class ServiceHost {
   // The service's status, with the registry's and the extension's beside it.
   [[nodiscard]] std::string status() const;
   // Whether every shard's loop comes round; what a watchdog wants to know.
-  [[nodiscard]] bool turns() const;
+  [[nodiscard]] bool is_alive() const;
   // How long stop() may wait for the collector of spans.
   [[nodiscard]] Duration flush_limit() const noexcept;
 
@@ -104,7 +104,7 @@ class ServiceHost {
   void finish_drain(Drained how);
   void mark_reload(bool took_effect);
   void watch_files();
-  void check_turning();
+  void check_alive();
   void warn_of_memory() const;
   [[nodiscard]] std::optional<std::string> take_settings();
   void note_settings();

@@ -188,21 +188,21 @@ Expected<Found, ProviderError> Normalizer::find(std::size_t index, std::string_v
   return *found;
 }
 
-Normalizer::Text Normalizer::value(const Place& place, std::size_t index) {
+Normalizer::Text Normalizer::value(const Lookup& lookup, std::size_t index) {
   std::string_view text;
-  switch (place.from) {
+  switch (lookup.from) {
     case From::Nowhere:
       return text;
     case From::Always:
-      return place.literal;
+      return lookup.literal;
     case From::Field:
-      if (input_.head != nullptr) text = input_.head->find(place.at);
+      if (input_.head != nullptr) text = input_.head->find(lookup.at);
       break;
     case From::Named: {
       const std::string_view name =
-          input_.head == nullptr ? std::string_view{} : input_.head->find(place.at);
+          input_.head == nullptr ? std::string_view{} : input_.head->find(lookup.at);
       if (name.empty() || name.find_first_of("~/") != std::string_view::npos) return text;
-      pointer_.assign("/").append(name).append(place.rest);
+      pointer_.assign("/").append(name).append(lookup.rest);
       const auto found = find(index, pointer_, true);
       if (!found) return refuse(found.error());
       text = found->text;
@@ -211,21 +211,21 @@ Normalizer::Text Normalizer::value(const Place& place, std::size_t index) {
     case From::Object:
     case From::Body: {
       // Without a list there is no object whose own member it could be.
-      if (place.from == From::Object && !listed_ && has_list(*rules_)) return text;
-      const auto found = find(index, place.at, place.from == From::Body);
+      if (lookup.from == From::Object && !listed_ && has_list(*rules_)) return text;
+      const auto found = find(index, lookup.at, lookup.from == From::Body);
       if (!found) return refuse(found.error());
       text = found->text;
       break;
     }
   }
-  text = part_of(text, place.part, place.mark);
-  return text.empty() || place.literal.empty() ? text : place.literal;
+  text = part_of(text, lookup.part, lookup.mark);
+  return text.empty() || lookup.literal.empty() ? text : lookup.literal;
 }
 
-Normalizer::Text Normalizer::first_of(const Places& places, std::size_t index) {
-  for (const Place& place : places) {
-    if (place.from == From::Nowhere) break;
-    const Text found = value(place, index);
+Normalizer::Text Normalizer::first_of(const Lookups& lookups, std::size_t index) {
+  for (const Lookup& lookup : lookups) {
+    if (lookup.from == From::Nowhere) break;
+    const Text found = value(lookup, index);
     if (!found || !found->empty()) return found;
   }
   return std::string_view{};
@@ -288,9 +288,9 @@ Expected<Normalised, ProviderError> Normalizer::object(std::size_t index) {
 // Appends what is at the places of the id, one after the other; false where nothing is.
 Expected<bool, ProviderError> Normalizer::join(std::size_t index, std::string& text) {
   bool any = false;
-  for (const Place& place : rules_->id) {
-    if (place.from == From::Nowhere) break;
-    const auto part = value(place, index);
+  for (const Lookup& lookup : rules_->id) {
+    if (lookup.from == From::Nowhere) break;
+    const auto part = value(lookup, index);
     if (!part) return refuse(part.error());
     if (part->empty()) continue;
     any = true;

@@ -66,8 +66,8 @@ class Normalizer {
 
   [[nodiscard]] Expected<json::Found, ProviderError> find(std::size_t index, std::string_view at,
                                                           bool in_body);
-  [[nodiscard]] Text value(const Place& place, std::size_t index);
-  [[nodiscard]] Text first_of(const Places& places, std::size_t index);
+  [[nodiscard]] Text value(const Lookup& lookup, std::size_t index);
+  [[nodiscard]] Text first_of(const Lookups& places, std::size_t index);
   [[nodiscard]] Text type_word(std::size_t index, std::string_view object_type);
   [[nodiscard]] Expected<void, ProviderError> read_id();
   [[nodiscard]] Expected<bool, ProviderError> join(std::size_t index, std::string& text);

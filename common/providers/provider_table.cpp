@@ -23,16 +23,16 @@ constexpr std::string_view kBoxSample =
     R"("trashed_at":null,"purged_at":null,"shared_link":null,"item_status":"active"},)"
     R"("additional_info":[]})";
 
-constexpr Place of_object(std::string_view at, Part part = Part::Whole, char mark = 0) {
+constexpr Lookup of_object(std::string_view at, Part part = Part::Whole, char mark = 0) {
   return {.from = From::Object, .at = at, .part = part, .mark = mark};
 }
-constexpr Place of_body(std::string_view at, std::string_view literal = {}) {
+constexpr Lookup of_body(std::string_view at, std::string_view literal = {}) {
   return {.from = From::Body, .at = at, .literal = literal};
 }
-constexpr Place of_field(std::string_view name, Part part = Part::Whole, char mark = 0) {
+constexpr Lookup of_field(std::string_view name, Part part = Part::Whole, char mark = 0) {
   return {.from = From::Field, .at = name, .part = part, .mark = mark};
 }
-constexpr Place always(std::string_view literal) {
+constexpr Lookup always(std::string_view literal) {
   return {.from = From::Always, .literal = literal};
 }
 
@@ -115,7 +115,7 @@ constexpr std::array<Provider, 15> kProviders{{
      .id = 1003,
      .schemes = {"github"},
      .rules = {.object_type = {of_field("X-GitHub-Event")},
-               .object_id = {Place{.from = From::Named, .at = "X-GitHub-Event", .rest = "/id"},
+               .object_id = {Lookup{.from = From::Named, .at = "X-GitHub-Event", .rest = "/id"},
                              of_body("/issue/id"), of_body("/pull_request/id"),
                              of_body("/comment/id"), of_body("/release/id"),
                              of_body("/repository/id")},

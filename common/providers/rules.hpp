@@ -14,7 +14,7 @@
 
 namespace eventrelay::providers {
 
-inline constexpr std::size_t kPlacesMax = 6;
+inline constexpr std::size_t kLookupsMax = 6;
 
 // Object: a JSON pointer within one object of the list (within the body where there is no list).
 // Body: a pointer within the whole body. Field: a request header. Named: within the body, the
@@ -25,7 +25,7 @@ enum class From : std::uint8_t { Nowhere, Object, Body, Field, Named, Always };
 enum class Part : std::uint8_t { Whole, BeforeFirst, BeforeLast, AfterFirst, AfterLast };
 
 // Thread: constant.  Bounds: static text.
-struct Place {
+struct Lookup {
   From from = From::Nowhere;
   std::string_view at{};
   Part part = Part::Whole;
@@ -35,7 +35,7 @@ struct Place {
 };
 
 // Several places: the first where a value is found counts.
-using Places = std::array<Place, kPlacesMax>;
+using Lookups = std::array<Lookup, kLookupsMax>;
 
 // Words: created, updated, deleted by the table of words. AsIs: the value. Updated: always UPDATED.
 enum class TypeRule : std::uint8_t { Words, AsIs, Updated };
@@ -49,20 +49,20 @@ struct Rules {
   // Pointers to the array of objects, "" being the whole body; the first that is one counts. No
   // data: the body is one object.
   std::array<std::string_view, 2> lists{};
-  Places object_type{};
+  Lookups object_type{};
   bool type_before_last_dot = false;  // a second cut, after that of the place
   bool lower_case_type = false;
-  Places object_id{};
+  Lookups object_id{};
   TypeRule type_rule = TypeRule::Words;
-  Places event_types{};  // the word of what happened
+  Lookups event_types{};  // the word of what happened
   // Where the object type is this word, the type word is the first of `created` and `deleted` that
   // is true in the body, else UPDATED.
   std::string_view flags_of{};
-  Places date{};
+  Lookups date{};
   Stamp date_unit = Stamp::Rfc3339;
   IdRule id_rule = IdRule::First;
-  Places id{};
-  Places route{};
+  Lookups id{};
+  Lookups route{};
   // The parameter of a form that holds the JSON body; empty: a form is read as an object of texts.
   std::string_view form_field{};
 };

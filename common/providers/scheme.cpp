@@ -278,7 +278,7 @@ bool among(const Scheme& scheme, const Claim& claim, std::size_t key, const Mac&
   bool genuine = false;
   // Every candidate is compared, whatever came before: how long it takes says nothing.
   for (std::size_t i = 0; i < claim.count; ++i) {
-    if (scheme.keys == Keys::Slots && claim.slots[i] != key) continue;
+    if (scheme.keys == Keys::OnePerHeader && claim.slots[i] != key) continue;
     genuine |= crypto::equal_constant_time(mac.view(), claim.macs[i].view());
   }
   each_item(scheme, claim.list, [&](const Item& item) {
@@ -491,7 +491,7 @@ std::vector<SignedField> sign(const Scheme& scheme, std::span<const Secret> keys
                std::string(kBearer) + " " + std::string(keys[i].reveal())}};
     }
     codes.push_back(code_of(scheme, keys[i], input, parts));
-    if (scheme.keys == Keys::Slots && i < scheme.signature.size()) {
+    if (scheme.keys == Keys::OnePerHeader && i < scheme.signature.size()) {
       fields.push_back({std::string{scheme.signature[i]}, codes.back()});
     }
   }

@@ -50,8 +50,8 @@ enum class Coding : std::uint8_t { Hex, Base64 };
 enum class Form : std::uint8_t { Plain, Prefix, KeyValueList, SpaceList };
 // One piece of the signed text. Dot, Colon and V0 stand for themselves.
 enum class Piece : std::uint8_t { End, Key, Method, Uri, Id, Timestamp, Body, Dot, Colon, V0 };
-// Slots: the first key belongs to the first header, the second to the second, never crossed.
-enum class Keys : std::uint8_t { AnyKey, Slots };
+// OnePerHeader: the first key belongs to the first header, the second to the second, never crossed.
+enum class Keys : std::uint8_t { AnyKey, OnePerHeader };
 // As it came, or with the escapes undone that HubSpot undoes before it signs.
 enum class UriForm : std::uint8_t { AsReceived, HubspotDecoded };
 

@@ -35,7 +35,7 @@ constexpr std::array<Scheme, 17> kSchemes{{
     {.name = "box-v2",
      .text = {Piece::Body, Piece::Timestamp},
      .coding = Coding::Base64,
-     .keys = Keys::Slots,
+     .keys = Keys::OnePerHeader,
      .signature = {"BOX-SIGNATURE-PRIMARY", "BOX-SIGNATURE-SECONDARY"},
      .timestamp = "BOX-DELIVERY-TIMESTAMP",
      .stamp = Stamp::Rfc3339,

@@ -106,33 +106,33 @@ json::object write(const Webhook& hook) {
 
 constexpr std::string_view kCallback = "callback";  // no subscription may have this name
 
-void write_switch(std::string_view name, const SwitchState& state, json::array& out) {
-  if (state == SwitchState{}) return;
+void write_pause(std::string_view name, const PauseSetting& pause, json::array& out) {
+  if (pause == PauseSetting{}) return;
   json::object one{{"name", json::string_view(name.data(), name.size())}};
-  if (state.off) one["off"] = true;
-  if (state.on != WallTime{}) one["on"] = unix_ms(state.on);
+  if (pause.paused) one["off"] = true;
+  if (pause.resumed != WallTime{}) one["on"] = unix_ms(pause.resumed);
   out.push_back(std::move(one));
 }
 
-// The switch of the subscription of that name; null: there is none any more.
-SwitchState* switch_of(InstanceConfig& instance, std::string_view name) {
-  if (name == kCallback) return &instance.callback_switched;
+// Of the subscription of that name; null: there is none any more.
+PauseSetting* pause_of(InstanceConfig& instance, std::string_view name) {
+  if (name == kCallback) return &instance.callback_pause;
   for (SubscriptionConfig& each : instance.subscriptions) {
-    if (each.name == name) return &each.switched;
+    if (each.name == name) return &each.pause;
   }
   return nullptr;
 }
 
-bool read_switch(const json::value& value, const config::ReadSecret& secret,
-                 InstanceConfig& instance) {
+bool read_pause(const json::value& value, const config::ReadSecret& secret,
+                InstanceConfig& instance) {
   if (!value.is_object()) return false;
   Members members(value.get_object(), secret);
   std::string name;
-  SwitchState state;
+  PauseSetting pause;
   members.text("name", name);
-  members.flag("off", state.off);
-  members.time("on", state.on);
-  if (SwitchState* const place = switch_of(instance, name)) *place = state;
+  members.flag("off", pause.paused);
+  members.time("on", pause.resumed);
+  if (PauseSetting* const place = pause_of(instance, name)) *place = pause;
   return members.problem().empty();
 }
 
@@ -248,9 +248,9 @@ std::string encode_document(const Document& document, const Keyring& keys, std::
   for (const Webhook& each : document.webhooks) hooks.push_back(write(each));
   if (!hooks.empty()) out["webhooks"] = std::move(hooks);
   json::array switches;
-  write_switch(kCallback, document.instance.callback_switched, switches);
+  write_pause(kCallback, document.instance.callback_pause, switches);
   for (const SubscriptionConfig& each : document.instance.subscriptions) {
-    write_switch(each.name, each.switched, switches);
+    write_pause(each.name, each.pause, switches);
   }
   if (!switches.empty()) out["switches"] = std::move(switches);
   json::object instance =
@@ -325,7 +325,7 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
     if (const json::value* const switches = members.find("switches")) {
       if (!switches->is_array()) return failed(Kind::Malformed, "switches: has the wrong type");
       for (const json::value& each : switches->get_array()) {
-        if (!read_switch(each, opened, out.instance)) {
+        if (!read_pause(each, opened, out.instance)) {
           return failed(Kind::Malformed, "switches: one has the wrong type");
         }
       }

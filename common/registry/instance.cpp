@@ -44,7 +44,7 @@ std::string event_path(std::string_view base_path, const Instance& instance) {
 bool same(const Subscription& a, const Subscription& b) {
   return a.id == b.id && a.name == b.name && same_shared(a.url, b.url, same_url) &&
          a.keys == b.keys && same_shared(a.filter, b.filter, std::equal_to<>()) &&
-         same_shared(a.delivery, b.delivery, std::equal_to<>()) && a.switched == b.switched;
+         same_shared(a.delivery, b.delivery, std::equal_to<>()) && a.pause == b.pause;
 }
 
 bool same(const Instance& a, const Instance& b) {

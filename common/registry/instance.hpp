@@ -32,7 +32,7 @@ struct Subscription {
   std::shared_ptr<const FilterConfig> filter;  // null: all events pass
   // Never null; its keys are in `keys`, and relay.allow_private_addresses is merged in.
   std::shared_ptr<const DeliveryConfig> delivery = default_delivery();
-  SwitchState switched;
+  PauseSetting pause;
 
   // May this event type and object type pass the filter?
   [[nodiscard]] bool wants(std::string_view event_type, std::string_view object_type) const;

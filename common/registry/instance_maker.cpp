@@ -27,22 +27,22 @@ std::shared_ptr<const T> shared(std::vector<std::shared_ptr<const T>>& recent, T
 }  // namespace
 
 // What makes a Subscription. Thread: one owner.  Bounds: as its config.
-struct InstanceMaker::Origin {
+struct InstanceMaker::Parts {
   std::string_view url;
   std::optional<Secret> key;
   DeliveryConfig delivery;
 };
 
-Subscription InstanceMaker::make_subscription(Origin&& origin) {
+Subscription InstanceMaker::make_subscription(Parts&& parts) {
   Subscription out;
-  DeliveryConfig& delivery = origin.delivery;
-  CallbackUrl url = parse_callback_url(origin.url, delivery.allow_http);
+  DeliveryConfig& delivery = parts.delivery;
+  CallbackUrl url = parse_callback_url(parts.url, delivery.allow_http);
   if (any_port_ == AnyPort::Yes) delivery.allow_private_addresses = true;
   check_callback_port(url, delivery.ports,
                       delivery.allow_private_addresses ? AnyPort::Yes : AnyPort::No);
   if (delivery.signature != Signature::None) {
-    out.keys.reserve((origin.key ? 1U : 0U) + delivery.keys.size());
-    if (origin.key) out.keys.push_back(std::move(*origin.key));
+    out.keys.reserve((parts.key ? 1U : 0U) + delivery.keys.size());
+    if (parts.key) out.keys.push_back(std::move(*parts.key));
     std::move(delivery.keys.begin(), delivery.keys.end(), std::back_inserter(out.keys));
   }
   delivery.keys.clear();
@@ -63,7 +63,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
   out.oauth_user_id = std::move(config.oauth_user_id);
   if (config.vendor_key) out.vendor_keys.push_back(std::move(*config.vendor_key));
   if (config.vendor_key_secondary) {
-    // Slots: a secondary key alone stays the secondary.
+    // Each key has its header: a secondary key alone stays the secondary.
     if (out.vendor_keys.empty()) out.vendor_keys.emplace_back();
     out.vendor_keys.push_back(std::move(*config.vendor_key_secondary));
   }
@@ -80,7 +80,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
       out.subscriptions.push_back(make_subscription(
           {config.callback_url, std::move(config.signature_key), std::move(config.delivery)}));
       out.subscriptions.back().id = id;
-      out.subscriptions.back().switched = config.callback_switched;
+      out.subscriptions.back().pause = config.callback_pause;
     }
     key = "subscriptions.url";
     for (SubscriptionConfig& each : config.subscriptions) {
@@ -89,7 +89,7 @@ InstancePtr InstanceMaker::make(InstanceConfig&& config) {
       Subscription& made = out.subscriptions.back();
       made.id = id + "/" + each.name;
       made.name = std::move(each.name);
-      made.switched = each.switched;
+      made.pause = each.pause;
       if (each.filter == FilterConfig{}) continue;
       made.filter = shared(filters_, std::move(each.filter));
     }

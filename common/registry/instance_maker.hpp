@@ -28,9 +28,9 @@ class InstanceMaker {
   [[nodiscard]] InstancePtr make(InstanceConfig&& config);
 
  private:
-  struct Origin;
+  struct Parts;
 
-  [[nodiscard]] Subscription make_subscription(Origin&& origin);
+  [[nodiscard]] Subscription make_subscription(Parts&& parts);
 
   AnyPort any_port_;
   std::vector<std::shared_ptr<const DeliveryConfig>> deliveries_;  // the last one used in front

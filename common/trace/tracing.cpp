@@ -32,7 +32,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::chrono::milliseconds kStopGrace{200};
 
 // What is to be done with a batch after a try.
-enum class Verdict : std::uint8_t { Taken, Again, Refused };
+enum class Verdict : std::uint8_t { Stored, Again, Refused };
 
 Verdict verdict_of(const ExchangeResult& result) noexcept {
   if (!result) {
@@ -45,7 +45,7 @@ Verdict verdict_of(const ExchangeResult& result) noexcept {
     case 504:
       return Verdict::Again;
     default:
-      return result->status >= 200 && result->status < 300 ? Verdict::Taken : Verdict::Refused;
+      return result->status >= 200 && result->status < 300 ? Verdict::Stored : Verdict::Refused;
   }
 }
 
@@ -203,7 +203,7 @@ Task<void> Tracing::State::send(std::vector<Span> batch) {
     const ExchangeResult result =
         co_await exchange(context.get_executor(), settings.origin, tls, request, timeout);
     const Verdict verdict = verdict_of(result);
-    if (verdict == Verdict::Taken) co_return note_answer(*result, spans);
+    if (verdict == Verdict::Stored) co_return note_answer(*result, spans);
     if (verdict == Verdict::Refused || tried >= tempo.tries || stopping) {
       co_return note_dropped(spans, reason_of(result));
     }

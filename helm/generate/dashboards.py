@@ -345,12 +345,12 @@ WAITING_ROW = Row(
             ((age("relay_backlog_oldest_timestamp_seconds"), "oldest"),),
         ),
         Panel(
-            "Away",
-            "Detached: the log is their queue. Off: they are paused and wait to be resumed.",
+            "Detached and paused",
+            "Detached: the log is their queue. Paused: they wait to be resumed.",
             "short",
             (
                 (total("relay_detached_subscriptions"), "detached"),
-                (total("relay_switched_off_subscriptions"), "off"),
+                (total("relay_switched_off_subscriptions"), "paused"),
                 (total("relay_blocked_objects"), "blocked objects"),
             ),
         ),

@@ -176,7 +176,7 @@ def endpoints_failing(c: Clock) -> str:
     )
 
 
-def away(c: Clock) -> str:
+def detached(c: Clock) -> str:
     return (
         "max by (namespace) (time() - (eventrelay_relay_oldest_detached_timestamp_seconds > 0))"
         f" > {c.seconds(HOUR)}"
@@ -320,7 +320,7 @@ CAUSES = (
         "Subscribers do not take events",
         "An endpoint may not be called for its failures, or a fifth of all attempts fail.",
         "an endpoint's breaker stays open, or a fifth of the attempts fail",
-        ("EventrelayDeadLetters", "EventrelaySubscriptionAway"),
+        ("EventrelayDeadLetters", "EventrelaySubscriptionDetached"),
     ),
     Alert(
         "EventrelayDeadLetters",
@@ -331,12 +331,12 @@ CAUSES = (
         "Events were given up",
         "About {{ $value }} events went to the dead letters in the last hour.",
         "an event was given up",
-        ("EventrelayEndpointsFailing", "EventrelaySubscriptionAway"),
+        ("EventrelayEndpointsFailing", "EventrelaySubscriptionDetached"),
     ),
     Alert(
-        "EventrelaySubscriptionAway",
+        "EventrelaySubscriptionDetached",
         "ticket",
-        away,
+        detached,
         15 * MINUTE,
         "A subscription is detached for long, or paused",
         "Its events wait in the log, for as long as the log keeps them.",

@@ -26,7 +26,7 @@ inline constexpr std::chrono::seconds kAnswerLimit{60};
       return {400, "nextPage: " + trouble.what, {}, 0};
     case history::Kind::TooMuch:
     case history::Kind::Busy:
-    case history::Kind::Away:
+    case history::Kind::Unreachable:
       break;
   }
   return {503, "history: " + trouble.what, {}, 5};

@@ -134,18 +134,19 @@ class ControlApi {
   Task<Result<Reply>> get_replay(const Call& call);
   Task<Result<Reply>> stop_replay(const Call& call);
 
-  // -- settings and switches --
+  // -- settings of accounts, and paused subscriptions --
   // The account the call names, which must be the caller's.
   [[nodiscard]] Result<std::uint64_t> account_of_call(const Call& call) const;
   [[nodiscard]] FailurePolicy failure_policy(std::uint64_t account) const;
   // What lies under the delivery that a caller sends: the operator's, with the account's policy.
   [[nodiscard]] DeliveryConfig delivery_defaults(std::uint64_t account) const;
   [[nodiscard]] Task<Result<history::Survey>> survey();
-  [[nodiscard]] std::map<std::string, WallTime> off_of(const history::Survey& survey,
-                                                       std::uint64_t account) const;
-  [[nodiscard]] Task<Result<bool>> switch_on(
-      std::map<std::uint64_t, std::vector<std::string>> batch, std::map<std::string, WallTime> off);
-  Task<Result<Reply>> switch_subscription(const Call& call, bool off);
+  [[nodiscard]] std::map<std::string, WallTime> paused_of(const history::Survey& survey,
+                                                          std::uint64_t account) const;
+  [[nodiscard]] Task<Result<bool>> resume_all(
+      std::map<std::uint64_t, std::vector<std::string>> batch,
+      std::map<std::string, WallTime> paused);
+  Task<Result<Reply>> pause_subscription(const Call& call, bool paused);
 
   // -- replays --
   // The record of the call's replay, which must be of the call's instance.

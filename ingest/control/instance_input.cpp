@@ -329,10 +329,10 @@ Result<bool> set_subscriptions(const json::value& sent, const DeliveryConfig& de
     one["delivery"] = *std::move(delivery);
   }
   Result<bool> read = read_part(json::object{{"subscriptions", std::move(list)}}, instance);
-  // A switch is not part of what is sent: who was off stays so.
+  // A pause is not part of what is sent: a subscription that was paused stays so.
   for (SubscriptionConfig& each : instance.subscriptions) {
     for (const SubscriptionConfig& former : before) {
-      if (former.name == each.name) each.switched = former.switched;
+      if (former.name == each.name) each.pause = former.pause;
     }
   }
   return read;

@@ -85,7 +85,7 @@ std::optional<Cursor> read_cursor(std::string_view value) {
       named != nullptr && named->is_string()) {
     out.object = std::string(named->get_string());
   }
-  out.off = state == "off";
+  out.paused = state == "off";
   out.from = Offset{*from};
   if (const auto end = number(*object, "end")) out.end = Offset{*end};
   out.done = DoneOffsets(Offset{*position}, text(*object, "ranges"));
@@ -124,7 +124,7 @@ Fate fate_of(const Traces& traces) noexcept {
     return last != nullptr && last->next == "done" && (!record || last->at >= record->stamped);
   };
   // It waits in a delay topic, unless its next attempt was delivered and only the position is late.
-  if (traces.parked && !after(traces.parked)) return traces.off ? Fate::Queued : Fate::Retry;
+  if (traces.parked && !after(traces.parked)) return traces.paused ? Fate::Queued : Fate::Retry;
   if (traces.dead && !after(traces.dead)) return Fate::Dead;
   if (last != nullptr && last->next == "done") return Fate::Delivered;
   if (last != nullptr && last->next == "dead") return Fate::Dead;

@@ -2,7 +2,7 @@
 //
 //   done    below the group's position or in its ranges, and in no delay topic, dead letter, cursor
 //   queued  a cursor of the subscription answers for it: the log is its queue; or it is in a delay
-//           topic while the subscription is off
+//           topic while the subscription is paused
 //   retry   in a delay topic, not read yet; or an attempt failed and it is not written there yet
 //   dead    a dead letter, and nothing later
 //
@@ -44,7 +44,7 @@ class DoneOffsets {
 struct Cursor {
   std::string subscription;
   std::optional<std::string> object;  // nothing: the whole subscription
-  bool off = false;
+  bool paused = false;
   Offset from;
   std::optional<Offset> end;
   DoneOffsets done;
@@ -90,7 +90,7 @@ struct Traces {
   bool wanted = true;                 // by the subscription's filter
   bool settled = false;               // the group has passed it
   bool queued = false;                // a cursor holds it
-  bool off = false;                   // the subscription is off now
+  bool paused = false;                // the subscription is paused now
   std::optional<ParkedSeen> parked;   // the newest that was not read yet
   std::optional<ParkedSeen> dead;     // the newest
   std::vector<AttemptSeen> attempts;  // in their order

@@ -45,7 +45,7 @@ Unexpected<HistoryTrouble> trouble(LogTrouble what) {
                        "what became of these events is told by more records than one question "
                        "may read; ask for a smaller page or a shorter time"});
   }
-  return Unexpected(HistoryTrouble{Kind::Away, "the topics could not be read in time"});
+  return Unexpected(HistoryTrouble{Kind::Unreachable, "the topics could not be read in time"});
 }
 
 // The text between the pages: the offset below which each partition goes on.
@@ -134,7 +134,7 @@ Traces StoredEvent::at(const std::string& subscription, bool wanted) const {
     return std::find(list.begin(), list.end(), subscription) != list.end();
   };
   out.queued = among(queued_whole);
-  out.off = among(off);
+  out.paused = among(paused);
   return out;
 }
 
@@ -524,7 +524,7 @@ class History::Reader {
         if (cursor.holds(event.offset, event.object_id)) {
           event.queued_whole.push_back(cursor.subscription);
         }
-        if (cursor.off && !cursor.end) event.off.push_back(cursor.subscription);
+        if (cursor.paused && !cursor.end) event.paused.push_back(cursor.subscription);
       }
     }
     return read;
@@ -598,7 +598,7 @@ History::~History() {
 template <class Answered, class Ask>
 void History::enqueue(std::function<void(Answered)> done, Ask ask) {
   Work work = [control = control_, done, ask = std::move(ask)](Reader* reader) {
-    Answered answer = Unexpected(HistoryTrouble{Kind::Away, "the topics could not be read"});
+    Answered answer = Unexpected(HistoryTrouble{Kind::Unreachable, "the topics could not be read"});
     std::exception_ptr failed;
     try {
       if (reader != nullptr) answer = ask(*reader);

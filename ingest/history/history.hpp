@@ -64,7 +64,7 @@ struct StoredEvent {
   bool settled = false;                    // the group has passed it
   std::vector<SubscriptionTraces> traces;  // of those that left one
   std::vector<std::string> queued_whole;   // subscriptions of which a cursor holds it
-  std::vector<std::string> off;            // subscriptions that are off now
+  std::vector<std::string> paused;         // subscriptions that are paused now
 
   // All that is known at `subscription`.
   [[nodiscard]] Traces at(const std::string& subscription, bool wanted) const;
@@ -92,14 +92,14 @@ struct Page {
 
 enum class Kind : std::uint8_t {
   BadToken,
-  Busy,     // kWaitingMax questions wait
-  Away,     // Kafka did not answer in time
-  TooMuch,  // what became of the events is told by more records than may be read
+  Busy,         // kWaitingMax questions wait
+  Unreachable,  // Kafka did not answer in time
+  TooMuch,      // what became of the events is told by more records than may be read
 };
 
 // Thread: value.
 struct HistoryTrouble {
-  Kind kind = Kind::Away;
+  Kind kind = Kind::Unreachable;
   std::string what;
 };
 
@@ -117,7 +117,7 @@ class History {
   ~History();
 
   void ask(Question question, Done done);
-  // Who is off or detached.
+  // Which subscriptions are paused or detached.
   void survey(std::function<void(SurveyAnswer)> done);
   // Nothing is answered any more.
   void stop();

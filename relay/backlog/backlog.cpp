@@ -90,7 +90,7 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   if (std::erase(anew_, partition) > 0 || of_another_log(partition, cursors)) {
     detacher_.begin_anew(partition);
   }
-  detacher_.switch_on_all(partition);
+  detacher_.resume_of_partition(partition);
   parts_.consumer.open(partition, cursors);
   parts_.changed();
 }
@@ -323,7 +323,7 @@ BacklogStatus Backlog::status() {
     if (cursors == nullptr || cursors->empty()) continue;
     const CursorCounts counts = cursors->counts();
     status.counts.detached += counts.detached;
-    status.counts.off += counts.off;
+    status.counts.paused += counts.paused;
     status.counts.blocked += counts.blocked;
     status.counts.replays += counts.replays;
     status.counts.attached += counts.attached;
@@ -342,7 +342,7 @@ BacklogStatus Backlog::status() {
   if (status.oldest.size() > kBacklogMax) status.oldest.resize(kBacklogMax);
   metrics::Slab& slab = parts_.slab;
   slab.relay_detached_subscriptions.set(static_cast<double>(status.counts.detached));
-  slab.relay_switched_off_subscriptions.set(static_cast<double>(status.counts.off));
+  slab.relay_switched_off_subscriptions.set(static_cast<double>(status.counts.paused));
   slab.relay_blocked_objects.set(static_cast<double>(status.counts.blocked));
   slab.relay_sweeps_active.set(static_cast<double>(status.catch_ups));
   slab.relay_backlog_events.set(static_cast<double>(status.events));

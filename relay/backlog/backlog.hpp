@@ -92,9 +92,9 @@ class Backlog {
   void tick(TimePoint now);
   [[nodiscard]] BacklogStatus status();
 
-  // As Detacher::switch_on().
-  void switch_on(std::string_view subscription, WallTime switched_on) {
-    detacher_.switch_on(subscription, switched_on);
+  // As Detacher::resume_everywhere().
+  void resume_everywhere(std::string_view subscription, WallTime resumed_at) {
+    detacher_.resume_everywhere(subscription, resumed_at);
   }
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);

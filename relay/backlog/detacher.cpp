@@ -260,7 +260,7 @@ void Detacher::detach(Guarded& guarded, const Leave& leave) {
   parts_.slab.relay_detaches_total.add();
   // A subscription that answers and is merely behind is called as fast as it answers.
   const bool failed = queue.failing || (queue.unresponsive && queue.tried);
-  if (leave.state == CursorState::Off || failed || is_open(queue)) {
+  if (leave.state == CursorState::Paused || failed || is_open(queue)) {
     parts_.scheduler.fall_behind(queue, parts_.clock.now());
     behind_.insert_or_assign(subscription, guarded.id);
   }
@@ -324,7 +324,7 @@ bool Detacher::failed(const Failure& failure) {
   const bool last = failure.step.kind == Step::Kind::Dead;
   if (failure.retry == RetryClass::Retry &&
       (failure.queue_at_once || (last && failure.queue_exhausted))) {
-    switch_off(*guarded, failure, parked);
+    pause_after_failure(*guarded, failure, parked);
     return true;
   }
   if (last || parked) return false;
@@ -343,19 +343,19 @@ bool Detacher::failed(const Failure& failure) {
   return true;
 }
 
-// The event stays in the log, with all behind it, until the subscription is switched on. One that
-// came out of a delay topic has no place in the log any more and goes back there.
-void Detacher::switch_off(Guarded& guarded, const Failure& failure, bool parked) {
+// The event stays in the log, with all behind it, until the subscription is resumed. One that came
+// out of a delay topic has no place in the log any more and goes back there.
+void Detacher::pause_after_failure(Guarded& guarded, const Failure& failure, bool parked) {
   Job& job = failure.job;
   SubscriptionQueue& queue = *job.queue;
   const std::string_view reason = failure.queue_at_once ? failure.reason : kExhausted;
   const std::string& subscription = parts_.subscriptions.target(queue)->id;
-  if (!guarded.cursors->is_off(subscription)) {
+  if (!guarded.cursors->is_paused(subscription)) {
     log::warn("subscription paused", {{"subscription", subscription}, {"reason", reason}});
   }
   const std::array<Job*, 1> one{&job};
   const std::span<Job* const> also = parked ? std::span<Job* const>{} : one;
-  detach(guarded, Leave{queue, CursorState::Off, reason, Whose::Everybody, also});
+  detach(guarded, Leave{queue, CursorState::Paused, reason, Whose::Everybody, also});
   if (parked) release(guarded, job);
 }
 
@@ -428,17 +428,17 @@ void Detacher::pause(Job& job, std::string_view reason) {
   Guarded* const guarded = find(job.held->partition);
   if (guarded == nullptr) return;
   const std::string& subscription = parts_.subscriptions.target(*job.queue)->id;
-  if (guarded->cursors->is_off(subscription)) return;
+  if (guarded->cursors->is_paused(subscription)) return;
   log::warn("subscription paused", {{"subscription", subscription}, {"reason", reason}});
-  detach(*guarded, Leave{*job.queue, CursorState::Off, reason});
+  detach(*guarded, Leave{*job.queue, CursorState::Paused, reason});
 }
 
 PauseChange Detacher::pause(std::string_view subscription, Partition partition) {
   Guarded* const guarded = find(partition);
   SubscriptionQueue* const queue = guarded ? queue_of(subscription) : nullptr;
   if (queue == nullptr) return PauseChange::NotHere;
-  if (guarded->cursors->is_off(subscription)) return PauseChange::Already;
-  detach(*guarded, Leave{*queue, CursorState::Off, kByHand});
+  if (guarded->cursors->is_paused(subscription)) return PauseChange::Already;
+  detach(*guarded, Leave{*queue, CursorState::Paused, kByHand});
   return PauseChange::Yes;
 }
 
@@ -451,30 +451,30 @@ PauseChange Detacher::resume(std::string_view subscription, Partition partition)
   return PauseChange::Yes;
 }
 
-void Detacher::switch_on(std::string_view subscription, WallTime switched_on) {
+void Detacher::resume_everywhere(std::string_view subscription, WallTime resumed_at) {
   for (const auto& [number, guarded] : guarded_) {
-    const std::optional<WallTime> since = guarded->cursors->off_since(subscription);
-    if (!since || *since > switched_on) continue;
+    const std::optional<WallTime> since = guarded->cursors->paused_since(subscription);
+    if (!since || *since > resumed_at) continue;
     static_cast<void>(resume(subscription, guarded->id));
   }
 }
 
-void Detacher::switch_on_all(Partition partition) {
+void Detacher::resume_of_partition(Partition partition) {
   const Guarded* const guarded = find(partition);
   if (guarded == nullptr || guarded->cursors->empty()) return;
-  std::set<std::string> off;
+  std::set<std::string> paused;
   for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
-    if (cursor.record.state == CursorState::Off) off.insert(cursor.record.subscription);
+    if (cursor.record.state == CursorState::Paused) paused.insert(cursor.record.subscription);
   }
-  for (const std::string& subscription : off) {
-    const auto switched_on = parts_.subscriptions.switched_on(subscription);
-    if (switched_on) switch_on(subscription, *switched_on);
+  for (const std::string& subscription : paused) {
+    const auto resumed_at = parts_.subscriptions.resumed_at(subscription);
+    if (resumed_at) resume_everywhere(subscription, *resumed_at);
   }
 }
 
-bool Detacher::is_off(std::string_view subscription, Partition partition) const {
+bool Detacher::is_paused(std::string_view subscription, Partition partition) const {
   const Guarded* const guarded = find(partition);
-  return guarded != nullptr && guarded->cursors->is_off(subscription);
+  return guarded != nullptr && guarded->cursors->is_paused(subscription);
 }
 
 // --- now and then -------------------------------------------------------------------------------
@@ -528,13 +528,13 @@ bool Detacher::waits(const SubscriptionQueue& queue, Partition partition) const 
 void Detacher::begin_anew(Partition partition) {
   Guarded* const guarded = find(partition);
   if (guarded == nullptr || guarded->cursors->empty()) return;
-  std::vector<std::string> off;
+  std::vector<std::string> paused;
   for (const CursorStatus& cursor : guarded->cursors->oldest(SIZE_MAX)) {
-    if (cursor.record.state == CursorState::Off) off.push_back(cursor.record.subscription);
+    if (cursor.record.state == CursorState::Paused) paused.push_back(cursor.record.subscription);
   }
   guarded->cursors->begin_anew();
   settle_covered(*guarded);
-  for (const std::string& subscription : off) static_cast<void>(pause(subscription, partition));
+  for (const std::string& subscription : paused) static_cast<void>(pause(subscription, partition));
   parts_.write(partition);
 }
 

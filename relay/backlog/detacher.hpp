@@ -59,7 +59,7 @@ struct Failure {
   bool queue_at_once = false;
 };
 
-enum class PauseState : std::uint8_t { On, Off };
+enum class PauseState : std::uint8_t { Resumed, Paused };
 enum class PauseChange : std::uint8_t { Yes, Already, NotHere };
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -94,12 +94,12 @@ class Detacher final : public LiveGate {
   // By hand; `partition` is where its events come.
   [[nodiscard]] PauseChange pause(std::string_view subscription, Partition partition);
   [[nodiscard]] PauseChange resume(std::string_view subscription, Partition partition);
-  // Ends a pause that began at `switched_on` or before, in whichever of the partitions it is. A
-  // switch that was thrown while nobody had the partition counts once somebody has it.
-  void switch_on(std::string_view subscription, WallTime switched_on);
-  // The same for all that are paused in a partition, which was taken over.
-  void switch_on_all(Partition partition);
-  [[nodiscard]] bool is_off(std::string_view subscription, Partition partition) const;
+  // Ends a pause that began at `resumed_at` or before, in whichever of the partitions it is. What
+  // the control API resumed while nobody owned the partition is resumed once somebody owns it.
+  void resume_everywhere(std::string_view subscription, WallTime resumed_at);
+  // The same for all that are paused in a partition of which this shard has become the owner.
+  void resume_of_partition(Partition partition);
+  [[nodiscard]] bool is_paused(std::string_view subscription, Partition partition) const;
   // Detaches what has waited too long behind an open breaker. About once a second.
   void look(TimePoint now);
   // Ends all cursors of a partition whose log has begun anew: what they point at is gone. A paused
@@ -142,7 +142,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool is_open(const SubscriptionQueue& queue) const;
   [[nodiscard]] bool answers(const SubscriptionQueue& queue) const;
   void take_what_waits(Guarded& guarded, const Leave& leave);
-  void switch_off(Guarded& guarded, const Failure& failure, bool parked);
+  void pause_after_failure(Guarded& guarded, const Failure& failure, bool parked);
   void block(Guarded& guarded, const Failure& failure);
   void give_back(Guarded& guarded, Job& job);
   void release(Guarded& guarded, Job& job);

@@ -297,7 +297,7 @@ DelayTopics::Progress DelayTopics::place_head(DelayPartition& delayed) {
     free(record, End::Done);
     return Progress::On;
   }
-  if (parts_.is_off(state.subscription, record.partition)) {
+  if (parts_.is_paused(state.subscription, record.partition)) {
     park_again(delayed, now, steps_.size() - 1);  // until it is resumed
     return Progress::On;
   }

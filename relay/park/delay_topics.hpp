@@ -49,7 +49,7 @@ struct DelayParts {
   std::function<void()> admitted;    // something may be sent
   UnknownInstances& unknown;
   // Is this subscription paused in this partition?
-  std::function<bool(std::string_view, Partition)> is_off;
+  std::function<bool(std::string_view, Partition)> is_paused;
 };
 
 // Thread: shard thread.  Bounds: see the head of this file.

@@ -208,11 +208,11 @@ SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscript
   return found == nullptr ? nullptr : &queue_of(*instance, *found);
 }
 
-std::optional<WallTime> Subscriptions::switched_on(std::string_view subscription) const {
+std::optional<WallTime> Subscriptions::resumed_at(std::string_view subscription) const {
   const auto id = instance_of(subscription);
   const Instance* const instance = id ? settings_->registry.find(*id) : nullptr;
   const Subscription* const found = find_subscription(instance, subscription);
-  return found == nullptr ? std::nullopt : switched_on_of(*instance, *found);
+  return found == nullptr ? std::nullopt : resume_time(*instance, *found);
 }
 
 void Subscriptions::set_target(const SubscriptionQueue& queue, TargetPtr target) {
@@ -305,10 +305,10 @@ std::vector<Failing> Subscriptions::failing(std::size_t max, const Moment& momen
   return all;
 }
 
-std::optional<WallTime> switched_on_of(const Instance& instance, const Subscription& subscription) {
-  const SwitchState& switched = subscription.switched;
-  if (instance.disabled || switched.off || switched.on == WallTime{}) return std::nullopt;
-  return switched.on;
+std::optional<WallTime> resume_time(const Instance& instance, const Subscription& subscription) {
+  const PauseSetting& pause = subscription.pause;
+  if (instance.disabled || pause.paused || pause.resumed == WallTime{}) return std::nullopt;
+  return pause.resumed;
 }
 
 void check_subscriptions(const Settings& settings) {

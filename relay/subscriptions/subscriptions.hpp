@@ -60,8 +60,8 @@ class Subscriptions {
   }
   // The queue of one subscription by its id; null: it is gone.
   [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
-  // When the control API has switched it on, unless it is off; nothing: never.
-  [[nodiscard]] std::optional<WallTime> switched_on(std::string_view subscription) const;
+  // As resume_time(), by the id of the subscription.
+  [[nodiscard]] std::optional<WallTime> resumed_at(std::string_view subscription) const;
   [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
     return targets_[queue.index];
   }
@@ -123,9 +123,10 @@ class Subscriptions {
   SubscriptionHealth health_;
 };
 
-// When a subscription was switched on, if it is not off now; nothing: never.
-[[nodiscard]] std::optional<WallTime> switched_on_of(const Instance& instance,
-                                                     const Subscription& subscription);
+// When the control API last resumed a subscription. Nothing: it never did, or the subscription or its
+// instance is paused again.
+[[nodiscard]] std::optional<WallTime> resume_time(const Instance& instance,
+                                                  const Subscription& subscription);
 // Tries to build what every subscription needs. Throws StartError naming the first that fails.
 void check_subscriptions(const Settings& settings);
 // What is wrong with subscriptions, one line each, all of them: empty where a start would succeed.

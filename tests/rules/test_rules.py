@@ -115,7 +115,7 @@ EventrelayRetentionNear page
 EventrelayEventsExpired page
 EventrelayEndpointsFailing ticket
 EventrelayDeadLetters ticket
-EventrelaySubscriptionAway ticket
+EventrelaySubscriptionDetached ticket
 EventrelaySignatureFailures ticket
 EventrelaySourceSilent ticket
 EventrelayConfigReloadFailed ticket

@@ -167,7 +167,7 @@ def detached(relay, kind: str = "detached") -> int:
 
 
 def switch(relay, to: str, numbers: Iterable[int]) -> float:
-    """Switches subscriptions off or on by hand; the seconds it took."""
+    """Pauses subscriptions (off) or resumes them (on) by hand; the seconds it took."""
     asked = [
         f"POST /api/v1/subscriptions/{to}?id={n} HTTP/1.1\r\nHost: relay\r\n"
         "Content-Length: 0\r\n\r\n".encode()
@@ -212,7 +212,7 @@ def all_back(scene: Scene) -> None:
     switch(relay, "off", sick)
     scene.pour(count * each, sick, connections=64, rate=1200)
     base = scene.feed(4000, fresh, connections=8, rate=200).finish(60)
-    scene.exactly("cursors", detached(relay, "off"), count)
+    scene.exactly("cursors", detached(relay, "paused"), count)
     with_cursors = relay.rss()
     reads, records = (relay.metric(f"eventrelay_relay_{what}_total") for what in CATCH_UP)
     back, active = time.monotonic(), 0.0

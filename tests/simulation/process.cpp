@@ -77,7 +77,8 @@ void Process::tick() {
   check(status);
   if (world_.healed) {
     for (const Subscriber& sub : world_.subs) {
-      static_cast<void>(shard_->change_pause(PauseState::On, sub.id, Partition{sub.partition}));
+      static_cast<void>(
+          shard_->change_pause(PauseState::Resumed, sub.id, Partition{sub.partition}));
     }
   }
   if (!world_.healed && world_.weather.pauses && world_.chance(0.005)) pause_one();
@@ -90,7 +91,7 @@ void Process::pause_one() {
   if (world_.is_healthy(sub)) return;
   const Subscriber& one = world_.subs[World::at(sub)];
   const Partition partition{one.partition};
-  if (shard_->change_pause(PauseState::Off, one.id, partition) != PauseChange::Yes) return;
+  if (shard_->change_pause(PauseState::Paused, one.id, partition) != PauseChange::Yes) return;
   ++world_.tally.pauses;
   world_.note("paused", life_->worker, sub);
 }

@@ -316,7 +316,7 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
             << ", state records " << sum.state_records << ", kills " << sum.kills << ", stops "
             << sum.stops << ", moves " << sum.moves << ", drains " << sum.drains << ", pauses "
             << sum.pauses << ", expired " << sum.expired << ", compacted " << sum.compacted
-            << ", detaches " << sum.detaches << ", blocked " << sum.blocks << ", sweeps "
+            << ", detaches " << sum.detaches << ", blocked " << sum.blocks << ", catch-up reads "
             << sum.catch_ups << ", commits refused " << sum.refused_commits << ", owner again "
             << sum.owned_again << ", known from ranges " << sum.restored
             << ", longest wait of a healthy one " << sum.healthy_wait / milliseconds{1} << " ms\n";

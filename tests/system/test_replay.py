@@ -330,7 +330,7 @@ def test_a_subscription_is_paused_and_resumed(stack: Stack, receiver, words) -> 
     assert receiver.deliveries() == []
     shown = run("eventrelay", "status", "--admin", f"http://127.0.0.1:{relay.admin}")
     assert shown.returncode == 0, shown
-    assert f"{INSTANCE} off for" in shown.stdout.decode(), shown.stdout.decode()
+    assert f"{INSTANCE} paused for" in shown.stdout.decode(), shown.stdout.decode()
     done = run("eventrelay", "subscription", resume, str(INSTANCE), *admin)
     assert done.returncode == 0 and f"is {resume}".encode() in done.stdout, done
     receiver.wait_for(5, 20)

@@ -39,9 +39,9 @@ BacklogCursor* CursorGroup::open_whole() const noexcept {
   return !whole.empty() && whole.back()->open() ? whole.back() : nullptr;
 }
 
-bool CursorGroup::is_off() const noexcept {
+bool CursorGroup::is_paused() const noexcept {
   return std::any_of(whole.begin(), whole.end(), [](const BacklogCursor* cursor) {
-    return cursor->state == CursorState::Off && !cursor->over;
+    return cursor->state == CursorState::Paused && !cursor->over;
   });
 }
 

@@ -122,7 +122,7 @@ struct CursorGroup {
   [[nodiscard]] BacklogCursor* whole_at(Offset at) const noexcept;
   [[nodiscard]] BacklogCursor* object_at(std::string_view object, Offset at) const noexcept;
   [[nodiscard]] BacklogCursor* open_whole() const noexcept;
-  [[nodiscard]] bool is_off() const noexcept;
+  [[nodiscard]] bool is_paused() const noexcept;
   [[nodiscard]] bool none() const noexcept {
     return whole.empty() && replays.empty() && objects.empty();
   }

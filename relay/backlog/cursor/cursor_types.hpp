@@ -52,7 +52,7 @@ struct Detach {
   // From this offset on no event was ever taken: one position instead of 8 B per job. Negative: not
   // known.
   Offset untouched{-1};
-  CursorState state = CursorState::Detached;  // or Off
+  CursorState state = CursorState::Detached;  // or Paused
   std::string_view reason;
 };
 
@@ -130,7 +130,7 @@ struct WaitingRange {
 
 struct CursorCounts {
   std::size_t detached = 0;  // whole subscriptions, paused ones not included
-  std::size_t off = 0;
+  std::size_t paused = 0;
   std::size_t blocked = 0;  // objects, and ordered instances, that wait for their time
   std::size_t replays = 0;
   std::size_t attached = 0;  // back at the live position, not yet forgotten

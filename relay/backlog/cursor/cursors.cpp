@@ -183,10 +183,11 @@ void shorten(BacklogCursor& cursor, Offset untouched) {
 BacklogCursor& Cursors::fold(CursorGroup& group, const Detach& detach, Offset at,
                              const Moment& moment) {
   if (BacklogCursor* const known = group.whole_at(at)) {
-    if (detach.state == CursorState::Off && known->state != CursorState::Off && !known->over) {
+    if (detach.state == CursorState::Paused && known->state != CursorState::Paused &&
+        !known->over) {
       book_.unfollow(*known);
       book_.calm(*known);
-      known->state = CursorState::Off;
+      known->state = CursorState::Paused;
       known->since = moment.wall;
       known->reason = book_.table.reason(detach.reason);
       book_.mark(*known);
@@ -271,7 +272,7 @@ std::optional<CursorId> Cursors::block(const Block& block, const Moment& moment)
   cursor.since = block.first_failure;
   cursor.reason = book_.table.reason(block.reason);
   book_.mark(cursor);
-  if (cursor.state == CursorState::Off) return cursor.id;
+  if (cursor.state == CursorState::Paused) return cursor.id;
   cursor.state = CursorState::Blocked;
   cursor.blocked_at = block.at;
   cursor.attempt = block.attempt;
@@ -302,26 +303,26 @@ void Cursors::done(CursorId id, Offset at) {
 
 bool Cursors::resume(std::string_view subscription) {
   CursorGroup* const group = book_.table.find(subscription);
-  if (group == nullptr || !group->is_off()) return false;
+  if (group == nullptr || !group->is_paused()) return false;
   for (BacklogCursor* const cursor : group->whole) {
-    if (cursor->state != CursorState::Off || cursor->over) continue;
+    if (cursor->state != CursorState::Paused || cursor->over) continue;
     cursor->state = CursorState::Detached;
     book_.mark(*cursor);
   }
   return true;
 }
 
-bool Cursors::is_off(std::string_view subscription) const {
+bool Cursors::is_paused(std::string_view subscription) const {
   const CursorGroup* const group = book_.table.find(subscription);
-  return group != nullptr && group->is_off();
+  return group != nullptr && group->is_paused();
 }
 
-std::optional<WallTime> Cursors::off_since(std::string_view subscription) const {
+std::optional<WallTime> Cursors::paused_since(std::string_view subscription) const {
   const CursorGroup* const group = book_.table.find(subscription);
   std::optional<WallTime> since;
   if (group == nullptr) return since;
   for (const BacklogCursor* const cursor : group->whole) {
-    if (cursor->state != CursorState::Off || cursor->over) continue;
+    if (cursor->state != CursorState::Paused || cursor->over) continue;
     since = std::max(since.value_or(cursor->since), cursor->since);
   }
   return since;
@@ -442,7 +443,7 @@ std::optional<Offset> Cursors::begin_catch_up(ReadinessGate& gate, Offset live,
   book_.catch_up.position = Offset{0};
   Offset lowest = kNever;
   for (auto& [name, group] : book_.table.groups()) {
-    if (group.is_off()) continue;
+    if (group.is_paused()) continue;
     const ReadinessGate::Readiness queue = gate.look(name);
     group.ordering = queue.ordering;
     if (!queue.open || std::exchange(group.expire_next, false)) continue;
@@ -470,7 +471,7 @@ void each_cursor(const CursorGroup& group, Visit visit) {
 
 bool Cursors::others_ready(ReadinessGate& gate, Offset live, const Moment& moment) const {
   for (const auto& [name, group] : book_.table.groups()) {
-    if (group.is_off()) continue;
+    if (group.is_paused()) continue;
     bool ready = false;
     each_cursor(group, [&](const BacklogCursor& cursor) {
       const bool due = cursor.durable() && !cursor.over && cursor.due <= moment.now;
@@ -812,8 +813,8 @@ CursorCounts Cursors::counts() const {
       ++counts.replays;
     } else if (!cursor->open() && !book_.undispatched(*cursor)) {
       ++counts.attached;
-    } else if (cursor->state == CursorState::Off) {
-      ++counts.off;
+    } else if (cursor->state == CursorState::Paused) {
+      ++counts.paused;
     } else if (cursor->state == CursorState::Blocked || !cursor->whole) {
       ++counts.blocked;
     } else {

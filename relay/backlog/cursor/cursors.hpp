@@ -64,7 +64,7 @@ class Cursors {
   // --- Leaving the live path ---
 
   // The whole subscription waits in the log from now on. A cursor that is open already is returned;
-  // it takes what is named, and becomes Off if that is asked for.
+  // it takes what is named, and becomes Paused if that is asked for.
   CursorId detach(const Detach& detach, const Moment& moment);
   // An attempt of an ordered subscription failed: its job and all behind it in its chain leave the
   // scheduler. Live jobs settle as cover() says; jobs of a catch-up read are back with their
@@ -79,9 +79,9 @@ class Cursors {
   void done(CursorId cursor, Offset at);
   // Ends a pause. False: the subscription was not paused. detach() begins one.
   bool resume(std::string_view subscription);
-  [[nodiscard]] bool is_off(std::string_view subscription) const;
+  [[nodiscard]] bool is_paused(std::string_view subscription) const;
   // Since when it is paused; nothing: it is not.
-  [[nodiscard]] std::optional<WallTime> off_since(std::string_view subscription) const;
+  [[nodiscard]] std::optional<WallTime> paused_since(std::string_view subscription) const;
   // True for a whole subscription that is still detached. No live job is behind its ordered jobs,
   // so while the breaker is open they may be given back instead of blocked.
   [[nodiscard]] bool goes_on(CursorId cursor) const;

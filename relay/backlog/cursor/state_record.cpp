@@ -13,6 +13,7 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::int64_t kVersion = 1;
+// As records have them; `off` is the older word for paused.
 constexpr std::array<std::string_view, 4> kStateNames{"detached", "off", "blocked", "replay"};
 constexpr std::size_t kTextMax = 4096;  // of a subscription, an object, a reason
 
@@ -173,8 +174,8 @@ std::string_view describe(StateError error) noexcept {
   return "is wrong";
 }
 
-std::string_view name_of(CursorState state) noexcept {
-  return kStateNames[static_cast<std::size_t>(state)];
+std::string_view shown_name(CursorState state) noexcept {
+  return state == CursorState::Paused ? "paused" : kStateNames[static_cast<std::size_t>(state)];
 }
 
 std::string state_key(std::string_view subscription, const std::optional<std::string_view>& object,
@@ -197,7 +198,7 @@ std::string encode(const StateRecord& record) {
   } else {
     json.raw("object", "null");
   }
-  json.text("state", name_of(record.state))
+  json.text("state", kStateNames[static_cast<std::size_t>(record.state)])
       .number("from", record.from.value)
       .number("cursor", record.position.value);
   if (record.end) {

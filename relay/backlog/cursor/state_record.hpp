@@ -35,7 +35,7 @@ using StateEpoch = std::uint64_t;
 
 enum class CursorState : std::uint8_t {
   Detached,  // the log is its queue; a catch-up read feeds it when its endpoint can be called
-  Off,       // paused: like Detached, but nothing is read for it before it is resumed
+  Paused,    // like Detached, but nothing is read for it before it is resumed
   Blocked,   // its event at the position failed and is tried again when due, alone
   Replay,    // a range that is sent once more, beside everything else
 };
@@ -51,7 +51,7 @@ struct StateRecord {
   std::optional<WallTime> due;  // not before
   std::uint32_t attempt = 0;    // attempts made at the event at the position
   StateEpoch epoch = 0;
-  WallTime since{};  // Blocked: first failure of its event; Off: since then; else when it began
+  WallTime since{};  // Blocked: first failure of its event; Paused: since then; else when it began
   std::string reason;
   std::string ranges;  // done above the position, as OffsetLedger writes run lengths
 
@@ -74,7 +74,8 @@ enum class StateError : std::uint8_t {
 };
 
 [[nodiscard]] std::string_view describe(StateError error) noexcept;
-[[nodiscard]] std::string_view name_of(CursorState state) noexcept;
+// The word that people read; a record has an older one for Paused, which stays readable.
+[[nodiscard]] std::string_view shown_name(CursorState state) noexcept;
 
 [[nodiscard]] std::string state_key(std::string_view subscription,
                                     const std::optional<std::string_view>& object, Offset from);

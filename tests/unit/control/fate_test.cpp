@@ -48,7 +48,7 @@ TEST(Cursor, HoldsWhatIsNotDoneOfItsSubscriptionOrObject) {
       R"({"v":1,"subscription":"7","object":null,"state":"off","from":10,"cursor":12,"end":null,)"
       R"("due":null,"attempt":0,"epoch":2,"since":5,"reason":"gone","ranges":"1:2,3"})");
   ASSERT_TRUE(whole);
-  EXPECT_TRUE(whole->off);
+  EXPECT_TRUE(whole->paused);
   EXPECT_FALSE(whole->holds(Offset{9}, "x"));
   EXPECT_FALSE(whole->holds(Offset{11}, "x"));  // done
   EXPECT_TRUE(whole->holds(Offset{12}, "x"));

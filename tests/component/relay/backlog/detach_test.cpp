@@ -186,7 +186,7 @@ TEST(RelayDetach, SwitchesOffWhoSaysThatItIsGoneUntilItIsSwitchedOn) {
   scene.main.gone = 1;
   scene.write(0, 100);
   Relay relay(scene.settings("concurrency: 1"));
-  ASSERT_TRUE(scene.says(relay, "\"off\":1")) << relay.service().status();
+  ASSERT_TRUE(scene.says(relay, "\"paused\":1")) << relay.service().status();
   const std::size_t came = scene.main.arrived.distinct();
   scene.write(100, 20);
   EXPECT_TRUE(eventually([&] { return relay.of_partition(scene.partition, "position") == 120; }));
@@ -210,7 +210,7 @@ TEST(RelayDetach, SwitchesOffWhoSaysThatItIsGoneUntilItIsSwitchedOn) {
   EXPECT_EQ(scene.main.arrived.total(), 119U);
   EXPECT_EQ(post("/api/v1/subscriptions/off?id=427236").status, 200);
   scene.write(120, 10);
-  EXPECT_TRUE(scene.says(relay, "\"off\":1"));
+  EXPECT_TRUE(scene.says(relay, "\"paused\":1"));
   EXPECT_EQ(post("/api/v1/subscriptions/on?id=427236").status, 200);
   EXPECT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 129; }));
   EXPECT_TRUE(relay.drain());

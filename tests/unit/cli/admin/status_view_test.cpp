@@ -17,16 +17,16 @@ std::string lines_of(const char* text) {
   return status_lines(boost::json::parse(text).as_object(), kNow);
 }
 
-TEST(StatusView, ShowsWhoIsAwayWithAgeAndDistance) {
+TEST(StatusView, ShowsBacklogsWithAgeAndDistance) {
   const std::string lines =
-      lines_of(R"({"away":{"detached":1,"off":0,"blocked":1,"oldest":[)"
+      lines_of(R"({"backlog":{"detached":1,"paused":0,"blocked":1,"oldest":[)"
                R"({"subscription":"427236","state":"detached","reason":"queue_full","partition":3,)"
                R"("from":120,"cursor":150,"distance":4000,"under_way":2,"since_ms":1799992500000},)"
                R"({"subscription":"7/audit","object":"9","state":"blocked","reason":"http_5xx",)"
                R"("partition":1,"from":5,"cursor":5,"end":9,"distance":4,"since_ms":1799999999000,)"
                R"("due_ms":1800000005000,"attempt":2}]}})");
   EXPECT_EQ(lines,
-            "  away: detached 1 off 0 blocked 1\n"
+            "  backlog: detached 1 paused 0 blocked 1\n"
             "    427236 detached for 2h 5m (queue_full), 4000 behind in partition 3, from 120 at "
             "150\n"
             "    7/audit blocked object 9 for 1.0s (http_5xx), 4 behind in partition 1, from 5 at "

@@ -9,9 +9,9 @@ namespace {
 
 TEST(Cursors, FeedASubscriptionThatIsOffOnlyAfterItIsOnAgain) {
   Bench bench;
-  bench.detach(5, {}, {}, CursorState::Off);
+  bench.detach(5, {}, {}, CursorState::Paused);
   bench.settle();
-  EXPECT_TRUE(bench.cursors.is_off(kSub));
+  EXPECT_TRUE(bench.cursors.is_paused(kSub));
   EXPECT_TRUE(bench.catch_up(7, none).empty());
   EXPECT_TRUE(bench.cursors.resume(kSub));
   EXPECT_FALSE(bench.cursors.resume(kSub));
@@ -199,7 +199,7 @@ TEST(Cursors, ReplayARangeBesideTheLivePath) {
 
 TEST(Cursors, MoveWhatTheLogStartIsAboutToTakeWhoeverIsReady) {
   Bench bench;
-  bench.detach(5, {}, {}, CursorState::Off);
+  bench.detach(5, {}, {}, CursorState::Paused);
   bench.settle();
   EXPECT_EQ(bench.cursors.begin_expire(Offset{7}), Offset{5});
   std::vector<CursorId> takers;

@@ -168,7 +168,7 @@ TEST(Cursors, KeepOneRecordPerKeyOnItsWay) {
   bench.detach(5);
   const auto first = bench.cursors.next_write();
   ASSERT_TRUE(first);
-  bench.detach(6, {}, {}, CursorState::Off);
+  bench.detach(6, {}, {}, CursorState::Paused);
   EXPECT_FALSE(bench.cursors.next_write());
   EXPECT_EQ(bench.cursors.writes_pending(), 1U);
   bench.cursors.acknowledge(first->token);

@@ -21,21 +21,21 @@ from support.wait import hold, until
 OTHER = INSTANCE + 1
 
 
-def away(relay) -> dict:
-    return json.loads(relay.get("/api/v1/status")[1])["away"]
+def backlog(relay) -> dict:
+    return json.loads(relay.get("/api/v1/status")[1])["backlog"]
 
 
 def counts(relay, **wanted: int) -> None:
     """Waits until the status page counts so many backlogs."""
 
     def so() -> bool:
-        found = away(relay)
+        found = backlog(relay)
         return all(found[name] == value for name, value in wanted.items())
 
     try:
         until(so, 60, f"status says {wanted}")
     except AssertionError as error:
-        raise AssertionError(f"{error}: {away(relay)}") from None
+        raise AssertionError(f"{error}: {backlog(relay)}") from None
 
 
 def taken(deliveries: list[Delivery]) -> list[Delivery]:
@@ -171,11 +171,11 @@ def test_gone_is_switched_off_and_on_again_by_hand(stack: Stack, receiver) -> No
     receiver.answer("/cb", Rule(status=410, times=1))
     bodies, load = feed(ingest.port, 50, connections=1)
     load.finish(30)
-    counts(relay, off=1)
+    counts(relay, paused=1)
     came = receiver.count()
     assert relay.end()[0] == 0
     relay = stack.relay()
-    counts(relay, off=1)
+    counts(relay, paused=1)
     more, load = feed(ingest.port, 20, first=50, connections=1)
     load.finish(30)
     stack.wait_committed()
@@ -184,7 +184,7 @@ def test_gone_is_switched_off_and_on_again_by_hand(stack: Stack, receiver) -> No
     code, text = relay.get(f"/api/v1/subscriptions/on?id={INSTANCE}", "POST")
     assert (code, json.loads(text)["changed"]) == (200, True)
     until(lambda: len(taken(receiver.deliveries())) >= 69, 60, "all but the dead one arrive")
-    counts(relay, off=0, detached=0)
+    counts(relay, paused=0, detached=0)
     dead = read_topic(stack.broker.bootstrap, stack.prefix + "dead")
     assert [r.headers["er-reason"] for r in dead] == ["gone"]
     given_up = {box.provider_id(r.value) for r in dead}
@@ -210,7 +210,7 @@ def test_what_the_log_will_soon_forget_goes_to_the_dead_letters(stack: Stack, re
     receiver.answer("/cb", Rule(status=410))
     bodies, load = feed(ingest.port, 30, connections=1)
     load.finish(30)
-    counts(relay, off=1)
+    counts(relay, paused=1)
     until(lambda: relay.metric("eventrelay_relay_log_start_alerts") == 1, 60, "an alert")
 
     def expired() -> bool:
@@ -307,7 +307,7 @@ def test_what_a_provider_sends_again_is_folded_in_a_catch_up_read_too(
         relay = stack.relay()
     switch(relay, "on")
     receiver.wait_for(65, 30)
-    until(lambda: away(relay)["off"] == 0 and away(relay)["events"] == 0, 20, "no backlog")
+    until(lambda: backlog(relay)["paused"] == 0 and backlog(relay)["events"] == 0, 20, "no backlog")
     hold(2)
     verdict = judge(taken(receiver.deliveries()), first + bodies)
     assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])

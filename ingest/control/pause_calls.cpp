@@ -1,4 +1,5 @@
-// The calls of the control API that say what a failure leads to, and that switch subscriptions.
+// The calls of the control API that say what a failure leads to, and that pause and resume
+// subscriptions.
 //
 // Thread:  control.
 #include <algorithm>
@@ -105,14 +106,13 @@ Result<Where> where_of(const Call& call) {
   return out;
 }
 
-// The name and the switch of a subscription by its id.
-SwitchState* switch_of(Document& document, std::string_view subscription) {
+// What is said of a subscription, by its id; null where there is none.
+PauseSetting* pause_of(Document& document, std::string_view subscription) {
   InstanceConfig& instance = document.instance;
   const std::string id = std::to_string(instance.id);
-  if (subscription == id)
-    return instance.callback_url.empty() ? nullptr : &instance.callback_switched;
+  if (subscription == id) return instance.callback_url.empty() ? nullptr : &instance.callback_pause;
   for (SubscriptionConfig& each : instance.subscriptions) {
-    if (subscription == id + "/" + each.name) return &each.switched;
+    if (subscription == id + "/" + each.name) return &each.pause;
   }
   return nullptr;
 }
@@ -151,7 +151,7 @@ FailurePolicy ControlApi::failure_policy(std::uint64_t account) const {
 DeliveryConfig ControlApi::delivery_defaults(std::uint64_t account) const {
   DeliveryConfig out = settings_->config.control.delivery_defaults;
   out.failure_policy = failure_policy(account);
-  // With either policy nothing is given up: the subscription is off and its events wait.
+  // With either policy nothing is given up: the subscription is paused and its events wait.
   out.exhausted = Exhausted::Queue;
   return out;
 }
@@ -185,7 +185,7 @@ Task<Result<Reply>> ControlApi::set_settings(const Call& call) {
   co_return Reply{settings_answer(failure_policy(*account))};
 }
 
-// -- switches --
+// -- paused subscriptions --
 
 Task<Result<Survey>> ControlApi::survey() {
   std::function<void(std::function<void(history::History::SurveyAnswer)>)> begin =
@@ -196,12 +196,12 @@ Task<Result<Survey>> ControlApi::survey() {
   co_return out;
 }
 
-// Since when each subscription of the account is off, by its id.
-std::map<std::string, WallTime> ControlApi::off_of(const Survey& survey,
-                                                   std::uint64_t account) const {
+// Since when each paused subscription of the account is paused, by its id.
+std::map<std::string, WallTime> ControlApi::paused_of(const Survey& survey,
+                                                      std::uint64_t account) const {
   std::map<std::string, WallTime> out;
   for (const Survey::Row& row : survey.cursors) {
-    if (!row.cursor.off) continue;
+    if (!row.cursor.paused) continue;
     const std::string& subscription = row.cursor.subscription;
     const auto instance = instance_of(subscription.substr(0, subscription.find('/')));
     const StoredInstance* const stored = instance ? documents_.store().find(*instance) : nullptr;
@@ -221,7 +221,7 @@ Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
   if (!seen) co_return refuse(seen.error());
   std::set<std::string> wanted;
   std::set<std::uint64_t> instances;
-  for (const auto& [subscription, since] : off_of(*seen, call.caller.account->id)) {
+  for (const auto& [subscription, since] : paused_of(*seen, call.caller.account->id)) {
     const auto id = instance_of(subscription.substr(0, subscription.find('/')));
     const Result<Document> document = documents_.load(*id);
     if (!document) continue;
@@ -252,9 +252,9 @@ Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
   co_return reply;
 }
 
-// One transaction: the switches of `subscriptions`, all of these instances, are on.
-Task<Result<bool>> ControlApi::switch_on(std::map<std::uint64_t, std::vector<std::string>> batch,
-                                         std::map<std::string, WallTime> off) {
+// Resumes subscriptions of these instances, in one transaction. `paused`: since when they are.
+Task<Result<bool>> ControlApi::resume_all(std::map<std::uint64_t, std::vector<std::string>> batch,
+                                          std::map<std::string, WallTime> paused) {
   std::vector<KeyedLock::Turn> turns;
   std::vector<kafka::KeyedRecord> records;
   // In the order of the ids: nobody who takes several waits for one who waits for him.
@@ -263,10 +263,10 @@ Task<Result<bool>> ControlApi::switch_on(std::map<std::uint64_t, std::vector<std
     Result<Document> document = documents_.load(id);
     if (!document) continue;  // deleted meanwhile
     for (const std::string& subscription : subscriptions) {
-      SwitchState* const state = switch_of(*document, subscription);
-      if (state == nullptr) continue;
-      // The worker's clock said when it went off; ours may be behind it.
-      *state = SwitchState{false, std::max(wall_now(), off[subscription])};
+      PauseSetting* const pause = pause_of(*document, subscription);
+      if (pause == nullptr) continue;
+      // The worker's clock said when it was paused; ours may be behind it.
+      *pause = PauseSetting{false, std::max(wall_now(), paused[subscription])};
     }
     Result<kafka::KeyedRecord> record = documents_.record_of(*document, record_key(id));
     if (!record) co_return refuse(record.error());
@@ -283,13 +283,13 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
   if (!where) co_return refuse(where.error());
   const Result<Survey> seen = co_await survey();
   if (!seen) co_return refuse(seen.error());
-  const std::map<std::string, WallTime> off = off_of(*seen, call.caller.account->id);
+  const std::map<std::string, WallTime> paused = paused_of(*seen, call.caller.account->id);
   json::array list;
   std::map<std::uint64_t, std::vector<std::string>> batch;
-  for (const auto& [subscription, since] : off) {
+  for (const auto& [subscription, since] : paused) {
     const auto id = instance_of(subscription.substr(0, subscription.find('/')));
     const Result<Document> document = documents_.load(*id);
-    // What waits because its whole instance is off goes on with the instance.
+    // What waits because its whole instance is disabled goes on with the instance.
     if (!document || document->disabled) continue;
     const std::string url = url_of(*document, subscription);
     if (url.empty() || (where->url && *where->url != url)) continue;
@@ -298,17 +298,17 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
         {"subscriptionId", subscription}, {"instanceId", *id}, {"config", {{"url", url}}}});
     if (batch.size() < kBatch) continue;
     auto whole = std::exchange(batch, {});
-    std::map<std::string, WallTime> known = off;
-    const Result<bool> written = co_await switch_on(std::move(whole), std::move(known));
+    std::map<std::string, WallTime> known = paused;
+    const Result<bool> written = co_await resume_all(std::move(whole), std::move(known));
     if (!written) co_return refuse(written.error());
   }
   const Result<bool> written =
-      co_await switch_on(std::move(batch), std::map<std::string, WallTime>(off));
+      co_await resume_all(std::move(batch), std::map<std::string, WallTime>(paused));
   if (!written) co_return refuse(written.error());
   co_return Reply{std::move(list)};
 }
 
-Task<Result<Reply>> ControlApi::switch_subscription(const Call& call, bool off) {
+Task<Result<Reply>> ControlApi::pause_subscription(const Call& call, bool paused) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<std::uint64_t> id = instance_of_call(call);
   if (!id) co_return refuse(id.error());
@@ -316,35 +316,33 @@ Task<Result<Reply>> ControlApi::switch_subscription(const Call& call, bool off) 
   std::string subscription = std::to_string(*id);
   if (name != "callback") subscription += "/" + name;
   std::map<std::string, WallTime> known;
-  if (!off) {
+  if (!paused) {
     const Result<Survey> seen = co_await survey();
     if (!seen) co_return refuse(seen.error());
-    known = off_of(*seen, call.caller.account->id);
+    known = paused_of(*seen, call.caller.account->id);
   }
   const KeyedLock::Turn turn = co_await documents_.turn(*id);
   Result<Document> document = documents_.load(*id);
   if (!document) co_return refuse(document.error());
-  SwitchState* const state = switch_of(*document, subscription);
-  if (state == nullptr) {
+  PauseSetting* const pause = pause_of(*document, subscription);
+  if (pause == nullptr) {
     co_return refuse(404, "there is no subscription " + name.substr(0, 80));
   }
-  SwitchState wanted = *state;
-  wanted.off = off;
-  if (!off) wanted.on = std::max(wall_now(), known[subscription]);
-  if (off && state->off) co_return Reply{json::object{}};
-  *state = wanted;
+  if (paused && pause->paused) co_return Reply{json::object{}};
+  pause->paused = paused;
+  if (!paused) pause->resumed = std::max(wall_now(), known[subscription]);
   const Result<bool> written = co_await documents_.write(*document);
   if (!written) co_return refuse(written.error());
   co_return Reply{json::object{}};
 }
 
 Task<Result<Reply>> ControlApi::enable_subscription(const Call& call) {
-  Result<Reply> reply = co_await switch_subscription(call, false);
+  Result<Reply> reply = co_await pause_subscription(call, false);
   co_return reply;
 }
 
 Task<Result<Reply>> ControlApi::disable_subscription(const Call& call) {
-  Result<Reply> reply = co_await switch_subscription(call, true);
+  Result<Reply> reply = co_await pause_subscription(call, true);
   co_return reply;
 }
 
