@@ -27,8 +27,13 @@ constexpr auto kStepLimit = std::chrono::seconds(30);
 constexpr std::size_t kAnswerMax = 1U << 20;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
+// An IPv6 address stands in brackets, or its end could not be told from the port.
+std::string host_text(const Target& target) {
+  return target.host.find(':') == std::string::npos ? target.host : '[' + target.host + ']';
+}
+
 [[noreturn]] void fail(const Target& target, std::string_view step, const ErrorCode& error) {
-  throw HttpFailure(target.host + ":" + target.port + ": " + std::string(step) + ": " +
+  throw HttpFailure(host_text(target) + ":" + target.port + ": " + std::string(step) + ": " +
                     error.message());
 }
 
@@ -53,6 +58,11 @@ Socket& lowest(TlsStream& stream) {
 }
 
 }  // namespace
+
+std::string authority_of(const Target& target) {
+  const bool implied = target.port == (target.tls ? "443" : "80");
+  return implied ? host_text(target) : host_text(target) + ':' + target.port;
+}
 
 Target parse_target(std::string_view url) {
   const auto parsed = boost::urls::parse_uri({url.data(), url.size()});
@@ -141,7 +151,7 @@ class HttpClient::Impl {
     http::request<http::string_body> message(http::string_to_verb(request.method),
                                              request.path.empty() ? target_.path : request.path, 11,
                                              request.body);
-    message.set(http::field::host, target_.host);
+    message.set(http::field::host, authority_of(target_));
     message.set(http::field::user_agent, "eventrelay/" EVENTRELAY_VERSION);
     for (const auto& [name, value] : request.headers) message.insert(name, value);
     if (message.method() != http::verb::get) message.prepare_payload();

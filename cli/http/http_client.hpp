@@ -31,6 +31,10 @@ struct Target {
   std::string path;  // with query, starts with '/'
 };
 
+// Host and port as a URL and the Host header have them: an IPv6 address in brackets, the port unless
+// it is that of the scheme.
+[[nodiscard]] std::string authority_of(const Target& target);
+
 // Throws HttpFailure for anything but http:// and https://.
 [[nodiscard]] Target parse_target(std::string_view url);
 

@@ -516,6 +516,19 @@ def test_status_and_subscription_find_the_listeners_in_the_configuration(
     assert "--admin HOST:PORT" in told("status", "-c", str(stack.write()))
 
 
+def test_status_asks_a_listener_at_an_ipv6_address(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    port = free_port()
+    address = f"[::1]:{port}"
+    stack.config["relay"]["admin"] = {"listen": address}
+    stack.start("relay", ready=False)
+    call = ("eventrelay", "status", "--admin", address)
+    done = until(lambda: _if_done(run(*call)), 20, "the relay to be ready", pause=0.3)
+    assert done.stdout.startswith(f"http://{address} ready\n".encode()), done
+    down = run("eventrelay", "status", "--admin", "[::1]:1")
+    assert down.returncode == 1 and b"[::1]:1: connect" in down.stderr, down
+
+
 def _if_done(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess | None:
     return done if done.returncode == 0 else None
 

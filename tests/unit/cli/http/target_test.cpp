@@ -20,6 +20,24 @@ TEST(Target, KnowsThePortsOfTheSchemesAndTheEmptyPath) {
   EXPECT_EQ(parse_target("http://[::1]:8080/x").host, "::1");
 }
 
+TEST(Target, NamesHostAndPortAsTheHostHeaderDoes) {
+  EXPECT_EQ(authority_of(parse_target("http://a.example:8080/x")), "a.example:8080");
+  EXPECT_EQ(authority_of(parse_target("http://a.example:80/x")), "a.example");
+  EXPECT_EQ(authority_of(parse_target("https://a.example")), "a.example");
+  EXPECT_EQ(authority_of(parse_target("https://a.example:80")), "a.example:80");
+  EXPECT_EQ(authority_of(parse_target("http://[::1]:9465")), "[::1]:9465");
+  EXPECT_EQ(authority_of(parse_target("http://[2001:db8::7]")), "[2001:db8::7]");
+}
+
+TEST(Target, IsNamedInAFailureWithAnIpv6AddressInBrackets) {
+  try {
+    (void)fetch(parse_target("http://[::1]:1/"), {});
+    FAIL() << "nobody listens at port 1";
+  } catch (const HttpFailure& failure) {
+    EXPECT_EQ(std::string(failure.what()).rfind("[::1]:1: connect: ", 0), 0U) << failure.what();
+  }
+}
+
 TEST(Target, RefusesAPortThatIsNone) {
   for (const char* url : {"http://h:73979/", "http://h:65536/", "http://h:0/",
                           "https://h:99999999999/", "http://h:4294967376/"}) {
