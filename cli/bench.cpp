@@ -18,7 +18,7 @@ namespace {
 
 using Scenario = bench::Report (*)(const bench::BenchOptions&);
 
-// Flags of one scenario. Thread: main.
+// Flags of one scenario.
 struct BenchFlags {
   bench::BenchOptions options;
   double warm_up = 2;

@@ -1,6 +1,6 @@
 // Byte and request budget of the shard, and the rule when Kafka counts as stalled.
 //
-// Why:     a request that cannot be stored is turned away at its head, within a second of trouble,
+// Why:     a request that cannot be stored is refused at its head, within a second of trouble,
 //          instead of being read, held and timed out.
 // Owner:   the shard.
 // Thread:  shard-local; no locks, no clock: time is an argument.

@@ -51,7 +51,7 @@ inline constexpr std::size_t kIngestErrors = 31;
 // Does the connection survive the answer?
 enum class After : std::uint8_t { Keep, Close };
 
-// One row. Thread: constant.  Bounds: static text.
+// One row.
 struct AnswerRow {
   IngestError error;
   std::uint16_t status;

@@ -53,7 +53,7 @@ class Writer {
   std::size_t used_ = 0;
 };
 
-// The parts of every answer that never change. Thread: immutable.  Bounds: about 12 KiB.
+// The parts of every answer that never change. Bounds: about 12 KiB.
 struct Prebuilt {
   struct Error {
     std::string head;  // status line to the last field that is always there

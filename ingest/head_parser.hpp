@@ -60,7 +60,7 @@ class HeadParser final : private boost::beast::http::basic_parser<true> {
 // What reading one head needs. A shard has one for all its sessions, since a head mostly comes in
 // one piece: it stays in the cache, and a connection that waits takes no memory for it. A session
 // takes one of its own when it has to wait for more.
-// Thread: shard-local.  Bounds: about 2.3 KiB.
+// Bounds: about 2.3 KiB.
 struct HeadWork {
   explicit HeadWork(const Gate& judge) noexcept : gate(judge) {}
 

@@ -82,7 +82,7 @@ class Producer final : public kafka::ReportSink {
   void expect(std::uint64_t token) noexcept override;
 
  private:
-  // One request under way. Thread: shard-local.  Bounds: fixed.
+  // One request under way.
   struct Entry {
     AckWaiter* waiter = nullptr;
     std::uint32_t generation = 1;

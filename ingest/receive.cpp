@@ -287,7 +287,7 @@ Expected<void, IngestError> Receiver::Impl::find_users(const Registry& registry,
 }
 
 bool Receiver::Impl::add_share(const Instance* instance, std::size_t part) {
-  // Parts come in their order, so whoever has this one already stands at the end.
+  // Parts come in their order, so an instance that has this one already is the last of the list.
   for (std::size_t i = share_count; i > 0 && shares[i - 1].part == part; --i) {
     if (shares[i - 1].instance == instance) return true;
   }
@@ -495,7 +495,7 @@ Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& regis
                                      .object_id = providers::header_text((*call)->item_id),
                                      .date = {},
                                      .route = {}};
-  // Whoever knows the token can make up calls, so it is stored nowhere and reaches no subscriber.
+  // Anybody who knows the token can forge calls, so it is stored nowhere and reaches no subscriber.
   v1_form.assign(sent.substr(0, (*call)->token_at));
   v1_form.append(sent.substr((*call)->token_at + (*call)->token_size));
   Received received = make_events(head, fields, v1_form, now);

@@ -31,7 +31,7 @@ inline constexpr std::size_t kBodyPadding = 64;
 
 struct CompiledSource;  // one element's verification, ready to run
 
-// Where a request goes. Thread: shard-local.  Bounds: pointers into the current settings.
+// Where a request goes. Bounds: pointers into the current settings.
 struct Route {
   CompiledSource* source = nullptr;
   const Instance* instance = nullptr;  // null: app-wide URL, the body or a field names it
@@ -45,7 +45,7 @@ struct Route {
   bool handshake = false;               // the provider asks whether this address is willing
 };
 
-// What to write, or why there is nothing to write. Thread: shard-local.
+// What to write, or why there is nothing to write.
 // Bounds: valid until the next call of receive().
 struct Received {
   std::span<const Event> events;  // empty: answer 200 with `reason`, or with `reply` without one

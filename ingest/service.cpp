@@ -67,7 +67,7 @@ constexpr std::size_t kFewConnections = 16;
   return tls ? make_server_tls(*tls) : nullptr;
 }
 
-// One shard and its thread. Thread: control.  Bounds: one.
+// One shard and its thread.
 struct ShardThread {
   std::unique_ptr<ShardLoop> loop;
   std::unique_ptr<Shard> shard;  // behind the loop: goes first

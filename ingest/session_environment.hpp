@@ -26,7 +26,7 @@
 
 namespace eventrelay::ingest {
 
-// Times and amounts a client is granted. Thread: immutable.  Bounds: stated per field.
+// Times and amounts a client is granted.
 struct SessionLimits {
   Duration head = std::chrono::seconds{5};    // from the first byte, or from the connection
   Duration body = std::chrono::seconds{10};   // to begin with; each kBodyRate bytes add a second
@@ -44,7 +44,7 @@ enum class Phase : std::uint8_t {
   Flushing,  // requests are refused
 };
 
-// What the sessions of a shard share. Thread: shard-local.  Bounds: one per shard.
+// What the sessions of a shard share. Bounds: one per shard.
 struct SessionEnvironment {
   Executor executor;
   std::shared_ptr<Receiver> receiver;  // swapped by a reload; a request keeps the one it began with

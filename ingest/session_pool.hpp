@@ -26,7 +26,6 @@ inline constexpr std::size_t kSpareSessions = 512;
 // What a TLS handshake takes until it is over: the library's state and four buffers of 17 KiB.
 inline constexpr std::size_t kHandshakeBytes = 96U << 10;
 
-// Thread: value.  Bounds: as configured.
 struct SessionPoolLimits {
   std::size_t connections = 65'536;  // of the process
   // Of the shard. One more cuts the oldest of the address with most of them: a genuine client dials

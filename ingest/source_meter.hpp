@@ -50,7 +50,7 @@ class SourceMeter {
                                                         TimePoint now) noexcept;
 
  private:
-  // Thread: any.  Bounds: two words.
+  // Bounds: two words.
   struct Untold {
     std::atomic<std::uint64_t> calls{0};
     std::atomic<std::int64_t> told_ns{INT64_MIN};

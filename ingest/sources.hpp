@@ -21,7 +21,7 @@
 
 namespace eventrelay::ingest {
 
-// One element's verification, ready to run. Thread: one shard.  Bounds: kKeysMax contexts.
+// One element's verification, ready to run. Bounds: kKeysMax contexts.
 struct CompiledSource {
   std::string element;
   std::optional<providers::Verifier> verifier;

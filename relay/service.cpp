@@ -250,8 +250,8 @@ PauseChange RelayService::change_pause(PauseState to, std::string_view subscript
   return done;
 }
 
-// Paused by the API, events wait in the log as they do after a pause by hand. `instance` is null once
-// deleted.
+// Events of what the API has paused wait in the log, as after a pause by hand. `instance` is null
+// once it is deleted.
 void RelayService::follow_disabled(InstanceId id, const Instance* instance) {
   std::set<std::string> disabled;
   if (instance != nullptr) {

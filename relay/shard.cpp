@@ -385,7 +385,7 @@ void Shard::begin_revoking(std::span<const Partition> partitions, kafka::Loss lo
   });
 }
 
-// What an endpoint does not answer is handed over as not done.
+// Attempts that have no answer yet are handed over as not done.
 void Shard::cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which) {
   const TimePoint now = clock_.now();
   for (const Partition partition : partitions) {

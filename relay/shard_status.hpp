@@ -34,7 +34,6 @@ struct PartitionStatus {
   std::string blocked;  // why it waits for a write
 };
 
-// Bounds: see the head of this file.
 struct ShardStatus {
   unsigned shard = 0;
   bool joined = false;

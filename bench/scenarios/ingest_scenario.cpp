@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kDistinctRequests = 8192;
 
-// Everything one measured span needs. Thread: one owner.
+// Everything one measured span needs.
 struct Span {
   const BenchOptions& options;
   const Stage& stage;

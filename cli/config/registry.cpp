@@ -30,7 +30,6 @@ namespace {
 
 using kafka::KeyedRecord;
 
-// Thread: main.
 struct RegistryFlags {
   std::shared_ptr<ConfigInput> input;
   std::string file;
@@ -40,7 +39,7 @@ struct RegistryFlags {
   bool replace = false;
 };
 
-// Everything that is in the topic, decoded. Thread: main.
+// Everything that is in the topic, decoded.
 struct Content {
   std::map<std::uint64_t, Document> documents;
   std::map<std::string, std::string> values;  // of all keys, as written

@@ -19,7 +19,7 @@ inline constexpr std::string_view kDemoCallbackKey = "MySecretEventSignatureKey"
 inline constexpr std::string_view kDemoUser = "demo-user-secret";
 inline constexpr std::string_view kDemoOrganization = "demo-organization-secret";
 
-// Flags of `dev`. Thread: main.
+// Flags of `dev`.
 struct DevFlags {
   std::string listen = "127.0.0.1:8080";
   std::string admin = "127.0.0.1:9464";

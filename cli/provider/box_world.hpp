@@ -27,7 +27,6 @@ struct BoxOptions {
   std::string secondary = "SampleSecondaryKey";
 };
 
-// Thread: value.
 struct BoxRequest {
   std::string method;
   std::string target;  // path and query
@@ -36,7 +35,6 @@ struct BoxRequest {
   std::string body;
 };
 
-// Thread: value.
 struct BoxAnswer {
   unsigned status = 200;
   std::string content_type = "application/json";
@@ -46,7 +44,7 @@ struct BoxAnswer {
   bool cut = false;  // close without an answer
 };
 
-// One call of a webhook, V2 (signed, repeated) or V1 (a form, once). Thread: value.
+// One call of a webhook, V2 (signed, repeated) or V1 (a form, once).
 struct BoxDelivery {
   std::string url;
   std::string body;

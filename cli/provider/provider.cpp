@@ -14,7 +14,6 @@
 namespace eventrelay::cli {
 namespace {
 
-// Thread: main.
 struct BoxFlags {
   std::string listen = "127.0.0.1:8090";
   BoxOptions options;

@@ -32,7 +32,7 @@ constexpr Duration kBatchAge = std::chrono::seconds{1};
 constexpr Duration kScanAge = std::chrono::seconds{5};  // a batch that only moves the position
 volatile std::sig_atomic_t stop_asked = 0;
 
-// Flags of `replay`. Thread: main.
+// Flags of `replay`.
 struct ReplayFlags {
   std::shared_ptr<ConfigInput> input;
   std::string kafka;
@@ -42,7 +42,6 @@ struct ReplayFlags {
   bool json = false;
 };
 
-// Thread: main.
 struct Tally {
   std::uint64_t sent = 0;
   std::uint64_t nobody = 0;

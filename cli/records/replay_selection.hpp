@@ -55,7 +55,7 @@ enum class ReplayState : std::uint8_t { Open, Done };
 // another selection.
 [[nodiscard]] ReplayState go_on(ReplaySelection& selection, std::string_view note);
 
-// What a record is to a replay. Thread: value.
+// What a record is to a replay.
 enum class Chosen : std::uint8_t {
   Selected,
   NotAsked,

@@ -19,7 +19,7 @@ namespace {
 constexpr Duration kPoll = std::chrono::milliseconds(200);
 volatile std::sig_atomic_t stop_asked = 0;
 
-// Flags of `tail`. Thread: main.
+// Flags of `tail`.
 struct TailFlags {
   std::string topic;  // empty = all
   ConfigInput input;

@@ -16,7 +16,7 @@
 namespace eventrelay::cli {
 namespace {
 
-// Flags of `listen`. Thread: main.
+// Flags of `listen`.
 struct ListenFlags {
   ReceiverOptions receiver;
   std::vector<std::string> keys;

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view kBoxV1 = "box-v1";
 
-// Flags of `send`. Thread: main.
+// Flags of `send`.
 struct SendFlags {
   std::string provider;
   std::string url;
@@ -38,7 +38,7 @@ struct SendFlags {
   bool json = false;
 };
 
-// One run: the workers share it. Thread: the loop's.
+// One run: the workers share it.
 struct SendRun {
   const SendFlags& flags;
   Target target;

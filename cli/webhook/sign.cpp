@@ -11,7 +11,7 @@
 namespace eventrelay::cli {
 namespace {
 
-// Flags of `sign`. Thread: main.
+// Flags of `sign`.
 struct SignFlags {
   std::string scheme;
   std::vector<std::string> keys;

@@ -12,7 +12,7 @@
 namespace eventrelay::cli {
 namespace {
 
-// Flags of `verify`. Thread: main.
+// Flags of `verify`.
 struct VerifyFlags {
   std::string scheme;
   std::vector<std::string> keys;

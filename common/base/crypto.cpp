@@ -109,7 +109,7 @@ bool hex_decode(std::string_view text, char* out) noexcept {
 
 }  // namespace
 
-// A context that keeps its key. Thread: one owner.  Bounds: one OpenSSL context.
+// A context that keeps its key. Bounds: one OpenSSL context.
 struct Hmac::Context {
   struct Free {
     void operator()(EVP_MAC_CTX* context) const noexcept { EVP_MAC_CTX_free(context); }

@@ -47,7 +47,7 @@ inline constexpr std::string_view kDeadClass = "er-class";
 inline constexpr std::string_view kSubscriberFailure = "subscriber";
 inline constexpr std::string_view kPipelineFailure = "pipeline";
 
-// State of a parked or dead record. Thread: any.  Bounds: views, as Event.
+// State of a parked or dead record.
 struct ParkedState {
   std::string_view subscription;  // subscription id
   std::uint32_t attempts_made = 0;
@@ -57,7 +57,7 @@ struct ParkedState {
   std::string_view dead_class{};  // dead records only: kSubscriberFailure or kPipelineFailure
 };
 
-// One event as both services see it. Empty view = field absent. Thread: any.  Bounds: views.
+// One event as both services see it. Empty view = field absent.
 struct Event {
   std::string_view id;           // derived from (instance, provider id), else UUIDv7
   std::string_view provider_id;  // the provider's stable id, same on the provider's own retry
@@ -80,7 +80,7 @@ enum class RecordError : std::uint8_t { MissingVersion, UnknownVersion, MissingF
 
 [[nodiscard]] std::string_view describe(RecordError error) noexcept;
 
-// One record header. Thread: any.  Bounds: views.
+// One record header.
 struct HeaderField {
   std::string_view name;
   std::string_view value;

@@ -11,7 +11,7 @@
 namespace eventrelay {
 
 // An integer with a meaning of its own. `Tag` names the meaning.
-// Thread: any.  Bounds: as `Rep`.
+// Bounds: as `Rep`.
 template <class Tag, class Rep>
 struct StrongId {
   Rep value{};

@@ -21,7 +21,7 @@ namespace eventrelay {
 
 inline constexpr std::size_t kMasterKeysMax = 8;
 
-// One master key as configured: the bytes, not their base64. Thread: immutable.
+// One master key as configured: the bytes, not their base64.
 struct MasterKey {
   std::string id;  // [a-z0-9-]{1,32}
   Secret key;      // 32 bytes

@@ -12,7 +12,6 @@
 
 namespace eventrelay::relay {
 
-// Thread: any.
 struct TextHash {
   using is_transparent = void;
   [[nodiscard]] std::size_t operator()(std::string_view text) const noexcept {

@@ -1,6 +1,6 @@
 // A subscriber's URL, taken apart once and strictly; the only door to Boost.URL.
 //
-// Why:     what two parsers read differently is how a request is led to an inside address.
+// Why:     a URL that two parsers read differently can lead a request to an inside address.
 // Thread:  any.  Bounds: kUrlMax bytes.
 // Errors:  std::invalid_argument with the reason; the URL is not part of it, it may hold a token.
 #pragma once
@@ -18,7 +18,7 @@ namespace eventrelay {
 
 inline constexpr std::size_t kUrlMax = 2048;
 
-// A callback URL, taken apart once. Thread: immutable.  Bounds: 2048 bytes in all.
+// A callback URL, taken apart once. Bounds: 2048 bytes in all.
 struct CallbackUrl {
   std::string text;  // as configured
   bool tls = true;   // https

@@ -22,7 +22,7 @@ namespace eventrelay {
 
 using std::chrono::milliseconds;
 
-// librdkafka properties, passed through untouched. Thread: immutable.  Bounds: 512 entries.
+// librdkafka properties, passed through untouched. Bounds: 512 entries.
 struct KafkaConfig {
   std::map<std::string, std::string> properties{{"bootstrap.servers", "127.0.0.1:9092"}};
   std::map<std::string, Secret> secrets;  // sasl.password and its like, printed as ***
@@ -96,7 +96,7 @@ struct IngestConfig {
   AdminConfig admin;                    // of ingest alone; each of its keys wins over `admin`
 };
 
-// How one element's webhooks are verified. Thread: immutable.  Bounds: 1..3 keys.
+// How one element's webhooks are verified. Bounds: 1..3 keys.
 struct SourceConfig {
   std::string scheme;        // empty = the built-in one of the element
   std::vector<Secret> keys;  // slot order: primary, secondary
@@ -123,7 +123,7 @@ enum class Exhausted : std::uint8_t { Dead, Queue };
 // What a failed attempt leads to: the schedule goes on, or the subscription is paused at once.
 enum class FailurePolicy : std::uint8_t { Retry, Queue };
 
-// How one subscription is delivered. Thread: immutable.  Bounds: per field.
+// How one subscription is delivered.
 struct DeliveryConfig {
   Format format = Format::Elements;
   Signature signature = Signature::Elements;  // None where no key is given and no word either
@@ -175,7 +175,7 @@ struct SubscriptionConfig {
 };
 
 // One element instance; the field names of the Cloud Elements API live in the schema.
-// Thread: immutable.  Bounds: 100 subscriptions.
+// Bounds: 100 subscriptions.
 struct InstanceConfig {
   std::uint64_t id = 0;
   std::string name;
@@ -225,7 +225,7 @@ struct UserConfig {
   UserRole role = UserRole::Admin;  // viewer: GET only
 };
 
-// What a user sees: the instances of its account. Thread: immutable.  Bounds: 1000 users.
+// What a user sees: the instances of its account. Bounds: 1000 users.
 struct AccountConfig {
   std::uint64_t id = 0;
   std::string name;
@@ -251,12 +251,12 @@ struct MasterKeyConfig {
   std::optional<Secret> key;  // base64 of 32 bytes
 };
 
-// Master keys of the registry in Kafka: the first seals, all open. Thread: immutable.
+// Master keys of the registry in Kafka: the first seals, all open.
 struct SealConfig {
   std::vector<MasterKeyConfig> keys;
 };
 
-// Where Box's own API lives. Thread: immutable.  Bounds: URLs of 2048 bytes.
+// Where Box's own API lives. Bounds: URLs of 2048 bytes.
 struct BoxProviderConfig {
   std::string authorize_url = "https://account.box.com/api/oauth2/authorize";
   std::string token_url = "https://api.box.com/oauth2/token";

@@ -50,7 +50,7 @@ std::string read_file(const std::string& path) {
 }
 
 // The parts of a key given by name: `a.b` of --set, `A__B` of a variable.
-// Thread: one owner.  Bounds: as the name.
+// Bounds: as the name.
 struct Override {
   std::string place;               // for findings
   std::vector<std::string> parts;  // lower case for a variable

@@ -19,7 +19,7 @@
 
 namespace eventrelay::config {
 
-// Where the values come from. Thread: one owner.  Bounds: views of what the loader holds.
+// Where the values come from. Bounds: views of what the loader holds.
 struct ValueSource {
   std::string_view name;           // a file's name, `--set` or the variable
   bool file = false;               // has lines and columns, and ${VAR} is replaced

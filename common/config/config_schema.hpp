@@ -53,8 +53,8 @@ struct Schema;
 // Sees each struct inside a list, map or object: its name (empty for lists) and address.
 using Visitor = std::function<void(std::string_view, const void*)>;
 
-// One key. Thread: immutable.  Bounds: low and high count characters, entries, milliseconds,
-// bytes or the number itself, as the kind asks; high < low means unbounded.
+// One key. `low` and `high` count characters, entries, milliseconds or bytes, or are the number
+// itself, as the kind asks; high < low means unbounded.
 struct Row {
   std::string_view key;
   Kind kind = Kind::Text;
@@ -78,13 +78,13 @@ struct Row {
   std::shared_ptr<void> (*fresh)() = nullptr;  // a struct with its defaults; null if inlined
 };
 
-// One key nobody could list before.
+// One key of a section that takes keys without a row.
 struct OpenValue {
   std::string text;
   bool secret = false;
 };
 
-// What a section does with keys that have no row. Thread: immutable.  Bounds: `most` keys.
+// What a section does with keys that have no row. Bounds: `most` keys.
 struct Open {
   std::string_view name;  // how the help writes the key, e.g. <property>
   std::string_view sentence;
@@ -96,7 +96,7 @@ struct Open {
   std::map<std::string, OpenValue> (*get)(const void* owner) = nullptr;
 };
 
-// The keys of one struct. Thread: immutable.  Bounds: as the table.
+// The keys of one struct.
 struct Schema {
   std::vector<Row> rows;
   std::optional<Open> open{};

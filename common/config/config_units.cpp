@@ -12,7 +12,7 @@
 namespace eventrelay::config {
 namespace {
 
-// A unit and how many of the smallest it is. Thread: constant.  Bounds: none.
+// A unit and how many of the smallest it is.
 struct Unit {
   std::string_view word;
   std::int64_t factor;

@@ -28,14 +28,14 @@ struct Words<RetryProfile> {
 
 template <class T>
 struct MemberOf;
-// The two halves of a member pointer's type. Thread: constant.  Bounds: none.
+// The two halves of a member pointer's type.
 template <class Owner, class T>
 struct MemberOf<T Owner::*> {
   using owner = Owner;
   using type = T;
 };
 
-// Between a member and a Value. Thread: any.  Bounds: as the member.
+// Between a member and a Value.
 template <class T>
 struct Convert {
   static Value out(const T& member) {
@@ -68,7 +68,7 @@ struct Convert {
 template <class T>
 concept WholeNumber = std::is_integral_v<T> && !std::is_same_v<T, bool>;
 
-// Lists of numbers of any width. Thread: any.  Bounds: as the member.
+// Lists of numbers of any width.
 template <WholeNumber T>
 struct Convert<std::vector<T>> {
   static Value out(const std::vector<T>& member) {

@@ -65,7 +65,7 @@ class TreeBuilder {
   }
 
  private:
-  // A list or map that is not finished. Thread: one owner.  Bounds: one per depth.
+  // A list or map that is not finished. Bounds: one per depth.
   struct Frame {
     YamlNode node;
     std::string anchor;

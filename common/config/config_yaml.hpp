@@ -29,7 +29,7 @@ struct Mark {
 
 struct YamlEntry;
 
-// One value of the tree. Thread: one owner.  Bounds: as the document.
+// One value of the tree. Bounds: as the document.
 struct YamlNode {
   enum class Kind : std::uint8_t { Null, Scalar, List, Map };
 
@@ -44,7 +44,7 @@ struct YamlNode {
   [[nodiscard]] const YamlEntry* find(std::string_view key) const noexcept;
 };
 
-// One key with its value. Thread: one owner.  Bounds: as the document.
+// One key with its value. Bounds: as the document.
 struct YamlEntry {
   std::string key;
   Mark mark;  // of the key
@@ -58,7 +58,7 @@ class YamlError : public std::runtime_error {
   Mark mark;
 };
 
-// Gets the items of one list of the top level as they are read. Thread: one owner.
+// Gets the items of one list of the top level as they are read.
 struct ItemSink {
   std::string_view key;
   std::function<void(std::size_t index, const YamlNode& item)> take;

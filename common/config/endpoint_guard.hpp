@@ -1,7 +1,7 @@
 // Judges where a delivery may connect to: what a URL says of it, and each address before a dial.
 //
-// Why:     a callback URL is a stranger's wish: without this the relay is a door into its own
-//          network (cheatsheetseries.owasp.org, Server Side Request Forgery Prevention).
+// Why:     a stranger chooses the callback URL: without this guard the relay would be a door into
+//          its own network (cheatsheetseries.owasp.org, Server Side Request Forgery Prevention).
 // Owner:   whoever judges: the control API at a call, the relay just before dialing.
 // Thread:  immutable, any.
 // Bounds:  two tables of constants; O(table) per address, no allocation.
@@ -52,7 +52,6 @@ struct Judgement {
 // Does a host say by itself that it is this one? Nothing that is sent there leaves the machine.
 [[nodiscard]] bool is_loopback(std::string_view host) noexcept;
 
-// Thread: immutable.  Bounds: as configured.
 struct GuardConfig {
   bool allow_private_addresses = false;  // of the subscription or of the whole relay
   bool allow_http = false;               // adds port 80, for plain HTTP

@@ -14,7 +14,7 @@
 
 namespace eventrelay {
 
-// Whom to trust and what to show. Thread: immutable.  Bounds: two paths.
+// Whom to trust and what to show. Bounds: two paths.
 struct ClientTlsConfig {
   std::string ca_file;      // PEM; empty = the authorities of the system
   std::string client_cert;  // PEM with certificate chain and key; empty = none

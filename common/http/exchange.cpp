@@ -22,7 +22,7 @@ using Resolver = asio::ip::basic_resolver<Tcp, Executor>;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::size_t kHeaderMax = 16U * 1024;
 
-// What the deadline has to end. Thread: its loop.
+// What the deadline has to end.
 struct Work {
   explicit Work(Executor executor) : resolver(executor), timer(executor) {}
   Resolver resolver;

@@ -22,7 +22,7 @@ namespace eventrelay {
 
 inline constexpr std::size_t kExchangeAnswerMax = 1U << 20;
 
-// A base URL of a provider, taken apart once. Thread: immutable.
+// A base URL of a provider, taken apart once.
 struct HttpOrigin {
   bool tls = true;
   std::string host;  // no brackets
@@ -33,7 +33,6 @@ struct HttpOrigin {
 // Throws std::invalid_argument with the reason.
 [[nodiscard]] HttpOrigin parse_origin(std::string_view url);
 
-// Thread: value.
 struct ExchangeRequest {
   std::string method = "GET";
   std::string target;  // path and query
@@ -41,7 +40,6 @@ struct ExchangeRequest {
   std::string body;
 };
 
-// Thread: value.
 struct ExchangeAnswer {
   int status = 0;
   std::string content_type;

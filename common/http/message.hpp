@@ -19,7 +19,6 @@ namespace eventrelay {
 using NamedTexts = std::vector<std::pair<std::string, std::string>>;
 
 // What a client asks. Owns its texts, so a handler may keep it until it answers.
-// Thread: control.  Bounds: as above.
 struct HttpRequest {
   std::string method;  // as sent
   std::string target;  // as sent
@@ -44,7 +43,7 @@ struct HttpRequest {
   [[nodiscard]] std::vector<std::string_view> query_all(std::string_view name) const;
 };
 
-// What it is answered. Thread: control.  Bounds: set by who makes it.
+// What it is answered. Bounds: set by who makes it.
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";

@@ -27,7 +27,7 @@ enum class Access : std::uint8_t {
   Own,     // the handler judges by itself, e.g. by the user's secret
 };
 
-// What the listener allows. Thread: control.  Bounds: as configured.
+// What the listener allows.
 struct AccessPolicy {
   std::optional<Secret> token;
   bool loopback = true;            // the listener can be reached from this machine alone

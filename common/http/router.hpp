@@ -31,7 +31,7 @@ using HttpRequestPtr = std::shared_ptr<const HttpRequest>;
 // Answers at once or later, from the same loop. What it throws before it has answered is a 500.
 using RouteHandler = std::function<void(HttpRequestPtr request, Responder respond)>;
 
-// One row. Thread: control.  Bounds: `body_max` bytes of body, `timeout` until the answer (503).
+// One row. Bounds: `body_max` bytes of body, `timeout` until the answer (503).
 struct Route {
   std::string method;   // GET answers HEAD too
   std::string pattern;  // /a/{name}/b; `{name...}` at the end takes all that is left
@@ -46,7 +46,7 @@ struct Route {
 // A handler that answers at once.
 [[nodiscard]] RouteHandler at_once(std::function<HttpResponse(const HttpRequest&)> answer);
 
-// What the head says of the body and the protocol. Thread: any.  Bounds: value.
+// What the head says of the body and the protocol.
 struct Framing {
   bool chunked = false;
   std::uint64_t length = 0;
@@ -62,13 +62,12 @@ class Router {
       HttpRequest& request, const Framing& framing, const AccessPolicy& policy) const;
 
  private:
-  // A segment of a pattern: a literal text, or a parameter. Thread: control.
+  // A segment of a pattern: a literal text, or a parameter.
   struct Segment {
     enum class Kind : std::uint8_t { Rest, Parameter, Literal };  // the later, the more specific
     Kind kind = Kind::Literal;
     std::string text;
   };
-  // Thread: control.
   struct Row {
     std::vector<Segment> segments;
     std::shared_ptr<const Route> route;

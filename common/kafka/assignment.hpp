@@ -18,7 +18,7 @@ namespace eventrelay::kafka {
 
 inline constexpr std::int64_t kNoOffset = -1;
 
-// One partition. Thread: shard thread.  Bounds: fixed size.
+// One partition.
 struct OwnedPartition {
   Partition partition;
   QueuePtr queue;

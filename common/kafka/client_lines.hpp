@@ -1,6 +1,6 @@
 // Lets what the client library says pass once a minute for each thing it says.
 //
-// Why:     a broker that is away is told by each client of the process, again and again by each.
+// Why:     each client of the process reports a broker that does not answer, again and again.
 // Owner:   the log callback.  Thread: one at a time.
 // Bounds:  kTextsMax texts are known apart; then all are forgotten.
 #pragma once

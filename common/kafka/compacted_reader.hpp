@@ -18,7 +18,7 @@
 
 namespace eventrelay::kafka {
 
-// One record. Thread: value.
+// One record.
 struct CompactedRecord {
   std::string key;
   std::optional<std::string> value;  // nothing: a tombstone

@@ -33,8 +33,7 @@ struct rd_kafka_message_s;
 
 namespace eventrelay::kafka {
 
-// A record that did not come from the client library: of whoever stands in for the brokers.
-// Bounds: as a record.
+// A record that did not come from the client library: a simulation of the brokers makes it.
 struct MadeRecord {
   Partition partition;
   Offset offset;

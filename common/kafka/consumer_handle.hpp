@@ -1,9 +1,9 @@
 // One librdkafka consumer with its event queue; ends as a whole.
 //
 // Why:     committed positions with their metadata can only be asked for by a call that blocks
-//          for a round trip or, with the coordinator away, for much longer. A short-lived thread
-//          asks until it has an answer, because guessing a start would skip or repeat events;
-//          meanwhile the shard goes on polling and the member stays in the group.
+//          for a round trip, or for much longer while the coordinator does not answer. A
+//          short-lived thread asks until it has an answer, because guessing a start would skip or
+//          repeat events; meanwhile the shard goes on polling and the member stays in the group.
 // Owner:   ConsumerClient, then retire().
 // Thread:  shard thread; the destructor may block: retire() runs it.
 // Bounds:  one thread while positions are looked up, and the one of FetchWaker.

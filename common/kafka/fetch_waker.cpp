@@ -36,7 +36,7 @@ void FetchWaker::run() {
   }
 }
 
-// Not rd_kafka_query_watermark_offsets(): with the broker away it waits far past its limit.
+// Not rd_kafka_query_watermark_offsets(): without an answer it waits far past its limit.
 void FetchWaker::ask(const std::set<std::int32_t>& partitions) const {
   const PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size()))};
   for (const std::int32_t partition : partitions) {

@@ -208,7 +208,7 @@ class MakesBatchThreads {
 class Retired {
  public:
   // Waits a little at the end of the process, so that no thread outlives what it uses; not longer,
-  // because a drain with its broker away has used up its limit by then.
+  // because a drain whose broker does not answer has used up its limit by then.
   ~Retired() { wait(std::chrono::seconds{1}); }
 
   void add(std::shared_ptr<void> last) {
@@ -257,7 +257,7 @@ ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults
   if (role == Role::Producer) set_all(conf.get(), own_producer());
   if (role == Role::Consumer) {
     set_all(conf.get(), own_consumer());
-    // A queue that passed its limit is filled again after this, not after a second.
+    // A queue that passed its limit is filled again after this time, and not after a second.
     if (refills_soon()) set(conf.get(), kQueueBackoff, "50");
   }
   set_all(conf.get(), defaults);

@@ -19,7 +19,7 @@
 
 namespace eventrelay::kafka {
 
-// Calls the library's destroy function of a type. Thread: any.  Bounds: stateless.
+// Calls the library's destroy function of a type.
 template <auto Function>
 struct Destroy {
   template <class Type>

@@ -26,7 +26,7 @@ TopicPartition place_of(std::int32_t number) noexcept {
           Partition{number & ((1 << kPartitionBits) - 1)}};
 }
 
-// One place that is being read. Thread: shard thread.  Bounds: fixed size.
+// One place that is being read.
 struct Reading {
   TopicPartition place;
   LogSink* sink = nullptr;  // null: not read now

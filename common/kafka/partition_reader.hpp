@@ -38,7 +38,7 @@ struct TopicPartition {
   [[nodiscard]] friend bool operator==(const TopicPartition&, const TopicPartition&) = default;
 };
 
-// Who reads a place. Thread: shard thread.
+// Hears that a partition can be read. Thread: shard thread.
 class LogSink {
  public:
   // next() had nothing and may have something now.

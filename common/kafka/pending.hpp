@@ -42,7 +42,7 @@ class PendingRecords {
   // A bucket that stood still for longer has no part in the pace of the others.
   static constexpr Duration kStill{std::chrono::milliseconds{500}};
 
-  // One record without a report. Thread: shard thread.  Bounds: fixed size.
+  // One record without a report.
   struct Slot {
     std::uint64_t token = 0;
     std::size_t bytes = 0;
@@ -75,7 +75,6 @@ class PendingRecords {
   [[nodiscard]] Duration last_took() const noexcept { return delay_.last_took(); }
 
  private:
-  // Thread: shard thread.  Bounds: fixed.
   struct PartitionBucket {
     LinkedList<Slot, &Slot::by_age> waiting;
     std::size_t count = 0;

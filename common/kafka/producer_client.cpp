@@ -87,7 +87,7 @@ class ProducerClient::Impl : public ClientTurns<Impl> {
   void tick() { serve(); }
   [[nodiscard]] Duration tick_interval() const noexcept { return drained_ ? kDrainTick : kTick; }
   void serve();
-  // One report, read. Thread: value.
+  // One report, read.
   struct Report {
     PendingRecords::Slot* slot = nullptr;
     Stored stored = Stored::Rejected;

@@ -181,7 +181,7 @@ void ReaderHandle::end_reading(TopicPartition place) {
 void ReaderHandle::ask(Question question) {
   {
     const std::lock_guard lock{mutex_};
-    // The oldest question goes: its asker has given up if so many are unanswered.
+    // The oldest question is dropped: when so many are unanswered, whoever asked it has given up.
     if (questions_.size() == kQuestionsMax) questions_.pop_front();
     questions_.push_back(std::move(question));
     if (!question_thread_.joinable()) question_thread_ = std::thread{[this] { run_questions(); }};
@@ -248,7 +248,7 @@ bool ReaderHandle::answer_positions(Question& question) const {
   return true;
 }
 
-// Not rd_kafka_query_watermark_offsets(): with the broker away it waits far past its limit.
+// Not rd_kafka_query_watermark_offsets(): without an answer it waits far past its limit.
 PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places, std::int64_t which,
                                          int limit_ms) const {
   PartitionsPtr list{rd_kafka_topic_partition_list_new(static_cast<int>(places.size()))};
@@ -279,7 +279,7 @@ bool ReaderHandle::answer_watermarks(Question& question) const {
     const auto* end =
         rd_kafka_topic_partition_list_find(ends.get(), topic(place).c_str(), place.partition.value);
     EVENTRELAY_ASSERT(start != nullptr && end != nullptr);
-    // Nothing was written since: only what comes.
+    // Nothing was written since then: reading begins at the end of the log.
     const std::int64_t from = start->offset < 0 ? end->offset : start->offset;
     question.found_watermarks.push_back({place, Offset{from}, Offset{end->offset}});
   }

@@ -27,13 +27,13 @@ using LogPlace = std::pair<std::string, std::int32_t>;
 
 // A fact about a log that stays true while it lasts: no record below `offset` has a time at or
 // after `time_ms`. A log made anew under the same name, of which a record is younger, breaks it,
-// however long that log is by then. Whose clock the times are of does not matter. Thread: value.
+// however long that log is by then. Whose clock the times are of does not matter.
 struct LogMark {
   std::int64_t time_ms = 0;  // since 1970
   std::int64_t offset = 0;
 };
 
-// One look. Thread: value.  Bounds: the topics of the plan.
+// One look. Bounds: the topics of the plan.
 struct ClusterSight {
   std::optional<std::string> silent;      // why there is no answer; all else is empty then
   std::map<std::string, int> partitions;  // of the topics that are there
@@ -45,7 +45,7 @@ struct ClusterSight {
   std::map<LogPlace, LogMark> marks;  // of this look, where a log has grown
 };
 
-// What a look has changed. Thread: value.
+// What a look has changed.
 struct TopicChange {
   enum class Kind : std::uint8_t {
     Silent,     // Kafka does not answer; `text` says why

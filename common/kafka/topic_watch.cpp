@@ -120,7 +120,7 @@ void TopicWatch::Asker::ask_logs(const std::vector<TopicSpec>& plan, const Marks
   }
   sight.found = ask(times);
   std::erase_if(sight.found, [](const auto& first) { return first.second < 0; });
-  // Behind the ends: where none is as young as this, all that was there by then is older.
+  // Asked behind the ends: where no record is as young as this, all that was there then is older.
   const std::int64_t now = unix_ms(wall_now());
   times.clear();
   for (const auto& [place, end] : sight.ends) {
@@ -287,7 +287,7 @@ TopicWatch::TopicWatch(const KafkaConfig& config, std::vector<TopicSpec> plan,
                        const WatchOptions& options, Changed changed)
     : state_(std::make_shared<State>(config, std::move(plan), options, std::move(changed))) {}
 
-// A request may be under way, with the brokers away for seconds: nobody waits for it here.
+// A request may be under way and unanswered for seconds: nobody waits for it here.
 TopicWatch::~TopicWatch() {
   state_->end();
   retire(std::move(state_));

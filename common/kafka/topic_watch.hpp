@@ -17,7 +17,7 @@
 
 namespace eventrelay::kafka {
 
-// Which logs are asked for their ends, and whether topics may be grown. Thread: value.
+// Which logs are asked for their ends, and whether topics may be grown.
 struct WatchOptions {
   bool ends = false;  // also asks where each log of an event topic ends
   bool grow = false;  // gives other topics the partitions that `events` has

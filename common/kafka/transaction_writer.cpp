@@ -30,7 +30,7 @@ Defaults writer_defaults(const std::string& transactional_id) {
           {"linger.ms", "0"}};
 }
 
-// What the delivery reports of one transaction say. Thread: the writer's.
+// What the delivery reports of one transaction say.
 struct Reports {
   std::int64_t last_offset = -1;
   std::size_t open = 0;

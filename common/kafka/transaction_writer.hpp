@@ -20,7 +20,7 @@ namespace eventrelay::kafka {
 
 inline constexpr std::chrono::seconds kTransactionTimeout{10};
 
-// A record to write. Thread: value.
+// A record to write.
 struct KeyedRecord {
   std::string key;
   std::optional<std::string> value;  // nothing: a tombstone

@@ -8,8 +8,7 @@
 
 namespace eventrelay {
 
-// Versions as text; libraries as loaded where they say so at run time. Thread: immutable.
-// Bounds: short words.
+// Versions as text; libraries as loaded where they say so at run time.
 struct BuildInfo {
   std::string version;
   std::string commit;  // `unknown` when built outside its repository

@@ -29,7 +29,7 @@ class AsIs : public spdlog::formatter {
   }
 };
 
-// The settings that configure() makes. Thread: immutable.  Bounds: none.
+// The settings that configure() makes.
 struct Setup {
   bool json = true;
   std::string component = "eventrelay";

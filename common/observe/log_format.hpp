@@ -17,7 +17,7 @@ namespace eventrelay::log {
 
 inline constexpr std::size_t kValueMax = 1024;
 
-// What a line says. Thread: one owner.  Bounds: views for one call.
+// What a line says. Bounds: views for one call.
 struct Line {
   WallTime time{};
   LogLevel level = LogLevel::Info;

@@ -33,7 +33,6 @@ class LineLimit {
   [[nodiscard]] Verdict admit(std::string_view message, TimePoint now);
 
  private:
-  // Thread: one at a time.  Bounds: none.
   struct Entry {
     TimePoint window{};  // when its second began
     std::uint32_t lines = 0;

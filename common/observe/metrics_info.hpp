@@ -25,7 +25,7 @@ struct ScrapedGauge {
   std::vector<Sample> samples;
 };
 
-// One metric of the list, for docs and tests. Thread: immutable.  Bounds: views of constants.
+// One metric of the list, for docs and tests. Bounds: views of constants.
 struct MetricInfo {
   std::string_view name;                // with its prefix
   std::string_view kind;                // counter, gauge or histogram

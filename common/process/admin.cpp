@@ -72,7 +72,7 @@ Framing framing_of(const Parser& parser) {
   return framing;
 }
 
-// The answer a handler owes, and what wakes the connection when it comes. Thread: control.
+// The answer a handler owes, and what wakes the connection when it comes.
 struct Pending {
   explicit Pending(const Executor& executor) : wake(executor) {}
   std::optional<HttpResponse> response;
@@ -83,9 +83,9 @@ struct Pending {
 
 // Shared by the server and its connections, so that either may end first.
 struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
-  // Whom a connection waits for. One that waits for its client may be cut for another client.
+  // What a connection waits for. One that waits for its client may be cut for another client.
   enum class Phase : std::uint8_t { Client, Handler };
-  // Thread: control.  Bounds: AdminLimits.
+  // Bounds: AdminLimits.
   struct Connection {
     Connection(Socket taken, std::string address, std::size_t buffer_max)
         : socket(std::move(taken)), peer(std::move(address)), buffer(buffer_max) {}
@@ -98,7 +98,7 @@ struct AdminServer::State : std::enable_shared_from_this<AdminServer::State> {
     bool keep_alive = true;
   };
   using ConnectionPtr = std::shared_ptr<Connection>;
-  // Requests of one address that were refused for their token. Thread: control.
+  // Requests of one address that were refused for their token.
   struct Refusals {
     TimePoint window{};
     std::size_t count = 0;
@@ -362,7 +362,7 @@ Task<void> AdminServer::State::accept() {
   }
 }
 
-// One timer for all connections: whoever is past its deadline is cut.
+// One timer for all connections: those past their deadline are cut.
 void AdminServer::State::watch() {
   deadline_check.expires_after(kDeadlineCheck);
   deadline_check.async_wait([self = shared_from_this()](ErrorCode error) {

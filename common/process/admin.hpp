@@ -20,7 +20,6 @@
 
 namespace eventrelay {
 
-// Thread: immutable.  Bounds: these are they.
 struct AdminLimits {
   std::size_t header_max = 8U * 1024;
   // A further client takes the place of the connection that waits longest for its client, among

@@ -12,7 +12,7 @@
 
 namespace eventrelay {
 
-// Thread: value.  Bounds: absent = no limit.
+// Bounds: absent = no limit.
 struct CgroupLimits {
   std::optional<double> cores;          // quota / period of the tightest group
   std::optional<std::uint64_t> memory;  // bytes, of the tightest group

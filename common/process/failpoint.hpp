@@ -33,7 +33,7 @@ inline constexpr std::array<std::string_view, 10> kSkips{
     "wait-durable",   "wait-record", "block-ordered", "take-chain",      "tell-ranges",
     "name-in-flight", "give-back",   "end-slow",      "give-back-chain", "await-end"};
 
-// What is armed. Thread: built once; `passes` by any.  Bounds: fixed size.
+// What is armed. Thread: built once; `passes` by any.
 struct Armed {
   enum class Action : std::uint8_t { Kill, Stop, Skip };
 

@@ -36,7 +36,7 @@ class FileWatch {
   static constexpr int kLinksMax = 16;
 
  private:
-  // What a path leads to. Thread: value.
+  // What a path leads to.
   struct Print {
     std::string real;
     std::uint64_t device = 0;

@@ -102,7 +102,7 @@ void complain(std::string_view program, std::string_view text) {
   std::fwrite(out.data(), 1, out.size(), stderr);
 }
 
-// Flags and environment. Thread: main.  Bounds: none.
+// Flags and environment.
 struct Invocation {
   ConfigInput input;
   bool watch = false;

@@ -28,14 +28,14 @@ namespace eventrelay {
 // How a drain ended. Thread: value.
 enum class Drained : std::uint8_t { Complete, LimitReached };
 
-// What differs between hosts. Thread: control.  Bounds: none.
+// What differs between hosts.
 struct HostOptions {
   ConfigInput input;          // read again on reload
   std::string admin_default;  // where to listen when admin.listen is empty
   // Runs at start and after each reload that took effect; e.g. sets the log level.
   std::function<void(const Settings&)> on_settings;
-  // Answers admin requests (and signals) while the service starts, on a thread of its own: a
-  // broker that is away must not look like a hanging process.
+  // Answers admin requests (and signals) while the service starts, on a thread of its own:
+  // while no broker answers the process must not look as if it hung.
   bool serve_while_starting = false;
   // What runs beside the service; may be null. Outlives the host.
   HostExtension* extension = nullptr;

@@ -65,7 +65,7 @@ double seconds(Duration duration) noexcept {
   return std::chrono::duration<double>(duration).count();
 }
 
-// One call() in progress: whoever claims it runs it.
+// One call() in progress: the thread that claims it runs it.
 struct PendingCall {
   std::atomic<bool> claimed{false};
   std::promise<void> done;

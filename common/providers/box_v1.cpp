@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kBucket{10'000};
 
-// Thread: constant.  Bounds: static text.
 struct Meaning {
   std::string_view event;
   std::string_view event_type;

@@ -29,7 +29,7 @@ enum class Handshake : std::uint8_t { None, Dropbox, Slack, Meta, Graph, CloudEv
 // Nothing for another word. `none dropbox slack meta graph cloudevents`.
 [[nodiscard]] std::optional<Handshake> handshake_named(std::string_view word) noexcept;
 
-// The answer to one. Thread: value.  Bounds: its texts.
+// The answer to one.
 struct HandshakeAnswer {
   std::string reply;          // the body of the 200
   std::string fields;         // header lines with their ends

@@ -36,7 +36,7 @@ struct HeadField {
   std::string_view value;  // without surrounding white space
 };
 
-// What policies may know of a request before its body. Thread: shard-local.  Bounds: fixed.
+// What policies may know of a request before its body.
 struct IncomingHead {
   Method method = Method::Other;
   std::string_view target;

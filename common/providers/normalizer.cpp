@@ -19,7 +19,7 @@ using json::Wanted;
 constexpr std::string_view kUnknown = "UNKNOWN";
 constexpr std::string_view kUpdated = "UPDATED";
 
-// What the last word of a trigger means. Thread: constant.  Bounds: static text.
+// What the last word of a trigger means.
 struct Meaning {
   std::string_view verb;
   std::string_view event_type;

@@ -40,7 +40,7 @@ struct Normalised {
   std::string_view route{};
 };
 
-// What a body comes with. Thread: value.  Bounds: views.
+// What a body comes with.
 struct Input {
   const IncomingHead* head = nullptr;  // null: header places are absent
   std::string_view body;               // followed by json::kPadding bytes

@@ -24,7 +24,7 @@ enum class NormalForm : std::uint8_t { Rules, Box };
 // Which bodies an element sends. Any: whatever its own fields describe, as a CloudEvent does.
 enum class Bodies : std::uint8_t { Json, JsonOrForm, JsonOrAny };
 
-// One built-in element. Thread: constant.  Bounds: static text.
+// One built-in element.
 struct Provider {
   std::string_view key;   // element key, as in event URLs and notifications
   std::string_view name;  // for people

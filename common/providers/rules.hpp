@@ -24,7 +24,6 @@ enum class From : std::uint8_t { Nowhere, Object, Body, Field, Named, Always };
 // Which part of a value counts. Without the mark, Before is the whole value and After nothing.
 enum class Part : std::uint8_t { Whole, BeforeFirst, BeforeLast, AfterFirst, AfterLast };
 
-// Thread: constant.  Bounds: static text.
 struct Lookup {
   From from = From::Nowhere;
   std::string_view at{};
@@ -44,7 +43,7 @@ enum class TypeRule : std::uint8_t { Words, AsIs, Updated };
 // nothing is found. JoinedOfAll: the same over all objects. Body: the hash of the body.
 enum class IdRule : std::uint8_t { First, Joined, JoinedOfAll, Body };
 
-// One provider's body. Thread: constant.  Bounds: static text.
+// One provider's body.
 struct Rules {
   // Pointers to the array of objects, "" being the whole body; the first that is one counts. No
   // data: the body is one object.

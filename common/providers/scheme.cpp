@@ -42,7 +42,7 @@ Expected<std::string_view, ProviderError> single(const IncomingHead& head,
 }
 
 // What a request says about its signature. A list is read where it stands, item by item; other
-// forms are decoded, one code per slot. Thread: value.  Bounds: views.
+// forms are decoded, one code per slot.
 struct Claim {
   std::array<Mac, 2> macs;
   std::array<std::uint8_t, 2> slots{};
@@ -53,7 +53,6 @@ struct Claim {
 };
 
 // Everything that can be put under a MAC. The URI comes in parts, so that nothing is copied.
-// Thread: value.  Bounds: views.
 struct Parts {
   std::string_view method;
   std::array<std::string_view, 3> uri;
@@ -156,7 +155,7 @@ bool is_list(const Scheme& scheme) noexcept {
   return scheme.form == Form::KeyValueList || scheme.form == Form::SpaceList;
 }
 
-// One element of a list: `v1=<code>`, `t=<time>`, or `v1,<code>`. Thread: value.  Bounds: views.
+// One element of a list: `v1=<code>`, `t=<time>`, or `v1,<code>`.
 struct Item {
   std::string_view word;
   std::string_view value;

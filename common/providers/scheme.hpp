@@ -55,7 +55,7 @@ enum class Keys : std::uint8_t { AnyKey, OnePerHeader };
 // As it came, or with the escapes undone that HubSpot undoes before it signs.
 enum class UriForm : std::uint8_t { AsReceived, HubspotDecoded };
 
-// A header that must have exactly this value. Thread: constant.  Bounds: static text.
+// A header that must have exactly this value.
 struct FixedField {
   std::string_view name;
   std::string_view value;
@@ -68,7 +68,7 @@ struct Window {
   std::chrono::milliseconds future{60'000};
 };
 
-// One row. Thread: constant.  Bounds: static text.
+// One row.
 struct Scheme {
   std::string_view name{};
   Proof proof = Proof::Hmac;
@@ -132,7 +132,7 @@ struct SignInput {
   std::string_view body{};
 };
 
-// One header line of a sender. Bounds: its text.
+// One header line of a sender.
 struct SignedField {
   std::string name;
   std::string value;

@@ -1,4 +1,4 @@
-// The rows. Each cites the provider's own page; its vectors are in tests/unit/ingest.
+// The rows. Each cites the provider's own page; its vectors are in tests/unit/common/providers.
 #include <algorithm>
 
 #include "common/providers/scheme.hpp"

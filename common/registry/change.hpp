@@ -13,7 +13,6 @@
 
 namespace eventrelay {
 
-// Thread: value.  Bounds: see the head of this file.
 struct Change {
   InstanceId id;
   InstancePtr instance;  // what it is from now on, its id being `id`; null: it is deleted

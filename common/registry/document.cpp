@@ -27,7 +27,7 @@ constexpr std::string_view kSealed = "sealed";
 constexpr std::string_view kCleanup = "cleanup/";
 constexpr std::array<std::string_view, 3> kStateWords{"active", "deleted", "no_session"};
 
-// A secret that does not open; ends decode_document. Thread: one call.
+// A secret that does not open; ends decode_document.
 struct NotOpened : std::invalid_argument {
   NotOpened() : std::invalid_argument("a sealed value does not open with its master key") {}
 };

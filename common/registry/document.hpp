@@ -26,7 +26,7 @@ namespace eventrelay {
 inline constexpr std::size_t kDocumentMax = 64 * 1024;
 inline constexpr std::uint64_t kInstanceIdMax = 9007199254740991;  // what JSON readers keep exactly
 
-// What the provider's token endpoint gave. Thread: value.
+// What the provider's token endpoint gave.
 struct OAuthTokens {
   Secret access;
   Secret refresh;        // good once
@@ -37,7 +37,7 @@ struct OAuthTokens {
 enum class WebhookState : std::uint8_t { Active, Deleted, NoSession };
 [[nodiscard]] std::string_view to_word(WebhookState state) noexcept;
 
-// A webhook that was made at the provider for this instance. Thread: value.
+// A webhook that was made at the provider for this instance.
 struct Webhook {
   std::string id;  // 1..20 digits
   std::string target_id;
@@ -48,7 +48,7 @@ struct Webhook {
   std::string reason;
 };
 
-// Thread: value.  Bounds: kDocumentMax as JSON.
+// Bounds: kDocumentMax as JSON.
 struct Document {
   InstanceConfig instance;    // as given: defaults that depend on other keys are not resolved
   std::uint64_t company = 0;  // ids of control.organizations
@@ -86,7 +86,7 @@ struct DocumentError {
 [[nodiscard]] Expected<Document, DocumentError> decode_document(std::string_view record_key,
                                                                 std::string_view value,
                                                                 const Keyring& keys);
-// What a document is looked up by. Thread: value.
+// What a document is looked up by.
 struct DocumentSummary {
   std::uint64_t account = 0;
   std::string element;

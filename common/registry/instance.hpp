@@ -23,7 +23,7 @@ namespace eventrelay {
 // What a subscription without a word of its own has.
 [[nodiscard]] const std::shared_ptr<const DeliveryConfig>& default_delivery();
 
-// Where the events of one instance go, and how. Thread: immutable.  Bounds: as its config.
+// Where the events of one instance go, and how.
 struct Subscription {
   std::string id;    // `<instance>` for the callback, `<instance>/<name>` for the others
   std::string name;  // empty for the callback
@@ -38,7 +38,7 @@ struct Subscription {
   [[nodiscard]] bool wants(std::string_view event_type, std::string_view object_type) const;
 };
 
-// One element instance. Thread: immutable.  Bounds: 101 subscriptions.
+// One element instance. Bounds: 101 subscriptions.
 struct Instance {
   InstanceId id;
   std::string name;

@@ -26,7 +26,7 @@ std::shared_ptr<const T> shared(std::vector<std::shared_ptr<const T>>& recent, T
 
 }  // namespace
 
-// What makes a Subscription. Thread: one owner.  Bounds: as its config.
+// What makes a Subscription.
 struct InstanceMaker::Parts {
   std::string_view url;
   std::optional<Secret> key;

@@ -16,14 +16,13 @@
 
 namespace eventrelay {
 
-// Thread: immutable.  Bounds: as its parts.
 struct Settings {
   Config config;  // without its instances: they are in the registry
   Registry registry;
 };
 
 // New settings beside what differs from the former ones, for those who keep something of each
-// instance. Thread: immutable.  Bounds: as its parts.
+// instance.
 struct Update {
   std::shared_ptr<const Settings> settings;
   Changes changes;             // of the registry's instances

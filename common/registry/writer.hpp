@@ -47,7 +47,7 @@ struct ChangeResult {
   std::int64_t offset = -1;
 };
 
-// What stands under kRoleKey. Thread: value.
+// What stands under kRoleKey.
 struct RoleRecord {
   std::string process;  // id of the process that wrote it
   bool held = false;    // false: given back

@@ -27,7 +27,7 @@ Unexpected<ScanError> refuse(ScanError error) {
   return Unexpected<ScanError>(error);
 }
 
-// The digits of one number that was asked for. Thread: value.  Bounds: 20 digits and a sign.
+// The digits of one number that was asked for. Bounds: 20 digits and a sign.
 struct Digits {
   std::array<char, 24> text;
 
@@ -38,7 +38,7 @@ struct Digits {
   }
 };
 
-// Wanted members and what has been seen of them. Thread: one owner.  Bounds: kWantedMax.
+// Wanted members and what has been seen of them. Bounds: kWantedMax.
 struct Search {
   std::span<const Wanted> wanted;
   std::span<Found> found;
@@ -277,7 +277,7 @@ Expected<Element, ScanError> walk(dom::element from, std::string_view pointer) {
 
 }  // namespace
 
-// The parser and the digits it prints. Thread: one owner.  Bounds: see the header.
+// The parser and the digits it prints.
 struct Scanner::State {
   dom::parser tape;
   std::array<Digits, kWantedMax> digits;

@@ -28,7 +28,7 @@ using ResourceAttributes = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string encode_spans(const ResourceAttributes& resource,
                                        std::span<const Span> spans);
 
-// What an ExportTraceServiceResponse says of spans that were not taken. Thread: value.
+// What an ExportTraceServiceResponse says of spans that were not taken.
 struct Rejected {
   std::uint64_t spans = 0;
   std::string reason;  // printable ASCII, cut

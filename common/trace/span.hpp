@@ -25,13 +25,12 @@ inline constexpr std::size_t kSpanTextMax = 256;
 // The numbers of OTLP.
 enum class SpanKind : std::uint8_t { Server = 2, Client = 3, Producer = 4, Consumer = 5 };
 
-// Thread: value.  Bounds: `key` is of static storage.
+// Bounds: `key` is of static storage.
 struct Attribute {
   std::string_view key;
   std::variant<std::int64_t, std::string> value;
 };
 
-// Thread: value.  Bounds: see the head of this file.
 struct Span {
   TraceContext context;        // its own id, in its trace
   SpanId parent{};             // zeros: the root of its trace
@@ -56,7 +55,7 @@ struct Span {
 };
 
 // When something began, by both clocks: its end is the beginning and what the monotonic clock says,
-// so that no step of the wall clock makes it negative. Thread: value.
+// so that no step of the wall clock makes it negative.
 struct Stopwatch {
   TimePoint begun{};
   std::int64_t begin_ns = 0;  // since the Unix epoch

@@ -293,7 +293,7 @@ void Reader::resource(std::string_view service, TraceSettings& out) {
   out.resource = std::move(all);
 }
 
-// Who sets one of these expects something of it that does not happen.
+// An operator who sets one of these expects an effect that it does not have here.
 void Reader::refuse_what_is_not_there() {
   std::string name;
   const std::string_view protocol = of_traces("PROTOCOL", name);

@@ -25,7 +25,6 @@ namespace eventrelay::trace {
 inline constexpr std::size_t kTraceHeadersMax = 32;
 inline constexpr std::size_t kResourceMax = 64;
 
-// Thread: immutable.  Bounds: see the head of this file.
 struct TraceSettings {
   HttpOrigin origin;   // of the collector
   std::string target;  // path of the request

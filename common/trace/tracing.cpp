@@ -65,7 +65,6 @@ std::string reason_of(const ExchangeResult& result) {
 }  // namespace
 
 // What the exporter's thread works with. Thread: the exporter's, except where it is said.
-// Bounds: see Tracing.
 struct Tracing::State {
   State(TraceSettings given, std::shared_ptr<TlsContext> context_of_tls, ExportTempo given_tempo)
       : settings(std::move(given)), tls(std::move(context_of_tls)), tempo(given_tempo) {}
@@ -280,8 +279,8 @@ void Tracing::stop(TimePoint deadline) {
   std::size_t left = in_order ? 0 : state_->in_hand.load();
   for (const SpanQueue& queue : state_->queues) left += queue.size();
   if (left > 0) state_->note_dropped(left, "the process ends");
-  // A thread of the loop may be inside a look-up of a name that takes its time, and whoever
-  // destroys the loop waits for it. The process ends, so the loop is left to the system instead.
+  // A thread of the loop may be inside a look-up of a name that takes long, and destroying the loop
+  // would wait for it. The process ends, so the loop is left to the system instead.
   static auto* const abandoned = new std::vector<std::shared_ptr<State>>();
   if (!in_order) abandoned->push_back(state_);
 }

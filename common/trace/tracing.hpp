@@ -4,8 +4,8 @@
 //   shard: Span -> SpanQueue --+
 //   shard: Span -> SpanQueue --+--> exporter thread: batch -> OTLP -> POST -> collector
 //
-// Why:     a collector that is slow, full or away costs spans, which are counted, and nothing else:
-//          no event waits for it and no thread that serves one.
+// Why:     a collector that is slow, full or down costs spans, which are counted, and nothing else:
+//          no event waits for it, and no thread that serves one.
 // Owner:   ServiceHost; the service holds it as long as it has threads that put spans.
 // Thread:  constructor, add_queue() and stop() by the owner; the rest by any.
 // Bounds:  kQueueMax spans a queue and one batch. A batch is sent when kBatchMax spans wait or
@@ -27,7 +27,7 @@
 
 namespace eventrelay::trace {
 
-// When to send and how often to try. Thread: immutable.
+// When to send and how often to try.
 struct ExportTempo {
   Duration interval = std::chrono::seconds{5};
   unsigned tries = 5;                                // of one batch
@@ -35,7 +35,7 @@ struct ExportTempo {
   Duration longest_wait = std::chrono::seconds{30};  // also of a Retry-After
 };
 
-// Spans since the start. Thread: value.
+// Spans since the start.
 struct SpanCounts {
   std::uint64_t ended = 0;    // of sampled traces
   std::uint64_t dropped = 0;  // of those: no collector has taken them, or will

@@ -9,7 +9,6 @@
 
 namespace eventrelay::console {
 
-// Thread: constant.
 struct ConsoleFile {
   std::string_view name;
   std::string_view bytes;

@@ -31,7 +31,7 @@ struct Credentials {
 // Words without regard to case, any order, each once. Nothing: malformed, or no User part.
 [[nodiscard]] std::optional<Credentials> parse_authorization(std::string_view header);
 
-// A user of the configuration, with where it belongs. Thread: immutable.
+// A user of the configuration, with where it belongs.
 struct Caller {
   const OrganizationConfig* organization = nullptr;
   const AccountConfig* account = nullptr;
@@ -64,7 +64,8 @@ class Callers {
 // Failed authorizations of one address within the last minute; above the limit it is told to wait.
 //
 // Why:     a secret must not be guessed at the speed of the network.
-// Thread:  one owner.  Bounds: kAddressesMax addresses, the longest quiet ones go first.
+// Thread:  one owner.
+// Bounds:  kAddressesMax addresses; the one that has not failed for longest goes first.
 class FailureLimit {
  public:
   static constexpr std::size_t kAddressesMax = 10'000;

@@ -24,7 +24,7 @@ namespace eventrelay::control::box {
 inline constexpr std::chrono::minutes kRefreshAhead{5};
 inline constexpr std::chrono::hours kRefreshAtLatest{24 * 30};
 
-// The app an instance was made with. Thread: value.
+// The app an instance was made with.
 struct App {
   std::string client_id;
   std::string client_secret;

@@ -194,7 +194,7 @@ Task<void> BoxGateway::withdraw(std::uint64_t id) {
   }
 }
 
-// One at a time: whoever comes meanwhile waits for the same answer.
+// One refresh at a time: a call that comes meanwhile waits for the same answer.
 Task<Result<bool>> BoxGateway::refresh(std::uint64_t id, std::string worn) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const auto known = refreshing_.find(id);
@@ -441,8 +441,8 @@ bool BoxGateway::due(const std::string& key) {
   return true;
 }
 
-// Is the call that wrote this intent over, whatever became of it? One that went well, or was told
-// no, takes its intent away by itself.
+// Is the call that wrote this intent over, whatever became of it? A call that succeeds, or that Box
+// refuses, removes its intent by itself.
 bool BoxGateway::is_over(const std::string& intent) {
   const auto [known, fresh] = retries_.try_emplace(intent);
   if (fresh) known->second.seen = monotonic_now();

@@ -28,7 +28,7 @@
 
 namespace eventrelay::control {
 
-// Where the provider lives, taken apart once per configuration. Thread: immutable.
+// Where the provider lives, taken apart once per configuration.
 struct BoxEndpoints {
   HttpOrigin token_url;
   HttpOrigin revoke_url;
@@ -73,14 +73,14 @@ class BoxGateway {
   [[nodiscard]] Task<void> housekeeping();
 
  private:
-  // Tokens that Box gave in place of others, and are not in Kafka yet. Thread: control.
+  // Tokens that Box gave in place of others, and are not in Kafka yet.
   struct Unwritten {
     OAuthTokens tokens;
     std::string worn;  // the access token of the document that they take the place of
   };
   // One request to Box's API with the grant of an instance that lives, or of one that is deleted.
   using Ask = std::function<Task<Result<boost::json::value>>(std::string method, std::string path)>;
-  // A webhook that a broken-off call may have made. Thread: control.
+  // A webhook that a broken-off call may have made.
   struct Stray {
     std::string address;
     std::string target;  // `<type>/<id>`
@@ -110,7 +110,7 @@ class BoxGateway {
   // The box::Quota of an instance's user.
   [[nodiscard]] box::Quota& quota_of(const Document& document);
 
-  // When a clean-up is tried again. Thread: control.
+  // When a clean-up is tried again.
   struct Retry {
     TimePoint seen{};
     TimePoint next{};

@@ -22,7 +22,6 @@
 
 namespace eventrelay::control {
 
-// Thread: value.
 struct BoxNotice {
   std::uint64_t instance = 0;
   std::string webhook;

@@ -39,7 +39,7 @@ inline constexpr std::string_view kApiBase = "/elements/api-v2";
 // Whose call a path takes: the platform's, an instance's own, or either.
 enum class Kind : std::uint8_t { Platform, Element, Either, PlatformAdmin };
 
-// One call, with who makes it. Thread: control.  Bounds: the request lives until it is answered.
+// One call, with who makes it. Bounds: the request lives until it is answered.
 struct Call {
   const HttpRequest* request = nullptr;
   Caller caller;
@@ -54,7 +54,7 @@ struct Call {
   [[nodiscard]] std::optional<std::string> query_value(std::string_view name) const;
 };
 
-// What a call is answered with. Thread: value.
+// What a call is answered with.
 struct Reply {
   boost::json::value body;
   std::vector<std::pair<std::string, std::string>> headers{};

@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kTermPoll{200};
 
 }  // namespace
 
-// A write on its way. Thread: control.
+// A write on its way.
 struct Documents::Pending {
   explicit Pending(Executor executor) : timer(executor) {}
   Timer timer;

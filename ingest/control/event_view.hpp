@@ -15,7 +15,7 @@
 
 namespace eventrelay::control {
 
-// A subscription of an instance, and what it wants. Thread: value.
+// A subscription of an instance, and what it wants.
 struct Wanting {
   std::string id;  // `<instance>` for the callback, `<instance>/<name>` for the others
   FilterConfig filter;

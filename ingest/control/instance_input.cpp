@@ -436,7 +436,7 @@ Result<std::string> code_of(const json::object& body) {
   return std::string(text);
 }
 
-// A stranger's wish is judged as far as the URL tells, by the guard that judges each dial.
+// The guard that judges each dial judges the URL of a caller here, as far as the URL alone tells.
 Result<bool> check_destination_of(const std::string& key, const std::string& url,
                                   const DeliveryConfig& delivery, const Config& config) {
   if (url.empty()) return true;

@@ -26,7 +26,7 @@ inline constexpr std::size_t kConfigurationTextMax = 4096;
 
 enum class Change : std::uint8_t { Create, Replace, Merge };  // POST, PUT, PATCH
 
-// What is in the body beside the document. Thread: value.
+// What is in the body beside the document.
 struct Authorize {
   std::string code;           // of providerData; empty: none
   std::string refresh_token;  // of an externally authorized instance; empty: none

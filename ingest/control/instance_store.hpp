@@ -26,7 +26,6 @@ namespace eventrelay::control {
 // SHA-256 of an element token. Thread: value.
 using TokenHash = std::array<char, 32>;
 
-// Thread: control.
 struct StoredInstance {
   std::uint64_t id = 0;
   std::uint64_t account = 0;

@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-// Sees every token; keeps the keys of the objects that are open. Thread: one parse.
+// Sees every token; keeps the keys of the objects that are open.
 // Bounds: kBodyValuesMax values.
 struct Watcher {
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);

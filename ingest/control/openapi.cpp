@@ -12,7 +12,7 @@ namespace {
 
 namespace json = boost::json;
 
-// One operation. Thread: constant.
+// One operation.
 struct Operation {
   const char* path;
   const char* method;

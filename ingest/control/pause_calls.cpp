@@ -31,7 +31,7 @@ json::object settings_answer(FailurePolicy policy) {
   return {{kPolicy, policy == FailurePolicy::Queue ? "queue" : "retry"}};
 }
 
-// What `where` selects. Thread: value.
+// What `where` selects.
 struct Where {
   std::optional<std::string> url;
 };
@@ -257,7 +257,7 @@ Task<Result<bool>> ControlApi::resume_all(std::map<std::uint64_t, std::vector<st
                                           std::map<std::string, WallTime> paused) {
   std::vector<KeyedLock::Turn> turns;
   std::vector<kafka::KeyedRecord> records;
-  // In the order of the ids: nobody who takes several waits for one who waits for him.
+  // In the order of the ids, so that two calls which take several never wait for each other.
   for (const auto& [id, subscriptions] : batch) {
     turns.push_back(co_await documents_.turn(id));
     Result<Document> document = documents_.load(id);

@@ -10,7 +10,7 @@
 
 namespace eventrelay::control {
 
-// `message` begins with the name of the field where one is to blame. Thread: value.
+// `message` begins with the name of the field where one is to blame.
 struct Problem {
   unsigned status = 400;
   std::string message;

@@ -24,7 +24,7 @@ inline constexpr std::size_t kDraftMax = 16U << 10;
 inline constexpr std::chrono::hours kSessionIdle{1};
 inline constexpr std::chrono::hours kSessionLife{12};
 
-// One signed-in browser. Thread: control.  Bounds: as above.
+// One signed-in browser.
 struct ConsoleSession {
   std::uint64_t user = 0;
   std::string secrets;  // hash of user's and organization's secret: another one ends the session

@@ -40,7 +40,7 @@ class DoneOffsets {
   std::vector<Run> runs_;  // ascending
 };
 
-// A cursor of the state topic. Thread: value.
+// A cursor of the state topic.
 struct Cursor {
   std::string subscription;
   std::optional<std::string> object;  // nothing: the whole subscription
@@ -59,7 +59,7 @@ struct Cursor {
 // Nothing where `value` is not a cursor, or one of a replay.
 [[nodiscard]] std::optional<Cursor> read_cursor(std::string_view value);
 
-// A line of the attempts log. Thread: value.
+// A line of the attempts log.
 struct AttemptSeen {
   std::string event;
   std::string subscription;
@@ -72,7 +72,7 @@ struct AttemptSeen {
 };
 [[nodiscard]] std::optional<AttemptSeen> read_attempt(std::string_view value);
 
-// A record of the event in a delay topic or among the dead letters. Thread: value.
+// A record of the event in a delay topic or among the dead letters.
 struct ParkedSeen {
   std::string event;
   std::string subscription;
@@ -85,7 +85,7 @@ struct ParkedSeen {
 enum class Fate : std::uint8_t { Pending, Delivered, Retry, Dead, Queued, Filtered };
 [[nodiscard]] std::string_view word_of(Fate fate) noexcept;
 
-// What is known of one event at one subscription. Thread: value.
+// What is known of one event at one subscription.
 struct Traces {
   bool wanted = true;                 // by the subscription's filter
   bool settled = false;               // the group has passed it

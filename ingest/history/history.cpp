@@ -79,7 +79,7 @@ std::optional<std::map<std::int32_t, std::int64_t>> parse_token(std::string_view
   return below;
 }
 
-// One partition of `events` while it is read backwards. Thread: one owner.
+// One partition of `events` while it is read backwards.
 struct Backward {
   Partition partition;
   std::int64_t low = 0;     // nothing is asked for below

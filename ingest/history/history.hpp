@@ -36,7 +36,7 @@ inline constexpr std::chrono::seconds kTimeMax{2};
 inline constexpr std::size_t kBytesMax = 4U << 20;
 inline constexpr std::size_t kWaitingMax = 16;
 
-// Which events. Thread: value.
+// Which events.
 struct Question {
   std::vector<std::uint64_t> instances;  // of these alone; sorted
   std::string event;                     // of this id alone; empty: any
@@ -47,13 +47,13 @@ struct Question {
   bool traces = true;                    // false: the events alone
 };
 
-// What is told of one subscription that left a trace. Thread: value.
+// What is told of one subscription that left a trace.
 struct SubscriptionTraces {
   std::string subscription;
   Traces traces;
 };
 
-// One event as it was stored. Thread: value.
+// One event as it was stored.
 struct StoredEvent {
   std::string id, provider_id, element, event_type, object_type, object_id, date, content_type;
   std::uint64_t instance = 0;
@@ -70,7 +70,7 @@ struct StoredEvent {
   [[nodiscard]] Traces at(const std::string& subscription, bool wanted) const;
 };
 
-// The cursors of all subscriptions, as they are now. Thread: value.
+// The cursors of all subscriptions, as they are now.
 struct Survey {
   // One cursor, and how much of its partition lies behind it.
   struct Row {
@@ -82,7 +82,6 @@ struct Survey {
   std::size_t records = 0;  // read for it
 };
 
-// Thread: value.
 struct Page {
   std::vector<StoredEvent> events;  // newest first
   std::string next;                 // empty: there is nothing older within the question
@@ -97,7 +96,6 @@ enum class Kind : std::uint8_t {
   TooMuch,      // what became of the events is told by more records than may be read
 };
 
-// Thread: value.
 struct HistoryTrouble {
   Kind kind = Kind::Unreachable;
   std::string what;

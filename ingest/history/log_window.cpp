@@ -12,7 +12,7 @@ using kafka::ReadPosition;
 using kafka::TopicPartition;
 using Watermarks = kafka::PartitionWatermarks;
 
-// An answer that may come after its question was given up. Thread: one.
+// An answer that may come after its question was given up.
 template <class Row>
 struct Pending {
   bool done = false;

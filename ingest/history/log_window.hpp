@@ -19,7 +19,7 @@
 
 namespace eventrelay::history {
 
-// What one question may cost. Thread: one owner.
+// What one question may cost.
 struct Budget {
   std::size_t records_max = 100'000;
   TimePoint deadline{};
@@ -29,7 +29,7 @@ struct Budget {
 };
 
 enum class LogTrouble : std::uint8_t {
-  Late,   // the deadline came first: Kafka is away, or there is more than the time allows
+  Late,   // the deadline came first: Kafka does not answer, or there is too much to read
   Spent,  // the budget's records are used up
   Gone,   // a stretch is not in the log any more
 };

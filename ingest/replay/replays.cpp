@@ -24,7 +24,6 @@ constexpr std::uint64_t kBatchRecords = 500;
 constexpr std::size_t kBatchBytes = 8U << 20;
 constexpr std::string_view kNoteForm = "a1";
 
-// Thread: value.
 struct Counts {
   std::uint64_t selected = 0;
   std::uint64_t sent = 0;

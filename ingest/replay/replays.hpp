@@ -32,13 +32,13 @@ enum class Status : std::uint8_t { Running, Finished, Stopped, Failed };
 [[nodiscard]] std::string_view word_of(Source source) noexcept;
 [[nodiscard]] std::string_view word_of(Status status) noexcept;
 
-// A subscription that may get events of the history. Thread: value.
+// A subscription that may get events of the history.
 struct Target {
   std::string id;
   FilterConfig filter;
 };
 
-// What is to be sent again. Thread: value.
+// What is to be sent again.
 struct Job {
   std::string id;  // [a-z0-9]{1,64}
   std::uint64_t instance = 0;
@@ -51,7 +51,7 @@ struct Job {
   bool dry_run = false;                // counts, and sends nothing
 };
 
-// How far it is. Thread: value.
+// How far it is.
 struct Progress {
   Status status = Status::Running;
   std::uint64_t selected = 0;

@@ -95,8 +95,8 @@ void Backlog::on_ready(Partition partition, Cursors& cursors) {
   parts_.changed();
 }
 
-// Kafka deletes what a group has committed together with the topic. Cursors that outlived that
-// point into a log that is gone, and would skip what another one has at their offsets.
+// Kafka deletes what a group has committed together with the topic. Cursors that are still there
+// point into a log that is gone, and would skip events of the new log that have their offsets.
 bool Backlog::of_another_log(Partition partition, const Cursors& cursors) const {
   const PartitionState* const state = parts_.consumer.find(partition);
   if (state == nullptr || state->assigned_at || cursors.empty()) return false;

@@ -26,14 +26,13 @@ struct BacklogLine {
   CursorStatus cursor;
 };
 
-// What waits for one subscription. Thread: value.
+// What waits for one subscription.
 struct SubscriptionBacklog {
   std::string subscription;
   std::uint64_t events = 0;  // at most: records of others between are counted
   WallTime since{};          // when the oldest began to wait
 };
 
-// Bounds: see the head of this file.
 struct BacklogStatus {
   CursorCounts counts;
   std::size_t catch_ups = 0;

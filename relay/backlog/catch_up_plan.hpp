@@ -1,8 +1,7 @@
 // Decides when a partition is read a second time, where reading goes on, and when it ends.
 //
 // Why:     one pass serves all subscriptions that catch up; how often, how far and how patiently is
-//          one
-//          pure rule, apart from the reading.
+//          one pure rule, apart from the reading.
 // Owner:   CatchUpReader; one per partition.  Thread: shard-local; time is an argument.
 // Bounds:  O(1) per call, never allocates.
 // Errors:  none; misuse is asserted.
@@ -21,7 +20,6 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: per field.
 struct CatchUpRules {
   Duration interval = std::chrono::seconds{1};  // between two starts; pauses for others end with it
   Duration patience =

@@ -90,12 +90,12 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   void on_receipt(std::uint64_t token, Receipt receipt) override;
 
  private:
-  // One taker of the record at hand. Thread: shard thread.
+  // One taker of the record at hand.
   struct Taker {
     CursorId cursor;
     SubscriptionQueue* queue;
   };
-  // One partition. Thread: shard thread.  Bounds: one record waiting.
+  // One partition. Bounds: one record waiting.
   struct CatchUp {
     kafka::TopicPartition place;
     Cursors* cursors = nullptr;

@@ -199,7 +199,6 @@ void Detacher::shrink_window(PartitionState& partition) {
 namespace {
 
 // The jobs of one subscription in a partition, by what answers for them: the live path, a cursor.
-// Thread: shard thread.  Bounds: its jobs.
 struct UnderWay {
   std::vector<Offset> queued;
   std::vector<Offset> held;
@@ -422,7 +421,7 @@ SubscriptionQueue* Detacher::queue_of(std::string_view subscription) {
   return instance ? parts_.subscriptions.find(*instance, subscription) : nullptr;
 }
 
-// --- switches -----------------------------------------------------------------------------------
+// --- pause and resume ---------------------------------------------------------------------------
 
 void Detacher::pause(Job& job, std::string_view reason) {
   Guarded* const guarded = find(job.held->partition);

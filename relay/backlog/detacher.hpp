@@ -109,7 +109,7 @@ class Detacher final : public LiveGate {
   void forget(std::span<const std::string> subscriptions);
 
  private:
-  // One partition. Thread: shard thread.  Bounds: see the head of this file.
+  // One partition.
   struct Guarded {
     Partition id;
     Cursors* cursors = nullptr;

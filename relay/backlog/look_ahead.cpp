@@ -8,7 +8,7 @@ namespace eventrelay::relay {
 
 namespace {
 
-// Most of what a look has fetched is dropped when it has found somebody.
+// Most of what a look has fetched is dropped once it has found a subscription with room.
 constexpr std::size_t kPrefetch = 512U << 10;
 // Records of one partition before the next is looked at: what was read ahead of it is dropped.
 constexpr std::uint32_t kTurn = 10'000;
@@ -110,7 +110,7 @@ LookAhead::Ahead* LookAhead::choose() {
   return nullptr;
 }
 
-// Where all who have events there are behind, nobody is kept waiting by another.
+// If every subscription with events there is behind itself, none keeps another one waiting.
 bool LookAhead::somebody_idle(Ahead& ahead) const {
   if (parts_.subscriptions.any_unseen()) return true;
   const TimePoint now = clock_.now();
@@ -140,7 +140,7 @@ void LookAhead::look() {
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
   for (const Partition partition : order_) note_step(aheads_.at(partition.value));
   begin_turn();  // first: a partition that tries again does not look held back
-  // The subscription that answered may have ceased to.
+  // The subscription that answered may have stopped answering.
   for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
   parts_.found();
 }
@@ -209,7 +209,7 @@ std::size_t LookAhead::read(std::size_t max) {
 // True: an event of a subscription with room; the live path is told.
 bool LookAhead::judge(Ahead& ahead, const kafka::Message& message) {
   const auto event = message.event();
-  if (!event) return true;  // nobody gets past it
+  if (!event) return true;  // the live path can not get past it either
   queues_.clear();
   if (parts_.subscriptions.match(*event, queues_) != Subscriptions::Match::Some) return false;
   const TimePoint now = clock_.now();

@@ -1,13 +1,14 @@
 // Looks whether an event of a subscription with room waits in a partition that is held back: reads
 // ahead of the live position without taking anything.
 //
-//   held back for kPatience, and somebody of it has nothing to do
+//   held back for kPatience, and a subscription that may have events in it has nothing to do
 //     --> reads ahead, one partition at a time, from where the live path will not be soon
-//     an event for somebody who could take it now --> told once; goes on behind the live path
+//     an event for a subscription that could take it now --> told once; the look goes on behind the
+//     live path
 //     read to its end by the live path --> over
 //
-// Why:     a subscription that is merely behind is read no further, for Kafka waits for nothing; it
-//          leaves the live path only if it really keeps an event of another one waiting.
+// Why:     the events of a subscription that is merely behind wait in Kafka at no cost. It leaves
+//          the live path only if it really keeps an event of another subscription waiting.
 // Owner:   Backlog.  Thread: shard thread.
 // Bounds:  each record is looked at once per assignment, beside what a change of partitions drops
 //          and what was left to a live path that slowed down; one partition at a time, its prefetch
@@ -70,7 +71,7 @@ class LookAhead final : public kafka::LogSink {
   void on_readable(kafka::TopicPartition place) override;
 
  private:
-  // One partition. Thread: shard thread.
+  // One partition.
   struct Ahead {
     Partition id;
     Cursors* cursors = nullptr;
@@ -79,7 +80,7 @@ class LookAhead final : public kafka::LogSink {
     Offset seen;                     // where the live path stood at the last look
     std::int64_t step = 0;           // how far it came from look to look
     Offset left;                     // below it something was left to the live path
-    std::size_t asked = 0;           // who of it has nothing to do: goes on there
+    std::size_t asked = 0;           // the queue at which the search for an idle one goes on
     std::optional<Offset> told;      // goes on when the live path has passed it
   };
 

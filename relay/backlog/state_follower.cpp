@@ -99,7 +99,7 @@ std::optional<StateWrite> StateFollower::next_write() {
   }
   auto next = cursors_->next_write();
   if (!next) return std::nullopt;
-  // A tombstone lets no event go that the record before it had kept.
+  // A tombstone releases no event that the record before it had kept.
   on_the_way_[++written_] =
       OnTheWay{next->token, next->key, next->value, false, next->value.empty()};
   next->token = written_;

@@ -41,9 +41,8 @@ class AttemptWindow {
   explicit AttemptWindow(std::uint32_t max)
       : least_(std::min(kLeast, max)), max_(max), width_(least_) {}
 
-  // `answering`: under way, at endpoints that answer. Attempts at others are bounded elsewhere. No:
-  // it is
-  // noted that the window limits.
+  // `answering`: attempts under way at endpoints that answer; attempts at others are bounded
+  // elsewhere. Where it returns false, it also notes that the window limits.
   [[nodiscard]] bool has_room(std::uint32_t answering) noexcept {
     if (answering < width_) return true;
     limited_ = limited_now_ = true;

@@ -19,7 +19,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: trip_after >= 1, 0 < cool_down_initial <= cool_down_max.
+// Bounds: trip_after >= 1, 0 < cool_down_initial <= cool_down_max.
 struct BreakerConfig {
   std::uint32_t trip_after = 10;                        // failures in a row
   Duration cool_down_initial{std::chrono::seconds{1}};  // doubles with every failed probe

@@ -110,7 +110,7 @@ class ConcurrencyLimiter {
 
   std::uint32_t max_;
   std::uint32_t eighth_;
-  std::uint32_t plenty_;  // fewer in flight: whoever wants one has one
+  std::uint32_t plenty_;  // while fewer are in flight, any queue that asks gets a slot
   std::uint32_t in_flight_ = 0;
   std::uint32_t unresponsive_ = 0;  // in flight of queues that are unresponsive
   std::uint32_t waiting_ = 0;

@@ -29,7 +29,7 @@ struct Step {
   WallTime due{};         // of Park
 };
 
-// Thread: immutable.  Bounds: 1..12 waits and 1..12 steps, each ascending.
+// Bounds: 1..12 waits and 1..12 steps, each ascending.
 struct RetryPlan {
   // Count: from the end of the attempt that failed, or from the first failure of the event.
   enum class Count : std::uint8_t { FromAttempt, FromFirstFailure };

@@ -27,7 +27,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: of one shard.
+// Bounds: of one shard.
 struct SchedulerBounds {
   std::uint32_t in_flight_max = 1024;  // attempts at once over all subscriptions
   std::uint32_t jobs_max = 1 << 16;    // unfinished jobs

@@ -1,16 +1,16 @@
 // How fast an endpoint may be called that did not answer or could not keep up: few requests a
-// second at
-// first, doubling for as long as that is what limits it.
+// second at first, doubling for as long as that is what limits it.
 //
-// Why:     what has piled up for an endpoint must not fell it the moment it answers again.
+// Why:     what has piled up for an endpoint must not overload it the moment it answers again.
 // Owner:   the scheduler's queue.  Thread: shard-local; time is an argument.
 // Bounds:  O(1), 48 bytes. In no second do more attempts begin than the rate at its end.
 // Errors:  none.
 //
 //   begin(rate) --> limits: rate, then twice as much after each kPeriod in which it was the limit
 //               --> over after a kPeriod in which it was not
-//   held: twice as much only after a kPeriod in which the rate was used, else it stays; so who is
-//         slow while much piles up is not let loose at more than twice what he has shown
+//   held: twice as much only after a kPeriod in which the rate was used, else it stays; so an
+//         endpoint that is slow while much piles up is called at no more than twice the rate that
+//         it has shown
 #pragma once
 
 #include <algorithm>

@@ -19,7 +19,6 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: per field.
 struct QueueConfig {
   Ordering ordering = Ordering::None;
   std::uint32_t concurrency = 16;  // attempts in flight at once
@@ -47,7 +46,7 @@ enum class SlotClaim : std::uint8_t {
 };
 
 // The queue of one subscription. The shell keeps what belongs to the subscription (formatter,
-// signer, connections) under `index`. Thread: shard-local.  Bounds: QueueConfig.
+// signer, connections) under `index`. Bounds: QueueConfig.
 struct SubscriptionQueue {
   explicit SubscriptionQueue(const QueueConfig& queue_config)
       : config(queue_config), breaker(queue_config.breaker) {}
@@ -68,7 +67,7 @@ struct SubscriptionQueue {
   bool watched = false;              // linked among those that are looked at
   SlotClaim waits = SlotClaim::Few;  // linked among those that wait for a slot, unless Few
   bool behind = false;               // what it got last was read for it by a catch-up read
-  bool refused = false;              // an event was turned away; says so again once there is room
+  bool refused = false;              // an event found no room; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
   bool moves = false;                // its events come from several partitions
   Partition home{-1};                // where its last event came from

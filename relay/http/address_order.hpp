@@ -11,7 +11,7 @@
 
 namespace eventrelay::relay {
 
-// What an endpoint remembers of its addresses. Thread: shard thread.  Bounds: value.
+// What an endpoint remembers of its addresses.
 struct AddressMemory {
   std::optional<asio::ip::address> worked;  // answered a request last
   std::optional<asio::ip::address> failed;  // was connected to, and did not

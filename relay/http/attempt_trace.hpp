@@ -22,14 +22,14 @@ namespace eventrelay::relay {
 
 struct EndpointKey;
 
-// Thread: shard-local.  Bounds: two spans.
+// Bounds: two spans.
 struct AttemptTrace {
   trace::Stopwatch begun = trace::Stopwatch::started();
   trace::Span process;
   trace::Span call;
 };
 
-// What the attempts of a process have in common. Thread: immutable.
+// What the attempts of a process have in common.
 struct AttemptTracerOptions {
   trace::TracingPtr tracing;
   std::string topic;  // events come from it

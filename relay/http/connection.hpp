@@ -7,8 +7,8 @@
 //          an endpoint that closes an idle connection is noticed before the next request.
 // Owner:   HttpPool; kept alive by its pending handlers.
 // Thread:  shard thread.
-// Bounds:  one exchange at a time; the buffer of ResponseReader; kDialsAtOnce sockets while
-// dialing. Errors:  told to the exchange's delivery, which decides; nothing throws.
+// Bounds:  one exchange at a time; the buffer of ResponseReader; kDialsAtOnce sockets that dial.
+// Errors:  told to the exchange's delivery, which decides; nothing throws.
 #pragma once
 
 #include <array>

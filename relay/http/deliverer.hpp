@@ -28,7 +28,7 @@
 namespace eventrelay::relay {
 
 // What the shell keeps of one subscription, next to its queue. An attempt in flight keeps the one
-// it began with. Thread: shard thread.  Bounds: about 2 KiB.
+// it began with. Bounds: about 2 KiB.
 struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe_counter> {
   Target(const Instance& instance, const Subscription& subscription,
          std::shared_ptr<const RetryPolicy> policy)

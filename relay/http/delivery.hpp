@@ -73,7 +73,7 @@ class Delivery {
   [[nodiscard]] Action on_head(const ResponseHead& head, WallTime now) noexcept;
   // `bytes` more of the body were read and dropped.
   [[nodiscard]] Action on_body(std::size_t bytes) noexcept;
-  // The response ended; `leftover` bytes behind it belong to nobody.
+  // The response ended; `leftover` bytes behind it belong to no answer.
   [[nodiscard]] Action on_complete(std::size_t leftover) noexcept;
   // Dial: close this connection and try once more on a new one. Otherwise the attempt is over;
   // after a final status line the status counts whatever happens to the rest.

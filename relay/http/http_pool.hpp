@@ -3,8 +3,8 @@
 //
 // Why:     a handshake costs more than a delivery; the connection used last is the warmest and
 //          the surplus ages out. One look at all deadlines replaces a timer per operation. Requests
-//          that
-//          are ready together leave together: waking the other side costs about as much as a write.
+//          that are ready together leave together: waking the other side costs about as much as a
+//          write.
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  PoolOptions; a connection over the idle bound is closed instead of kept.
 // Errors:  every exchange gets exactly one on_done(), never inside start().
@@ -41,7 +41,7 @@ struct EndpointKey {
   friend auto operator<=>(const EndpointKey&, const EndpointKey&) = default;
 };
 
-// One endpoint and its idle connections. Thread: shard thread.  Bounds: idle_per_endpoint.
+// One endpoint and its idle connections. Bounds: idle_per_endpoint.
 struct Endpoint {
   EndpointKey key;
   std::shared_ptr<TlsContext> tls;  // null for http, or if its files can not be used
@@ -63,7 +63,7 @@ struct PoolOptions {
   PoolConfig slot;
 };
 
-// What the pool has seen since start. Thread: shard thread.  Bounds: value.
+// What the pool has seen since start.
 struct PoolStats {
   std::uint64_t dials = 0;
   std::uint64_t stale = 0;  // requests sent again because a kept connection turned out closed

@@ -19,7 +19,7 @@ namespace eventrelay::relay {
 
 using Addresses = std::vector<asio::ip::address>;
 
-// What one lookup found. Thread: value.  Bounds: the resolver keeps kAddressesMax addresses.
+// What one lookup found. Bounds: the resolver keeps kAddressesMax addresses.
 struct LookupAnswer {
   Addresses addresses{};
   std::optional<Duration> ttl{};  // nothing: not told

@@ -14,7 +14,6 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: per field.
 struct PoolConfig {
   Duration age_max{std::chrono::minutes{5}};    // since it was dialed; then the name is asked again
   Duration idle_max{std::chrono::seconds{30}};  // longer: more answers arrive on a dead connection

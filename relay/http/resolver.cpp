@@ -54,7 +54,7 @@ struct Resolver::State : public std::enable_shared_from_this<Resolver::State> {
 
 void Resolver::State::ask(const std::string& host, Entry& entry) {
   if (stopped || std::exchange(entry.asking, true)) return;
-  // The service must not keep alive what keeps it alive.
+  // The name service must not keep the state alive that keeps the service alive.
   names.ask(host, [weak = weak_from_this(), host](LookupAnswer found) {
     if (const auto state = weak.lock()) state->answer(host, std::move(found));
   });

@@ -19,14 +19,13 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: Resolver::kAddressesMax addresses.
+// Bounds: Resolver::kAddressesMax addresses.
 struct NameAnswer {
   Addresses addresses{};  // empty = the name has no address
   std::string reason{};   // why there is none, in the words of the library
 };
 using Resolved = std::shared_ptr<const NameAnswer>;
 
-// Thread: value.  Bounds: stated per field.
 struct ResolverOptions {
   std::size_t entries_max = 10'000;   // names kept; about 200 bytes each
   std::size_t waiting_max = 100'000;  // attempts that wait for an answer; about 100 bytes each

@@ -34,7 +34,7 @@
 
 namespace eventrelay::relay {
 
-// One partition of this shard, kept over assignments. Thread: shard thread.
+// One partition of this shard, kept over assignments.
 // Bounds: one ledger, one window of ids, as many folded offsets, and one waiting record.
 struct PartitionState {
   explicit PartitionState(const LedgerBounds& window) : ledger(window) {}

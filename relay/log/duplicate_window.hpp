@@ -51,7 +51,7 @@ class DuplicateWindow {
   static constexpr std::uint16_t kEmpty = 0xFFFF;
 
   // Open addressing with linear probing; a slot holds the place of its key in the ring. There are
-  // twice as many slots as keys, so probes are short. Thread: shard-local.  Bounds: `ids`.
+  // twice as many slots as keys, so probes are short. Bounds: `ids`.
   struct Table {
     Table(std::size_t ids, Remembers what)
         : ring(ids), offsets(what == Remembers::Ids ? 0 : ids), slots(2 * ids, kEmpty) {}

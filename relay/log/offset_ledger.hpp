@@ -21,7 +21,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: memory is span_max / 8 bytes per partition.
+// Bounds: memory is span_max / 8 bytes per partition.
 struct LedgerBounds {
   std::uint32_t count_max = 4096;    // unfinished events; a larger value repeats more after a kill
   std::uint32_t span_max = 1 << 16;  // offsets from the oldest unfinished one; a power of two

@@ -173,9 +173,10 @@ DelayTopics::Progress DelayTopics::load(DelayPartition& delayed) {
       restart(delayed, read.at);
       return Progress::Waits;
     case kafka::Found::Failed:
-      log::warn("a delay topic can not be read", {{"partition", delayed.place.partition},
-                                                  {"step", delayed.place.topic},
-                                                  {"reason", read.reason}});
+      log::warn("a delay topic can not be read",
+                {{"partition", delayed.place.partition},
+                 {"step", kafka::delay_word(steps_[delayed.place.topic])},
+                 {"reason", read.reason}});
       return Progress::Waits;
   }
   return Progress::Waits;

@@ -94,7 +94,7 @@ class DelayTopics final : public RecordOwner, public kafka::LogSink, public Outb
   void on_receipt(std::uint64_t token, Receipt receipt) override;
 
  private:
-  // One step of one partition. Thread: shard thread.  Bounds: one ledger and one waiting record.
+  // One step of one partition. Bounds: one ledger and one waiting record.
   struct DelayPartition {
     kafka::TopicPartition place;
     OffsetLedger ledger;

@@ -69,7 +69,7 @@ Outbox::~Outbox() = default;
 
 Outbox::Write& Outbox::add(std::size_t topic, Partition partition, Sender sender) {
   Write& write = writes_.take();
-  if (write.token == 0) write.token = writes_.made();  // a new one; 0 is nobody's
+  if (write.token == 0) write.token = writes_.made();  // a new one; no write has token 0
   write.topic = topic;
   write.partition = partition;
   write.since = clock_.now();
@@ -101,7 +101,7 @@ void Outbox::add_event(std::size_t topic, const HeldEvent& held, const ParkedSta
 void Outbox::put_state(Partition partition, std::string key, std::string value, Sender sender) {
   const auto [it, fresh] = keys_.try_emplace(slot_of(partition, key));
   if (!fresh) {
-    // One of a key at a time: whichever is written last is what counts.
+    // One record of a key at a time, because the one that is written last counts.
     NextState& next = it->second;
     next.value = std::move(value);
     next.wanted = true;
@@ -193,7 +193,7 @@ void Outbox::on_placed(std::uint64_t token, Offset at, std::optional<WallTime> a
   }
   if (token == 0) return;
   const Write& write = writes_[token - 1];
-  // Whoever reads a log stands never behind its end: a record below that is in another log.
+  // A reader never stands behind the end of its log: a record below that is in another log.
   if (write.orphan || at >= write.read_to) return;
   if (write.topic < dead_ && delay_log_.began_anew) {
     delay_log_.began_anew(write.topic, write.partition);

@@ -102,7 +102,7 @@ class Outbox final : public kafka::ReportSink {
   void on_placed(std::uint64_t token, Offset at, std::optional<WallTime> appended) override;
 
  private:
-  // One record on its way. Thread: shard thread.  Bounds: pooled.
+  // One record on its way.
   struct Write {
     std::uint64_t token = 0;  // its place in the pool, plus one
     std::size_t topic = 0;

@@ -116,7 +116,7 @@ void UnknownInstances::dead_letter(HeldRecord& record, ParkedState state) {
   ++pending.writes;
   pending.dead = true;
   parts_.slab.relay_dead_letters_total.add(metrics::Outcome::UnknownInstance);
-  log::warn("an event is dead: its instance never became known",
+  log::warn("an event was given up: its instance never became known",
             {{"instance", record.event.instance.value}, {"event", record.event.id}});
   parts_.outbox.dead_letter(record, state, Sender{this, token_of(record)});
 }

@@ -35,7 +35,7 @@ namespace eventrelay::relay {
 
 inline constexpr std::size_t kMissedMax = 1000;
 
-// An instance whose events wait. Thread: value.
+// An instance whose events wait.
 struct Missed {
   InstanceId instance;
   std::uint64_t events = 0;  // kept since it was first missed
@@ -43,7 +43,7 @@ struct Missed {
   WallTime last{};           // when it did so last
 };
 
-// What it works with. Thread: value.  Bounds: all outlive it.
+// What it works with. Bounds: all outlive it.
 struct UnknownParts {
   Subscriptions& subscriptions;
   Outbox& outbox;
@@ -65,7 +65,7 @@ class UnknownInstances final : public UnknownSink, public OutboxClient {
   // From the live path.
   void keep(HeldRecord& record) override;
   // From a delay topic and due. True: it is one of those kept here, or its instance is not known,
-  // and it is seen to as keep() says. False: it is its subscription's.
+  // and it is handled as by keep(). False: it belongs to its subscription.
   [[nodiscard]] bool take_due(HeldRecord& record);
 
   // At most `max`, those missed longest first.
@@ -74,7 +74,7 @@ class UnknownInstances final : public UnknownSink, public OutboxClient {
   void on_receipt(std::uint64_t token, Receipt receipt) override;
 
  private:
-  // Writes of one record that have no receipt. Thread: shard thread.
+  // Writes of one record that have no receipt.
   struct Pending {
     std::uint32_t writes = 0;
     bool failed = false;

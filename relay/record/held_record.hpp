@@ -37,7 +37,7 @@ class RecordOwner {
   return message.value().size() + message.key().size() + kHeaders;
 }
 
-// Thread: shard thread.  Bounds: one record.
+// Bounds: one record.
 struct HeldRecord : HeldEvent {
   kafka::Message message;  // or `copy`, never both
   std::string copy;

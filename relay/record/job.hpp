@@ -21,7 +21,7 @@
 namespace eventrelay::relay {
 
 // One event read from Kafka and not finished, shared by its jobs; the shell derives from it to
-// keep the message that the views point into. Thread: shard-local.  Bounds: one record.
+// keep the message that the views point into. Bounds: one record.
 struct HeldEvent {
   Event event;
   Partition partition;
@@ -55,7 +55,7 @@ struct JobState {
 
 struct Chain;
 
-// One event for one subscription. Thread: shard-local.  Bounds: pooled.
+// One event for one subscription.
 struct Job {
   // Leaving: out of flight and out of every queue; its bytes are being written elsewhere.
   enum class State : std::uint8_t { Free, Queued, Chained, InFlight, Leaving };
@@ -82,7 +82,6 @@ struct Job {
 using JobList = LinkedList<Job, &Job::in_queue>;
 
 // Jobs of one ordering key in one queue; the first is the only one that may be sent.
-// Thread: shard-local.  Bounds: pooled.
 struct Chain {
   std::uint64_t hash = 0;
   bool whole_queue = false;  // one chain for all of an instance, instead of one per object

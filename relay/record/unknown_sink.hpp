@@ -12,7 +12,7 @@ struct HeldRecord;
 // Thread: shard thread.
 class UnknownSink {
  public:
-  // Sees to `record` from here on; its owner hears settled() once it is written elsewhere.
+  // Takes `record` over; its owner hears settled() once the record is written elsewhere.
   virtual void keep(HeldRecord& record) = 0;
 
  protected:

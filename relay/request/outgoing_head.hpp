@@ -68,7 +68,7 @@ struct AttemptInfo {
   TraceSeed trace;
 };
 
-// Buffers of one attempt, used again by the next. Thread: one owner.  Bounds: their peak.
+// Buffers of one attempt, used again by the next.
 struct RequestBuffers {
   std::string head;
   std::string body;

@@ -54,7 +54,7 @@ std::optional<HealthChange> SubscriptionHealth::answered(std::uint32_t queue, Ti
   Entry& entry = it->second;
   entry.failing = false;
   if (!entry.told) {
-    // Kept until its allowance is whole again, so that it can not be had anew by coming back.
+    // Kept until its allowance is full again, so that a queue which comes back gets no new one.
     if (now - entry.counted >= kLineInterval * kLinesAtOnce) entries_.erase(it);
     return std::nullopt;
   }

@@ -19,7 +19,7 @@
 
 namespace eventrelay::relay {
 
-// A line to write. Thread: value.
+// A line to write.
 struct HealthChange {
   enum class Kind : std::uint8_t { Fails, DeadLetters, AnswersAgain };
   Kind kind = Kind::Fails;

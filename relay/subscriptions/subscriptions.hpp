@@ -123,8 +123,8 @@ class Subscriptions {
   SubscriptionHealth health_;
 };
 
-// When the control API last resumed a subscription. Nothing: it never did, or the subscription or its
-// instance is paused again.
+// When the control API last resumed a subscription. Nothing: it never did, or the subscription is
+// paused again, alone or with its instance.
 [[nodiscard]] std::optional<WallTime> resume_time(const Instance& instance,
                                                   const Subscription& subscription);
 // Tries to build what every subscription needs. Throws StartError naming the first that fails.

@@ -19,7 +19,7 @@ namespace eventrelay::relay::simulation {
 
 inline constexpr WallTime kWallBegin{std::chrono::milliseconds{1'700'000'000'000}};
 
-// One life of a worker's process. Thread: one.
+// One life of a worker's process.
 struct Life {
   int worker = 0;
   std::uint64_t serial = 0;

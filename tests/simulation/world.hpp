@@ -33,7 +33,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Planted outside of the shard, in its settings, or as a step that it leaves out (failpoint), to
-// see that the checks find it. Thread: value.
+// see that the checks find it.
 enum class Fault : std::uint8_t {
   None,
   SettleBeforeParked,   // an offset is let go before its delay record is acknowledged

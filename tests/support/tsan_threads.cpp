@@ -8,7 +8,7 @@
 
 namespace {
 
-// What a new thread runs. Thread: handed over.
+// What a new thread runs.
 struct Start {
   thrd_start_t run;
   void* argument;

@@ -10,7 +10,7 @@
 namespace eventrelay::bench {
 namespace {
 
-// Signed heads of Box with as many keys and signatures as asked for. Thread: one.
+// Signed heads of Box with as many keys and signatures as asked for.
 struct SignedCall {
   explicit SignedCall(std::size_t count) {
     keys.emplace_back("primary key of the benchmark");

@@ -47,7 +47,7 @@ class ReplayReader {
   void add_progress(ReplayProgress& progress) const noexcept;
 
  private:
-  // One partition. Thread: as its reader.  Bounds: fixed size.
+  // One partition.
   struct PartitionProgress {
     std::int64_t first = 0;       // of this run
     std::int64_t next = 0;        // the first offset that next() has not passed

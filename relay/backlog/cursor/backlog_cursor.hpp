@@ -48,7 +48,6 @@ enum class RecordSync : std::uint8_t {
   TombstoneWriting
 };
 
-// Thread: shard-local.  Bounds: see the head of this file.
 struct BacklogCursor {
   CursorId id;
   CursorGroup* group = nullptr;
@@ -109,7 +108,7 @@ struct CursorObjectOf {
 using ObjectCursors = HashTable<BacklogCursor, &BacklogCursor::in_objects, CursorObjectOf,
                                 std::hash<std::string_view>>;
 
-// All cursors of one subscription. Thread: shard-local.  Bounds: CursorBounds::blocked_max objects.
+// All cursors of one subscription. Bounds: CursorBounds::blocked_max objects.
 struct CursorGroup {
   std::string subscription;
   Ordering ordering = Ordering::None;  // as last heard

@@ -198,7 +198,7 @@ void CursorBook::drop_job(CursorGroup& group, const ChainJob& job) {
 
 namespace {
 
-// No record that could be read again, after a crash either, needs this one any more.
+// No record that could be read again, also after a crash, needs this one any more.
 bool needless(const BacklogCursor& cursor, Offset ledger) {
   if (!cursor.acked || !cursor.acked->over || cursor.sync != RecordSync::Idle) return false;
   if (cursor.forgotten || cursor.replays()) return true;
@@ -207,7 +207,7 @@ bool needless(const BacklogCursor& cursor, Offset ledger) {
     const CursorSnapshot acked = other->acked.value_or(CursorSnapshot{Offset{-1}, false, false});
     if (other == &cursor || acked.over || other->from >= cursor.end) continue;
     if (cursor.whole) {
-      // Its record tells a reader of the log that the other one has ended.
+      // Its record tells a reader of the log that the other cursor has ended.
       if (other->from < cursor.from && !acked.ended) return false;
     } else if (other->open() || other->end > cursor.from) {
       // Without this record the other one would hand out again what this one has done.

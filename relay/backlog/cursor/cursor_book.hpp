@@ -18,7 +18,7 @@
 
 namespace eventrelay::relay {
 
-// The catch-up read under way. Thread: shard-local.  Bounds: one pointer per cursor.
+// The catch-up read under way. Bounds: one pointer per cursor.
 struct CatchUpState {
   bool active = false;
   bool expire = false;
@@ -27,13 +27,13 @@ struct CatchUpState {
   std::vector<BacklogCursor*> following;
 };
 
-// A key of a cursor that an older owner wrote late. Thread: shard-local.  Bounds: one key.
+// A key of a cursor that an older owner wrote late. Bounds: one key.
 struct Stray {
   std::string key;
   bool told = false;  // a record that leaves nothing to do was written; the tombstone comes next
 };
 
-// What is to be written. Thread: shard-local.  Bounds: one place per cursor.
+// What is to be written. Bounds: one place per cursor.
 struct WriteState {
   std::deque<CursorId> queue;
   std::deque<Stray> strays;
@@ -45,13 +45,12 @@ struct WriteState {
 };
 
 // What the ledger's metadata called done at take-over, some of it because a cursor answered for it.
-// Thread: shard-local.  Bounds: one offset per unfinished event of a ledger.
+// Bounds: one offset per unfinished event of a ledger.
 struct LedgerAhead {
   Offset to;  // nothing is known from here on
   OffsetSet unfinished;
 };
 
-// Thread: shard-local.  Bounds: see the head of this file.
 struct CursorBook {
   CursorTable table;
   LedgerAhead ahead;

@@ -20,7 +20,7 @@
 
 namespace eventrelay::relay {
 
-// Thread: immutable.  Bounds: memory is about 200 B per cursor.
+// Bounds: memory is about 200 B per cursor.
 struct CursorBounds {
   std::uint32_t blocked_max = 10'000;                  // blocked objects of one subscription
   Duration commit_interval = std::chrono::seconds{1};  // larger: more is sent twice after a kill
@@ -111,8 +111,7 @@ struct StateWrite {
 };
 
 // What a record means that was found in the topic behind our mark. Repaired: an older owner wrote
-// it, and
-// next_write() has the answer. Fenced: there is a newer owner; stop the partition.
+// it, and next_write() has the answer. Fenced: there is a newer owner; stop the partition.
 enum class Followed : std::uint8_t { Fine, Repaired, Fenced };
 
 // One cursor for the status page.
@@ -121,7 +120,7 @@ struct CursorStatus {
   std::uint64_t under_way = 0;  // handed out and not finished
 };
 
-// What waits for one subscription in one partition. Thread: value.
+// What waits for one subscription in one partition.
 struct WaitingRange {
   std::string_view subscription;
   std::uint64_t events = 0;  // offsets from its position to where it ends, those of others included

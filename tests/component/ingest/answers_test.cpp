@@ -279,7 +279,7 @@ TEST(IngestSession, RefusesAChunkedBodyBeyondTheLimit) {
   EXPECT_TRUE(client.closed());
 }
 
-// One row of the answer table over a real socket. Thread: value.
+// One row of the answer table over a real socket.
 struct Row {
   const char* name;
   std::string request;

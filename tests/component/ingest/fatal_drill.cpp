@@ -17,7 +17,6 @@ namespace {
 constexpr int kWaiting = 50;
 
 // Sends `count` events on connections of their own and notes which were taken.
-// Thread: main.
 struct Wave {
   Wave(Rig& rig, const std::string& name, int count) {
     for (int i = 0; i < count; ++i) {

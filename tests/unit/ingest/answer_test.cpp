@@ -12,7 +12,7 @@
 namespace eventrelay::ingest {
 namespace {
 
-// An answer taken apart. Thread: value.
+// An answer taken apart.
 struct Parsed {
   std::string status_line;
   std::map<std::string, std::string> fields;

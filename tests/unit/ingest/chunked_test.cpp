@@ -8,7 +8,7 @@
 namespace eventrelay::ingest {
 namespace {
 
-// What became of a coded body. Thread: value.
+// What became of a coded body.
 struct Decoded {
   std::string body;
   int status = 0;  // of the error; 0 = none

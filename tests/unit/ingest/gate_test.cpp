@@ -57,7 +57,7 @@ Verdict judge(Gate& gate, const std::string& head) {
   return verdict ? gate.finish() : verdict;
 }
 
-// One head and what becomes of it: 0 = it passes. Thread: constant.
+// One head and what becomes of it: 0 = it passes.
 struct Row {
   std::string head;  // without the empty line
   int status;

@@ -104,7 +104,7 @@ TEST(InputBuffer, ShrinksAfterALongHead) {
 }
 
 // Two connections of one shard; the first has received a request with a body of four bytes.
-// Thread: one owner.  Bounds: two blocks.
+// Bounds: two blocks.
 struct Neighbours {
   explicit Neighbours(std::string_view received) {
     receive(first, received);

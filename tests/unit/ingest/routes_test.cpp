@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kBase = "/elements/api-v2";
 
-// What a target is expected to mean. Thread: constant.
+// What a target is expected to mean.
 struct Row {
   std::string target;
   std::string element;  // empty: refused

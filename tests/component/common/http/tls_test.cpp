@@ -19,7 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// What both sides saw. Thread: value.
+// What both sides saw.
 struct Handshake {
   ErrorCode client;
   ErrorCode server;

@@ -20,7 +20,7 @@ namespace eventrelay::kafka::testing {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The loop of a shard. Thread: the test's.  Bounds: none.
+// The loop of a shard.
 struct Loop {
   asio::io_context context{1};
   metrics::Slab slab;
@@ -41,7 +41,6 @@ struct Loop {
   }
 };
 
-// Thread: the test's.  Bounds: none.
 struct Reports final : ReportSink {
   std::vector<std::uint64_t> order;
   std::map<std::uint64_t, Stored> by_token;
@@ -68,7 +67,7 @@ inline KafkaConfig config_for(const MockCluster& cluster,
   return config;
 }
 
-// A group member that reads all it may and notes it. Thread: the test's.  Bounds: none.
+// A group member that reads all it may and notes it.
 struct Member final : ConsumerHandler {
   Member(Loop& turned, const KafkaConfig& config, ConsumerOptions options)
       : loop(turned), client(turned.context.get_executor(), config, options, *this, turned.slab) {}
@@ -120,7 +119,7 @@ struct Member final : ConsumerHandler {
   }
 };
 
-// A producer with one topic. Thread: the test's.  Bounds: none.
+// A producer with one topic.
 struct Writer {
   Writer(Loop& turned, const KafkaConfig& config, const std::string& topic,
          ProducerLimits limits = {})

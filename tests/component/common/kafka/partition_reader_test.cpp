@@ -43,7 +43,7 @@ class PartitionReaderTest : public ::testing::Test {
   Loop loop;
 };
 
-// Reads all it may and notes it. Thread: the test's.  Bounds: none.
+// Reads all it may and notes it.
 struct Notes final : LogSink {
   explicit Notes(PartitionReader& of) : reader(of) {}
   PartitionReader& reader;

@@ -15,7 +15,7 @@ constexpr char kRetry[] = "t.retry.5s";
 constexpr WallTime kNow{milliseconds{1'800'000'000'000}};
 const ReplayRoute kRoute{.source = kDead, .target = kRetry, .group = "t.replay.x"};
 
-// Topics with three partitions; `count` dead letters spread over them. Thread: the test's.
+// Topics with three partitions; `count` dead letters spread over them.
 struct Log {
   explicit Log(std::uint64_t count) : config(config_for(cluster)) {
     cluster.create_topic(kDead, 3);
@@ -69,7 +69,7 @@ void copy_rest(ReplayCopy& replay) {
   }
 }
 
-// One record as it lies in the topic. Thread: value.
+// One record as it lies in the topic.
 struct Stored {
   Partition partition;
   std::string key;

@@ -50,7 +50,7 @@ Server::Script serving(Endpoint& main, Endpoint& other) {
   };
 }
 
-// One subscription beside the other, in the same partition. Thread: the test's.
+// One subscription beside the other, in the same partition.
 struct Scene {
   Endpoint main;
   Endpoint other;

@@ -8,7 +8,7 @@
 namespace eventrelay::providers {
 namespace {
 
-// A form and what is read of it; users joined by blanks. Thread: constant.
+// A form and what is read of it; users joined by blanks.
 struct Row {
   std::string form;
   std::string users;

@@ -23,7 +23,7 @@ const std::string kBodyA =
 constexpr std::string_view kPrimaryA = "6TfeAW3A1PASkgboxxA5yqHNKOwFyMWuEXny/FPD5hI=";
 constexpr std::string_view kSecondaryA = "v+1CD1Jdo3muIcbpv5lxxgPglOqMfsNHPV899xWYydo=";
 
-// A call of Box, genuine unless changed. Thread: value.
+// A call of Box, genuine unless changed.
 struct Call {
   std::string body = kBodyA;
   std::string timestamp{kStamp};

@@ -9,7 +9,7 @@
 namespace eventrelay::providers {
 namespace {
 
-// A normaliser and the padded body that its views point into. Thread: value.
+// A normaliser and the padded body that its views point into.
 struct Case {
   explicit Case(std::string text) : size(text.size()), body(std::move(text)) {
     body.append(json::kPadding, '}');
@@ -37,7 +37,7 @@ TEST(BoxV2Normalizer, ReadsTheFieldsOfAnEvent) {
   EXPECT_EQ(event->date, "2016-07-11T17:10:32Z");
 }
 
-// One member changed. Thread: constant.
+// One member changed.
 struct Row {
   std::string body;
   Normalised event;

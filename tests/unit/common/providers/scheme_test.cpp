@@ -12,7 +12,7 @@ namespace {
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
 
-// One signed message of a provider. Thread: value.
+// One signed message of a provider.
 struct Case {
   std::string scheme;
   std::vector<std::string> keys;

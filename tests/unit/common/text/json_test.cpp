@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<Wanted, 4> kWanted{
     {{"", "id"}, {"", "source"}, {"source", "id"}, {"source", "type"}}};
 
-// A scan with its own padded copy, so that tools see every byte read beyond it. Thread: value.
+// A scan with its own padded copy, so that tools see every byte read beyond it.
 struct Scan {
   explicit Scan(const std::string& text) : padded(text + std::string(kPadding, '"')) {
     result = scanner.scan({padded.data(), text.size()}, kWanted, found);
@@ -248,7 +248,7 @@ TEST(JsonScanner, TakesWhatTheGrammarAllowsAndNoTapeHolds) {
   }
 }
 
-// A document that is asked afterwards. Thread: value.
+// A document that is asked afterwards.
 struct Asked {
   explicit Asked(std::string document) : text(std::move(document)) {
     const std::size_t size = text.size();

@@ -11,7 +11,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// One field of a message: its number, and its bytes or its value. Thread: value.
+// One field of a message: its number, and its bytes or its value.
 struct Field {
   std::uint32_t tag = 0;
   std::uint64_t number = 0;

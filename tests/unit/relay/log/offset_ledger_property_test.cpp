@@ -32,7 +32,7 @@ struct Verdict {
   std::uint64_t damaged = 0;
 };
 
-// An attempt that was under way when its owner lost the partition. Thread: value.
+// An attempt that was under way when its owner lost the partition.
 struct LateEnd {
   std::int64_t offset;
   Epoch epoch;

@@ -10,7 +10,7 @@
 namespace eventrelay::relay {
 namespace {
 
-// A record of HubSpot with so many objects, every other a deletion. Thread: value.
+// A record of HubSpot with so many objects, every other a deletion.
 struct Batch {
   explicit Batch(std::size_t count, std::string_view part = {}) {
     body = "[";
