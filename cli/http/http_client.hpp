@@ -31,8 +31,8 @@ struct Target {
   std::string path;  // with query, starts with '/'
 };
 
-// Host and port as a URL and the Host header have them: an IPv6 address in brackets, the port unless
-// it is that of the scheme.
+// Host and port as a URL and the Host header have them: an IPv6 address in brackets, and the port
+// unless it is that of the scheme.
 [[nodiscard]] std::string authority_of(const Target& target);
 
 // Throws HttpFailure for anything but http:// and https://.

@@ -91,7 +91,7 @@ void CursorBook::mark(BacklogCursor& cursor) {
   if (cursor.sync == RecordSync::Writing) cursor.sync = RecordSync::WritingAndDue;
   if (cursor.sync != RecordSync::Idle) return;
   cursor.sync = RecordSync::Due;
-  writes.queue.push_back(cursor.id);
+  writes.queue.push_back(DueRecord{cursor.id});
 }
 
 void CursorBook::note(BacklogCursor& cursor) {
@@ -230,7 +230,7 @@ void CursorBook::retire() {
   for (const auto& cursor : table.slots()) {
     if (cursor == nullptr || !cursor->over || !needless(*cursor, writes.ledger)) continue;
     cursor->sync = RecordSync::TombstoneDue;
-    writes.queue.push_back(cursor->id);
+    writes.queue.push_back(DueRecord{cursor->id});
   }
 }
 

@@ -27,16 +27,17 @@ struct CatchUpState {
   std::vector<BacklogCursor*> following;
 };
 
-// A key of a cursor that an older owner wrote late. Bounds: one key.
-struct Stray {
-  std::string key;
-  bool told = false;  // a record that leaves nothing to do was written; the tombstone comes next
+// A record that is due: that of a cursor, or those of a key without a cursor, which an older owner
+// wrote late or whose subscription is gone.
+struct DueRecord {
+  CursorId cursor = kLivePath;  // kLivePath: of `stray`
+  std::string stray{};
+  bool told = false;  // of `stray`: one that leaves nothing to do was written; a tombstone follows
 };
 
-// What is to be written. Bounds: one place per cursor.
+// What is to be written, in this order. Bounds: one place per cursor or key.
 struct WriteState {
-  std::deque<CursorId> queue;
-  std::deque<Stray> strays;
+  std::deque<DueRecord> queue;
   std::size_t writing = 0;
   std::uint32_t finished = 0;  // events since the last commit
   TimePoint committed_at{};

@@ -352,16 +352,17 @@ void Cursors::forget_unless(const std::function<bool(std::string_view)>& is_know
 void Cursors::begin_anew() {
   const auto& slots = book_.table.slots();
   WriteState& writes = book_.writes;
+  std::erase_if(writes.queue, [](const DueRecord& due) { return due.cursor != kLivePath; });
   for (std::size_t i = 0; i < slots.size(); ++i) {
     BacklogCursor* const cursor = slots[i];
     if (cursor == nullptr) continue;
     book_.unfollow(*cursor);
     if (cursor->writing()) --writes.writing;  // its acknowledgement finds nobody
     const StateRecord record = book_.record(*cursor);
-    writes.strays.push_back(Stray{state_key(record.subscription, record.object, record.from)});
+    writes.queue.push_back(
+        DueRecord{kLivePath, state_key(record.subscription, record.object, record.from)});
     book_.table.erase(*cursor);
   }
-  writes.queue.clear();
   writes.ledger = Offset{-1};
   book_.ahead = {};
 }
@@ -666,22 +667,26 @@ void Cursors::commit(TimePoint now, CommitMode mode) {
   }
 }
 
+// Its place in the queue is free once the tombstone is handed over.
+StateWrite Cursors::next_of_stray() {
+  WriteState& writes = book_.writes;
+  DueRecord& due = writes.queue.front();
+  if (!std::exchange(due.told, true)) {
+    if (const auto record = over_record(due.stray, epoch_)) {
+      return StateWrite{kStrayOver, due.stray, encode(*record)};
+    }
+  }
+  StateWrite write{kStray, std::move(due.stray), {}};
+  writes.queue.pop_front();
+  ++writes.writing;
+  return write;
+}
+
 std::optional<StateWrite> Cursors::next_write() {
   WriteState& writes = book_.writes;
-  if (!writes.strays.empty()) {
-    Stray& stray = writes.strays.front();
-    if (!std::exchange(stray.told, true)) {
-      if (const auto record = over_record(stray.key, epoch_)) {
-        return StateWrite{kStrayOver, stray.key, encode(*record)};
-      }
-    }
-    StateWrite write{kStray, std::move(stray.key), {}};
-    writes.strays.pop_front();
-    ++writes.writing;
-    return write;
-  }
   while (!writes.queue.empty()) {
-    BacklogCursor* const cursor = book_.table.find(writes.queue.front());
+    if (writes.queue.front().cursor == kLivePath) return next_of_stray();
+    BacklogCursor* const cursor = book_.table.find(writes.queue.front().cursor);
     writes.queue.pop_front();
     if (cursor == nullptr) continue;
     const bool last = cursor->ending();
@@ -717,7 +722,7 @@ bool Cursors::acknowledge(std::uint64_t token) {
   }
   const bool again = cursor->due_to_write();
   cursor->sync = again ? RecordSync::Due : RecordSync::Idle;
-  if (again) writes.queue.push_back(cursor->id);
+  if (again) writes.queue.push_back(DueRecord{cursor->id});
   const bool first = !cursor->durable();
   cursor->acked = cursor->written;
   if (first) {
@@ -731,7 +736,7 @@ bool Cursors::acknowledge(std::uint64_t token) {
 }
 
 std::size_t Cursors::writes_pending() const noexcept {
-  return book_.writes.writing + book_.writes.queue.size() + book_.writes.strays.size();
+  return book_.writes.writing + book_.writes.queue.size();
 }
 
 void Cursors::raise(StateEpoch epoch) {
@@ -761,7 +766,7 @@ Followed Cursors::followed(std::string_view key, std::optional<StateEpoch> epoch
     return Followed::Repaired;
   }
   if (!epoch) return Followed::Fine;
-  book_.writes.strays.push_back(Stray{std::string(key)});
+  book_.writes.queue.push_back(DueRecord{kLivePath, std::string(key)});
   return Followed::Repaired;
 }
 

@@ -153,6 +153,8 @@ class Cursors {
   void skip_ahead(BacklogCursor& cursor, Offset at) const;
   BacklogCursor& fold(CursorGroup& group, const Detach& detach, Offset at, const Moment& moment);
   [[nodiscard]] bool later_waits(const CursorGroup& group, const EventKey& key, Offset at) const;
+  // The next record of the key without a cursor that the queue begins with.
+  [[nodiscard]] StateWrite next_of_stray();
 
   CursorBook book_;
   CursorBounds bounds_;
