@@ -198,7 +198,7 @@ inline constexpr std::array<std::uint64_t, 8> kBytes{256,    1024,    4096,     
             "From the head was read to the answer was written.") \
   HISTOGRAM(ingest_request_body_bytes, kBytes, "Size of request bodies.") \
   GAUGE(ingest_inflight_requests, "Requests between head and answer.") \
-  COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests turned away, by reason.") \
+  COUNTER_BY(ingest_rejected_total, reason, Reject, "Requests refused, by reason.") \
   COUNTER_BY(ingest_handshakes_total, kind, HandshakeKind, "Handshakes of providers answered.") \
   COUNTER_BY(ingest_not_stored_total, reason, NotStored, "Genuine calls with nothing to store.") \
   GAUGE(ingest_connections, "Open client connections.") \

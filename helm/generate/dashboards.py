@@ -108,7 +108,7 @@ INGEST_ROW = Row(
             quantiles("ingest_request_duration_seconds"),
         ),
         Panel(
-            "Turned away",
+            "Refused",
             "Requests that were refused, by reason.",
             "reqps",
             ((rate("ingest_rejected_total", "reason"), "{{reason}}"),),
