@@ -13,6 +13,7 @@ from pathlib import Path
 from support.broker import _die_with_parent, free_port
 from support.openapi import OpenApi
 from support.programs import BIN
+from support.stack import KEY
 from support.wait import until
 
 CLIENT_ID = "planted-client-id"
@@ -212,6 +213,15 @@ def api_of(ingest, *who: str) -> Api:
         "the control role is taken",
     )
     return Api(ingest.admin, *who)
+
+
+def connected(tour, provider: BoxProvider, receiver):
+    """A control process, its API, and what the API answered to an instance that it has made."""
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/e"), KEY)
+    assert made.status == 200, made
+    return ingest, api, made.json
 
 
 FOLDER = {"target": {"id": "1000", "type": "folder"}, "triggers": ["FILE.UPLOADED"]}

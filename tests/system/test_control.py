@@ -24,6 +24,7 @@ from support.box_provider import (
     VIEWER,
     Api,
     api_of,
+    connected,
     http,
 )
 from support.broker import free_port
@@ -528,9 +529,7 @@ def test_two_tenants_have_keys_of_their_own(tour: Stack, provider, receiver) -> 
 
 @pytest.mark.parametrize("point", ["after-webhook-made", "before-registry-write"])
 def test_a_kill_leaves_no_webhook_without_owner(tour: Stack, provider, receiver, point) -> None:
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    ingest, api, made = connected(tour, provider, receiver)
     assert ingest.end()[0] == 0
     # The intent is the first write of the call, the document the second.
     nth = {"after-webhook-made": 1, "before-registry-write": 2}[point]
@@ -601,9 +600,7 @@ def test_a_late_refresh_does_not_take_the_place_of_a_new_grant(
     tour: Stack, provider, receiver
 ) -> None:
     """The user authorizes again, as somebody else, while Box still answers to the former grant."""
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    _, api, made = connected(tour, provider, receiver)
     own, token = f"/instances/{made['id']}", made["token"]
     code = provider.code("226067248")
     provider.post("expire")
@@ -623,9 +620,7 @@ def test_a_late_refresh_does_not_take_the_place_of_a_new_grant(
 
 
 def test_a_kill_between_refresh_and_kafka_is_told(tour: Stack, provider, receiver) -> None:
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    ingest, api, made = connected(tour, provider, receiver)
     assert ingest.end()[0] == 0
     ingest = tour.ingest(env={"EVENTRELAY_FAILPOINT": "after-refresh:1:kill"})
     api = api_of(ingest)

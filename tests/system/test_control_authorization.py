@@ -15,6 +15,7 @@ from support.box_provider import (
     VIEWER,
     Api,
     api_of,
+    connected,
 )
 from support.programs import run
 from support.stack import KEY, Stack
@@ -279,9 +280,7 @@ def test_paths_of_interface_that_are_not_offered_are_unknown(tour: Stack, provid
 
 
 def test_a_foreign_instance_is_not_to_be_told_from_none(tour: Stack, provider, receiver) -> None:
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    ingest, api, made = connected(tour, provider, receiver)
     other = Api(ingest.admin, OTHER, OTHER_ORGANIZATION)
     offered = api.openapi.document["paths"]
     checked = 0

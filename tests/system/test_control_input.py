@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import socket
-import threading
 import time
 
 import pytest
 from support import box
 from support.box_provider import CLIENT_ID, CLIENT_SECRET, Api, BoxProvider, api_of
 from support.programs import run
+from support.raw_server import RawServer
 from support.stack import KEY, Stack
 from support.wait import until
 
@@ -287,42 +287,22 @@ def raw_status(port: int, path: str, header: bytes) -> int:
         return int(peer.recv(4096).split(b" ")[1])
 
 
-class BadProvider:
+class BadProvider(RawServer):
     """Answers every request with bytes of its own making, without end or never."""
 
     def __init__(self, head: bytes, chunk: bytes = b"", pause: float = 0.0):
         self.head, self.chunk, self.pause = head, chunk, pause
-        self.sent = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.ended = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
 
-    def _accept(self) -> None:
-        while not self.ended.is_set():
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
-
-    def _serve(self, peer: socket.socket) -> None:
-        with peer:
-            try:
-                peer.recv(65536)
-                peer.sendall(self.head)
-                while self.chunk and not self.ended.is_set():
-                    peer.sendall(self.chunk)
-                    self.sent += len(self.chunk)
-                    self.ended.wait(self.pause)
-                while not self.ended.is_set() and peer.recv(65536):
-                    pass
-            except OSError:
-                return
-
-    def close(self) -> None:
-        self.ended.set()
-        self.listener.close()
+    def serve(self, peer: socket.socket) -> None:
+        peer.recv(65536)
+        peer.sendall(self.head)
+        while self.chunk and not self.ended.is_set():
+            peer.sendall(self.chunk)
+            self.ended.wait(self.pause)
+        while not self.ended.is_set() and peer.recv(65536):
+            pass
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

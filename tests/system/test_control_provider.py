@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,45 +16,31 @@ from support.box_provider import (
     Api,
     BoxProvider,
     api_of,
+    connected,
 )
 from support.programs import run
+from support.raw_server import RawServer
 from support.stack import KEY, Stack
 from support.tls import Authority
 
 
-class TlsFront:
+class TlsFront(RawServer):
     """Speaks TLS with a certificate and hands every byte on to the stand-in."""
 
     def __init__(self, provider: BoxProvider, cert: Path, key: Path):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
         self.inner = provider.port
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.whole = 0  # handshakes that came to their end
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
-
-    def _serve(self, peer: socket.socket) -> None:
-        try:
-            with self.context.wrap_socket(peer, server_side=True) as outer:
-                self.whole += 1
-                with socket.create_connection(("127.0.0.1", self.inner)) as inner:
-                    inner.sendall(outer.recv(65536))
-                    while piece := inner.recv(65536):
-                        outer.sendall(piece)
-        except OSError:
-            peer.close()
-
-    def close(self) -> None:
-        self.listener.close()
+    def serve(self, peer: socket.socket) -> None:
+        with self.context.wrap_socket(peer, server_side=True) as outer:
+            self.whole += 1
+            with socket.create_connection(("127.0.0.1", self.inner)) as inner:
+                inner.sendall(outer.recv(65536))
+                while piece := inner.recv(65536):
+                    outer.sendall(piece)
 
 
 @pytest.fixture
@@ -120,9 +105,7 @@ def test_each_change_is_one_line_and_each_call_is_counted(
     tour: Stack, provider, receiver
 ) -> None:
     """Who, what, which instance; nothing of what was refused or only read."""
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    ingest, api, made = connected(tour, provider, receiver)
     own, token = f"/instances/{made['id']}", made["token"]
     hook = api.call("POST", "/hubs/documents/webhooks", FOLDER, token).json["id"]
     done = [

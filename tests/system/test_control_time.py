@@ -9,7 +9,7 @@ import re
 import time
 
 from confluent_kafka import Producer
-from support.box_provider import FOLDER, api_of
+from support.box_provider import FOLDER, api_of, connected
 from support.kafka_log import read_topic
 from support.stack import KEY, Stack
 from support.wait import hold, until
@@ -38,9 +38,7 @@ def set_time(tour: Stack, key: str, name: str, milliseconds: int) -> None:
 def test_an_access_token_is_replaced_five_minutes_before_its_end(
     tour: Stack, provider, receiver
 ) -> None:
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    ingest, api, made = connected(tour, provider, receiver)
     for left, refreshes in ((6 * MINUTE, 0), (4 * MINUTE, 1)):
         seen = ingest.metric("eventrelay_registry_changes_total")
         set_time(tour, str(made["id"]), "expires", left)
@@ -95,9 +93,7 @@ def test_a_clean_up_is_tried_for_a_day_and_then_told(tour: Stack, provider, rece
 
 def test_a_clean_up_with_a_token_that_has_ended(tour: Stack, provider, receiver) -> None:
     """Box does not take the access token, whatever the document says of its end."""
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    _, api, made = connected(tour, provider, receiver)
     assert api.call("POST", "/webhooks", FOLDER, made["token"]).status == 200
     provider.post("expire")
     assert api.call("DELETE", f"/instances/{made['id']}").status == 200
@@ -106,9 +102,7 @@ def test_a_clean_up_with_a_token_that_has_ended(tour: Stack, provider, receiver)
 
 
 def test_a_pause_that_box_asks_for_is_kept(tour: Stack, provider, receiver) -> None:
-    ingest = tour.ingest()
-    api = api_of(ingest)
-    made = api.create(provider, receiver.url("/e"), KEY).json
+    _, api, made = connected(tour, provider, receiver)
     provider.fault("/2.0/webhooks", 429, retry_after="3")
     first = api.call("GET", "/webhooks", token=made["token"])
     assert first.status == 429 and first.headers["Retry-After"] == "3", first
