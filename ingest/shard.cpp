@@ -3,9 +3,9 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
+#include "common/base/random.hpp"
 #include "common/kafka/record_size.hpp"
 #include "common/kafka/topics.hpp"
 #include "ingest/sources.hpp"
@@ -79,12 +79,6 @@ constexpr std::size_t kFewRecords = 256;
   return std::make_unique<RequestTracer>(options.tracing, events_topic(options));
 }
 
-// Request ids differ between shards, processes and restarts.
-[[nodiscard]] std::uint64_t first_request_id() {
-  std::random_device source;
-  return (std::uint64_t{source()} << 32U) | source();
-}
-
 }  // namespace
 
 std::size_t memory_share(const Config& config, unsigned shards) noexcept {
@@ -105,18 +99,19 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                  .budget = options.budget},
                 loop.slab()),
       sessions_(environment_, pool_limits(options)),
-      environment_{.executor = loop.executor(),
-                   .receiver = std::make_shared<Receiver>(options.settings),
-                   .admission = admission_,
-                   .producer = producer_,
-                   .pool = sessions_,
-                   .slab = loop.slab(),
-                   .tls = options.tls,
-                   .limits = options.limits,
-                   .last_request_id = first_request_id(),
-                   .topics = options.topics,
-                   .tracer = tracer_for(options),
-                   .head = HeadWork(gate_for(*options.settings))},
+      environment_{
+          .executor = loop.executor(),
+          .receiver = std::make_shared<Receiver>(options.settings),
+          .admission = admission_,
+          .producer = producer_,
+          .pool = sessions_,
+          .slab = loop.slab(),
+          .tls = options.tls,
+          .limits = options.limits,
+          .last_request_id = random_seed(),  // ids differ between shards, processes and restarts
+          .topics = options.topics,
+          .tracer = tracer_for(options),
+          .head = HeadWork(gate_for(*options.settings))},
       round_timer_(loop.executor()) {
   prepare_answers();
 }

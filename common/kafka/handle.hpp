@@ -64,7 +64,7 @@ using Defaults = std::vector<std::pair<std::string, std::string>>;
 // that breaks, and "all brokers are down" comes with each idle connection that a broker closes.
 // Whether Kafka answers is asked by TopicWatch.
 [[nodiscard]] bool is_no_news(rd_kafka_resp_err_t error) noexcept;
-// Will not go away by waiting: who we are, or how we speak, is refused.
+// Waiting does not help: the broker refuses who we are, or how we speak.
 [[nodiscard]] bool is_lasting(rd_kafka_resp_err_t error) noexcept;
 // What to look at, for a cause that is_lasting().
 [[nodiscard]] std::string way_out(rd_kafka_resp_err_t error);

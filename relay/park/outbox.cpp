@@ -143,7 +143,7 @@ void Outbox::send(Write& write) {
     fail(write, ProduceFailure::TooLarge, "a record is larger than its topic takes");
   } else {
     fail(write, failure_of(queued),
-         queued == Queued::QueueFull ? "the producer's queue is full" : "the brokers are away");
+         queued == Queued::QueueFull ? "the producer's queue is full" : "the brokers do not answer");
   }
 }
 

@@ -1,4 +1,4 @@
-"""What a failure leads to, by account and by instance; subscriptions switched on and off by API."""
+"""What a failure leads to, by account and by instance; subscriptions paused and resumed by API."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_one_subscription_off_and_on(fast: Stack, provider, receiver) -> None:
     other = Api(ingest.admin, OTHER, OTHER_ORGANIZATION)
     assert other.call("PUT", audit).status == 404
     assert Api(ingest.admin, VIEWER).call("DELETE", audit).status == 403
-    # What waits because its instance is off is not switched on by itself.
+    # What waits because its instance is disabled is not resumed by itself.
     assert api.call("DELETE", f"/instances/{number}/enabled").status == 200
     _, load = feed(ingest.port, 2, number, first=COUNT)
     load.finish(60)
