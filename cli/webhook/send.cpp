@@ -93,9 +93,6 @@ ClientRequest request_of(const SendRun& run, std::uint64_t i) {
   if (provider != nullptr && !provider->sample_field.name.empty()) {
     request.headers.emplace_back(provider->sample_field.name, provider->sample_field.value);
   }
-  if (run.scheme->name == "box-v2") {
-    request.headers.emplace_back("BOX-DELIVERY-ID", fmt::format("{:016x}", run.seed + i));
-  }
   for (auto& field : providers::sign(*run.scheme, run.keys, input)) {
     request.headers.emplace_back(std::move(field.name), std::move(field.value));
   }

@@ -18,6 +18,7 @@ from support.broker import free_port
 from support.kafka_log import topics
 from support.load import Load
 from support.programs import BIN, Program, run
+from support.receiver import Rule
 from support.stack import INSTANCE, KEY, Stack
 from support.wait import until
 from support.wire import exchange
@@ -514,6 +515,17 @@ def test_status_and_subscription_find_the_listeners_in_the_configuration(
         assert f"{INSTANCE} is {state}".encode() in done.stdout
     stack.config["relay"]["admin"]["listen"] = "127.0.0.1:0"
     assert "--admin HOST:PORT" in told("status", "-c", str(stack.write()))
+
+
+def test_send_names_each_header_of_a_provider_once(receiver) -> None:
+    for scheme, key in (("box-v2", "k"), ("github", "k"), ("standard", WHSEC)):
+        receiver.answer(f"/{scheme}", Rule(status=202))
+        done = run("eventrelay", "send", scheme, "--url", receiver.url(f"/{scheme}"), "--key", key)
+        assert done.returncode == 0, done
+        (sent,) = [one for one in receiver.deliveries() if one.path == f"/{scheme}"]
+        names = [line.partition(b":")[0].lower() for line in sent.head.splitlines()[1:] if line]
+        assert len(names) == len(set(names)), sent.head
+        assert sent.headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
 def test_status_asks_a_listener_at_an_ipv6_address(stack: Stack, receiver) -> None:
