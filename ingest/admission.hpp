@@ -94,7 +94,7 @@ struct KafkaState {
 // stall_after, or for three times what acknowledgements take anyway, up to stall_max.
 //
 // A probe waits for its acknowledgement as long as any request; so that nearly all others are
-// refused at once, only one is under way at a time: whoever gets it holds a unit of probes().
+// refused at once, only one is under way at a time: its request holds the unit of probes().
 //
 // Thread: shard-local.  Bounds: O(1).
 class Admission {

@@ -4,7 +4,7 @@
 //          the id is the base64 of its decimal form, with or without padding, or the decimal form.
 // Thread:  any; pure.
 // Bounds:  element kElementMax bytes, id 20 digits; no allocation.
-// Errors:  UnknownPath, UnknownInstance: one and the same 404 for whoever asks.
+// Errors:  UnknownPath, UnknownInstance: the same 404 for every caller.
 #pragma once
 
 #include <array>

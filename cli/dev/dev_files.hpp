@@ -25,7 +25,7 @@ class DevFiles {
   [[nodiscard]] std::string path(std::string_view name) const;
   // Writes a file of this folder, readable by its owner alone.
   void write(std::string_view name, std::string_view text) const;
-  // One line to whoever started this process.
+  // One line for the person who started this process.
   void say(std::string_view line) const;
   // Takes the folder away again if it was made here.
   void remove();

@@ -1,7 +1,7 @@
 // A small HTTP/1.1 server for the command line: takes whole requests, one handler answers them.
 //
 // Why:     a receiver of callbacks and a stand-in of a provider differ in their answers only.
-// Owner:   whoever serves; connections keep what they need alive until they end.
+// Owner:   the command that serves; connections keep what they need alive until they end.
 // Thread:  the loop it was made on.
 // Bounds:  HttpServerLimits.
 // Errors:  std::runtime_error if it can not listen.

@@ -1,7 +1,7 @@
 // A JSON document for a screen: the outer object and one member of it opened, what is inside filled
 // into lines.
 //
-// Owner:   whoever prints.  Thread: any; pure.
+// Owner:   the command that prints.  Thread: any; pure.
 // Bounds:  lines of at most `width` columns where the text can be broken; a member takes at most
 //          kMemberLines, an object one line, what is longer ends in `..`.
 // Errors:  none; what is no JSON object comes back as it is.

@@ -1,7 +1,7 @@
 // AES-256-GCM: encrypts, and on the way back proves that neither the text nor what it belongs to
 // was changed.
 //
-// Why:     secrets that are kept in Kafka must be readable by nobody who has no master key, and a
+// Why:     secrets that are kept in Kafka must not be readable without a master key, and a
 //          sealed value that was copied to another record must not open.
 // Thread:  any; no state.
 // Bounds:  plain text up to 64 KiB in this program; 28 bytes longer when sealed.

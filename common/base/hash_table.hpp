@@ -2,7 +2,7 @@
 // its own.
 //
 // Why:     items that are pooled are found by a key without an allocation for each.
-// Owner:   whoever owns the table; it owns no item.  Thread: one owner.
+// Owner:   as its user; the table owns no item.  Thread: one owner.
 // Bounds:  O(1) per call; one pointer per hook and at most two per item in buckets, none while it
 //          was never used.
 // Errors:  none; an item is taken out before it ends.

@@ -2,7 +2,7 @@
 //
 // Why:     what moves from list to list with every event must not allocate, and leaves its list
 //          without a search.
-// Owner:   whoever owns the list; it owns no item.  Thread: one owner.
+// Owner:   as its user; the list owns no item.  Thread: one owner.
 // Bounds:  O(1) per call; two pointers per hook. One hook is in one list at a time.
 // Errors:  none; an item is taken out before it ends.
 #pragma once

@@ -1,6 +1,6 @@
 // Master keys, and the secrets of the registry sealed with them.
 //
-// Why:     the registry is a Kafka topic; whoever may read it must not learn a signature key or a
+// Why:     the registry is a Kafka topic; a reader of it must not learn a signature key or a
 //          token. Several master keys are live at once, so that one can be replaced at run time.
 // Owner:   the follower and the writer of the registry, one copy each.
 // Thread:  immutable after construction.

@@ -2,7 +2,7 @@
 //
 // Why:     a stranger chooses the callback URL: without this guard the relay would be a door into
 //          its own network (cheatsheetseries.owasp.org, Server Side Request Forgery Prevention).
-// Owner:   whoever judges: the control API at a call, the relay just before dialing.
+// Owner:   the code that judges: the control API at a call, the relay just before dialing.
 // Thread:  immutable, any.
 // Bounds:  two tables of constants; O(table) per address, no allocation.
 // Errors:  a verdict with the rule that denied; nothing throws.

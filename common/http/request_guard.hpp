@@ -23,7 +23,7 @@ namespace eventrelay {
 enum class Access : std::uint8_t {
   Open,    // everybody: probes
   Scrape,  // as Token, but may be opened by `admin.open: [metrics]`
-  Token,   // who has the bearer token, if one is configured
+  Token,   // callers with the bearer token, if one is configured
   Own,     // the handler judges by itself, e.g. by the user's secret
 };
 

@@ -28,7 +28,7 @@ void set(rd_kafka_conf_t* conf, const char* key, const std::string& value) {
 
 // What must hold whatever the user set for the member of the group.
 ConfPtr conf_of(KafkaConfig config, const ReaderOptions& options) {
-  config.properties.erase("group.instance.id");  // the name of the member, who is another client
+  config.properties.erase("group.instance.id");  // it names the member, which is another client
   ConfPtr conf = make_conf(config, Role::Consumer, {{"group.id", options.group}});
   const std::size_t share = std::max(options.prefetch_bytes, kPrefetchMin);
   const std::size_t fetch = std::min<std::size_t>(share / 2, 1U << 20);
@@ -181,7 +181,7 @@ void ReaderHandle::end_reading(TopicPartition place) {
 void ReaderHandle::ask(Question question) {
   {
     const std::lock_guard lock{mutex_};
-    // The oldest question is dropped: when so many are unanswered, whoever asked it has given up.
+    // The oldest question is dropped: when so many are unanswered, its asker has given up.
     if (questions_.size() == kQuestionsMax) questions_.pop_front();
     questions_.push_back(std::move(question));
     if (!question_thread_.joinable()) question_thread_ = std::thread{[this] { run_questions(); }};

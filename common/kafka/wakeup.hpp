@@ -3,7 +3,7 @@
 // Why:     the library's queues then behave like one more socket of the shard; no thread of ours
 //          stands between a report and the session that waits for it.
 // Owner:   a client of one shard.  Thread: shard thread; the write end is used by the library.
-// Bounds:  a full pipe drops the number; whoever waits looks at the queues from a timer as well.
+// Bounds:  a full pipe drops the number; a client looks at its queues from a timer as well.
 // Errors:  StartError if the pipe cannot be made.
 #pragma once
 

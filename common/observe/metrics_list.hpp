@@ -5,7 +5,7 @@
 //
 // COUNTER(name, sentence)  COUNTER_BY(name, label, Enum, sentence)  GAUGE(name, sentence)
 // HISTOGRAM(name, Bounds, sentence). Names lack the prefix `eventrelay_`; counters end in _total.
-// SCRAPED(name, kind, labels, values, most, sentence): made at the scrape by whoever knows it, with
+// SCRAPED(name, kind, labels, values, most, sentence): made at the scrape by its owner, with
 // at most `most` series; `values` says what its labels are.
 #pragma once
 

@@ -1,7 +1,7 @@
 // Says when one of some files has changed, also when a link on the way to it was swapped.
 //
-// Why:     a mounted ConfigMap changes by a rename of the folder its links point to; whoever
-//          watches the file alone never hears of it. So the folders on the way are watched, and
+// Why:     a mounted ConfigMap changes by a rename of the folder its links point to; a watch
+//          of the file alone never hears of it. So the folders on the way are watched, and
 //          what counts is whether the file that a path leads to is another one than before.
 // Owner:   ServiceHost.  Thread: control.
 // Bounds:  the files given, their folders, and those their links lead through (kLinksMax each).

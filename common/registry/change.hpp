@@ -1,7 +1,7 @@
 // One change of the registry: an instance that is new or differs, or one that is deleted.
 //
 // Why:     a file that is read again, a document in Kafka and a test all change a registry in the
-//          same way; whoever uses it touches what the change names and nothing else.
+//          same way; its users touch what the change names and nothing else.
 // Thread:  any; a value.
 // Bounds:  as its instance. Several changes of one id in a row: the last one counts.
 #pragma once

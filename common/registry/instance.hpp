@@ -1,8 +1,8 @@
 // One element instance with its subscriptions: immutable values that a file or a document made.
 //
 // Why:     services look at an instance for each event and never change one; a change is a new
-//          value in its place, so whoever still reads the old one may.
-// Owner:   the registries it stands in, and whoever works on an event of it.
+//          value in its place, so a reader of the old one may go on.
+// Owner:   the registries it stands in, and the code that works on an event of it.
 // Thread:  any; read only.
 // Bounds:  101 subscriptions; what many instances say alike (delivery, filter) they share, so an
 //          instance with one subscription needs about 1 KiB.

@@ -2,7 +2,7 @@
 //
 // Why:     100 000 instances say mostly the same; what one of the last few has said is shared
 //          with it instead of kept again.
-// Owner:   whoever reads a file or follows the documents, for as long as it does.
+// Owner:   the reader of a file or the follower of the documents, for as long as it reads.
 // Thread:  one owner.
 // Bounds:  kRecentMax deliveries and as many filters are remembered.
 // Errors:  std::invalid_argument naming the instance and the key that is wrong.

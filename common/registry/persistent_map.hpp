@@ -100,7 +100,7 @@ class PersistentMap {
     return nullptr;
   }
 
-  // The node, to be changed: a copy unless nobody else has it. Whoever shares a node further up
+  // The node, to be changed: a copy unless no other map has it. A map that shares a node further up
   // shares it here too, since the copy of that one has just counted it.
   static Node& own(NodePtr& node) {
     if (node == nullptr) {

@@ -2,7 +2,7 @@
 //
 // Why:     instances come and go one at a time, from a file or from documents. apply() makes a new
 //          value that shares all that did not change, so a change costs the same among ten
-//          instances and among 100 000, and whoever still reads the former value may.
+//          instances and among 100 000, and a reader of the former value may go on.
 // Owner:   Settings.
 // Thread:  any; read only.
 // Bounds:  1 000 000 instances; O(1) look-up by id and by (element, user), no allocation; a change

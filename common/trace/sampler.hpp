@@ -17,7 +17,7 @@ class Sampler {
   // Every trace, or none.
   [[nodiscard]] static Sampler always_on() noexcept { return Sampler(kEvery); }
   [[nodiscard]] static Sampler always_off() noexcept { return Sampler(0); }
-  // This share of all traces, told by the id alone: whoever has the same share and asks for the
+  // This share of all traces, told by the id alone: a program that has the same share and sees the
   // same trace decides the same. Pre: 0 to 1.
   [[nodiscard]] static Sampler ratio(double share) noexcept;
 

@@ -1,6 +1,6 @@
 // One span: what was done for a trace, when, and how it ended; a plain value until it is sent.
 //
-// Why:     whoever works writes down a value and goes on; encoding and sending are another
+// Why:     a busy thread writes down a value and goes on; encoding and sending are another
 //          thread's affair.
 // Thread:  value.
 // Bounds:  about 1 KiB with its texts; a text is cut at kSpanTextMax bytes when it is encoded.

@@ -1,6 +1,6 @@
 // Spans of one thread on their way to the exporter's: a ring that one writes and one reads.
 //
-// Why:     whoever works must never wait for a collector; a queue of its own needs no lock, and
+// Why:     a busy thread must never wait for a collector; a queue of its own needs no lock, and
 //          one that is full lets the newest go and counts it.
 // Owner:   Tracing.
 // Thread:  put() by the one thread it was made for, take() by the exporter's, the rest by any.

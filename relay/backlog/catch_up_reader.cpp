@@ -328,7 +328,7 @@ void CatchUpReader::go_on_at(Partition partition, std::uint32_t generation, Offs
   reader_->start(catch_up.place, start, *this);
 }
 
-// The second half of a catch-up read: who takes a record, and how its copies end.
+// The second half of a catch-up read: which cursors take a record, and how its copies end.
 
 // Finds the cursors that take the record at hand.
 void CatchUpReader::offer(CatchUp& catch_up) {

@@ -1,5 +1,5 @@
-// One reader of a partition of `state`, in log order: which records count for whoever takes it
-// over, and from then on what the records of others mean, and which of its own are durable.
+// One reader of a partition of `state`, in log order: which records count for a worker that takes
+// it over, and from then on what the records of others mean, and which of its own are durable.
 //
 //   take --table--> own() --> Cursors --next_write--> log --take, stored--> acknowledged
 //

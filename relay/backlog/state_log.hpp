@@ -58,8 +58,8 @@ class StateLog final : public kafka::LogSink {
   // Before the partition is given up: writes the mark once more, since where it comes to stand
   // shows whether the log is still the one that the cursors were written into.
   void assure(Partition partition);
-  // That is not known yet, or the log is another one and nothing is written into it so far: whoever
-  // takes the partition over now would find nothing.
+  // That is not known yet, or the log is another one and nothing is written into it so far: a
+  // worker that takes the partition over now would find nothing.
   [[nodiscard]] bool unsure(Partition partition) const;
   // First offset that was not read.
   [[nodiscard]] Offset position(Partition partition) const;

@@ -100,7 +100,7 @@ class Scheduler {
   enum class Which : std::uint8_t { All, Failing };
   void in_flight_of(Partition partition, Which which, std::vector<Job*>& jobs);
   // The partition is leaving: drops its jobs that wait; those in flight may still end as Done, any
-  // other end drops them too; those leaving are settled by whoever writes them.
+  // other end drops them too; those leaving are settled by the part that writes them.
   void remove(Partition partition, std::vector<Finished>& finished);
 
   [[nodiscard]] std::optional<TimePoint> next_due() const;  // if nothing ends before

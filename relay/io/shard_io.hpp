@@ -4,7 +4,7 @@
 //   Shard --> ShardIo --> Clock, Loop, GroupMember, PartitionReader, RecordSink, EndpointCaller
 //
 // Why:     the shard that a simulation kills, stops and moves is the one that ships.
-// Owner:   whoever runs the shard; outlives it.
+// Owner:   the program or test that runs the shard; outlives it.
 // Thread:  shard thread, or the control thread before the loop runs.
 // Bounds:  a handful of parts per shard, made at its start.
 // Errors:  StartError where a part can not be made.

@@ -1,6 +1,6 @@
 // What the live path asks before it admits an event, and when one does not fit.
 //
-// Why:     the consumer reads; who answers for an event, and who must make room, is not its affair.
+// Why:     the consumer reads; what answers for an event, or must make room, is decided apart.
 // Owner:   the shard; the detacher is the gate.
 // Thread:  shard thread.  Bounds: none of its own.  Errors: none.
 #pragma once

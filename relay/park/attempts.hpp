@@ -2,7 +2,7 @@
 //
 // Why:     an operator asks what was tried and answered for one event; a topic can tell it, so no
 //          database is needed.
-// Owner:   whoever writes it.  Thread: any, pure.
+// Owner:   the part that writes it.  Thread: any, pure.
 // Bounds:  one line of about 250 bytes; ids as they are in the event.  Errors: none.
 #pragma once
 

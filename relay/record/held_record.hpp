@@ -44,7 +44,7 @@ struct HeldRecord : HeldEvent {
   RecordOwner* owner = nullptr;
   PartitionState* home = nullptr;    // of a record of the live path
   std::uint32_t place = 0;           // the owner's: which of its logs it came from
-  CursorId cursor = kLivePath;       // of a record of a catch-up read: who has it
+  CursorId cursor = kLivePath;       // of a record of a catch-up read: its cursor
   bool begun = false;                // its offset is open in the ledger
   std::uint32_t kept_elsewhere = 0;  // subscriptions a cursor answers for, as counted once
   std::uint32_t sending = 0;         // attempts under way, which read its bytes

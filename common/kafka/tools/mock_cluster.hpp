@@ -3,7 +3,7 @@
 // Why:     a first run without a broker, and faults on demand. It keeps 5 MiB or 100,000 batches
 //          per partition and drops what is older without a word: the user of this class must not
 //          let unread data grow to that.
-// Owner:   whoever starts it; must outlive every client that talks to it.
+// Owner:   the program that starts it; must outlive every client that talks to it.
 // Thread:  any; the broker runs in a thread of the library.
 // Bounds:  see above, per partition.
 // Errors:  StartError from the constructor and create_topic().

@@ -367,7 +367,7 @@ void Cursors::begin_anew() {
   book_.ahead = {};
 }
 
-// The catch-up read's side of Cursors: who is ready, who takes an event, who is deferred.
+// The catch-up read's side of Cursors: which are ready, which take an event, which are deferred.
 
 namespace {
 

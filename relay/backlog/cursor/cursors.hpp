@@ -1,5 +1,5 @@
 // What is detached in one partition: which events the live path skips, what a catch-up read hands
-// out to whom, and which records of the `state` topic say so.
+// out for which cursor, and which records of the `state` topic say so.
 //
 //   live path --meet--> take | skip | wait           refused, failed --detach, block--> cursor
 //   cursor --begin_catch_up, offer--> scheduler --done, give_back--> cursor
