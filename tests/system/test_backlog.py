@@ -225,7 +225,7 @@ def test_what_the_log_will_soon_forget_goes_to_the_dead_letters(stack: Stack, re
     assert relay.metric("eventrelay_relay_expired_offsets_total") == 0
 
 
-def test_what_waits_for_who_is_away_is_shown_and_nothing_waiting_is_no_sample(
+def test_backlogs_are_shown_and_nothing_waiting_is_no_sample(
     stack: Stack, receiver
 ) -> None:
     stack.add_instance(receiver)

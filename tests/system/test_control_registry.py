@@ -1,4 +1,4 @@
-"""The registry in Kafka: reloads, documents that can not be read, one writer, Kafka away."""
+"""The registry in Kafka: reloads, documents that can not be read, one writer, Kafka down."""
 
 from __future__ import annotations
 

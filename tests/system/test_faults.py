@@ -1,4 +1,4 @@
-"""Kafka away: a quick 503, nothing accepted is lost, and a quick recovery."""
+"""Kafka down: a quick 503, nothing accepted is lost, and a quick recovery."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_broker_stands_still(own_stack: Stack, receiver, report) -> None:
     hold(AWAY, lambda: ingest.alive() and relay.alive(), "the programs live")
     down = [a for a in load.answers if a.sent >= gone]
     first = min((a.done for a in down if a.status == 503), default=None)
-    assert first is not None, f"no 503 while the broker was away: {load.statuses()}"
+    assert first is not None, f"no 503 while the broker was down: {load.statuses()}"
     assert ingest.get("/readyz")[0] == 503 and ingest.get("/healthz")[0] == 200
     # Once it is known, the refusal comes at once, before the body is read.
     late = [a.seconds for a in down if a.status == 503 and a.sent > first + 1.0]

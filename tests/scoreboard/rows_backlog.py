@@ -58,7 +58,7 @@ class Flood:
 
 
 def records_for(logs: Logs, sub: str) -> dict[str, int]:
-    """What was written because this subscription was away."""
+    """What was written because this subscription had a backlog."""
     parked = sum(r.headers.get("er-sub") == sub for r in logs.parked)
     dead = sum(r.headers.get("er-sub") == sub for r in logs.dead)
     state = sum(r.key.startswith((sub + "@", sub + "|")) for r in logs.state)
@@ -69,7 +69,7 @@ def most_rss(scene: Scene, since: float) -> float:
     return max(s.rss for s in scene.sampler.samples if s.program == "relay" and s.at >= since) / MIB
 
 
-@row("D16", "1,000,000 events for an endpoint that is away", "N", 1, 0, 700)
+@row("D16", "1,000,000 events for an endpoint that is down", "N", 1, 0, 700)
 def a_million(scene: Scene) -> None:
     """Named alone: a tenth of it. The same fresh events without and with it, a relay each."""
     count, seconds = (1_000_000, 160) if scene.nightly else (100_000, 20)
