@@ -142,8 +142,9 @@ void Outbox::send(Write& write) {
   if (queued == Queued::TooLarge) {
     fail(write, ProduceFailure::TooLarge, "a record is larger than its topic takes");
   } else {
-    fail(write, failure_of(queued),
-         queued == Queued::QueueFull ? "the producer's queue is full" : "the brokers do not answer");
+    fail(
+        write, failure_of(queued),
+        queued == Queued::QueueFull ? "the producer's queue is full" : "the brokers do not answer");
   }
 }
 

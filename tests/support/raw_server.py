@@ -1,4 +1,4 @@
-"""A server on loopback that speaks bytes: one thread accepts, each connection has one of its own."""
+"""A server on loopback that speaks bytes: one thread accepts, each connection has its own."""
 
 from __future__ import annotations
 
