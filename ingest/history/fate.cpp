@@ -41,7 +41,7 @@ WallTime time_of(std::int64_t ms) {
 
 DoneOffsets::DoneOffsets(Offset next, std::string_view ranges) : next_(next.value) {
   if (!ranges.starts_with("1:")) return;
-  ranges.remove_prefix(2);
+  ranges = ranges.substr(2, ranges.rfind('@') - 2);
   std::int64_t at = next_;
   for (bool done = false; !ranges.empty(); done = !done) {
     const std::size_t end = std::min(ranges.find(','), ranges.size());

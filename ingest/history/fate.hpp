@@ -26,7 +26,8 @@ namespace eventrelay::history {
 // Offsets that are done: all below `next`, and runs above it. Thread: value.
 class DoneOffsets {
  public:
-  // `ranges`: run lengths `1:<not done>,<done>,..` from `next` on, as the relay commits them.
+  // `ranges`: run lengths `1:<not done>,<done>,..` from `next` on, as the relay commits them. What
+  // stands behind an `@` says how young the records are, and is passed over.
   DoneOffsets(Offset next, std::string_view ranges);
   DoneOffsets() = default;
   [[nodiscard]] bool contains(Offset offset) const noexcept;

@@ -35,6 +35,16 @@ TEST(DoneOffsets, AreBelowThePositionAndInItsRuns) {
   EXPECT_FALSE(done.contains(Offset{111}));
 }
 
+TEST(DoneOffsets, PassOverHowYoungTheRecordsAre) {
+  const DoneOffsets done(Offset{100}, "1:5,3@1700000000000");
+  EXPECT_FALSE(done.contains(Offset{104}));
+  EXPECT_TRUE(done.contains(Offset{107}));
+  EXPECT_FALSE(done.contains(Offset{108}));
+  const DoneOffsets none(Offset{100}, "@1700000000000");
+  EXPECT_TRUE(none.contains(Offset{99}));
+  EXPECT_FALSE(none.contains(Offset{100}));
+}
+
 TEST(DoneOffsets, ATextThatIsNotOursCountsAsNone) {
   for (const char* text : {"", "2:1,5", "1:x", "1:1,-4", "1:1,,2"}) {
     const DoneOffsets done(Offset{10}, text);
