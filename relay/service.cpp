@@ -57,6 +57,8 @@ class RelayService final : public Service {
   void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
   void watch_topics();
+  [[nodiscard]] std::map<kafka::LogPlace, kafka::LogMark> logs_read(
+      const std::string& events) const;
   void on_topic_change(const kafka::TopicChange& change);
   [[nodiscard]] PauseChange change_pause(PauseState to, std::string_view subscription);
   [[nodiscard]] std::vector<ShardStatus> shard_status() const;
@@ -146,6 +148,9 @@ void RelayService::watch_topics() {
   kafka::WatchOptions options;
   options.ends = true;
   options.grow = config.topics.create;
+  options.read = [this, events = kafka::topic_name(config.topics, "events")] {
+    return logs_read(events);
+  };
   watch_ = std::make_unique<kafka::TopicWatch>(
       config.kafka, kafka::topic_plan(config), options,
       [this](const kafka::TopicChange& change) { on_topic_change(change); });
@@ -154,6 +159,18 @@ void RelayService::watch_topics() {
     return std::vector<metrics::ScrapedGauge>{
         metrics::scraped("relay_kafka_available", {{"", troubled ? 0.0 : 1.0}})};
   });
+}
+
+// In the thread of the watch. A log of which something was read has begun before these.
+std::map<kafka::LogPlace, kafka::LogMark> RelayService::logs_read(const std::string& events) const {
+  std::map<kafka::LogPlace, kafka::LogMark> marks;
+  for (const ShardStatus& shard : shard_status()) {
+    for (const PartitionStatus& each : shard.partitions) {
+      if (each.position <= 0 || !each.begun) continue;
+      marks[{events, each.partition}] = {unix_ms(*each.begun) + 1, each.position};
+    }
+  }
+  return marks;
 }
 
 // In the thread of the watch.

@@ -300,8 +300,9 @@ void Shard::on_log_anew(const std::string& topic, Partition partition, Offset en
     if (seen != restarted_.end() && clock_.now() - seen->second < kRestartTold) return;
     // The consumer comes first: a paused subscription stands at the live position, which is that of
     // the new log.
-    consumer_.begin_anew(partition);
+    consumer_.begin_anew(partition, clock_.now());
     backlog_.begin_anew(partition);
+    publish();  // the watch is not to judge by the position in the log before
   } else if (topic == kafka::topic_name(config.topics, "state")) {
     backlog_.state_began_anew(partition);
   }
@@ -535,6 +536,7 @@ void Shard::tick() {
   commit(clock_.now());
   window_.turn();
   consumer_.age();
+  consumer_.await_starts(clock_.now());
   outbox_.age(clock_.now());
   if (!draining_) delays_.poll();
   if (!draining_) {
@@ -599,10 +601,10 @@ void Shard::publish() {
   delays_.append_stopped(status.stopped_delays);
   for (const PartitionState* partition : consumer_.owned()) {
     const auto hold = partition->blocked ? PartitionState::Hold::Write : partition->hold;
-    status.partitions.push_back(
-        PartitionStatus{partition->id.value, partition->committed.value_or(Offset{-1}).value,
-                        partition->position.value_or(Offset{-1}).value, partition->held_count, hold,
-                        partition->stopped, partition->blocked ? outbox_.reason() : std::string{}});
+    status.partitions.push_back(PartitionStatus{
+        partition->id.value, partition->committed.value_or(Offset{-1}).value,
+        partition->position.value_or(Offset{-1}).value, partition->begun, partition->held_count,
+        hold, partition->stopped, partition->blocked ? outbox_.reason() : std::string{}});
   }
   const std::lock_guard lock(status_mutex_);
   status_ = std::move(status);

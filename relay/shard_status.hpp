@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct PartitionStatus {
   std::int32_t partition = 0;
   std::int64_t committed = -1;  // -1: not known
   std::int64_t position = -1;
+  std::optional<WallTime> begun;  // as PartitionState::begun
   std::uint32_t unfinished = 0;
   PartitionState::Hold hold = PartitionState::Hold::No;
   std::string stopped;

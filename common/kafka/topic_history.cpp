@@ -59,11 +59,20 @@ void TopicHistory::look_at(const TopicSpec& spec, const ClusterSight& sight,
 bool TopicHistory::breaks_mark(const LogPlace& place, const ClusterSight& sight) const {
   const auto mark = marks_.find(place);
   const auto found = sight.found.find(place);
-  return mark != marks_.end() && found != sight.found.end() && found->second < mark->second.offset;
+  return mark != marks_.end() && found != sight.found.end() && found->second >= 0 &&
+         found->second < mark->second.offset;
+}
+
+// The very first record decides: all others of a log that goes on are younger as well.
+bool TopicHistory::is_not_the_one_read(const LogPlace& place, const ClusterSight& sight) {
+  const auto mark = sight.read.find(place);
+  const auto found = sight.read_found.find(place);
+  return mark != sight.read.end() && found != sight.read_found.end() && found->second == 0 &&
+         mark->second.offset > 0;
 }
 
 // A log only grows: one that is shorter than it was, or comes after its topic was gone, or breaks
-// its mark, is new.
+// its mark, or begins after what was read of it, is new.
 void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChange>& changes) {
   std::set<std::string> seen;
   for (const auto& [place, end] : sight.ends) {
@@ -71,7 +80,9 @@ void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChan
     const int needed = place.first == plan_.front().name ? kGoneLooks : 1;
     const bool remade = topics_[place.first].gone_looks >= needed;
     const auto before = ends_.find(place);
-    if (before != ends_.end() && (remade || end < before->second || breaks_mark(place, sight))) {
+    const bool is_new =
+        before != ends_.end() && (remade || end < before->second || breaks_mark(place, sight));
+    if (is_new || is_not_the_one_read(place, sight)) {
       marks_.erase(place);
       changes.push_back({Kind::Anew, place.first, Partition{place.second}, {}, Offset{end}});
     }
@@ -80,7 +91,11 @@ void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChan
   for (const std::string& topic : seen) {
     if (!topics_[topic].gone) topics_[topic].gone_looks = 0;
   }
-  for (const auto& [place, mark] : sight.marks) marks_[place] = mark;
+  for (const auto& [place, mark] : sight.marks) {
+    // One that was not answered stays: it may be all that tells of another log.
+    if (sight.found.contains(place)) marks_.erase(place);
+    marks_.try_emplace(place, mark);
+  }
 }
 
 std::vector<std::string> TopicHistory::reasons() const {

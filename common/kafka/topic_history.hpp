@@ -40,9 +40,14 @@ struct ClusterSight {
   std::set<std::string> unclear;          // there, or not: a broker can not say now
   // The end of each log of which it is known.
   std::map<LogPlace, std::int64_t> ends;
-  // What the marks of the looks before find now: the first offset at or after their time.
+  // What the marks of the looks before find now: the first offset at or after their time, -1 where
+  // there is none. A mark that was not answered is not here.
   std::map<LogPlace, std::int64_t> found;
   std::map<LogPlace, LogMark> marks;  // of this look, where a log has grown
+  // What those who read the logs know of them: one of which the offset was reached has begun before
+  // the time. And the first offset at or after that time.
+  std::map<LogPlace, LogMark> read;
+  std::map<LogPlace, std::int64_t> read_found;
 };
 
 // What a look has changed.
@@ -90,6 +95,8 @@ class TopicHistory {
   void look_at_logs(const ClusterSight& sight, std::vector<TopicChange>& changes);
   // A record that is younger than the mark stands below it.
   [[nodiscard]] bool breaks_mark(const LogPlace& place, const ClusterSight& sight) const;
+  // It has begun after what was read under its name.
+  [[nodiscard]] static bool is_not_the_one_read(const LogPlace& place, const ClusterSight& sight);
 
   struct Known {
     int partitions = 0;  // as of the last look that saw it

@@ -30,9 +30,10 @@ class TopicWatch::Asker {
  public:
   explicit Asker(const KafkaConfig& config) : client_(make_client(conf_of(config), Role::Admin)) {}
 
-  // Null: the logs are not asked about.
+  // `marks`: null: the logs are not asked about. `read`: what is known by reading them.
   using Marks = std::map<LogPlace, LogMark>;
-  [[nodiscard]] ClusterSight look(const std::vector<TopicSpec>& plan, const Marks* marks);
+  [[nodiscard]] ClusterSight look(const std::vector<TopicSpec>& plan, const Marks* marks,
+                                  Marks read);
   // Empty: done.
   [[nodiscard]] std::string grow(const std::string& topic, int partitions);
 
@@ -56,8 +57,10 @@ class TopicWatch::Asker {
   ClientPtr client_;
 };
 
-ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, const Marks* marks) {
+ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, const Marks* marks,
+                                     Marks read) {
   ClusterSight sight;
+  sight.read = std::move(read);
   const rd_kafka_metadata_t* raw = nullptr;
   // Of all topics: asked for by its name, a topic that was deleted would be made again.
   const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, kAskMs);
@@ -119,7 +122,11 @@ void TopicWatch::Asker::ask_logs(const std::vector<TopicSpec>& plan, const Marks
     if (sight.ends.contains(place)) times[place] = mark.time_ms;
   }
   sight.found = ask(times);
-  std::erase_if(sight.found, [](const auto& first) { return first.second < 0; });
+  times.clear();
+  for (const auto& [place, mark] : sight.read) {
+    if (sight.ends.contains(place)) times[place] = mark.time_ms;
+  }
+  sight.read_found = ask(times);
   // Asked behind the ends: where no record is as young as this, all that was there then is older.
   const std::int64_t now = unix_ms(wall_now());
   times.clear();
@@ -190,6 +197,7 @@ class TopicWatch::State {
   void run();
   void look(Asker& asker);
   void tell(const TopicChange& change);
+  [[nodiscard]] std::map<LogPlace, LogMark> read_elsewhere();
 
   const KafkaConfig config_;
   const std::vector<TopicSpec> plan_;
@@ -198,7 +206,7 @@ class TopicWatch::State {
   std::atomic<bool> troubled_{false};
   std::atomic<bool> held_{false};
   std::atomic<int> partitions_{0};
-  std::mutex telling_;  // held while somebody is told; taken before mutex_
+  std::mutex telling_;  // held while somebody is told or asked; taken before mutex_
 
   mutable std::mutex mutex_;  // guards all below
   TopicHistory history_;
@@ -218,7 +226,8 @@ void TopicWatch::State::run() {
 
 void TopicWatch::State::look(Asker& asker) {
   // This thread alone changes it.
-  const ClusterSight sight = asker.look(plan_, options_.ends ? &history_.marks() : nullptr);
+  const ClusterSight sight =
+      asker.look(plan_, options_.ends ? &history_.marks() : nullptr, read_elsewhere());
   std::vector<TopicChange> changes;
   std::vector<std::pair<std::string, int>> to_grow;
   {
@@ -242,6 +251,15 @@ void TopicWatch::State::look(Asker& asker) {
                 {{"topic", topic}, {"partitions", partitions}, {"reason", reason}});
     }
   }
+}
+
+std::map<LogPlace, LogMark> TopicWatch::State::read_elsewhere() {
+  const std::lock_guard telling(telling_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (ending_) return {};
+  }
+  return options_.read ? options_.read() : std::map<LogPlace, LogMark>{};
 }
 
 void TopicWatch::State::tell(const TopicChange& change) {

@@ -3,12 +3,13 @@
 // Why:     what a deleted, remade or grown topic means must not wait for a client library to report
 //          it, which it may do after minutes or never; and a shard never waits for an answer.
 // Owner:   the service.  Thread: any; `changed` runs in the thread of the watch.
-// Bounds:  one request at a time, kAskMs each, four per look; what the brokers know of all topics,
+// Bounds:  one request at a time, kAskMs each, five per look; what the brokers know of all topics,
 //          once per look.
 // Errors:  what is wrong is a reason; StartError from the constructor alone.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ namespace eventrelay::kafka {
 struct WatchOptions {
   bool ends = false;  // also asks where each log of an event topic ends
   bool grow = false;  // gives other topics the partitions that `events` has
+  // What is known of logs by reading them, once per look, in the thread of the watch; may be null.
+  std::function<std::map<LogPlace, LogMark>()> read;
 };
 
 // Thread: any.  Bounds: see the head of this file.

@@ -7,11 +7,12 @@ namespace eventrelay::relay {
 void Committer::collect(PartitionState& partition) {
   const std::optional<Offset> next = partition.ledger.committable();
   if (!partition.owned || !next) return;
-  std::string metadata = partition.ledger.encode_ranges(kMetadataMax);
-  if (partition.committed == next && partition.metadata == metadata) return;
+  std::string ranges = partition.ledger.encode_ranges(kCommitRangesMax);
+  if (partition.committed == next && partition.ranges == ranges) return;
   partition.committed = next;
-  partition.metadata = metadata;
-  commits_.push_back(kafka::Commit{partition.id, *next, std::move(metadata)});
+  partition.ranges = std::move(ranges);
+  commits_.push_back(
+      kafka::Commit{partition.id, *next, encode(CommitText{partition.ranges, partition.begun})});
 }
 
 void Committer::commit() {

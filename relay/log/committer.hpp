@@ -12,11 +12,10 @@
 #include <vector>
 
 #include "relay/io/kafka.hpp"
+#include "relay/log/commit_text.hpp"
 #include "relay/log/consumer.hpp"
 
 namespace eventrelay::relay {
-
-inline constexpr std::size_t kMetadataMax = 4096;  // offset.metadata.max.bytes of a broker
 
 // Thread: shard thread.  Bounds: see the head of this file.
 class Committer {

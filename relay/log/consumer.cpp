@@ -6,6 +6,7 @@
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
+#include "relay/log/commit_text.hpp"
 
 namespace eventrelay::relay {
 
@@ -31,11 +32,14 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
     partition.assigned_at = assigned.committed;
-    partition.metadata = assigned.metadata;
+    CommitText text = decode_commit(assigned.metadata);
+    partition.ranges = std::move(text.ranges);
+    partition.begun = assigned.committed ? text.begun : std::nullopt;
+    partition.starts_awaited = 0;
     partition.seen.clear();
     partition.folded.clear();
     partition.ledger.assign(assigned.committed);
-    if (!assigned.metadata.empty()) partition.ledger.restore(assigned.metadata);
+    if (!partition.ranges.empty()) partition.ledger.restore(partition.ranges);
     owned_.push_back(&partition);
     partition.has_data = true;  // until next() says otherwise
     enter_turn(partition);
@@ -48,7 +52,7 @@ void Consumer::open(Partition id, Cursors& cursors) {
   partition->cursors = &cursors;
   // Some of what the ranges call done was left to a cursor.
   if (partition->assigned_at && !failpoint::skips("tell-ranges"))
-    cursors.ledger_restored(*partition->assigned_at, partition->metadata);
+    cursors.ledger_restored(*partition->assigned_at, partition->ranges);
   enter_turn(*partition);
 }
 
@@ -79,7 +83,7 @@ void Consumer::drop(Partition id) {
   std::erase(owned_, partition);
 }
 
-void Consumer::begin_anew(Partition id) {
+void Consumer::begin_anew(Partition id, TimePoint now) {
   PartitionState* const partition = find(id);
   if (partition == nullptr || !partition->owned || !partition->reading) return;
   slab_.relay_log_restarts_total.add();
@@ -96,13 +100,38 @@ void Consumer::begin_anew(Partition id) {
   partition->position.reset();
   partition->committed.reset();
   partition->assigned_at.reset();
-  partition->metadata.clear();
+  partition->ranges.clear();
+  partition->begun.reset();
   partition->seen.clear();
   partition->folded.clear();
   partition->ledger.assign(std::nullopt);  // ends the epoch of what is in flight
+  partition->starts_awaited = kStartsAwaited;
+  partition->start_asked = now;
   member_->read_anew(id);
   partition->has_data = true;
   enter_turn(*partition);
+}
+
+void Consumer::await_starts(TimePoint now) {
+  for (PartitionState* partition : owned_) {
+    if (partition->starts_awaited <= 1 || !partition->reading) continue;
+    if (now - partition->start_asked < kStartAgain) continue;
+    const std::optional<kafka::Watermarks> log = member_->watermarks(partition->id);
+    if (log && log->end == log->start) continue;  // nothing is there yet
+    --partition->starts_awaited;
+    partition->start_asked = now;
+    member_->read_anew(partition->id);
+  }
+}
+
+// Whether a record may be the first of a log that began anew: the library may have gone on in the
+// middle instead, and is asked again then.
+bool Consumer::is_start(PartitionState& partition, Offset offset) {
+  const std::optional<kafka::Watermarks> log = member_->watermarks(partition.id);
+  const bool first = offset <= (log ? log->start : Offset{0});
+  if (!first && partition.starts_awaited > 1) return false;
+  partition.starts_awaited = 0;
+  return true;
 }
 
 PartitionState* Consumer::find(Partition id) {
@@ -222,6 +251,7 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
         }
         return count;
       }
+      if (partition.starts_awaited > 0 && !is_start(partition, message->offset())) continue;
       record = load(partition, std::move(*message));
       if (record == nullptr) return count;
     }
@@ -240,6 +270,7 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
     return nullptr;
   }
   failpoint::at("after-consume");
+  note_begin(partition, message);
   slab_.relay_events_consumed_total.add();
   partition.unread_since = std::max(partition.unread_since, event->received);
   HeldRecord& record = records_.take();
@@ -255,6 +286,13 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   ++partition.held_count;
   partition.held_bytes += record.bytes;
   return &record;
+}
+
+void Consumer::note_begin(PartitionState& partition, const kafka::Message& message) {
+  const bool first = message.offset() == Offset{0};
+  if (partition.begun && !first) return;
+  const bool all_before = first || !partition.assigned_at;  // it was read from its start
+  partition.begun = all_before ? message.stamped() : WallTime{message.stamped() + kClocksDiffer};
 }
 
 // --- one record ---------------------------------------------------------------------------------
@@ -343,7 +381,7 @@ void Consumer::restarted(PartitionState& partition) {
   slab_.relay_log_restarts_total.add();
   partition.committed.reset();
   partition.assigned_at.reset();
-  partition.metadata.clear();
+  partition.ranges.clear();
   if (restarted_) restarted_(partition.id);
 }
 

@@ -58,8 +58,15 @@ struct PartitionState {
   std::optional<Offset> position;
   std::optional<Offset> committed;    // as far as is known; nothing after a commit that failed
   std::optional<Offset> assigned_at;  // committed when the partition was assigned
-  std::string metadata;               // as committed last
-  WallTime unread_since{};            // nothing older is unread, as far as is known
+  std::string ranges;                 // as committed last
+  // The first record of its log has no later time; nothing: not known. Another log under the same
+  // name begins later.
+  std::optional<WallTime> begun;
+  // How often it may still be asked for the start of its log, which began anew, before what comes
+  // is believed to be that.
+  unsigned starts_awaited = 0;
+  TimePoint start_asked{};
+  WallTime unread_since{};  // nothing older is unread, as far as is known
   LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
   std::size_t held_bytes = 0;
@@ -103,7 +110,10 @@ class Consumer final : public RecordOwner {
   // The partition belongs to another member now.
   void drop(Partition partition);
   // Its log has begun anew: nothing of what was read or committed counts for it.
-  void begin_anew(Partition partition);
+  void begin_anew(Partition partition, TimePoint now);
+  // Now and then: asks again for the start of a log that began anew and of which nothing comes. The
+  // library forgets it where the partition had just been assigned.
+  void await_starts(TimePoint now);
   // Who hears that a partition is read from offset 0 again without having been told to: its log has
   // begun anew, and the client library was the first to see it. Before the first record.
   void tell_restart(std::function<void(Partition)> told) { restarted_ = std::move(told); }
@@ -154,6 +164,10 @@ class Consumer final : public RecordOwner {
   static constexpr std::uint32_t kEnoughLeast = 32;  // ... and of one
   // Longer than it takes to look ahead again: an await() later than that begins a new wait.
   static constexpr std::chrono::milliseconds kAwaitedBreak{500};
+  static constexpr unsigned kStartsAwaited = 10;
+  static constexpr std::chrono::milliseconds kStartAgain{500};
+  // The first record of a log is at most this much younger than any other one, whatever clocks say.
+  static constexpr std::chrono::hours kClocksDiffer{24};
 
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] bool has_enough(PartitionState& partition, Reach reach);
@@ -173,6 +187,8 @@ class Consumer final : public RecordOwner {
   void let_go_of(PartitionState::Hold why);
   void stop(PartitionState& partition, std::string reason);
   void restarted(PartitionState& partition);
+  [[nodiscard]] bool is_start(PartitionState& partition, Offset offset);
+  static void note_begin(PartitionState& partition, const kafka::Message& message);
 
   Scheduler& scheduler_;
   Subscriptions& subscriptions_;

@@ -46,7 +46,7 @@ def ranges(metadata: str, offset: int) -> Iterator[tuple[int, int]]:
     <finished>,...`."""
     if not metadata.startswith("1:"):
         return
-    numbers = [int(word) for word in metadata[2:].split(",")]
+    numbers = [int(word) for word in metadata[2:].partition("@")[0].split(",")]
     at = offset
     for unfinished, finished in zip(numbers[::2], numbers[1::2]):
         yield at + unfinished, at + unfinished + finished

@@ -133,6 +133,45 @@ TEST(TopicHistory, TellsOfALogThatIsLongerThanItWasAndYetAnother) {
   EXPECT_THAT(history.look(next, at(8)), IsEmpty()) << "said once";
 }
 
+// The question about a mark may fail while the topic is being made again.
+TEST(TopicHistory, AMarkStaysUntilItWasAnswered) {
+  TopicHistory history(plan());
+  ClusterSight first = sight(2, 2, 5);
+  first.marks[{"events", 1}] = {1000, 5};
+  (void)history.look(first, at(0));
+  ClusterSight unanswered = sight(2, 2, 24);
+  unanswered.marks[{"events", 1}] = {6000, 24};
+  EXPECT_THAT(history.look(unanswered, at(2)), IsEmpty());
+  EXPECT_EQ(history.marks().at({"events", 1}).time_ms, 1000);
+  ClusterSight other = sight(2, 2, 25);
+  other.found[{"events", 1}] = 0;
+  EXPECT_THAT(kinds(history.look(other, at(4))), ElementsAre(Kind::Anew));
+  ClusterSight answered = sight(2, 2, 26);
+  answered.found[{"events", 0}] = -1;
+  answered.marks[{"events", 0}] = {8000, 26};
+  EXPECT_THAT(history.look(answered, at(6)), IsEmpty()) << "none is as young as the mark";
+  EXPECT_EQ(history.marks().at({"events", 0}).time_ms, 8000);
+}
+
+// The whole life of the old log may lie between two looks: who has read it tells of it.
+TEST(TopicHistory, TellsOfALogThatBeginsAfterWhatWasReadOfIt) {
+  TopicHistory history(plan());
+  ClusterSight seen = sight(2, 2, 24);
+  seen.read[{"events", 0}] = {5000, 10};
+  seen.read_found[{"events", 0}] = 1;
+  seen.read[{"events", 1}] = {5000, 10};
+  seen.read_found[{"events", 1}] = 0;
+  const auto changes = history.look(seen, at(0));
+  ASSERT_THAT(kinds(changes), ElementsAre(Kind::Anew)) << "also at the first look";
+  EXPECT_EQ(changes.front().partition.value, 1);
+  ClusterSight later = sight(2, 2, 30);
+  later.read[{"events", 0}] = {5000, 10};
+  later.read_found[{"events", 0}] = 9;
+  later.read[{"events", 1}] = {5000, 10};
+  later.read_found[{"events", 1}] = -1;
+  EXPECT_THAT(history.look(later, at(2)), IsEmpty());
+}
+
 TEST(TopicHistory, SaysNothingOfALogWhoseEndIsNotKnown) {
   TopicHistory history(plan());
   (void)history.look(sight(2, 2, 50), at(0));
