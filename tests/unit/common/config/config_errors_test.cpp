@@ -337,11 +337,33 @@ TEST(ConfigErrors, NeverQuoteWhatMayBeASecret) {
       "ingest: {listen: " + secret + "}",
       "ingest: {body_max: whsec_" + word + "}",
       "ingest: {body_max: 12345678901234567}\nrelay: {unknown_instance_wait: sk_" + word + "}",
+      "seal: {keys: [{id: a, kee: " + word + "}]}",
+      "control: {organizations: [{id: 1, secrt: " + word + "}]}",
+      "providers: {box: {client_secrett: " + word + "}}",
+      "instances: [{id: 1, element: box, configuration: {event.notification.signature.key: [" +
+          word + "]}}]",
+      "sources: {box: {keyz: [" + word + "]}}",
   };
   for (const std::string& row : rows) {
     const std::string message = told(row);
     EXPECT_FALSE(message.empty()) << row;
     EXPECT_EQ(message.find("unter2"), std::string::npos) << row << "\n" << message;
+  }
+}
+
+// With its place in the file, which the service that would refuse it at its start does not know.
+TEST(ConfigErrors, NameTheKeyThatIsNoBase64WhereTheSchemeAsksForIt) {
+  const std::string text =
+      "instances:\n- id: 1\n  element: box\n  delivery: {signature: standard}\n"
+      "  configuration:\n"
+      "    event.notification.enabled: true\n"
+      "    event.notification.callback.url: https://a.example/\n"
+      "    event.notification.signature.key: ";
+  for (const char* key : {"whsec_planted!!", "planted-3f9c!", "whsec_whsec_cGxhbnRlZA=="}) {
+    const std::string message = told(text + key);
+    EXPECT_NE(message.find("signature.key: a key of this scheme is base64"), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find("planted"), std::string::npos) << message;
   }
 }
 

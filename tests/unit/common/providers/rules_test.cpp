@@ -81,6 +81,9 @@ TEST(Rules, ReadGithubsForm) {
             {{"X-GitHub-Event", "issues"}}, true);
   ASSERT_TRUE(body.count);
   EXPECT_EQ(body.fields(), "UPDATED issues 7 - -");
+  for (const char* text : {"payload=%EF%BB%BF%7B%7D", "a=b&payload=%7B%7D", "payload=%7B%7D&"}) {
+    EXPECT_TRUE(Body("github", text, {{"X-GitHub-Event", "ping"}}, true).count) << text;
+  }
   Body none("github", "other=1", {}, true);
   EXPECT_EQ(none.count.error(), ProviderError::MalformedRequest);
   Body broken("github", "payload=%7B", {}, true);

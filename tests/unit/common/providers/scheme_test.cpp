@@ -312,8 +312,13 @@ TEST(StripeScheme, RefusesWhatIsNotSigned) {
   EXPECT_EQ(error_of(judge(stripe(many))), ProviderError::MalformedRequest);
 }
 
-TEST(StripeScheme, TakesABlankBesideAnItem) {
-  EXPECT_TRUE(judge(stripe("t=1533204620, v1=" + stripe_code("1533204620"))));
+TEST(StripeScheme, PassesOverWhatItCanNotUse) {
+  const std::string code = "v1=" + stripe_code("1533204620");
+  for (const std::string& value :
+       {"t=1533204620, " + code, "t=1533204620," + code + ",", "t=1533204620,," + code,
+        "v0=a,t=1533204620,new," + code, code + ",t=1533204620"}) {
+    EXPECT_TRUE(judge(stripe(value))) << value;
+  }
 }
 
 // The suite of the Standard Webhooks libraries.

@@ -236,7 +236,9 @@ TEST(JsonScanner, SaysThatADocumentIsTooDeep) {
 
 TEST(JsonScanner, TakesWhatTheGrammarAllowsAndNoTapeHolds) {
   for (const char* text : {"\xEF\xBB\xBF{}", R"("\uD800")", R"("\uDC00\uD800")",
-                           R"({"a":"\ud83d","b":123456789012345678901234567890})"}) {
+                           R"({"a":"\ud83d","b":123456789012345678901234567890})",
+                           R"([1e999,-1E-999,0.1e+400,-0,1E2])", R"({"\ud83d":1,"\ud83e":2})",
+                           R"(["\ud83d\\ud83d", "\\"])", "-99999999999999999999"}) {
     EXPECT_TRUE(Scan(text).result) << text;
   }
   for (const char* text :
