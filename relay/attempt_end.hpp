@@ -53,7 +53,9 @@ class AttemptEnd final : public OutboxClient {
   // Pre: in flight, and delivered; the job is not finished yet. Costs two compares as a rule.
   void delivered(const Job& job, const Result& result, TimePoint now) {
     parts_.subscriptions.note_answer(job, now);
-    if (log_ == AttemptsLog::All || job.attempts_made > 0) note_success(job, result);
+    // One out of a delay topic was tried before, or is sent again: its line tells that it is over.
+    const bool again = job.attempts_made > 0 || job.held->event.parked.has_value();
+    if (log_ == AttemptsLog::All || again) note_success(job, result);
   }
   // A parked event must leave its subscription's queue: it comes back after the shortest delay,
   // with the attempts it has. Pre: leaving.

@@ -97,6 +97,7 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
   });
   member_ = io.make_member(consumer_options(index, parts), *this);
   consumer_.attach(*member_);
+  consumer_.count_in(sums_);
   committer_.attach(*member_);
   outbox_.follow(
       {[this](std::size_t delay, Partition partition) {
@@ -236,6 +237,7 @@ void Shard::on_attempt_end(Job& job, const Result& result, TimePoint now) {
     }
     settle(scheduler_.finish(job, now));
   } else {
+    sums_.note_failed(job.held->event.instance, clock_.wall());
     attempt_end_.failed(job, result, now);
   }
   if (++ended_ >= kEventsPerCommit && now - committed_at_ >= kCommitSpacing) commit(now);
@@ -258,6 +260,7 @@ void Shard::note_delivered(const Job& job) {
   const WallTime now = clock_.wall();
   slab_.relay_event_age_seconds.observe(Duration(now - job.held->event.received));
   slab_.relay_last_delivery_timestamp_seconds.set(seconds_of(now));
+  sums_.note_delivered(job.held->event.instance, now, now - job.held->event.received);
 }
 
 PauseChange Shard::change_pause(PauseState to, std::string_view subscription, Partition partition) {
@@ -515,7 +518,8 @@ void Shard::finish_drain() {
   }
   member_->close(clock_.now() + kCloseWait, [this] {
     publish();
-    // The last lines of the attempts log.
+    // The last lines of the attempts log, the last sums.
+    write_sums();
     outbox_.drain(clock_.now() + kFlushWait, [this] {
       if (drained_) std::exchange(drained_, nullptr)();
     });
@@ -528,6 +532,8 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(200);  // the longest between two commits
 constexpr unsigned kTicksPerLook = 5;                       // at the failing subscriptions
+constexpr unsigned kTicksPerSums = 25;
+constexpr std::size_t kSumRowsPerRecord = 1000;
 
 }  // namespace
 
@@ -544,6 +550,7 @@ void Shard::tick() {
   } else {
     backlog_.tick_state();
   }
+  if (sums_.full() || ticks_ % kTicksPerSums == 0) write_sums();
   if (ticks_++ % kTicksPerLook == 0) {
     failing_ = subscriptions_.failing(kFailingMax, clock_.moment());
     lag_.assign(1, member_->lag());
@@ -554,6 +561,16 @@ void Shard::tick() {
   const TimePoint now = clock_.now();
   if (draining_ || !revoking_.empty()) advance_end(now);
   tick_timer_->arm(now + kTick, [this] { tick(); });
+}
+
+// What can not be handed over now stays for the next time, as long as there is room.
+void Shard::write_sums() {
+  while (!sums_.empty() && outbox_.write_sums(sums_.print(kSumRowsPerRecord))) {
+    sums_.forget(kSumRowsPerRecord);
+  }
+  if (!sums_.full()) return;
+  log::warn("sums of events are lost: Kafka does not take them", {{"shard", index_}});
+  sums_.forget(kSumRowsMax);
 }
 
 void Shard::commit(TimePoint now) {

@@ -23,6 +23,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/observe/event_sums.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "common/registry/settings.hpp"
 #include "relay/attempt_end.hpp"
@@ -107,6 +108,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void wake_at(TimePoint due);
   void note_first_attempt(const Job& job, TimePoint now);
   void note_delivered(const Job& job);
+  void write_sums();
   void on_settled();
   void on_blocked(Partition partition);
   void settle_all();
@@ -136,6 +138,7 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Consumer consumer_;
   Committer committer_;
   Outbox outbox_;
+  EventSums sums_;
   Backlog backlog_;
   AttemptEnd attempt_end_;
   UnknownInstances unknown_;

@@ -132,7 +132,7 @@ void add_event(JsonObject& line, const RecordView& record) {
 
 RecordKind kind_of(std::string_view topic) noexcept {
   if (topic == "dead") return RecordKind::Dead;
-  if (topic == "state" || topic == "attempts") return RecordKind::Json;
+  if (topic == "state" || topic == "attempts" || topic == "sums") return RecordKind::Json;
   if (topic == "instances") return RecordKind::Sealed;
   return topic.rfind("retry.", 0) == 0 ? RecordKind::Parked : RecordKind::Event;
 }

@@ -68,6 +68,10 @@ std::vector<TopicSpec> topic_plan(const Config& config) {
   by_broker();
   keep("attempts", days{7}).like_events = false;
   by_broker();
+  TopicSpec& sums = keep("sums", days{30});
+  sums.like_events = false;
+  sums.partitions = 1;  // small, and read by time
+  by_broker();
   return plan;
 }
 

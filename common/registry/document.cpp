@@ -361,7 +361,9 @@ Expected<DocumentSummary, DocumentError> summarize_document(std::string_view val
   members.text("token", out.token_hash);
   std::string problem;
   members.text("problem", problem);
+  members.flag("disabled", out.disabled);
   if (!members.problem().empty()) return failed(Kind::Malformed, members.problem());
+  out.valid = problem.empty();
   const json::value* const oauth = members.find("oauth");
   if (oauth != nullptr && oauth->is_object() && problem.empty()) {
     Members inner(oauth->get_object(), kNoSecret);

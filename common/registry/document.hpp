@@ -93,6 +93,8 @@ struct DocumentSummary {
   std::vector<std::string> tags;
   std::string token_hash;
   WallTime refreshed{};  // of the provider's tokens; the epoch: none, or they are not good
+  bool disabled = false;
+  bool valid = true;
 };
 
 // The summary alone: no secret is opened and the instance is not judged, so a document that passes

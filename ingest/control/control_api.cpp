@@ -105,6 +105,9 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
       {"GET", "instances/{id}/setup", kAdmin, &Api::get_setup},
       {"GET", "instances/events", kPE, &Api::list_events},
       {"GET", "instances/events/dispositions", kP, &Api::list_dispositions},
+      {"GET", "instances/events/analytics", kP, &Api::count_events},
+      {"GET", "instances/events/analytics/instances", kP, &Api::count_by_instance},
+      {"GET", "instances/events/analytics/accounts", kP, &Api::count_by_account},
       {"GET", "instances/{id}/events", kPE, &Api::list_events},
       {"GET", "instances/{id}/events/{event}", kPE, &Api::get_event},
       {"PUT", "instances/{id}/subscriptions/{name}/enabled", kP, &Api::enable_subscription},
@@ -133,6 +136,15 @@ const std::vector<ControlApi::Row>& ControlApi::rows() {
   return kRows;
 }
 
+const std::vector<ControlApi::Row>& ControlApi::console_rows() {
+  static const std::vector<Row> kRows{
+      {"GET", "overview", Kind::Platform, &ControlApi::overview},
+      {"GET", "endpoints", Kind::Platform, &ControlApi::list_endpoints},
+      {"GET", "dead", Kind::Platform, &ControlApi::list_dead_letters},
+  };
+  return kRows;
+}
+
 ControlApi::ControlApi(std::shared_ptr<const Settings> settings, Documents& documents,
                        BoxGateway& box, ConsoleApi& console, history::History& history,
                        replay::Replays& replays, metrics::Slab& slab)
@@ -151,10 +163,10 @@ void ControlApi::use(std::shared_ptr<const Settings> settings) {
 }
 
 void ControlApi::mount(AdminServer& admin) {
-  for (const Row& row : rows()) {
+  const auto add = [&](std::string_view base, const Row& row) {
     Route route;
     route.method = row.method;
-    route.pattern.append(kApiBase).append("/").append(row.pattern);
+    route.pattern.append(base).append("/").append(row.pattern);
     route.access = Access::Own;
     route.timeout = kCallLimit;
     route.handler = [this, &row](HttpRequestPtr request, Responder respond) {
@@ -162,7 +174,9 @@ void ControlApi::mount(AdminServer& admin) {
                      asio::detached);
     };
     admin.add(std::move(route));
-  }
+  };
+  for (const Row& row : rows()) add(kApiBase, row);
+  for (const Row& row : console_rows()) add("/console/data", row);
   Route stream{"GET", "/console/live", Access::Own, nullptr};
   stream.produces = "text/event-stream";
   stream.timeout = kCallLimit;

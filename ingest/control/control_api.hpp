@@ -86,6 +86,8 @@ class ControlApi {
     Handler handler;
   };
   [[nodiscard]] static const std::vector<Row>& rows();
+  // What only the console asks, below /console/data/.
+  [[nodiscard]] static const std::vector<Row>& console_rows();
 
   // Who calls, by the header and the kind of the path.
   [[nodiscard]] Result<bool> authorize(std::string_view header, Kind kind, Call& call);
@@ -122,6 +124,13 @@ class ControlApi {
   Task<Result<Reply>> list_events(const Call& call);
   Task<Result<Reply>> list_dispositions(const Call& call);
   Task<Result<Reply>> get_event(const Call& call);
+  Task<Result<Reply>> count_events(const Call& call);
+  Task<Result<Reply>> count_by_instance(const Call& call);
+  Task<Result<Reply>> count_by_account(const Call& call);
+
+  Task<Result<Reply>> overview(const Call& call);
+  Task<Result<Reply>> list_endpoints(const Call& call);
+  Task<Result<Reply>> list_dead_letters(const Call& call);
 
   Task<Result<Reply>> get_settings(const Call& call);
   Task<Result<Reply>> set_settings(const Call& call);
@@ -140,7 +149,7 @@ class ControlApi {
   [[nodiscard]] FailurePolicy failure_policy(std::uint64_t account) const;
   // What lies under the delivery that a caller sends: the operator's, with the account's policy.
   [[nodiscard]] DeliveryConfig delivery_defaults(std::uint64_t account) const;
-  [[nodiscard]] Task<Result<history::Survey>> survey();
+  [[nodiscard]] Task<Result<history::Survey>> survey(history::History::Delays delays);
   [[nodiscard]] std::map<std::string, WallTime> paused_of(const history::Survey& survey,
                                                           std::uint64_t account) const;
   [[nodiscard]] Task<Result<bool>> resume_all(
@@ -162,6 +171,17 @@ class ControlApi {
   // The instance named, or all of the account; sorted.
   [[nodiscard]] Result<std::vector<std::uint64_t>> asked_instances(const Call& call) const;
   Task<Result<Reply>> events_reply(const Call& call, EventForm form);
+  enum class CountForm : std::uint8_t { Plain, Instances, Accounts };
+  Task<Result<Reply>> counts_reply(const Call& call, CountForm form);
+  [[nodiscard]] Task<Result<history::SumsPage>> ask_sums(history::SumsQuestion question);
+  // The last hour by minutes, the one that is not over included.
+  [[nodiscard]] Task<Result<history::SumsPage>> last_hour(const Call& call);
+  // A time of the query, or what it is without it.
+  [[nodiscard]] static Result<WallTime> moment_of(const Call& call, const char* name,
+                                                  WallTime otherwise);
+  // What all questions have: times, page, token.
+  [[nodiscard]] static Result<history::Question> question_of(const Call& call,
+                                                             std::size_t page_size);
   Task<HttpResponse> live(HttpRequestPtr request);
   Task<void> serve_live(HttpRequestPtr request, Responder respond);
 

@@ -25,7 +25,9 @@ constexpr std::chrono::hours kSpan{24};
 constexpr std::size_t kLivePage = 50;
 constexpr int kLivePauseMs = 2000;
 
-Result<WallTime> moment(const Call& call, const char* name, WallTime otherwise) {
+}  // namespace
+
+Result<WallTime> ControlApi::moment_of(const Call& call, const char* name, WallTime otherwise) {
   const std::optional<std::string> text = call.query_value(name);
   if (!text) return otherwise;
   const auto at = providers::parse_stamp(providers::Stamp::Rfc3339, *text);
@@ -35,12 +37,12 @@ Result<WallTime> moment(const Call& call, const char* name, WallTime otherwise) 
   return *at;
 }
 
-// What all questions have: times, page, token.
-Result<Question> question_of(const Call& call, std::size_t page_size) {
+Result<Question> ControlApi::question_of(const Call& call, std::size_t page_size) {
   const WallTime now = wall_now();
-  const Result<WallTime> to = moment(call, "to", now + std::chrono::minutes(1));
+  const Result<WallTime> to = moment_of(call, "to", now + std::chrono::minutes(1));
+  const WallTime end = to ? std::min(*to, now) : now;
+  const Result<WallTime> from = moment_of(call, "from", end - kSpan);
   if (!to) return refuse(to.error());
-  const Result<WallTime> from = moment(call, "from", std::min(*to, now) - kSpan);
   if (!from) return refuse(from.error());
   if (*from > *to) return refuse(400, "from: is after to");
   Question question;
@@ -50,8 +52,6 @@ Result<Question> question_of(const Call& call, std::size_t page_size) {
   question.token = call.query_value("nextPage").value_or(std::string());
   return question;
 }
-
-}  // namespace
 
 Task<Result<Page>> ControlApi::ask_history(Question question) {
   using Take = std::function<void(history::History::Answer)>;

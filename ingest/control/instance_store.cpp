@@ -72,6 +72,8 @@ bool InstanceStore::take(RegistryRecord record, const Keyring& keys, Reading rea
   stored.tags = std::move(summary->tags);
   stored.token = token_hash_of(summary->token_hash);
   stored.refreshed = summary->refreshed;
+  stored.disabled = summary->disabled;
+  stored.valid = summary->valid;
   stored.value = *std::move(record.value);
   if (stored.token != TokenHash{}) by_token_[stored.token] = *id;
   instances_[*id] = std::move(stored);

@@ -33,7 +33,9 @@ struct StoredInstance {
   std::vector<std::string> tags;
   TokenHash token{};     // all zero: it has none
   WallTime refreshed{};  // of its provider's tokens; the epoch: it has none, or they are not good
-  std::string value;     // as in the topic
+  bool disabled = false;
+  bool valid = true;
+  std::string value;  // as in the topic
 };
 
 // Thread: control.  Bounds: as above.

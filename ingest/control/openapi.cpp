@@ -23,7 +23,7 @@ struct Operation {
   const char* answer;    // name of a schema; `[]` behind it: an array
 };
 
-constexpr std::array<Operation, 47> kOperations{{
+constexpr std::array<Operation, 50> kOperations{{
     {"/elements", "get", "listElements", "The elements there are", "platform", "", "Element[]"},
     {"/elements/{keyOrId}", "get", "getElement", "One element", "platform", "", "Element"},
     {"/elements/{keyOrId}/metadata", "get", "getElementMetadata", "Its events", "platform", "",
@@ -77,6 +77,14 @@ constexpr std::array<Operation, 47> kOperations{{
      "Event[]"},
     {"/instances/events/dispositions", "get", "listDispositions",
      "What became of them, in words (query as for events)", "platform", "", "Disposition[]"},
+    {"/instances/events/analytics", "get", "countEvents",
+     "How many came (query: from, to, interval, accountIds[], nextPage)", "platform", "",
+     "EventCount[]"},
+    {"/instances/events/analytics/instances", "get", "countEventsByInstance",
+     "How many came, were delivered and failed, of each instance (query likewise)", "platform", "",
+     "InstanceCounts[]"},
+    {"/instances/events/analytics/accounts", "get", "countEventsByAccount",
+     "The same of each account (query likewise)", "platform", "", "AccountCounts[]"},
     {"/instances/{id}/events", "get", "listInstanceEvents",
      "Events of one instance (query as for events)", "either", "", "Event[]"},
     {"/instances/{id}/events/{eventId}", "get", "getEvent", "One event (query: from, to)", "either",
@@ -220,6 +228,20 @@ constexpr std::string_view kSchemas = R"json({
  "properties":{"eventId":{"type":"string"},"elementInstanceId":{"type":"integer"},
  "notificationData":{"type":"array","items":{"type":"object","required":["message"],
  "properties":{"message":{"type":"string"}}}}}},
+"EventCount":{"type":"object","required":["count","timestamp"],"additionalProperties":false,
+ "properties":{"count":{"type":"integer"},"timestamp":{"type":"string","format":"date-time"}}},
+"InstanceCounts":{"type":"object","required":["total","timestamp","records"],
+ "additionalProperties":false,"properties":{"total":{"type":"integer"},
+ "timestamp":{"type":"string","format":"date-time"},"records":{"type":"array","items":{
+ "type":"object","required":["count","success","failed","instanceId"],
+ "additionalProperties":false,"properties":{"count":{"type":"integer"},
+ "success":{"type":"integer"},"failed":{"type":"integer"},"instanceId":{"type":"integer"}}}}}},
+"AccountCounts":{"type":"object","required":["total","timestamp","records"],
+ "additionalProperties":false,"properties":{"total":{"type":"integer"},
+ "timestamp":{"type":"string","format":"date-time"},"records":{"type":"array","items":{
+ "type":"object","required":["count","success","failed","accountId"],
+ "additionalProperties":false,"properties":{"count":{"type":"integer"},
+ "success":{"type":"integer"},"failed":{"type":"integer"},"accountId":{"type":"integer"}}}}}},
 "AccountSettings":{"type":"object","required":["notification.webhook.failure.policy"],
  "additionalProperties":false,
  "properties":{"notification.webhook.failure.policy":{"enum":["retry","queue"]}}},

@@ -21,6 +21,7 @@ namespace json = boost::json;
 using history::Survey;
 
 constexpr const char* kPolicy = "notification.webhook.failure.policy";
+constexpr auto kLeave = history::History::Delays::Leave;
 constexpr std::size_t kBatch = 100;  // documents in one transaction
 
 std::string account_key(std::uint64_t account) {
@@ -187,10 +188,10 @@ Task<Result<Reply>> ControlApi::set_settings(const Call& call) {
 
 // -- paused subscriptions --
 
-Task<Result<Survey>> ControlApi::survey() {
+Task<Result<Survey>> ControlApi::survey(history::History::Delays delays) {
   std::function<void(std::function<void(history::History::SurveyAnswer)>)> begin =
-      [this](std::function<void(history::History::SurveyAnswer)> take) {
-        history_.survey(std::move(take));
+      [this, delays](std::function<void(history::History::SurveyAnswer)> take) {
+        history_.survey(delays, std::move(take));
       };
   Result<Survey> out = co_await answer_of<Survey>(documents_.executor(), std::move(begin));
   co_return out;
@@ -217,7 +218,7 @@ Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
   if (!where) co_return refuse(where.error());
   const Result<std::size_t> size = page_size_of(call);
   if (!size) co_return refuse(size.error());
-  const Result<Survey> seen = co_await survey();
+  const Result<Survey> seen = co_await survey(kLeave);
   if (!seen) co_return refuse(seen.error());
   std::set<std::string> wanted;
   std::set<std::uint64_t> instances;
@@ -281,7 +282,7 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
   if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
   const Result<Where> where = where_of(call);
   if (!where) co_return refuse(where.error());
-  const Result<Survey> seen = co_await survey();
+  const Result<Survey> seen = co_await survey(kLeave);
   if (!seen) co_return refuse(seen.error());
   const std::map<std::string, WallTime> paused = paused_of(*seen, call.caller.account->id);
   json::array list;
@@ -317,7 +318,7 @@ Task<Result<Reply>> ControlApi::pause_subscription(const Call& call, bool paused
   if (name != "callback") subscription += "/" + name;
   std::map<std::string, WallTime> known;
   if (!paused) {
-    const Result<Survey> seen = co_await survey();
+    const Result<Survey> seen = co_await survey(kLeave);
     if (!seen) co_return refuse(seen.error());
     known = paused_of(*seen, call.caller.account->id);
   }

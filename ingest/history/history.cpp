@@ -26,6 +26,7 @@ constexpr std::uint16_t kEvents = 0;
 constexpr std::uint16_t kDead = 1;
 constexpr std::uint16_t kAttempts = 2;
 constexpr std::uint16_t kState = 3;
+constexpr std::uint16_t kSums = 4;
 
 constexpr std::int64_t kSmallestChunk = 16;
 constexpr std::int64_t kFirstChunk = 256;
@@ -37,6 +38,10 @@ constexpr std::chrono::seconds kConnectMax{10};
 constexpr std::int64_t kUndatedRead = 256;
 // Finding the events may take so much of the time and the records; the rest tells their fate.
 constexpr std::size_t kFindingShare = 60;  // per cent
+// Sums are written when a worker has read an event, which may be behind by so much.
+constexpr std::chrono::hours kSumsLate{1};
+// A record of sums costs as much as many events.
+constexpr std::int64_t kSumRecordsMax = 20'000;
 
 Unexpected<HistoryTrouble> trouble(LogTrouble what) {
   if (what == LogTrouble::Spent) {
@@ -103,14 +108,26 @@ StoredEvent stored(const Event& event, const kafka::Message& message) {
   out.content_type = event.content_type;
   out.instance = event.instance.value;
   out.received = event.received;
+  out.when = event.received;
   out.body = event.body;
   out.partition = message.partition();
   out.offset = message.offset();
   return out;
 }
 
+ParkedSeen parked_of(const Event& event, const kafka::Message& message) {
+  ParkedSeen seen;
+  seen.event = event.id;
+  seen.subscription = event.parked->subscription;
+  seen.attempts_made = event.parked->attempts_made;
+  seen.due = event.parked->due;
+  seen.reason = event.parked->reason;
+  seen.stamped = message.stamped();
+  return seen;
+}
+
 bool older(const StoredEvent& a, const StoredEvent& b) {
-  if (a.received != b.received) return a.received < b.received;
+  if (a.when != b.when) return a.when < b.when;
   if (a.partition != b.partition) return a.partition < b.partition;
   return a.offset < b.offset;
 }
@@ -146,7 +163,7 @@ class History::Reader {
         own_partitioner_(config.kafka.properties.contains("partitioner")),
         logs_(config.kafka, config.relay.group,
               {name(config, "events"), name(config, "dead"), name(config, "attempts"),
-               name(config, "state")}),
+               name(config, "state"), name(config, "sums")}),
         delays_(config.kafka, config.relay.group + ".delays", delay_topics(config)) {
     partitions_ = kafka::topic_partitions(config.kafka).at(name(config, "events"));
     // The clients find their brokers now, not within the time of the first question.
@@ -166,7 +183,7 @@ class History::Reader {
     budget.records_max = kRecordsMax;
     budget.deadline = begun + kTimeMax;
     if (question.traces && !page->events.empty()) {
-      const auto told = tell(page->events, budget);
+      const auto told = tell(question.log, page->events, budget);
       if (!told) return trouble(told.error());
     }
     page->records = budget.records;
@@ -174,7 +191,7 @@ class History::Reader {
     return page;
   }
 
-  SurveyAnswer survey() {
+  SurveyAnswer survey(Delays delays) {
     Budget budget;
     budget.deadline = monotonic_now() + kTimeMax;
     std::vector<TopicPartition> places;
@@ -194,7 +211,6 @@ class History::Reader {
     };
     if (const auto read = logs_.read(stretches, visit, budget); !read) return trouble(read.error());
     Survey out;
-    out.records = budget.records;
     for (auto& [partition, mine] : cursors) {
       const Watermarks& ends = at(*bounds, {kEvents, Partition{partition}});
       for (auto& [key, cursor] : mine) {
@@ -205,6 +221,44 @@ class History::Reader {
         out.cursors.push_back({Partition{partition}, std::move(cursor), behind});
       }
     }
+    if (delays == Delays::Count) {
+      if (const auto read = count_waiting(out, *bounds, budget); !read)
+        return trouble(read.error());
+    }
+    out.records = budget.records;
+    return out;
+  }
+
+  SumsAnswer sums(const SumsQuestion& question) {
+    Budget budget;
+    budget.deadline = monotonic_now() + kTimeMax;
+    const TopicPartition place{kSums, Partition{0}};
+    const auto bounds = logs_.bounds({place}, budget);
+    if (!bounds) return trouble(bounds.error());
+    const Watermarks& ends = bounds->front();
+    const auto from = logs_.since({place}, begin_of_step(question, question.first), budget);
+    if (!from) return trouble(from.error());
+    Stretch stretch{place, Offset{begin_of(ends, from->front())}, ends.end};
+    // The steps that can be answered at once: all, or half of them, or half of that.
+    std::int64_t count = question.last - question.first + 1;
+    while (true) {
+      const WallTime behind = begin_of_step(question, question.first + count) + kSumsLate;
+      const auto to = logs_.since({place}, behind, budget);
+      if (!to) return trouble(to.error());
+      stretch.to = std::min(ends.end, to->front().start);
+      if (stretch.to.value - stretch.from.value <= kSumRecordsMax) break;
+      if (count == 1) return trouble(LogTrouble::Spent);
+      count /= 2;
+    }
+    SumsPage out;
+    out.steps.resize(static_cast<std::size_t>(count));
+    const auto visit = [&](TopicPartition, const kafka::Message& message) {
+      for (const EventSum& row : read_event_sums(message.value())) add_up(question, row, out);
+    };
+    if (const auto read = logs_.read({&stretch, 1}, visit, budget); !read) {
+      return trouble(read.error());
+    }
+    out.records = budget.records;
     return out;
   }
 
@@ -220,6 +274,61 @@ class History::Reader {
     return names;
   }
 
+  static WallTime begin_of_step(const SumsQuestion& question, std::int64_t number) {
+    return WallTime(question.interval * number);
+  }
+
+  static void add_up(const SumsQuestion& question, const EventSum& row, SumsPage& out) {
+    if (!std::binary_search(question.instances.begin(), question.instances.end(), row.instance)) {
+      return;
+    }
+    const std::int64_t interval = question.interval.count();
+    const auto step_of = [&](std::int64_t second) -> SumsPage::Step* {
+      const std::int64_t number = second / interval - question.first;
+      const bool within = number >= 0 && number < static_cast<std::int64_t>(out.steps.size());
+      return within ? &out.steps[static_cast<std::size_t>(number)] : nullptr;
+    };
+    for (const EventSum::Second& each : row.seconds) {
+      SumsPage::Step* const step = step_of(row.minute * 60 + each.second);
+      if (step == nullptr) continue;
+      EventCounts& counts = step->by_instance[row.instance];
+      counts.events += each.counts.events;
+      counts.delivered += each.counts.delivered;
+      counts.failed += each.counts.failed;
+    }
+    // Of latencies only the minute is known.
+    SumsPage::Step* const step = step_of(row.minute * 60);
+    if (step == nullptr) return;
+    for (std::size_t i = 0; i < kLatencyBuckets; ++i) step->latency[i] += row.latency[i];
+  }
+
+  // What no worker has done with yet: in the log, and in the delay topics.
+  Expected<bool, LogTrouble> count_waiting(Survey& out, const std::vector<Watermarks>& bounds,
+                                           Budget& budget) {
+    std::set<std::int32_t> numbers;
+    std::vector<TopicPartition> places;
+    for (std::int32_t each = 0; each < partitions_; ++each) {
+      numbers.insert(each);
+      places.push_back({kEvents, Partition{each}});
+    }
+    const auto positions = logs_.positions(places, budget);
+    if (!positions) return Unexpected(positions.error());
+    for (const kafka::ReadPosition& each : *positions) {
+      const Watermarks& ends = at(bounds, each.place);
+      const std::int64_t next = each.committed ? each.committed->value : ends.start.value;
+      out.unread += std::max<std::int64_t>(ends.end.value - std::max(next, ends.start.value), 0);
+    }
+    auto read = read_delays(
+        numbers,
+        [&out](const Event& event, const kafka::Message&) {
+          ++out.parked[std::string(event.parked->subscription)];
+        },
+        budget);
+    // So many wait that a part of them says enough.
+    out.parked_whole = read.has_value();
+    return true;
+  }
+
   [[nodiscard]] std::vector<TopicPartition> places_of(const Question& question) const {
     std::set<std::int32_t> wanted;
     for (const std::uint64_t instance : question.instances) {
@@ -228,9 +337,14 @@ class History::Reader {
     }
     std::vector<TopicPartition> places;
     for (std::int32_t each = 0; each < partitions_; ++each) {
-      if (own_partitioner_ || wanted.contains(each)) places.push_back({kEvents, Partition{each}});
+      if (!own_partitioner_ && !wanted.contains(each)) continue;
+      places.push_back({topic_of(question), Partition{each}});
     }
     return places;
+  }
+
+  static std::uint16_t topic_of(const Question& question) noexcept {
+    return question.log == Log::Dead ? kDead : kEvents;
   }
 
   // -- the events --
@@ -310,7 +424,7 @@ class History::Reader {
     std::size_t bytes = 0;
     for (const Backward& each : backs) {
       for (const StoredEvent& event : each.found) {
-        if (event.received < back) continue;
+        if (event.when < back) continue;
         ++count;
         bytes += event.body.size();
       }
@@ -327,23 +441,28 @@ class History::Reader {
     for (Backward& each : backs) {
       if (each.over() || each.reached < back) continue;
       const std::int64_t first = std::max(each.low, each.loaded - each.chunk);
-      stretches.push_back({{kEvents, each.partition}, Offset{first}, Offset{each.loaded}});
+      stretches.push_back(
+          {{topic_of(question), each.partition}, Offset{first}, Offset{each.loaded}});
       by_partition[each.partition.value] = &each;
     }
     std::map<std::int32_t, std::vector<StoredEvent>> found;
     std::map<std::int32_t, WallTime> oldest;
     const auto visit = [&](TopicPartition place, const kafka::Message& message) {
       const auto event = message.event();
-      if (!event) return;
-      auto& seen = oldest.try_emplace(place.partition.value, event->received).first->second;
-      seen = std::min(seen, event->received);
-      if (event->received < question.from || event->received > question.to) return;
+      if (!event || (question.log == Log::Dead && !event->parked)) return;
+      const WallTime at = question.log == Log::Dead ? message.stamped() : event->received;
+      auto& seen = oldest.try_emplace(place.partition.value, at).first->second;
+      seen = std::min(seen, at);
+      if (at < question.from || at > question.to) return;
       if (!std::binary_search(question.instances.begin(), question.instances.end(),
                               event->instance.value)) {
         return;
       }
       if (!question.event.empty() && event->id != question.event) return;
-      found[place.partition.value].push_back(stored(*event, message));
+      StoredEvent& kept = found[place.partition.value].emplace_back(stored(*event, message));
+      if (question.log == Log::Events) return;
+      kept.when = at;
+      kept.letter = parked_of(*event, message);
     };
     auto read = logs_.read(stretches, visit, budget);
     if (!read && read.error() != LogTrouble::Gone) return read;
@@ -368,7 +487,7 @@ class History::Reader {
     std::vector<StoredEvent> all;
     for (Backward& each : backs) {
       for (StoredEvent& event : each.found) {
-        if (event.received >= back) all.push_back(std::move(event));
+        if (event.when >= back) all.push_back(std::move(event));
       }
     }
     std::sort(all.begin(), all.end(),
@@ -408,26 +527,32 @@ class History::Reader {
 
   // -- what became of them --
 
-  Expected<bool, LogTrouble> tell(std::vector<StoredEvent>& events, Budget& budget) {
+  Expected<bool, LogTrouble> tell(Log log, std::vector<StoredEvent>& events, Budget& budget) {
     std::set<std::int32_t> numbers;
     WallTime oldest = WallTime::max();
     for (StoredEvent& event : events) {
       numbers.insert(event.partition.value);
-      oldest = std::min(oldest, event.received);
+      oldest = std::min(oldest, event.when);
       index_[event.id].push_back(&event);
     }
-    const auto told = read_traces(events, numbers, oldest, budget);
+    const auto told = read_traces(log, events, numbers, oldest, budget);
     index_.clear();
     return told;
   }
 
-  Expected<bool, LogTrouble> read_traces(std::vector<StoredEvent>& events,
+  Expected<bool, LogTrouble> read_traces(Log log, std::vector<StoredEvent>& events,
                                          const std::set<std::int32_t>& numbers, WallTime oldest,
                                          Budget& budget) {
-    // The positions first: what is written later than they were read can only be newer.
-    if (auto read = read_positions(events, numbers, budget); !read) return read;
-    if (auto read = read_delays(numbers, budget); !read) return read;
-    return read_logs(events, numbers, oldest, budget);
+    // The positions first: what is written later than they were read can only be newer. They say
+    // nothing of the offset of a dead letter.
+    if (log == Log::Events) {
+      if (auto read = read_positions(events, numbers, budget); !read) return read;
+    }
+    const auto note = [this](const Event& event, const kafka::Message& message) {
+      note_parked(event, message, &Traces::parked);
+    };
+    if (auto read = read_delays(numbers, note, budget); !read) return read;
+    return read_logs(log, events, numbers, oldest, budget);
   }
 
   Expected<bool, LogTrouble> read_positions(std::vector<StoredEvent>& events,
@@ -450,7 +575,9 @@ class History::Reader {
   }
 
   // What waits in the delay topics: from the position on.
-  Expected<bool, LogTrouble> read_delays(const std::set<std::int32_t>& numbers, Budget& budget) {
+  using SeeParked = std::function<void(const Event& event, const kafka::Message& message)>;
+  Expected<bool, LogTrouble> read_delays(const std::set<std::int32_t>& numbers,
+                                         const SeeParked& see, Budget& budget) {
     std::vector<TopicPartition> places;
     for (std::size_t step = 0; step < steps_; ++step) {
       for (const std::int32_t each : numbers) {
@@ -476,7 +603,8 @@ class History::Reader {
         [&](TopicPartition place, const kafka::Message& message) {
           const auto found = done.find(place);
           if (found != done.end() && found->second.contains(message.offset())) return;
-          note_parked(message, &Traces::parked);
+          const auto event = message.event();
+          if (event && event->parked) see(*event, message);
         },
         budget);
   }
@@ -488,7 +616,7 @@ class History::Reader {
   };
 
   // Dead letters and attempts from the oldest event on, cursors as they are now.
-  Expected<bool, LogTrouble> read_logs(std::vector<StoredEvent>& events,
+  Expected<bool, LogTrouble> read_logs(Log log, std::vector<StoredEvent>& events,
                                        const std::set<std::int32_t>& numbers, WallTime oldest,
                                        Budget& budget) {
     std::vector<TopicPartition> dated;
@@ -512,7 +640,7 @@ class History::Reader {
     }
     CursorTable cursors;
     const auto visit = [&](TopicPartition place, const kafka::Message& message) {
-      if (place.topic == kDead) return note_parked(message, &Traces::dead);
+      if (place.topic == kDead) return note_dead(message);
       if (place.topic == kAttempts) return note_attempt(message.value());
       note_cursor(message, cursors[place.partition.value]);
     };
@@ -521,7 +649,7 @@ class History::Reader {
     for (StoredEvent& event : events) {
       for (const auto& [key, cursor] : cursors[event.partition.value]) {
         if (leading_number(cursor.subscription) != event.instance) continue;
-        if (cursor.holds(event.offset, event.object_id)) {
+        if (log == Log::Events && cursor.holds(event.offset, event.object_id)) {
           event.queued_whole.push_back(cursor.subscription);
         }
         if (cursor.paused && !cursor.end) event.paused.push_back(cursor.subscription);
@@ -551,18 +679,16 @@ class History::Reader {
     return &event.traces.back().traces;
   }
 
-  void note_parked(const kafka::Message& message, std::optional<ParkedSeen> Traces::*where) {
+  void note_dead(const kafka::Message& message) {
     const auto event = message.event();
-    if (!event || !event->parked) return;
-    const auto found = index_.find(std::string(event->id));
+    if (event && event->parked) note_parked(*event, message, &Traces::dead);
+  }
+
+  void note_parked(const Event& event, const kafka::Message& message,
+                   std::optional<ParkedSeen> Traces::*where) {
+    const auto found = index_.find(std::string(event.id));
     if (found == index_.end()) return;
-    ParkedSeen seen;
-    seen.event = event->id;
-    seen.subscription = event->parked->subscription;
-    seen.attempts_made = event->parked->attempts_made;
-    seen.due = event->parked->due;
-    seen.reason = event->parked->reason;
-    seen.stamped = message.stamped();
+    const ParkedSeen seen = parked_of(event, message);
     for (StoredEvent* each : found->second) {
       traces_of(*each, seen.subscription)->*where = seen;
     }
@@ -625,8 +751,15 @@ void History::ask(Question question, Done done) {
   });
 }
 
-void History::survey(std::function<void(SurveyAnswer)> done) {
-  enqueue<SurveyAnswer>(std::move(done), [](Reader& reader) { return reader.survey(); });
+void History::survey(Delays delays, std::function<void(SurveyAnswer)> done) {
+  enqueue<SurveyAnswer>(std::move(done),
+                        [delays](Reader& reader) { return reader.survey(delays); });
+}
+
+void History::sums(SumsQuestion question, std::function<void(SumsAnswer)> done) {
+  enqueue<SumsAnswer>(std::move(done), [question = std::move(question)](Reader& reader) {
+    return reader.sums(question);
+  });
 }
 
 void History::stop() {

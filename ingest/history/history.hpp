@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,6 +28,7 @@
 #include "common/base/expected.hpp"
 #include "common/config/config.hpp"
 #include "common/http/types.hpp"
+#include "common/observe/event_sums.hpp"
 #include "ingest/history/fate.hpp"
 
 namespace eventrelay::history {
@@ -36,11 +38,15 @@ inline constexpr std::chrono::seconds kTimeMax{2};
 inline constexpr std::size_t kBytesMax = 4U << 20;
 inline constexpr std::size_t kWaitingMax = 16;
 
+// Which log the events of a question stand in.
+enum class Log : std::uint8_t { Events, Dead };
+
 // Which events.
 struct Question {
+  Log log = Log::Events;
   std::vector<std::uint64_t> instances;  // of these alone; sorted
   std::string event;                     // of this id alone; empty: any
-  WallTime from{};                       // received at or after
+  WallTime from{};                       // received, or given up, at or after
   WallTime to{};                         // and at or before
   std::size_t page_size = 200;           // 1..1000
   std::string token;                     // of an earlier answer; empty: the newest
@@ -58,7 +64,9 @@ struct StoredEvent {
   std::string id, provider_id, element, event_type, object_type, object_id, date, content_type;
   std::uint64_t instance = 0;
   WallTime received{};
+  WallTime when{};  // it was received; of a dead letter, when it was given up
   std::string body;
+  std::optional<ParkedSeen> letter;  // of a dead letter: what it says of itself
   Partition partition;
   Offset offset;
   bool settled = false;                    // the group has passed it
@@ -79,6 +87,28 @@ struct Survey {
     std::int64_t behind = 0;  // records from its position to its end: those of others are counted
   };
   std::vector<Row> cursors;
+  std::map<std::string, std::uint64_t> parked;  // in delay topics, by subscription
+  bool parked_whole = true;                     // false: there are more than were read
+  std::int64_t unread = 0;                      // events that no worker has done with yet
+  std::size_t records = 0;                      // read for it
+};
+
+// What was counted, in steps of `interval` since 1970. Thread: value.
+struct SumsQuestion {
+  std::vector<std::uint64_t> instances;  // of these alone; sorted
+  std::int64_t first = 0;                // number of the first step
+  std::int64_t last = 0;                 // and of the last
+  std::chrono::seconds interval{60};
+};
+
+// Thread: value.
+struct SumsPage {
+  // One step, from the first asked for on; steps without a count are there.
+  struct Step {
+    std::map<std::uint64_t, EventCounts> by_instance;
+    LatencyCounts latency{};
+  };
+  std::vector<Step> steps;  // fewer than asked for where there was too much to read
   std::size_t records = 0;  // read for it
 };
 
@@ -107,6 +137,7 @@ class History {
   using Answer = Expected<Page, HistoryTrouble>;
   using Done = std::function<void(Answer)>;
   using SurveyAnswer = Expected<Survey, HistoryTrouble>;
+  using SumsAnswer = Expected<SumsPage, HistoryTrouble>;
 
   // `done` is called on `control`. Reading begins with the first question.
   History(Executor control, const Config& config);
@@ -115,8 +146,11 @@ class History {
   ~History();
 
   void ask(Question question, Done done);
-  // Which subscriptions are paused or detached.
-  void survey(std::function<void(SurveyAnswer)> done);
+  // Which subscriptions are paused or detached; on request also what waits in the delay topics.
+  enum class Delays : std::uint8_t { Leave, Count };
+  void survey(Delays delays, std::function<void(SurveyAnswer)> done);
+  // How much came and went.
+  void sums(SumsQuestion question, std::function<void(SumsAnswer)> done);
   // Nothing is answered any more.
   void stop();
 

@@ -356,6 +356,7 @@ Consumer::Verdict Consumer::begin(PartitionState& partition, HeldRecord& record)
     case Begin::Started:
       record.begun = true;
       record.epoch = partition.ledger.epoch();
+      if (sums_ != nullptr) sums_->note_received(record.event.instance, record.event.received);
       break;
     case Begin::AlreadyDone:
       ++already_done_;

@@ -21,6 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/observe/event_sums.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/process/volatile_budget.hpp"
 #include "relay/backlog/cursor/cursors.hpp"
@@ -93,6 +94,8 @@ class Consumer final : public RecordOwner {
         window_(window),
         budget_(budget) {}
 
+  // Where each event is counted once it is begun; before the first record.
+  void count_in(EventSums& sums) { sums_ = &sums; }
   // Where records come from; before the first call of any other member.
   void attach(GroupMember& member) { member_ = &member; }
 
@@ -198,6 +201,7 @@ class Consumer final : public RecordOwner {
   LiveGate* gate_ = nullptr;
   std::function<void(Partition)> restarted_;
   UnknownSink* unknown_ = nullptr;
+  EventSums* sums_ = nullptr;
   GroupMember* member_ = nullptr;
   std::unordered_map<std::int32_t, std::unique_ptr<PartitionState>> partitions_;
   std::vector<PartitionState*> owned_;

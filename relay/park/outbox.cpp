@@ -24,6 +24,7 @@ constexpr Duration kPause =
 constexpr Duration kPauseAtStart = std::chrono::milliseconds(50);
 constexpr Duration kLate = std::chrono::seconds(2);  // a healthy broker has answered long before
 constexpr std::size_t kQueueMin = 4U << 20;
+constexpr std::uint64_t kSums = ~std::uint64_t{0};  // the token of every record of sums
 
 kafka::ProducerLimits limits_of(const Config& config, unsigned shards) {
   kafka::ProducerLimits limits;
@@ -61,6 +62,7 @@ Outbox::Outbox(ShardIo& io, const OutboxOptions& options, metrics::Slab& slab, C
   dead_ = open("dead");
   state_ = open("state");
   attempts_ = open("attempts");
+  sums_ = open("sums");
 }
 
 Outbox::~Outbox() = default;
@@ -124,6 +126,12 @@ void Outbox::log_attempt(InstanceId instance, std::string_view line) {
   }
 }
 
+bool Outbox::write_sums(std::string_view sums) {
+  if (producer_->pending_bytes() + sums.size() > queue_bytes_ / 2) return false;
+  const RecordHeaders headers;
+  return producer_->produce(sums_, {"", sums, &headers, 0}, kSums) == Queued::Queued;
+}
+
 // --- on its way -------------------------------------------------------------------------------
 
 void Outbox::send(Write& write) {
@@ -168,6 +176,10 @@ Queued Outbox::produce(const Write& write) {
 }
 
 void Outbox::on_stored(std::uint64_t token, Stored stored) {
+  if (token == kSums) {
+    if (stored != Stored::Persisted) log::warn("sums of events could not be written");
+    return;
+  }
   if (token == 0) {  // a line of the attempts log
     if (stored != Stored::Persisted) slab_.relay_attempts_dropped_total.add();
     return;
@@ -192,7 +204,7 @@ void Outbox::on_placed(std::uint64_t token, Offset at, std::optional<WallTime> a
                 {{"ahead_ms", std::int64_t{lead.count()}}});
     }
   }
-  if (token == 0) return;
+  if (token == 0 || token == kSums) return;
   const Write& write = writes_[token - 1];
   // A reader never stands behind the end of its log: a record below that is in another log.
   if (write.orphan || at >= write.read_to) return;

@@ -64,6 +64,8 @@ class Outbox final : public kafka::ReportSink {
   void put_state(Partition partition, std::string key, std::string value, Sender sender);
   // One JSON line. Best effort: no receipt, and none is written once the producer is half full.
   void log_attempt(InstanceId instance, std::string_view line);
+  // One record of sums. Best effort likewise; false: not now.
+  bool write_sums(std::string_view sums);
 
   // Where the reader of a delay topic stands, and who hears that a record was appended below that:
   // its log has begun anew. Before the first event is parked.
@@ -154,6 +156,7 @@ class Outbox final : public kafka::ReportSink {
   std::size_t dead_ = 0;
   std::size_t state_ = 0;
   std::size_t attempts_ = 0;
+  std::size_t sums_ = 0;
   Pool<Write> writes_;
   LinkedList<Write, &Write::by_age> waiting_;                // all without a receipt, by age
   std::vector<Write*> again_;                                // wait for the pause to end

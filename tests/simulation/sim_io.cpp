@@ -42,7 +42,7 @@ Log log_of(const std::string& name) {
   }
   if (name.ends_with("state")) return {Log::Kind::State, 0, 0};
   if (name.ends_with("dead")) return {Log::Kind::Dead, 0, 0};
-  if (name.ends_with("attempts")) return {Log::Kind::Attempts, 0, 0};
+  if (name.ends_with("attempts") || name.ends_with("sums")) return {Log::Kind::Attempts, 0, 0};
   if (name.ends_with("events")) return {Log::Kind::Events, 0, 0};
   throw std::invalid_argument("the world has no topic " + name);
 }

@@ -60,6 +60,11 @@ export async function consoleCall(method, path, body) {
   return (await exchange(method, `/console/${path}`, body, {})).body;
 }
 
+// One page of a list that only the console asks for: {body, next}.
+export function consolePage(path) {
+  return exchange("GET", `/console/${path}`, undefined, {});
+}
+
 export function query(parameters) {
   const list = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -82,7 +87,7 @@ export function explain(error) {
     401: "The session is over. Sign in again; nothing was changed.",
     403: `Not allowed: ${said}.`,
     404: `It is not there: ${said}. Somebody may have deleted it; go back to the list.`,
-    409: `Refused by the provider: ${said}. Nothing was changed.`,
+    409: `Refused: ${said}. Nothing was changed.`,
     413: "That is more than the service takes (64 KiB). Make it smaller.",
     429: `Too many attempts. Wait ${error.retryAfter || "a"} seconds and try again.`,
     502: `The provider failed: ${said}. Try again later.`,

@@ -7,16 +7,21 @@ import { showToken } from "./instance_form.js";
 import "./instance.js";
 import "./webhooks.js";
 import "./events.js";
+import "./overview.js";
+import "./endpoints.js";
 
 const PAGES = [
+  [/^#\/overview$/, "er-overview", "Overview"],
   [/^#\/instances$/, "er-instances", "Instances"],
   [/^#\/instances\/new$/, "er-instance-form", "New instance"],
   [/^#\/instances\/(\d{1,20})$/, "er-instance", "Instance"],
   [/^#\/instances\/(\d{1,20})\/webhooks$/, "er-webhooks", "Webhooks"],
   [/^#\/events(?:\?instance=(\d{1,20}))?$/, "er-events", "Events"],
+  [/^#\/endpoints(?:\?instance=(\d{1,20}))?$/, "er-endpoints", "Endpoints"],
+  [/^#\/dead(?:\?instance=(\d{1,20}))?$/, "er-dead", "Dead letters"],
   [/^#\/events\/(\d{1,20})\/([\w%.-]{1,200})(?:\/([\w:.-]+))?$/, "er-event", "Event"],
 ];
-const NAVIGATION = [["#/instances", "Instances"], ["#/events", "Events"]];
+const NAVIGATION = [["#/overview", "Overview"], ["#/instances", "Instances"], ["#/events", "Events"], ["#/endpoints", "Endpoints"], ["#/dead", "Dead letters"]];
 
 // What a provider has sent back in the address; it leaves the address at once.
 function takeReturn() {

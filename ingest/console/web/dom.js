@@ -17,6 +17,14 @@ export function h(tag, attributes, ...children) {
   return element;
 }
 
+// The same for what is drawn: shapes of SVG.
+export function shape(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) element.setAttribute(name, String(value));
+  element.append(...children.flat(9).filter(Boolean));
+  return element;
+}
+
 // Replaces what `element` holds.
 export function fill(element, ...children) {
   element.replaceChildren(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));

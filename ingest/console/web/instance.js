@@ -58,7 +58,8 @@ class Instance extends HTMLElement {
         fact("Tags", it.tags.length ? it.tags.map((tag) => h("span", { class: "tag" }, tag)) : "none")),
       h("p", { class: "actions" },
         it.element.key === "box" ? h("a", { class: "button", href: `#/instances/${it.id}/webhooks` }, "Webhooks") : null,
-        h("a", { class: "button", href: `#/events?instance=${it.id}` }, "Events"),
+        h("a", { class: "button", href: `#/events?instance=${it.id}` }, "Its events"),
+        h("a", { class: "button", href: `#/endpoints?instance=${it.id}` }, "Its endpoints"),
         may ? (it.disabled
           ? button("Switch on", () => this.change(() => call("PUT", `/instances/${it.id}/enabled`), "The instance is on; what waited is delivered now."))
           : button("Switch off", () => this.change(() => call("DELETE", `/instances/${it.id}/enabled`), "The instance is off. The provider's events are still taken and wait."))) : null,

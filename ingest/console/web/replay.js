@@ -85,3 +85,72 @@ export function openReplay(instance, subscriptions, preset = {}) {
     return form;
   });
 }
+
+// Sends a choice of dead letters again: counted first, each instance on its own, one after the other.
+export function openResend(letters) {
+  return openDialog("Send dead letters again", (close) => {
+    const rate = h("input", { type: "number", min: "1", max: "10000", required: true, value: "100" });
+    const said = h("div", { role: "status" });
+    const form = h("form", { on: { submit: (event) => { event.preventDefault(); count(); } } });
+    const jobs = new Map();
+    for (const letter of letters) {
+      const key = `${letter.instanceId} ${letter.subscription}`;
+      if (!jobs.has(key)) jobs.set(key, { instance: letter.instanceId, subscription: letter.subscription, ids: new Set(), from: Infinity, to: 0 });
+      const job = jobs.get(key);
+      const at = Date.parse(letter.at);
+      job.ids.add(letter.id);
+      job.from = Math.min(job.from, at - 1000);
+      job.to = Math.max(job.to, at + 1000);
+    }
+    const body = (job, dryRun) => ({
+      source: "dead", subscription: job.subscription, eventIds: [...job.ids], rate: Number(rate.value), dryRun,
+      from: new Date(job.from).toISOString(), to: new Date(job.to).toISOString(),
+    });
+    let stopped = false;
+    const run = async (dryRun, told) => {
+      const sum = { selected: 0, sent: 0 };
+      for (const job of jobs.values()) {
+        let state = await call("POST", `/instances/${job.instance}/events/replay`, body(job, dryRun));
+        while (state.status === "running" && form.isConnected) {
+          fill(said, h("p", null, told(sum.sent + state.sent)), dryRun ? null : button("Stop", () => { stopped = true; }));
+          await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+          const path = `/instances/${job.instance}/events/replay/${state.id}`;
+          state = await call(stopped ? "DELETE" : "GET", path);
+        }
+        sum.selected += state.selected;
+        sum.sent += state.sent;
+        if (state.status === "failed") throw new Error(state.reason ?? "look into the log of the service");
+        if (stopped) break;
+      }
+      return sum;
+    };
+    const told = async (what) => {
+      try {
+        return await what();
+      } catch (error) {
+        fill(said, notice("bad", explain(error)));
+        return null;
+      }
+    };
+    const count = () => told(async () => {
+      stopped = false;
+      const counted = await run(true, () => "Counting...");
+      if (counted.selected === 0) {
+        fill(said, notice("warn", "None of them is kept any more: nothing can be sent."));
+        return;
+      }
+      const send = button(`Send ${counted.selected} again`, () => told(async () => {
+        const done = await run(false, (sent) => `${sent} of ${counted.selected} sent...`);
+        fill(said, notice(stopped ? "warn" : "good", stopped ? `Stopped. ${done.sent} were sent.` : `Done: ${done.sent} sent.`));
+      }), { class: "primary" });
+      fill(said, h("p", null, `${counted.selected} would be sent, each with the id it had.`), send);
+      send.focus();
+    });
+    fill(form,
+      h("p", null, `${letters.length} chosen, at ${jobs.size} ${jobs.size === 1 ? "subscription" : "subscriptions"}.`),
+      field("Events a second", rate),
+      h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Count first"), button("Close", () => close(true))),
+      said);
+    return form;
+  });
+}

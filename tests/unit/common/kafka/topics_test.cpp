@@ -33,7 +33,7 @@ TEST(TopicPlan, NamesEveryTopicWithEventsFirst) {
   for (const TopicSpec& topic : topic_plan(config)) names.push_back(topic.name);
   const std::vector<std::string> expected{"acme.events",    "acme.retry.5s", "acme.retry.30m",
                                           "acme.retry.10h", "acme.dead",     "acme.instances",
-                                          "acme.state",     "acme.attempts"};
+                                          "acme.state",     "acme.attempts", "acme.sums"};
   EXPECT_EQ(names, expected);
 }
 
@@ -55,15 +55,17 @@ TEST(TopicPlan, GivesAllTopicsThePartitionsAndReplicasAsked) {
   config.topics.partitions = 48;
   config.topics.replication_factor = 3;
   for (const TopicSpec& topic : topic_plan(config)) {
-    // One writer in one order: the registry's topic has one partition, whatever is asked.
-    EXPECT_EQ(topic.partitions, topic.name == "eventrelay.instances" ? 1 : 48) << topic.name;
+    // One order of changes, and sums that are read by time: one partition, whatever is asked.
+    const bool one = topic.name == "eventrelay.instances" || topic.name == "eventrelay.sums";
+    EXPECT_EQ(topic.partitions, one ? 1 : 48) << topic.name;
     EXPECT_EQ(topic.replication_factor, 3) << topic.name;
   }
 }
 
 TEST(TopicPlan, RequiresEqualPartitionsOfEventTopicsOnly) {
   for (const TopicSpec& topic : topic_plan(config_with({seconds{5}}))) {
-    const bool free = topic.name == "eventrelay.instances" || topic.name == "eventrelay.attempts";
+    const bool free = topic.name == "eventrelay.instances" || topic.name == "eventrelay.attempts" ||
+                      topic.name == "eventrelay.sums";
     EXPECT_EQ(topic.like_events, !free) << topic.name;
   }
 }

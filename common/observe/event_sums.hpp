@@ -1,0 +1,88 @@
+// Counts of events and attempts by instance and minute, as a worker writes them to the topic `sums`.
+//
+//   note_*() --> rows --print()--> one record of `sums` --read_event_sums()--> rows, to be added up
+//
+// Why:     how many events came and how many went is asked often and over long times; sums answer
+//          that from a few small records, where the events themselves would all have to be read.
+// Owner:   a shard of the relay.  Thread: one owner; read_event_sums() any.
+// Bounds:  kSumRowsMax rows; the owner writes them out before there are more.
+// Errors:  a value that is not ours reads as nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/base/ids.hpp"
+
+namespace eventrelay {
+
+inline constexpr std::size_t kSumRowsMax = 4096;
+// Bucket n has what took less than 2^n ms, and not less than the one before it.
+inline constexpr std::size_t kLatencyBuckets = 24;
+using LatencyCounts = std::array<std::uint32_t, kLatencyBuckets>;
+
+[[nodiscard]] std::size_t latency_bucket(std::chrono::milliseconds took) noexcept;
+
+// Thread: value.
+struct EventCounts {
+  std::uint64_t events = 0;     // received in that time
+  std::uint64_t delivered = 0;  // attempts that were answered 2xx in that time
+  std::uint64_t failed = 0;     // attempts that were not
+};
+
+// What was counted of one instance in one minute. Rows of one minute add up.
+// Thread: value.  Bounds: sixty seconds.
+struct EventSum {
+  struct Second {
+    std::uint32_t second = 0;  // of the minute
+    EventCounts counts;
+  };
+
+  std::uint64_t instance = 0;
+  std::int64_t minute = 0;  // since 1970
+  std::vector<Second> seconds;
+  LatencyCounts latency{};  // from an event's receipt to its delivery
+};
+
+// Thread: one owner.  Bounds: see the head of this file.
+class EventSums {
+ public:
+  void note_received(InstanceId instance, WallTime at);
+  void note_delivered(InstanceId instance, WallTime at, std::chrono::milliseconds age);
+  void note_failed(InstanceId instance, WallTime at);
+
+  [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+  [[nodiscard]] bool full() const noexcept { return rows_.size() >= kSumRowsMax; }
+  // The first rows, at most `rows_max`:
+  // {"v":1,"rows":[[instance,minute,[[second,events,delivered,failed],..],[[bucket,count],..]],..]}
+  [[nodiscard]] std::string print(std::size_t rows_max) const;
+  // Forgets as many, the same ones if nothing was noted since.
+  void forget(std::size_t rows_max);
+
+ private:
+  struct Key {
+    std::uint64_t instance = 0;
+    std::int64_t minute = 0;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+
+  EventSum& row_of(InstanceId instance, std::int64_t minute);
+  EventCounts& counts_of(InstanceId instance, WallTime at);
+
+  std::unordered_map<Key, EventSum, KeyHash> rows_;
+  EventSum* last_ = nullptr;  // events of one instance often come one after the other
+};
+
+[[nodiscard]] std::vector<EventSum> read_event_sums(std::string_view value);
+
+}  // namespace eventrelay
