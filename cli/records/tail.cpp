@@ -91,7 +91,7 @@ void add_tail(CLI::App& app, Run& run) {
   auto flags = std::make_shared<TailFlags>();
   flags->input.environment = process_environment();
   command->add_option("topic", flags->topic,
-                      "Only this one: events, retry.5s, dead, state, attempts, instances; with or "
+                      "Only this one: events, retry.5s, dead, state, attempts, sums, instances; with or "
                       "without prefix");
   command->add_option("-c,--config", flags->input.path, "Configuration file")
       ->envname("EVENTRELAY_CONFIG");

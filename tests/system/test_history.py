@@ -78,6 +78,19 @@ def all_events(api: Api, path: str, page: int = 200) -> list[dict]:
     return found
 
 
+def all_dispositions(api: Api) -> list[dict]:
+    found: list[dict] = []
+    token = ""
+    while True:
+        more = f"&nextPage={token}" if token else ""
+        answer = ask(api, f"/instances/events/dispositions?pageSize=1000{more}")
+        assert answer.status == 200, answer
+        found += answer.json
+        token = answer.headers.get("Elements-Next-Page-Token", "")
+        if not token:
+            return found
+
+
 def states(events: list[dict]) -> Counter:
     return Counter(each["state"] for event in events for each in event["notifiedData"])
 
@@ -220,26 +233,43 @@ def test_sent_again_by_api(tour: Stack, provider, receiver) -> None:
     assert ids == Counter(chosen)
 
 
-def test_goes_on_after_a_kill_and_sends_nothing_twice(tour: Stack, provider, receiver) -> None:
+@pytest.mark.parametrize("source", ["events", "dead"])
+def test_goes_on_after_kills_and_sends_nothing_twice(
+    tour: Stack, provider, receiver, source
+) -> None:
     ingest, _ = tour.ingest(), tour.relay()
     api = api_of(ingest)
-    number = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    delivery = {"fatal_statuses": [FATAL]}
+    number = api.create(provider, receiver.url("/e"), KEY, delivery=delivery).json["id"]
+    fate = "delivered" if source == "events" else "dead"
+    if source == "dead":
+        receiver.answer("/e", Rule(status=FATAL))
     _, load = feed(ingest.port, 300, number)
     load.finish(60)
     receiver.wait_for(300, 60)
+    events = f"/instances/{number}/events"
+    until(lambda: states(all_events(api, events)) == {fate: 300}, 30, f"all are {fate}", 0.5)
+    if source == "dead":
+        receiver.answer("/e", Rule(status=200))
     receiver.clear()
-    window = {"from": stamp(hours=1), "to": stamp(hours=-1), "source": "events"}
+    window = {"from": stamp(hours=1), "to": stamp(hours=-1), "source": source}
     started = api.call("POST", f"/instances/{number}/events/replay", {**window, "rate": 50}).json
     path = f"/instances/{number}/events/replay/{started['id']}"
-    until(lambda: api.call("GET", path).json["sent"] >= 50, 30, "some are sent", 0.05)
-    ingest.kill()
-    ingest = tour.ingest()
-    api = api_of(ingest)
+    for sent in (40, 120, 200):
+        until(lambda: api.call("GET", path).json["sent"] >= sent, 30, f"{sent} are sent", 0.05)
+        ingest.kill()
+        ingest = tour.ingest()
+        api = api_of(ingest)
     until(lambda: api.call("GET", path).json["status"] == "finished", 60, "it goes on", 0.2)
     assert api.call("GET", path).json["sent"] == 300
     receiver.wait_for(300, 60)
     ids = Counter(d.headers["elements-webhook-id"] for d in receiver.deliveries())
     assert len(ids) == 300 and set(ids.values()) == {1}
+    # What was a dead letter is told as delivered from then on, and was counted.
+    until(lambda: states(all_events(api, events)) == {"delivered": 300}, 10, "delivered", 0.5)
+    told = all_dispositions(api)
+    last = Counter(each["notificationData"][-1]["message"].split(": ")[1] for each in told)
+    assert last == {"delivered": 300}
 
 
 def test_four_at_once_and_one_may_be_stopped(tour: Stack, provider, receiver) -> None:
