@@ -173,6 +173,16 @@ class History::Reader {
     (void)delays_.bounds({{0, Partition{0}}}, budget);
   }
 
+  // What an answer has cost, for who looks into it.
+  static std::chrono::milliseconds tell_cost(std::string_view what, const Budget& budget,
+                                             TimePoint begun) {
+    const auto took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begun);
+    log::debug("history answered",
+               {{"question", what}, {"records", budget.records}, {"ms", took.count()}});
+    return took;
+  }
+
   Answer answer(const Question& question) {
     const TimePoint begun = monotonic_now();
     Budget budget;
@@ -187,11 +197,12 @@ class History::Reader {
       if (!told) return trouble(told.error());
     }
     page->records = budget.records;
-    page->took = std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begun);
+    page->took = tell_cost("events", budget, begun);
     return page;
   }
 
   SurveyAnswer survey(Delays delays) {
+    const TimePoint begun = monotonic_now();
     Budget budget;
     budget.deadline = monotonic_now() + kTimeMax;
     std::vector<TopicPartition> places;
@@ -226,10 +237,12 @@ class History::Reader {
         return trouble(read.error());
     }
     out.records = budget.records;
+    (void)tell_cost("survey", budget, begun);
     return out;
   }
 
   SumsAnswer sums(const SumsQuestion& question) {
+    const TimePoint begun = monotonic_now();
     Budget budget;
     budget.deadline = monotonic_now() + kTimeMax;
     const TopicPartition place{kSums, Partition{0}};
@@ -259,6 +272,7 @@ class History::Reader {
       return trouble(read.error());
     }
     out.records = budget.records;
+    (void)tell_cost("sums", budget, begun);
     return out;
   }
 

@@ -93,6 +93,19 @@ def site(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     provider.close()
 
 
+@pytest.fixture
+def own_site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """On a broker that the test may stop."""
+    with Broker(VERSION) as broker:
+        provider = BoxProvider(tmp_path, box.PRIMARY, box.SECONDARY)
+        receiver = Receiver()
+        stack = new_stack(broker, tmp_path, request.node.name)
+        yield Site(stack, provider, receiver).start()
+        stack.close()
+        receiver.close()
+        provider.close()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """A case that failed leaves a picture of what it saw."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from urllib.parse import urlsplit
 
 from selenium.webdriver.common.keys import Keys
+from support import box
 from support.box_provider import CLIENT_ID, CLIENT_SECRET, ORGANIZATION, USER, VIEWER, Api, http
-from support.stack import KEY, signed_ok
+from support.load import Load
+from support.receiver import Rule
+from support.stack import KEY, feed, signed_ok
 from support.wait import until
 
 HOSTILE = "<img src=x onerror=\"window.planted=1\"><script>window.planted=1</script>'&"
@@ -173,15 +177,184 @@ def test_the_tour_by_keyboard(site, browser) -> None:
     browser.sees("There is no instance yet")
 
 
+FATAL = 418
+
+
+def test_endpoints_and_dead_letters_by_clicking(site, browser) -> None:
+    wrong: list[str] = []
+    site.receiver.answer("/dead", Rule(status=FATAL))
+    site.receiver.answer("/fails", Rule(status=503))
+    final = {"delivery": {"fatal_statuses": [FATAL]}}
+    good = make_instance(site, "works")
+    dead = site.api.create(
+        site.provider, site.receiver.url("/dead"), KEY, name="gives up", **final
+    ).json
+    off = site.api.create(
+        site.provider,
+        site.receiver.url("/fails"),
+        KEY,
+        name="is off",
+        delivery={"failure_policy": "queue"},
+    ).json
+    port = site.ingest.port
+    for place, number in enumerate((good["id"], dead["id"], off["id"])):
+        _, load = feed(port, 5, number, first=place * 5)
+        load.finish(30)
+    site.sign_in(browser)
+    browser.click("Overview")
+    browser.sees("15", 30)  # came in
+    browser.sees("Failed attempts")
+    browser.click("The last hour in numbers")
+    browser.sees("By minute, newest first")
+    wrong += browser.judge_all("overview")
+
+    browser.click("Endpoints")
+    browser.sees("answered 5xx", 30)
+    browser.choose("Which", "Those with trouble")
+    browser.sees("is off")
+    wrong += browser.judge_all("endpoints")
+    site.receiver.answer("/fails", Rule(status=200))
+    browser.click(f"Switch on {off['id']}")
+    browser.sees("what waited goes out now")
+    until(lambda: len(delivered_to(site, "/fails")) == 5, 30, "what waited is delivered")
+    browser.choose("Which", "All")
+    browser.click(f"Switch off {good['id']}")
+    browser.sees("its events wait until it is on again")
+    browser.click(f"Switch on {good['id']}")
+    browser.sees("what waited goes out now")
+
+    browser.click("Dead letters of gives up")
+    browser.sees("after 1 attempt", 30)
+    browser.sees("5 shown")
+    wrong += browser.judge_all("dead-letters")
+    site.receiver.answer("/dead", Rule(status=200))
+    # A choice of three.
+    for box_ in browser.all("//tbody//input[@type='checkbox']")[:3]:
+        box_.click()
+    browser.click("Send 3 chosen again")
+    browser.click("Count first")
+    browser.sees("3 would be sent", 30)
+    assert delivered_to(site, "/dead") == []
+    wrong += browser.judge_all("send-dead-again")
+    browser.click("Send 3 again")
+    browser.sees("Done: 3 sent", 30)
+    until(lambda: len(delivered_to(site, "/dead")) == 3, 30, "three are sent again")
+    browser.click("Close")
+
+    def told() -> bool:
+        browser.click("Look again")
+        return len(browser.all("//tbody//*[normalize-space(.)='Delivered']")) == 3
+
+    browser.eventually(told, 30, "three are told as delivered")
+    # The rest of it at once.
+    browser.click("Choose all shown")
+    browser.click("Send 2 chosen again")
+    browser.click("Count first")
+    browser.click("Send 2 again")
+    browser.sees("Done: 2 sent", 30)
+    until(lambda: len(delivered_to(site, "/dead")) == 5, 30, "all were sent")
+    assert len(set(delivered_to(site, "/dead"))) == 5
+    assert not wrong, "\n".join(wrong)
+    assert hosts_of(browser) <= {f"127.0.0.1:{site.admin}"}
+
+
+def delivered_to(site, path: str) -> list[str]:
+    """The ids of the events that the receiver has taken there."""
+    return [
+        each.headers["elements-webhook-id"]
+        for each in site.receiver.deliveries()
+        if each.path == path and each.status == 200
+    ]
+
+
+def test_endpoints_and_dead_letters_by_keyboard(site, browser) -> None:
+    site.receiver.answer("/dead", Rule(status=FATAL))
+    made = make_instance(site, "by keys", delivery={"fatal_statuses": [FATAL]})
+    bad = site.api.create(
+        site.provider,
+        site.receiver.url("/dead"),
+        KEY,
+        name="gives up",
+        delivery={"fatal_statuses": [FATAL]},
+    ).json
+    _, load = feed(site.ingest.port, 2, bad["id"])
+    load.finish(30)
+    browser.open(site.url)
+    browser.sees("Sign in to eventrelay")
+    browser.keys(USER, Keys.TAB, ORGANIZATION, Keys.ENTER)
+    browser.sees("Sign out")
+    browser.tab_to("Overview")
+    browser.keys(Keys.ENTER)
+    browser.sees("Not yet taken up", 30)
+    assert browser.focused() == "Overview"
+    browser.tab_to("Endpoints")
+    browser.keys(Keys.ENTER)
+    browser.sees("by keys", 30)
+    browser.tab_to(f"Switch off {made['id']}")
+    browser.keys(Keys.ENTER)
+    browser.sees("its events wait until it is on again")
+    browser.tab_to(f"Switch on {made['id']}")
+    browser.keys(Keys.ENTER)
+    browser.sees("what waited goes out now")
+    browser.tab_to("Dead letters")
+    browser.keys(Keys.ENTER)
+    browser.sees("after 1 attempt", 30)
+    site.receiver.answer("/dead", Rule(status=200))
+    browser.tab_to("Choose all shown")
+    browser.keys(Keys.ENTER)
+    browser.tab_to("Send 2 chosen again")
+    browser.keys(Keys.ENTER)
+    browser.tab_to("Count first")
+    browser.keys(Keys.ENTER)
+    browser.sees("2 would be sent", 30)
+    assert browser.focused() == "Send 2 again"
+    browser.keys(Keys.ENTER)
+    browser.sees("Done: 2 sent", 30)
+    browser.keys(Keys.ESCAPE)
+    until(lambda: len(delivered_to(site, "/dead")) == 2, 30, "both are sent again")
+
+
+def hostile_event(number: int) -> bytes:
+    """An event whose every text is hostile."""
+    event = json.loads(box.body(number, "FILE.UPLOADED", HOSTILE))
+    event["source"]["name"] = event["source"]["description"] = HOSTILE
+    event["created_by"]["name"] = event["created_by"]["login"] = HOSTILE
+    return json.dumps(event).encode()
+
+
 def test_hostile_texts_are_texts(site, browser) -> None:
-    made = make_instance(site, name=HOSTILE, tags=[HOSTILE])
+    site.receiver.answer("/events", Rule(status=FATAL))
+    made = make_instance(
+        site,
+        name=HOSTILE,
+        tags=[HOSTILE],
+        configuration={HOSTILE[:60]: HOSTILE, "events.list.ids": HOSTILE},
+        delivery={"fatal_statuses": [FATAL], "headers": {"X-More": HOSTILE}},
+        subscriptions=[
+            {"name": "audit", "url": site.receiver.url("/audit/%3Cimg%20onerror=x%3E?a='&b")}
+        ],
+    )
+    number = made["id"]
+    load = Load(site.ingest.port, [box.v2_request(number, hostile_event(1))])
+    load.start()
+    load.finish(30)
+    until(lambda: site.receiver.count() >= 2, 30, "the event was tried")
+    event = until(lambda: site.api.call("GET", f"/instances/{number}/events").json, 30, "it is told")
     site.sign_in(browser)
     wrong = []
-    for page in ("#/instances", f"#/instances/{made['id']}", f"#/instances/{made['id']}/webhooks"):
+    for name, page, shown in (
+        ("instances", "#/instances", "onerror="),
+        ("instance", f"#/instances/{number}", "onerror="),
+        ("webhooks", f"#/instances/{number}/webhooks", "Webhooks"),
+        ("events", "#/events", "onerror="),
+        ("event", f"#/events/{number}/{event[0]['id']}", "onerror="),
+        ("overview", "#/overview", "Came in"),
+        ("endpoints", "#/endpoints", "onerror="),
+        ("dead", "#/dead", "onerror="),
+    ):
         browser.open(site.url + page)
-        if not page.endswith("webhooks"):
-            browser.sees("onerror=")
-        wrong += browser.judge_all(f"hostile-{page.count('/')}")
+        browser.sees(shown, 30)
+        wrong += browser.judge_all(f"hostile-{name}")
         planted = browser.driver.execute_script(
             "return [window.planted ?? null, document.querySelectorAll('main img').length,"
             " document.querySelectorAll('main script').length]"
@@ -228,6 +401,38 @@ def test_what_goes_wrong_is_said(site, browser) -> None:
     browser.fill("Organization secret", ORGANIZATION)
     browser.click("Sign in")
     browser.sees("There is no instance yet")
+
+
+def test_kafka_away_and_the_session_gone(own_site, browser) -> None:
+    site = own_site
+    made = make_instance(site)
+    site.sign_in(browser)
+    browser.click("docs")
+    browser.sees("For the provider")
+    site.stack.broker.pause()
+    # A change that Kafka may have taken is awaited; a question of the history is not.
+    browser.click("Switch off")
+    browser.open(site.url + "#/events")
+    browser.sees("Not now", 30)
+    wrong = browser.judge_all("kafka-away")
+    browser.open(site.url + "#/overview")
+    browser.sees("Not now", 30)
+    site.stack.broker.resume()
+    browser.sees("Came in", 60)  # by itself
+    # The switch is done now, or was refused; then another one is taken, not half of each.
+    own = f"/instances/{made['id']}"
+    until(lambda: site.api.call("PUT", own + "/enabled").status == 200, 130, "it can be changed")
+    assert site.api.call("GET", own).json["disabled"] is False
+    # The session is ended elsewhere.
+    browser.driver.delete_all_cookies()
+    browser.click("Endpoints")
+    browser.sees("The session is over")
+    wrong += browser.judge_all("session-over")
+    browser.fill("User secret", USER)
+    browser.fill("Organization secret", ORGANIZATION)
+    browser.click("Sign in")
+    browser.sees("Endpoints of this account", 30)  # where it was left
+    assert not wrong, "\n".join(wrong)
 
 
 def test_a_viewer_may_only_look(site, browser) -> None:

@@ -1,7 +1,7 @@
 // Where events go: how each endpoint does and what waits for it; and the dead letters.
 import { h, fill, field, badge, table, button, notice, when } from "./dom.js";
 import { call, consolePage, explain, query } from "./api.js";
-import { stateBadge } from "./events.js";
+import { outcomeText, stateBadge } from "./events.js";
 import { openResend } from "./replay.js";
 
 const STATES = {
@@ -21,7 +21,7 @@ const REASONS = {
 
 function health(row) {
   const [tone, text] = STATES[row.state] ?? ["off", row.state];
-  const why = row.reason ? `: ${REASONS[row.reason] ?? row.reason}` : "";
+  const why = row.reason ? `: ${REASONS[row.reason] ?? outcomeText(row.reason)}` : "";
   return [badge(tone, text), row.since ? h("small", null, "since ", when(row.since), why) : null];
 }
 
@@ -205,7 +205,7 @@ class DeadLetters extends HTMLElement {
     fill(this.list, table("Dead letters, newest first", [
       { title: "Given up", cell: (row) => h("a", { href: `#/events/${row.instanceId}/${encodeURIComponent(row.id)}/${row.received}` }, when(row.at)) },
       { title: "Subscription", cell: (row) => h("a", { href: `#/endpoints?instance=${row.instanceId}` }, row.subscription) },
-      { title: "Reason", cell: (row) => [row.reason, h("small", null, `after ${row.attempts} ${row.attempts === 1 ? "attempt" : "attempts"}`)] },
+      { title: "Reason", cell: (row) => [outcomeText(row.reason), h("small", null, `after ${row.attempts} ${row.attempts === 1 ? "attempt" : "attempts"}`)] },
       { title: "Event", cell: (row) => [row.eventType || "several", h("small", null, [row.objectType, row.objectId].filter(Boolean).join(" ") || "several objects")] },
       { title: "Now", cell: (row) => stateBadge(row.state) },
       may ? { title: "Choose", cell: box } : null,

@@ -15,6 +15,18 @@ const STATES = {
   filtered: ["off", "Not wanted"],
 };
 
+// How an attempt ended, in words.
+const OUTCOMES = {
+  ok: "delivered", http_3xx: "redirected", http_4xx: "answered 4xx", http_5xx: "answered 5xx", timeout: "no answer in time",
+  connect: "not reached", tls: "TLS failed", dns: "its name is not known", blocked: "its address is not allowed",
+  reset: "the connection broke", protocol: "its answer was not HTTP", gone: "answered 410: gone", too_large: "too large",
+  auth: "its token endpoint failed",
+};
+
+export function outcomeText(word) {
+  return OUTCOMES[word] ?? word;
+}
+
 export function stateBadge(state) {
   const [tone, text] = STATES[state] ?? ["off", state];
   return badge(tone, text);
@@ -236,7 +248,7 @@ class EventDetail extends HTMLElement {
           each.attempts.length ? table(`Attempts at ${each.subscription}`, [
             { title: "Attempt", cell: (row) => String(row.attempt) },
             { title: "At", cell: (row) => when(row.at) },
-            { title: "Outcome", cell: (row) => row.status ? `${row.outcome} (${row.status})` : row.outcome },
+            { title: "Outcome", cell: (row) => row.status ? `${outcomeText(row.outcome)} (${row.status})` : outcomeText(row.outcome) },
             { title: "Took", cell: (row) => `${row.ms} ms` },
             { title: "Then", cell: (row) => ({ done: "delivered", retry: "tried again later", dead: "given up" })[row.next] ?? row.next },
           ], each.attempts, "") : h("p", null, each.state === "delivered" ? "Delivered at the first attempt." : "There was no attempt that failed."))),

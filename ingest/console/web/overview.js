@@ -9,7 +9,7 @@ const number = (count) => count.toLocaleString();
 const within = (ms) => (ms === null ? "-" : ms < 1000 ? `${ms} ms` : `${Math.round(ms / 100) / 10} s`);
 const clock = (text) => new Date(text).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
-// Bars, one a minute; `parts`: [{of(minute), tone}], from the bottom up.
+// Bars, one a minute; `parts`: [{of(minute), tone, name}], from the bottom up.
 function chart(title, minutes, parts) {
   const sums = minutes.map((minute) => parts.reduce((sum, part) => sum + part.of(minute), 0));
   const top = Math.max(...sums, 1);
@@ -25,7 +25,9 @@ function chart(title, minutes, parts) {
   return h("figure", null,
     h("figcaption", null, h("strong", null, title), h("small", null, `at most ${number(top)} a minute`)),
     shape("svg", { viewBox: `0 0 ${minutes.length * 4} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${all} in the last hour` }, bars),
-    h("div", { class: "axis" }, h("span", null, clock(minutes[0].at)), h("span", null, "now")));
+    h("div", { class: "axis" }, h("span", null, clock(minutes[0].at)), h("span", null, "now")),
+    parts.length > 1 ? h("small", null, parts.map((part) => h("span", { class: "key" },
+      shape("svg", { viewBox: "0 0 4 4", "aria-hidden": "true" }, shape("rect", { width: 4, height: 4, class: part.tone })), part.name))) : null);
 }
 
 function card(name, value, hint) {
@@ -89,7 +91,7 @@ class Overview extends HTMLElement {
         card("Not yet taken up", number(data.unread), "events in the log that no worker is done with; of all accounts")),
       h("div", { class: "charts" },
         chart("Came in", data.minutes, [{ of: (minute) => minute.events, tone: "in" }]),
-        chart("Attempts: delivered and failed", data.minutes, [{ of: (minute) => minute.delivered, tone: "out" }, { of: (minute) => minute.failed, tone: "failed" }])),
+        chart("Attempts", data.minutes, [{ of: (minute) => minute.delivered, tone: "out", name: "delivered" }, { of: (minute) => minute.failed, tone: "failed", name: "failed" }])),
       h("h2", null, "Endpoints"),
       h("dl", { class: "cards" },
         card("Off", endpoints.off > 0 ? badge("bad", number(endpoints.off)) : "0", h("a", { href: "#/endpoints" }, "Switch on at Endpoints")),
@@ -98,7 +100,7 @@ class Overview extends HTMLElement {
       h("h2", null, "Registry"),
       h("dl", { class: "cards" },
         card("Instances", number(registry.instances), h("a", { href: "#/instances" }, "All instances")),
-        card("Off", number(registry.off)),
+        card("Switched off", number(registry.off)),
         card("Need authorization", registry.invalid > 0 ? badge("bad", number(registry.invalid)) : "0"),
         card("Changes", registry.writable ? badge("good", "Taken here") : badge("warn", "Not here"), registry.writable ? "this process holds the control role" : "another process holds the control role"),
         card("Sent again right now", number(registry.replays), "replays that run")));
