@@ -91,7 +91,9 @@ export function explain(error) {
     413: "That is more than the service takes (64 KiB). Make it smaller.",
     429: `Too many attempts. Wait ${error.retryAfter || "a"} seconds and try again.`,
     502: `The provider failed: ${said}. Try again later.`,
-    503: `Not now: ${said}. Kafka can not take it, or another process is taking over. Try again in some seconds.`,
+    503: said.startsWith("history: ")
+      ? `Not now: ${said.slice("history: ".length)}. Kafka may be away, or there is too much to read. Try again in some seconds.`
+      : `Not now: ${said}. Kafka can not take it, or another process is taking over. Try again in some seconds.`,
     504: "The provider did not answer in time. Look whether the change was made before you repeat it.",
   }[error.status];
   return (advice ?? `Failed with ${error.status}: ${said}.`) + (error.status === 401 ? "" : number);

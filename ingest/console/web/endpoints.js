@@ -111,7 +111,7 @@ class Endpoints extends HTMLElement {
       { title: "Address", cell: (row) => h("code", null, row.url) },
       { title: "Health", cell: health },
       { title: "Waiting", cell: waiting },
-      { title: "Last hour", cell: (row) => [`${row.delivered} delivered`, h("small", null, `${row.failed} attempts failed, at all endpoints of the instance`)] },
+      { title: "Last hour", cell: (row) => [`${row.delivered} delivered, ${row.failed} failed`, h("small", null, "attempts at all endpoints of the instance")] },
       { title: "Dead letters", cell: (row) => h("a", { href: `#/dead?instance=${row.instanceId}`, "aria-label": `Dead letters of ${row.name || row.instanceId}` }, "Show") },
       may ? { title: "Switch", cell: action } : null,
     ].filter(Boolean), this.rows, this.which.value ? "No endpoint has trouble." : "There is no endpoint yet."));

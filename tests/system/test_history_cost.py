@@ -1,0 +1,91 @@
+"""What a question of the history costs with 10,000,000 records in the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.box_provider import api_of
+from support.broker import jars
+from support.stack import KEY, Stack
+
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+
+COUNT = int(os.environ.get("EVENTRELAY_COST_RECORDS", "10000000"))
+STRANGERS = 200_000  # instances whose events stand between those of ours
+FILL = Path(__file__).resolve().parents[1] / "support/kafka/FillEvents.java"
+
+
+def fill(stack: Stack, count: int, instances: int, first: int, begin: float, step_us: int) -> None:
+    words = [stack.broker.bootstrap, stack.events, count, instances, first]
+    words += [int(begin * 1000), step_us]
+    command = ["java", "-cp", jars() + "/*", str(FILL), *map(str, words)]
+    subprocess.run(command, check=True, timeout=600, stdin=subprocess.DEVNULL)
+
+
+class Costs:
+    """Asks, and reads out of the log of the process what an answer has cost."""
+
+    def __init__(self, ingest):
+        self.ingest = ingest
+        self.api = api_of(ingest)
+
+    def lines(self) -> list[dict]:
+        lines = [json.loads(line) for line in self.ingest.log().splitlines() if '"records"' in line]
+        return [line for line in lines if line.get("msg") == "history answered"]
+
+    def ask(self, path: str) -> tuple[object, int, int, float]:
+        known = len(self.lines())
+        begin = time.monotonic()
+        answer = self.api.call("GET", path)
+        took = time.monotonic() - begin
+        fresh = self.lines()[known:]
+        records = sum(line["records"] for line in fresh)
+        return answer, records, sum(line["ms"] for line in fresh), took
+
+
+def test_what_a_question_costs(tour: Stack, provider, receiver, report) -> None:
+    tour.config["log"]["level"] = "debug"
+    tour.config["topics"]["partitions"] = 12
+    ingest = tour.ingest()
+    api = api_of(ingest)
+    busy = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    rare = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    # A day of 116 events a second: three of four of ours, then only those of others, then ours.
+    begin = time.time() - 86_000
+    step = 8_600
+    fill(tour, 5, 1, rare, begin, step)
+    for place, (first, instances) in enumerate(
+        ((busy, 1), (10_000_000, STRANGERS), (busy, 1), (10_000_000, STRANGERS))
+    ):
+        fill(tour, COUNT // 4, instances, first, begin + place * 21_500, step)
+    fill(tour, 5, 1, rare, time.time() - 60, 1000)
+    costs = Costs(ingest)
+    costs.ask("/instances/events?pageSize=1")  # its clients have found the brokers
+    event = f"00000000-0000-7000-8000-{7:012x}"
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin + 1))
+    lines = []
+    for what, path in (
+        ("newest 50 of a rare instance", f"/instances/{rare}/events?pageSize=50"),
+        ("newest 50 of a busy instance", f"/instances/{busy}/events?pageSize=50"),
+        ("newest 1,000 of a busy instance", f"/instances/{busy}/events?pageSize=1000"),
+        ("newest 50 of the account", "/instances/events?pageSize=50"),
+        ("1,000 dispositions", "/instances/events/dispositions?pageSize=1000"),
+        ("one event by its id and time", f"/instances/{busy}/events/{event}?to={at}"),
+        ("one event by its id, a day old", f"/instances/{busy}/events/{event}"),
+        ("counts of a day by hours", "/instances/events/analytics"),
+        ("counts of an hour by minutes", f"/instances/events/analytics?interval=minute&from="
+         + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))),
+    ):
+        answer, records, ms, took = costs.ask(path)
+        rows = len(answer.json) if isinstance(answer.json, list) else answer.status
+        more = "and a token" if "Elements-Next-Page-Token" in answer.headers else "whole"
+        lines.append(f"{what}: {rows} in {took * 1000:.0f} ms, {records} records in {ms} ms, {more}")
+        # Bounded, whatever is asked.
+        assert records <= 100_000 and took < 4, lines[-1]
+        assert answer.status in (200, 404, 503), answer
+    report(f"{COUNT} records in the log:\n    " + "\n    ".join(lines))
