@@ -91,8 +91,8 @@ void add_tail(CLI::App& app, Run& run) {
   auto flags = std::make_shared<TailFlags>();
   flags->input.environment = process_environment();
   command->add_option("topic", flags->topic,
-                      "Only this one: events, retry.5s, dead, state, attempts, sums, instances; with or "
-                      "without prefix");
+                      "Only this one: events, retry.5s, dead, state, attempts, sums, instances; with "
+                      "or without prefix");
   command->add_option("-c,--config", flags->input.path, "Configuration file")
       ->envname("EVENTRELAY_CONFIG");
   command->add_option("--set", flags->input.overrides, "Override, key=value; may be repeated")

@@ -1,4 +1,4 @@
-// Counts of events and attempts by instance and minute, as a worker writes them to the topic `sums`.
+// Counts of events and attempts by instance and minute, as a worker writes them to `sums`.
 //
 //   note_*() --> rows --print()--> one record of `sums` --read_event_sums()--> rows, to be added up
 //

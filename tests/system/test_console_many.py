@@ -118,6 +118,7 @@ def test_open_tabs(tour: Stack, provider, receiver, report) -> None:
             took = sorted(t for tab in mine for t in tab.took)
             if took:
                 refused = sum(tab.refused for tab in mine)
-                text += f"\n      {path}: {len(took)} answers, half in {took[len(took) // 2]:.2f} s,"
-                text += f" all in {took[-1]:.2f} s, {refused} not now"
+                half, last = took[len(took) // 2], took[-1]
+                text += f"\n      {path}: {len(took)} answers, half in {half:.2f} s,"
+                text += f" all in {last:.2f} s, {refused} not now"
         report(text)

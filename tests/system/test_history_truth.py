@@ -1,4 +1,4 @@
-"""The history against the truth: 10,000 events with every fate, each record right, the sums equal."""
+"""The history against the truth: 10,000 events of every fate, each record right, sums equal."""
 
 from __future__ import annotations
 
