@@ -90,9 +90,10 @@ void add_tail(CLI::App& app, Run& run) {
       app.add_subcommand("tail", "Follow the records of all topics, without joining the group");
   auto flags = std::make_shared<TailFlags>();
   flags->input.environment = process_environment();
-  command->add_option("topic", flags->topic,
-                      "Only this one: events, retry.5s, dead, state, attempts, sums, instances; with "
-                      "or without prefix");
+  command->add_option(
+      "topic", flags->topic,
+      "Only this one: events, retry.5s, dead, state, attempts, sums, instances; with "
+      "or without prefix");
   command->add_option("-c,--config", flags->input.path, "Configuration file")
       ->envname("EVENTRELAY_CONFIG");
   command->add_option("--set", flags->input.overrides, "Override, key=value; may be repeated")
