@@ -88,7 +88,8 @@ TEST(Demo, WhatHappenedAndWhatToTryFitsOneScreen) {
   const std::string screen = story(guide, delivery, "") + guide_text(guide);
   EXPECT_LE(rows(screen), 23U) << screen;  // and a row for the cursor
   for (const char* text : {"signature verified", "\"events\": [{\"objectId\"", " send box-v2",
-                           "event.sh", "services.log", "VOLATILE", "curl -s -w"}) {
+                           "event.sh", "services.log", "VOLATILE", "curl -s -w", "/console/",
+                           "demo-user-secret", "demo-organization-secret"}) {
     EXPECT_NE(screen.find(text), std::string::npos) << text;
   }
   EXPECT_NE(story(guide, delivery, "no header").find("NOT GENUINE: no header"), std::string::npos);
