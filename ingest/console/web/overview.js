@@ -74,7 +74,7 @@ class Overview extends HTMLElement {
     const sum = (name) => data.minutes.reduce((total, minute) => total + minute[name], 0);
     // The minute that is under way would look like a fall.
     const last = data.minutes.at(-2) ?? data.minutes.at(-1);
-    const rate = (name) => `${(last[name] / 60).toFixed(last[name] < 600 ? 2 : 0)} a second`;
+    const rate = (name) => `${last[name] === 0 ? 0 : (last[name] / 60).toFixed(last[name] < 600 ? 2 : 0)} a second`;
     const { endpoints, registry } = data;
     const failed = sum("failed");
     const attempts = failed + sum("delivered");
