@@ -320,7 +320,7 @@ CAUSES = (
         "Subscribers do not take events",
         "An endpoint may not be called for its failures, or a fifth of all attempts fail.",
         "an endpoint's breaker stays open, or a fifth of the attempts fail",
-        ("EventrelayDeadLetters", "EventrelaySubscriptionDetached"),
+        ("EventrelayDeadLetters", "EventrelaySubscriptionAway"),
     ),
     Alert(
         "EventrelayDeadLetters",
@@ -331,10 +331,10 @@ CAUSES = (
         "Events were given up",
         "About {{ $value }} events went to the dead letters in the last hour.",
         "an event was given up",
-        ("EventrelayEndpointsFailing", "EventrelaySubscriptionDetached"),
+        ("EventrelayEndpointsFailing", "EventrelaySubscriptionAway"),
     ),
     Alert(
-        "EventrelaySubscriptionDetached",
+        "EventrelaySubscriptionAway",
         "ticket",
         detached,
         15 * MINUTE,

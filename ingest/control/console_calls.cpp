@@ -56,8 +56,8 @@ std::uint64_t instance_number(std::string_view subscription) {
 
 // What stands in the way of one subscription. Thread: value.
 struct Trouble {
-  bool off = false;
-  bool away = false;        // its events wait in the log until its endpoint answers again
+  bool paused = false;
+  bool detached = false;    // its events wait in the log until its endpoint answers again
   std::size_t objects = 0;  // whose events wait for one that failed
   WallTime since{};
   std::string reason;
@@ -73,8 +73,8 @@ std::map<std::string, Trouble> troubles_of(const Survey& survey,
     Trouble& trouble = out[row.cursor.subscription];
     const bool whole = !row.cursor.object.has_value();
     if (!whole) ++trouble.objects;
-    if (whole && row.cursor.off) trouble.off = true;
-    if (whole && !row.cursor.off) trouble.away = true;
+    if (whole && row.cursor.paused) trouble.paused = true;
+    if (whole && !row.cursor.paused) trouble.detached = true;
     if (trouble.since == WallTime{} || row.cursor.since < trouble.since) {
       trouble.since = row.cursor.since;
       trouble.reason = row.cursor.reason;
@@ -106,7 +106,7 @@ json::object minute_answer(const SumsPage::Step& step, WallTime at) {
 struct Endpoint {
   std::string subscription;
   std::string url;
-  bool off = false;  // by the switch
+  bool paused = false;  // by the control API
 };
 
 std::vector<Endpoint> endpoints_of(const Document& document) {
@@ -114,18 +114,18 @@ std::vector<Endpoint> endpoints_of(const Document& document) {
   const std::string id = std::to_string(instance.id);
   std::vector<Endpoint> out;
   if (!instance.callback_url.empty()) {
-    out.push_back({id, instance.callback_url, instance.callback_switched.off});
+    out.push_back({id, instance.callback_url, instance.callback_pause.paused});
   }
   for (const SubscriptionConfig& each : instance.subscriptions) {
-    out.push_back({id + "/" + each.name, each.url, each.switched.off});
+    out.push_back({id + "/" + each.name, each.url, each.pause.paused});
   }
   return out;
 }
 
 const char* state_word(const Document& document, const Endpoint& endpoint, const Trouble& trouble) {
   if (document.disabled) return "instance";
-  if (endpoint.off || trouble.off) return "off";
-  if (trouble.away) return "away";
+  if (endpoint.paused || trouble.paused) return "off";
+  if (trouble.detached) return "away";
   if (trouble.objects > 0) return "blocked";
   return trouble.parked > 0 ? "retrying" : "on";
 }
@@ -190,12 +190,12 @@ Task<Result<Reply>> ControlApi::overview(const Call& call) {
       latency[bucket] += step.latency[bucket];
     }
   }
-  std::uint64_t switched_off = 0;
-  std::uint64_t away = 0;
+  std::uint64_t paused = 0;
+  std::uint64_t detached = 0;
   std::uint64_t parked = 0;
   for (const auto& [subscription, trouble] : troubles_of(*seen, own)) {
-    if (trouble.off) ++switched_off;
-    if (!trouble.off && trouble.away) ++away;
+    if (trouble.paused) ++paused;
+    if (!trouble.paused && trouble.detached) ++detached;
     parked += trouble.parked;
   }
   json::object body{{"now", utc(now)},
@@ -204,8 +204,8 @@ Task<Result<Reply>> ControlApi::overview(const Call& call) {
                     {"most", within(latency, 99)},
                     {"unread", seen->unread},
                     {"endpoints",
-                     {{"off", switched_off},
-                      {"away", away},
+                     {{"off", paused},
+                      {"away", detached},
                       {"parked", parked},
                       {"parkedWhole", seen->parked_whole}}},
                     {"registry",

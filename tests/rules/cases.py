@@ -264,7 +264,7 @@ CAUSES = [
         20,
     ),
     *one(
-        "EventrelaySubscriptionDetached",
+        "EventrelaySubscriptionAway",
         "ticket",
         {relay("relay_oldest_detached_timestamp_seconds"): "60x200"},
         # Away for half an hour; the next one, later, is another.
@@ -272,7 +272,7 @@ CAUSES = [
         120,
     ),
     *one(
-        "EventrelaySubscriptionDetached",
+        "EventrelaySubscriptionAway",
         "ticket",
         {relay("relay_switched_off_subscriptions"): "0x10 1x60"},
         {relay("relay_switched_off_subscriptions"): "0x60"},

@@ -115,7 +115,7 @@ EventrelayRetentionNear page
 EventrelayEventsExpired page
 EventrelayEndpointsFailing ticket
 EventrelayDeadLetters ticket
-EventrelaySubscriptionDetached ticket
+EventrelaySubscriptionAway ticket
 EventrelaySignatureFailures ticket
 EventrelaySourceSilent ticket
 EventrelayConfigReloadFailed ticket
