@@ -1,31 +1,37 @@
-// eventrelay bench: measures a scenario, with the product and its limit program in turn.
+// eventrelay bench: measures scenarios, with the product and its limit programs in turn.
 //
 // Thread:  main; load and receiver run their own.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "bench/scenarios/scenarios.hpp"
+#include "bench/scenarios/checkout.hpp"
+#include "bench/scenarios/page.hpp"
+#include "bench/scenarios/shapes.hpp"
+#include "bench/scenarios/stage.hpp"
 #include "cli/command/command.hpp"
 #include "common/base/clock.hpp"
 
 namespace eventrelay::cli {
 namespace {
 
-using Scenario = bench::Report (*)(const bench::BenchOptions&);
-
-// Flags of one scenario.
+// Flags of one command. Thread: main.
 struct BenchFlags {
   bench::BenchOptions options;
   double warm_up = 2;
   double duration = 10;
-  unsigned endpoint_delay_ms = 0;
+  std::uint64_t endpoint_delay_ms = 0;
   bool json = false;
-  std::string out;
+  bool short_form = false;
+  std::string out;       // of one scenario
+  std::string report;    // folder, of all
+  std::string revision;  // of compare
 };
 
 // As the user gave it, the program's folder left out.
@@ -38,75 +44,139 @@ std::string command_line() {
   return text;
 }
 
-std::string today() {
-  return fmt::format("{:%Y-%m-%d}", fmt::gmtime(unix_seconds(wall_now())));
+bench::PageHead page_head() {
+  return {command_line(), fmt::format("{:%Y-%m-%d}", fmt::gmtime(unix_seconds(wall_now()))),
+          bench::machine_name()};
 }
 
-Exit run_scenario(BenchFlags& flags, Scenario scenario) {
-  flags.options.warm_up = std::chrono::milliseconds(static_cast<std::int64_t>(flags.warm_up * 1e3));
-  flags.options.duration =
-      std::chrono::milliseconds(static_cast<std::int64_t>(flags.duration * 1e3));
+// Options as the scenarios take them, and a broker where none is named.
+std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
+  const auto milliseconds = [](double seconds) {
+    return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1e3));
+  };
+  flags.options.warm_up = milliseconds(flags.warm_up);
+  flags.options.duration = milliseconds(flags.duration);
   flags.options.endpoint_delay = std::chrono::milliseconds(flags.endpoint_delay_ms);
   flags.options.progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  if (!flags.options.kafka.empty()) return nullptr;
+  (void)bench::required_checkout(bench::kOwnBroker);
+  flags.options.progress("starting a broker, since --kafka names none");
+  auto broker = std::make_unique<bench::OwnBroker>();
+  flags.options.kafka = broker->address();
+  return broker;
+}
+
+// Prints a report, and on stderr what it has missed. The exit code says so as well.
+Exit tell(const bench::Report& report, bool json) {
+  fmt::print("{}", json ? bench::to_json(report) : bench::to_table(report));
+  std::fflush(stdout);
+  const std::vector<std::string> missed = bench::missed(report);
+  for (const std::string& line : missed) fmt::print(stderr, "eventrelay: {}\n", line);
+  return missed.empty() ? Exit::Ok : Exit::Failed;
+}
+
+Exit run_scenario(BenchFlags& flags, bench::Scenario scenario) {
+  const auto broker = prepare(flags);
   bench::Report report = scenario(flags.options);
-  report.command = command_line();
-  if (flags.json) {
-    fmt::print("{}", bench::to_json(report));
-  } else {
-    fmt::print("{}", bench::to_table(report));
-  }
+  const bench::PageHead head = page_head();
+  report.command = head.command;
   if (!flags.out.empty()) {
     std::ofstream(flags.out + ".json") << bench::to_json(report);
     std::ofstream(flags.out + ".svg") << bench::to_svg(report);
-    std::ofstream(flags.out + ".md") << bench::to_markdown(report, today());
+    std::ofstream(flags.out + ".md")
+        << fmt::format("`{}`, {}, {}.\n\n", head.command, head.machine, head.date)
+        << bench::to_markdown(report);
     fmt::print(stderr, "written: {0}.json {0}.md {0}.svg\n", flags.out);
   }
-  for (const auto& objective : report.objectives) {
-    if (!objective.met()) return Exit::Failed;
-  }
-  return Exit::Ok;
+  return tell(report, flags.json);
 }
 
-std::shared_ptr<BenchFlags> add_scenario(CLI::App& command, Run& run, Scenario scenario,
-                                         unsigned connections) {
-  auto flags = std::make_shared<BenchFlags>();
-  flags->options.connections = connections;
-  command
-      .add_option("--kafka", flags->options.kafka,
-                  "HOST:PORT of a real broker on loopback; topics get a prefix of their own")
-      ->required();
-  command.add_option("--connections", flags->options.connections, "Connections at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  command.add_option("--rate", flags->options.rate, "Open loop at this many requests/s")
-      ->check(CLI::Range(0.0, 200'000.0));
-  command.add_option("--duration", flags->duration, "Seconds measured")
-      ->check(CLI::Range(1.0, 600.0))
-      ->capture_default_str();
-  command.add_option("--warm-up", flags->warm_up, "Seconds before that")
-      ->check(CLI::Range(0.0, 60.0))
-      ->capture_default_str();
-  command.add_option("--rounds", flags->options.rounds, "Product and limit in turn, that often")
+Exit run_all(BenchFlags& flags) {
+  bench::require_programs({"eventrelay-ingest", "eventrelay-relay", "answer_loop", "ingest_limit",
+                           "ingest_lean", "relay_limit", "relay_lean", "bench_allocations"});
+  const auto broker = prepare(flags);
+  const auto shapes =
+      flags.short_form ? bench::short_shapes(flags.options) : bench::all_shapes(flags.options);
+  std::vector<bench::Report> reports;
+  Exit exit = Exit::Ok;
+  for (const bench::Shape& shape : shapes) {
+    fmt::print(stderr, "shape {} of {}\n", reports.size() + 1, shapes.size());
+    reports.push_back(shape.run(shape.options));
+    if (flags.json) continue;
+    if (tell(reports.back(), false) != Exit::Ok) exit = Exit::Failed;
+  }
+  if (flags.json) fmt::print("{}", bench::to_json(reports, page_head()));
+  if (!flags.report.empty()) {
+    bench::write_page(reports, page_head(), flags.report);
+    fmt::print(stderr, "written: {0}/performance.md, {0}/performance.json and three plots\n",
+               flags.report);
+  }
+  return exit;
+}
+
+// This build and that of another revision in turn, in the shape that is asked for.
+Exit run_compare(BenchFlags& flags) {
+  (void)bench::required_checkout("bench compare");
+  bench::require_programs({"eventrelay-ingest", "eventrelay-relay"});
+  const bench::Revision revision(flags.revision,
+                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  const auto broker = prepare(flags);
+  flags.options.limits = false;
+  flags.options.builds = {revision.build(), {}};
+  Exit exit = Exit::Ok;
+  for (const bench::Scenario scenario : {bench::bench_ingest, bench::bench_relay}) {
+    if (tell(scenario(flags.options), flags.json) != Exit::Ok) exit = Exit::Failed;
+  }
+  return exit;
+}
+
+void add_common(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--kafka", flags.options.kafka,
+                     "HOST:PORT of a real broker on loopback; topics get a prefix of their own. "
+                     "In a checkout, none: one is started");
+  command.add_option("--rounds", flags.options.rounds, "All in turn, that often")
       ->check(CLI::Range(1, 20))
       ->capture_default_str();
-  command.add_option("--partitions", flags->options.partitions, "Partitions of the topic")
+  command.add_option("--partitions", flags.options.partitions, "Partitions of the topic")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command.add_option("--shards", flags->options.shards, "Shards of the product")
+  command.add_option("--shards", flags.options.shards, "Shards of the product")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command.add_option("--max-ratio", flags->options.ratio_max,
-                     "Objective: CPU per event at most this times the limit's");
-  command.add_option("--max-p99", flags->options.p99_max_ms, "Objective: p99 in ms");
-  command.add_option("--out", flags->out, "Also write FILE with .json, .md and .svg");
-  command.add_flag("--json", flags->json, "JSON instead of the table");
-  command.callback([flags, scenario, &run] {
-    run = [flags, scenario] { return run_scenario(*flags, scenario); };
-  });
-  return flags;
+  command.add_flag("--json", flags.json, "JSON instead of tables");
 }
 
-void add_relay_only(CLI::App& command, BenchFlags& flags) {
+void add_timed(CLI::App& command, BenchFlags& flags) {
+  command
+      .add_option("--connections", flags.options.connections,
+                  "Connections at once; relay: of the limit programs, 0 = as many as in flight")
+      ->check(CLI::Range(flags.options.connections == 0 ? 0 : 1, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--rate", flags.options.rate,
+                  "Open loop at this many events/s; relay: with --backlog 0")
+      ->check(CLI::Range(0.0, 200'000.0));
+  command.add_option("--duration", flags.duration, "Seconds measured")
+      ->check(CLI::Range(1.0, 600.0))
+      ->capture_default_str();
+  command.add_option("--warm-up", flags.warm_up, "Seconds before that")
+      ->check(CLI::Range(0.0, 60.0))
+      ->capture_default_str();
+  command
+      .add_option("--body-size", flags.options.body_size,
+                  "Bytes of a body, 256 to 48 KiB; 0: the provider's example, about 0.9 kB")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(0, 48 << 10));
+}
+
+void add_objectives(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--max-ratio", flags.options.ratio_max,
+                     "Objective: CPU per event at most this times the limit's");
+  command.add_option("--max-p99", flags.options.p99_max_ms, "Objective: p99 in ms");
+  command.add_option("--out", flags.out, "Also write FILE with .json, .md and .svg");
+}
+
+void add_of_relay(CLI::App& command, BenchFlags& flags) {
   command
       .add_option("--subscriptions", flags.options.subscriptions,
                   "Subscriptions that the records are for, in turn")
@@ -114,21 +184,65 @@ void add_relay_only(CLI::App& command, BenchFlags& flags) {
       ->capture_default_str();
   command
       .add_option("--inflight", flags.options.inflight,
-                  "Requests in flight at once, of the product; 0 = as many as connections")
-      ->check(CLI::Range(0, 100'000))
+                  "Requests in flight at once, of the product")
+      ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   command
       .add_option("--endpoint-delay", flags.endpoint_delay_ms,
-                  "Milliseconds before the endpoint answers")
-      ->check(CLI::Range(0, 60'000))
-      ->capture_default_str();
+                  "Before the endpoint answers, e.g. 20ms; a number is milliseconds")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, std::uint64_t>{{"ms", 1}, {"s", 1000}}))
+      ->check(CLI::Range(0, 60'000));
   command
       .add_option("--backlog,--records", flags.options.records,
-                  "Records waiting before the relay starts")
-      ->check(CLI::Range(1'000, 5'000'000))
+                  "Records waiting before the relay starts; 0: they come at --rate while it runs")
+      ->check(CLI::Range(0, 5'000'000))
       ->capture_default_str();
-  command.add_option("--compare", flags.options.compare,
-                     "KEY=VALUE of one more run per round, beside the one without it");
+}
+
+void add_instances(CLI::App& command, BenchFlags& flags) {
+  command
+      .add_option("--instances", flags.options.instances,
+                  "Instances that the requests are for, in turn")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+}
+
+using Flags = std::shared_ptr<BenchFlags>;
+
+Flags add_scenario(CLI::App& command, Run& run, bench::Scenario scenario, unsigned connections) {
+  auto flags = std::make_shared<BenchFlags>();
+  flags->options.connections = connections;
+  add_common(command, *flags);
+  add_timed(command, *flags);
+  add_objectives(command, *flags);
+  command.callback([flags, scenario, &run] {
+    run = [flags, scenario] { return run_scenario(*flags, scenario); };
+  });
+  return flags;
+}
+
+void add_all(CLI::App& command, Run& run) {
+  auto flags = std::make_shared<BenchFlags>();
+  flags->options.rounds = 1;
+  add_common(command, *flags);
+  command.add_flag("--short", flags->short_form, "Four shapes, about two minutes");
+  command.add_option("--report", flags->report,
+                     "Write performance.md, performance.json and images/ into this folder");
+  command.callback([flags, &run] { run = [flags] { return run_all(*flags); }; });
+}
+
+void add_compare(CLI::App& command, Run& run) {
+  auto flags = std::make_shared<BenchFlags>();
+  flags->options.rounds = 4;
+  flags->duration = 5;
+  flags->options.records = 200'000;
+  command.add_option("revision", flags->revision, "Anything git knows as a commit")->required();
+  add_common(command, *flags);
+  add_timed(command, *flags);
+  add_of_relay(command, *flags);
+  add_instances(command, *flags);
+  command.callback([flags, &run] { run = [flags] { return run_compare(*flags); }; });
 }
 
 }  // namespace
@@ -137,12 +251,18 @@ void add_bench(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "bench", "Load tests against a real broker; exit 1 if a stated objective is missed");
   command->require_subcommand(1);
-  add_scenario(*command->add_subcommand("ingest", "CPU, rate and latency of ingest"), run,
-               bench::bench_ingest, 256);
+  CLI::App* ingest = command->add_subcommand("ingest", "CPU, rate and latency of ingest");
+  add_instances(*ingest, *add_scenario(*ingest, run, bench::bench_ingest, 256));
   CLI::App* relay = command->add_subcommand("relay", "CPU and rate of the relay, backlog waiting");
-  add_relay_only(*relay, *add_scenario(*relay, run, bench::bench_relay, 64));
-  add_scenario(*command->add_subcommand("e2e", "Latency from request in to callback out"), run,
-               bench::bench_e2e, 64);
+  CLI::App* e2e = command->add_subcommand("e2e", "Latency from request in to callback out");
+  const Flags flags = add_scenario(*relay, run, bench::bench_relay, 0);
+  add_of_relay(*relay, *flags);
+  relay->add_option("--compare", flags->options.compare,
+                    "KEY=VALUE of one more run per round, beside the one without it");
+  add_instances(*e2e, *add_scenario(*e2e, run, bench::bench_e2e, 64));
+  add_all(*command->add_subcommand("all", "Every scenario in many shapes; writes the page"), run);
+  add_compare(*command->add_subcommand("compare", "This build beside that of another git revision"),
+              run);
 }
 
 }  // namespace eventrelay::cli

@@ -77,21 +77,6 @@ void wake_idle() {
   }
 }
 
-void open_kafka(char** argv) {
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], nullptr, 0);
-  rd_kafka_conf_set(conf, "group.id", argv[3], nullptr, 0);
-  rd_kafka_conf_set(conf, "enable.auto.offset.store", "false", nullptr, 0);
-  rd_kafka_conf_set(conf, "auto.commit.interval.ms", "200", nullptr, 0);
-  rd_kafka_conf_set(conf, "auto.offset.reset", "earliest", nullptr, 0);
-  kafka = rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0);
-  rd_kafka_poll_set_consumer(kafka);
-  topic = rd_kafka_topic_new(kafka, argv[2], nullptr);
-  rd_kafka_topic_partition_list_t* topics = rd_kafka_topic_partition_list_new(1);
-  rd_kafka_topic_partition_list_add(topics, argv[2], RD_KAFKA_PARTITION_UA);
-  rd_kafka_subscribe(kafka, topics);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -99,7 +84,8 @@ int main(int argc, char** argv) {
   asio::io_context loop(1);
   KeyedMac keyed(argv[4]);
   mac = &keyed;
-  open_kafka(argv);
+  kafka = open_consumer(argv[1], argv[2], argv[3]);
+  topic = rd_kafka_topic_new(kafka, argv[2], nullptr);
   Wake wake = wake_on(loop, rd_kafka_queue_get_consumer(kafka));
   const asio::ip::tcp::endpoint target(asio::ip::make_address("127.0.0.1"),
                                        static_cast<std::uint16_t>(std::atoi(argv[5])));

@@ -119,7 +119,7 @@ class Run {
     connection.busy = true;
     connection.due = due;
     if (options_.due != nullptr) options_.due->push_back(due);
-    connection.unsent = requests_.at(started_++ % requests_.size());
+    connection.unsent = requests_.at((options_.first + started_++) % requests_.size());
     if (measuring_) ++result_.sent;
     flush(connection);
   }
@@ -199,6 +199,7 @@ class Run {
     std::from_chars(in.data() + 9, in.data() + 12, status);
     const TimePoint now = monotonic_now();
     ++finished_;
+    if (options_.accepted != nullptr && status / 100 == 2) ++*options_.accepted;
     if (measuring_) {
       ++result_.by_status[status];
       if (status / 100 == 2) {

@@ -25,9 +25,11 @@ struct LoadOptions {
   double rate = 0;     // requests/s over all connections; 0 = closed loop
   Duration warm_up{};  // not counted, part of `duration`
   Duration duration = std::chrono::seconds(10);
+  std::size_t first = 0;                  // of the requests, that the run begins with
   std::uint64_t count = 0;                // 0 = until the time is up
   std::function<void()> on_measure;       // called once when the warm-up is over
   std::vector<TimePoint>* due = nullptr;  // when request i was due, for latencies beyond the answer
+  std::uint64_t* accepted = nullptr;      // added to with each 2xx, in the warm-up as well
 };
 
 struct LoadResult {

@@ -23,10 +23,27 @@ std::uint64_t Histogram::upper_bound(std::size_t bucket) noexcept {
 }
 
 void Histogram::record(Duration value) noexcept {
+  add(value, 1);
+}
+
+void Histogram::add(Duration value, std::uint64_t count) noexcept {
   const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(value.count(), 0));
-  ++counts_[bucket_of(ns)];
-  ++count_;
+  counts_[bucket_of(ns)] += count;
+  count_ += count;
   max_ = std::max(max_, value);
+}
+
+Histogram Histogram::corrected(Duration interval) const noexcept {
+  Histogram whole = *this;
+  if (interval <= Duration::zero()) return whole;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    if (counts_[i] == 0) continue;
+    const Duration value = std::min(Duration{static_cast<std::int64_t>(upper_bound(i))}, max_);
+    for (Duration left = value - interval; left >= interval; left -= interval) {
+      whole.add(left, counts_[i]);
+    }
+  }
+  return whole;
 }
 
 void Histogram::merge(const Histogram& other) noexcept {

@@ -17,12 +17,17 @@ class Histogram {
  public:
   void record(Duration value) noexcept;
   void merge(const Histogram& other) noexcept;
+  // With the samples that a closed loop has left out: who is answered later than `interval`, the
+  // time between two requests of one connection, would have sent another meanwhile, and so on.
+  [[nodiscard]] Histogram corrected(Duration interval) const noexcept;
   // The smallest duration that at least `share` (0..1) of the samples do not exceed.
   [[nodiscard]] Duration percentile(double share) const noexcept;
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
   [[nodiscard]] Duration max() const noexcept { return max_; }
 
  private:
+  void add(Duration value, std::uint64_t count) noexcept;
+
   static constexpr std::size_t kSubBits = 6;
   static constexpr std::size_t kBuckets = 42U << kSubBits;
   [[nodiscard]] static std::size_t bucket_of(std::uint64_t ns) noexcept;

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -11,12 +13,16 @@
 #include <stdexcept>
 #include <thread>
 
+#include "bench/load/allocations.hpp"
+#include "bench/load/memory_watch.hpp"
+
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX declares it nowhere
 
 namespace eventrelay::bench {
 namespace {
 
 constexpr Duration kPoll = std::chrono::milliseconds(10);
+constexpr std::size_t kOutputShown = 600;
 
 std::string slurp(const std::string& path) {
   std::ifstream file(path);
@@ -25,10 +31,33 @@ std::string slurp(const std::string& path) {
   return text.str();
 }
 
+// A file of zeroes that the process under test maps as well.
+const std::atomic<std::uint64_t>* share_cells(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0 || ::ftruncate(file, kAllocationsBytes) != 0) {
+    throw std::runtime_error("cannot write " + path);
+  }
+  void* const cells = ::mmap(nullptr, kAllocationsBytes, PROT_READ, MAP_SHARED, file, 0);
+  ::close(file);
+  if (cells == MAP_FAILED) throw std::runtime_error("cannot map " + path);
+  return static_cast<const std::atomic<std::uint64_t>*>(cells);
+}
+
 }  // namespace
 
-Process::Process(const std::vector<std::string>& arguments, std::string log)
+Process::Process(const std::vector<std::string>& arguments, std::string log,
+                 const std::string& counter)
     : name_(arguments.at(0)), log_(std::move(log)) {
+  std::vector<std::string> settings;
+  if (!counter.empty()) {
+    const std::string shared = log_ + ".allocations";
+    allocations_ = share_cells(shared);
+    settings = {"LD_PRELOAD=" + counter, kAllocationsVariable + ("=" + shared)};
+  }
+  std::vector<char*> variables;
+  for (char** each = environ; *each != nullptr; ++each) variables.push_back(*each);
+  for (auto& setting : settings) variables.push_back(setting.data());
+  variables.push_back(nullptr);
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -37,13 +66,21 @@ Process::Process(const std::vector<std::string>& arguments, std::string log)
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  const int error = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), variables.data());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error("cannot start " + name_);
 }
 
 Process::~Process() {
   if (pid_ > 0) end();
+  if (allocations_ != nullptr) {
+    ::munmap(const_cast<std::atomic<std::uint64_t>*>(allocations_), kAllocationsBytes);
+  }
+}
+
+std::string Process::output() const {
+  const std::string text = slurp(log_);
+  return text.substr(text.size() > kOutputShown ? text.size() - kOutputShown : 0);
 }
 
 std::string Process::wait_for(const std::string& word, Duration limit) {
@@ -57,9 +94,7 @@ std::string Process::wait_for(const std::string& word, Duration limit) {
     const bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
     if (ended || monotonic_now() > deadline) {
       if (ended) pid_ = -1;
-      const std::string text = slurp(log_);
-      throw std::runtime_error(name_ + (ended ? " ended" : " did not get ready") + ": " +
-                               text.substr(text.size() > 600 ? text.size() - 600 : 0));
+      throw std::runtime_error(name_ + (ended ? " ended" : " did not get ready") + ": " + output());
     }
     std::this_thread::sleep_for(kPoll);
   }
@@ -67,20 +102,30 @@ std::string Process::wait_for(const std::string& word, Duration limit) {
 
 Usage Process::usage() const {
   Usage usage;
-  const std::string stat = slurp("/proc/" + std::to_string(pid_) + "/stat");
-  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  usage.cpu_seconds = (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::istringstream pages(slurp("/proc/" + std::to_string(pid_) + "/statm"));
-  std::size_t size = 0;
-  std::size_t resident = 0;
-  pages >> size >> resident;
-  usage.resident = resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(pid_, &clock) == 0 && ::clock_gettime(clock, &used) == 0) {
+    usage.cpu_seconds = static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+  }
+  usage.resident = resident_of(pid_);
+  if (allocations_ != nullptr) {
+    usage.allocations = 0;
+    for (std::size_t i = 0; i < kAllocationsCells; ++i) {
+      *usage.allocations += allocations_[i * kAllocationsStep].load(std::memory_order_relaxed);
+    }
+  }
   return usage;
+}
+
+int Process::wait_end(Duration limit) {
+  const TimePoint deadline = monotonic_now() + limit;
+  int status = 0;
+  while (::waitpid(pid_, &status, WNOHANG) == 0) {
+    if (monotonic_now() > deadline) throw std::runtime_error(name_ + " did not end: " + output());
+    std::this_thread::sleep_for(kPoll);
+  }
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 int Process::end(Duration limit) {

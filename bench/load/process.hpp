@@ -6,8 +6,10 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,17 +17,20 @@
 
 namespace eventrelay::bench {
 
-// What /proc says of a process at one moment.
+// What a process has taken up to one moment.
 struct Usage {
-  double cpu_seconds = 0;    // user and system
-  std::size_t resident = 0;  // bytes
+  double cpu_seconds = 0;                    // user and system
+  std::size_t resident = 0;                  // bytes
+  std::optional<std::uint64_t> allocations;  // none: not counted, see Process
 };
 
 // A child process. Thread: one owner.  Bounds: ended, at the latest, by the destructor.
 class Process {
  public:
-  // Starts `arguments[0]`; its stdout and stderr go to `log`.
-  Process(const std::vector<std::string>& arguments, std::string log);
+  // Starts `arguments[0]`; its stdout and stderr go to `log`. Its allocations are counted by
+  // `counter`, a library that is loaded before its own; none is: they are not counted.
+  Process(const std::vector<std::string>& arguments, std::string log,
+          const std::string& counter = {});
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();
@@ -33,6 +38,10 @@ class Process {
   // Waits until a line of the log holds `word`; returns that line.
   [[nodiscard]] std::string wait_for(const std::string& word, Duration limit);
   [[nodiscard]] Usage usage() const;
+  // Waits until it ends by itself; returns the exit status. Throws when it takes longer.
+  int wait_end(Duration limit);
+  // The end of its output.
+  [[nodiscard]] std::string output() const;
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   // SIGTERM, then SIGKILL after `limit`; returns the exit status, -1 when it was killed.
   int end(Duration limit = std::chrono::seconds(10));
@@ -41,6 +50,7 @@ class Process {
   std::string name_;
   std::string log_;
   pid_t pid_ = -1;
+  const std::atomic<std::uint64_t>* allocations_ = nullptr;  // shared with it
 };
 
 }  // namespace eventrelay::bench

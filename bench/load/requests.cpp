@@ -3,13 +3,22 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "common/base/crypto.hpp"
 #include "common/providers/provider.hpp"
 
 namespace eventrelay::bench {
 
-std::string box_body(std::uint64_t event, std::uint64_t object) {
-  return providers::sample_body(*providers::find_provider("box"), event, object);
+std::string box_body(std::uint64_t event, std::uint64_t object, std::size_t size) {
+  if (size == 0) return providers::sample_body(*providers::find_provider("box"), event, object);
+  std::string body = fmt::format(
+      R"({{"type":"webhook_event","id":"{:016x}-bench","created_at":"2016-07-11T10:10:32-07:00",)"
+      R"("trigger":"FILE.UPLOADED","source":{{"id":"{}","type":"file"}},"note":")",
+      event, object);
+  constexpr std::string_view kEnd = R"("})";
+  body.append(std::max(size, body.size() + kEnd.size()) - body.size() - kEnd.size(), 'x');
+  return body.append(kEnd);
 }
 
 Requests::Requests(const RequestOptions& options) {
@@ -17,7 +26,8 @@ Requests::Requests(const RequestOptions& options) {
   const std::string stamp =
       fmt::format("{:%Y-%m-%dT%H:%M:%S}+00:00", fmt::gmtime(unix_seconds(options.now)));
   for (std::size_t i = 0; i < options.count; ++i) {
-    const std::string body = box_body((options.seed << 32U) + i, 73'835'521'473U + i);
+    const std::string body =
+        box_body((options.seed << 32U) + i, 73'835'521'473U + i, options.body_size);
     hmac.start();
     hmac.update(body);
     hmac.update(stamp);

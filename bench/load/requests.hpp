@@ -1,7 +1,7 @@
 // Signed Box V2 requests, rendered once before the clock starts, each with an event id of its own.
 //
 // Why:     the generator shares the cores with what it measures, so it must not sign under load.
-// Thread:  immutable after construction.  Bounds: count x about 1.6 KiB.
+// Thread:  immutable after construction.  Bounds: count x body and 0.7 KiB.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,17 @@ struct RequestOptions {
   std::vector<std::string> paths;  // event URLs, taken in turn
   std::string key;                 // primary signature key
   std::size_t count = 4096;
-  WallTime now{};          // the delivery timestamp; must be within the verifier's window
-  std::uint64_t seed = 1;  // makes the event ids of two runs differ
+  WallTime now{};             // the delivery timestamp; must be within the verifier's window
+  std::uint64_t seed = 1;     // makes the event ids of two runs differ
+  std::size_t body_size = 0;  // bytes of a body; 0: the provider's example, about 0.9 kB
 };
 
-// A Box V2 body of about 0.9 kB in the shape of the provider's file example.
-[[nodiscard]] std::string box_body(std::uint64_t event, std::uint64_t object);
+// The smallest body that has all that is read of one.
+inline constexpr std::size_t kBodySizeMin = 256;
+
+// A Box V2 body in the shape of the provider's file example, about 0.9 kB; of `size` bytes if that
+// is given: the fields that are read, and one of the length that is missing.
+[[nodiscard]] std::string box_body(std::uint64_t event, std::uint64_t object, std::size_t size = 0);
 
 // Requests as bytes. Thread: immutable.  Bounds: as its options.
 class Requests {

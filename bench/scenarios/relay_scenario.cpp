@@ -1,172 +1,206 @@
-// bench relay: cost of a delivery with a backlog waiting, beside the limit program.
+// bench relay: cost of a delivery, with a backlog waiting or live, beside the limit programs.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 
 #include "bench/load/scrape.hpp"
 #include "bench/load/sink.hpp"
+#include "bench/scenarios/fitting.hpp"
+#include "bench/scenarios/meter.hpp"
+#include "bench/scenarios/record_writer.hpp"
 #include "bench/scenarios/scenarios.hpp"
 #include "bench/scenarios/stage.hpp"
-#include "common/kafka/producer_client.hpp"
 
 namespace eventrelay::bench {
 namespace {
 
-constexpr Duration kFillLimit = std::chrono::minutes(3);
 constexpr Duration kDeliverLimit = std::chrono::minutes(3);
-constexpr std::uint64_t kInFlightMax = 50'000;
+constexpr Duration kCountedSpan = std::chrono::seconds(1);
+constexpr double kLiveRate = 2000;
+constexpr std::uint64_t kCountedMax = 20'000;  // deliveries whose system calls are counted
 
-// Counts what Kafka acknowledged. Thread: the loop's.
-class Acknowledged final : public kafka::ReportSink {
+double live_rate(const BenchOptions& options) {
+  return options.rate > 0 ? options.rate : kLiveRate;
+}
+
+// Records of a live run at most: the first one, the span and the span that is counted.
+std::uint64_t live_records(const BenchOptions& options) {
+  const Duration span = options.warm_up + options.duration + kCountedSpan;
+  return static_cast<std::uint64_t>(live_rate(options) *
+                                    std::chrono::duration<double>(span).count()) +
+         1000;
+}
+
+// One run of `bench relay`. Thread: one owner.
+class RelayRun {
  public:
-  void on_stored(std::uint64_t /*token*/, kafka::Stored stored) override {
-    if (stored != kafka::Stored::Persisted) throw std::runtime_error("Kafka refused a record");
-    ++count;
-  }
-  std::uint64_t count = 0;
-};
+  explicit RelayRun(const BenchOptions& options)
+      : options_(options),
+        arrivals_(options.records > 0 ? options.records : live_records(options)),
+        sink_(0, &arrivals_, options.endpoint_delay) {}
 
-kafka::Queued write_one(kafka::ProducerClient& producer, std::size_t topic, std::uint64_t i,
-                        unsigned subscriptions) {
-  const std::uint64_t instance = kFirstInstance + i % subscriptions;
-  const std::string key = std::to_string(instance);
-  const std::string body = box_body(i, 73'835'521'473U + i);
-  const std::string id = fmt::format("{:08x}-0000-8000-8000-{:012x}", i >> 32U, i & 0xffff'ffffU);
-  Event event;
-  event.id = id;
-  event.provider_id = id;
-  event.element = "box";
-  event.instance = InstanceId{instance};
-  event.event_type = "CREATED";
-  event.object_type = "file";
-  event.object_id = "73835521473";
-  event.date = "2016-07-11T17:10:32Z";
-  event.received = wall_now();
-  event.content_type = "application/json";
-  const RecordHeaders headers(event);
-  return producer.produce(topic, {key, body, &headers, -1}, i);
-}
-
-void fill(const Stage& stage, const BenchOptions& options) {
-  asio::io_context loop(1);
-  metrics::Slab slab;
-  Acknowledged acknowledged;
-  KafkaConfig config;
-  config.properties["bootstrap.servers"] = options.kafka;
-  kafka::ProducerClient producer(loop.get_executor(), config, {}, acknowledged, slab);
-  const std::size_t topic = producer.add_topic(stage.topic());
-  const TimePoint deadline = monotonic_now() + kFillLimit;
-  std::uint64_t next = 0;
-  while (acknowledged.count < options.records) {
-    if (monotonic_now() > deadline) throw std::runtime_error("filling the topic took too long");
-    while (producer.ready() && next < options.records && next - acknowledged.count < kInFlightMax &&
-           write_one(producer, topic, next, options.subscriptions) == kafka::Queued::Queued) {
-      ++next;
+  Report go() {
+    Report report{"bench relay", {}, {}, machine_name()};
+    report.shape = shape();
+    const std::vector<Contender> all = contenders("relay", {"relay_limit", "relay_lean"}, options_);
+    if (options_.records > 0) {
+      options_.progress(fmt::format("writing {} records", options_.records));
+      stage_ = std::make_unique<Stage>(stage_options());
+      RecordWriter(records()).write(options_.records);
     }
-    loop.run_for(std::chrono::milliseconds(5));
-  }
-}
-
-// Waits until the sink has `wanted` requests, and notes the most memory meanwhile.
-void wait_until(std::uint64_t wanted, const Process& process, const Sink& sink, Row& row) {
-  const TimePoint deadline = monotonic_now() + kDeliverLimit;
-  while (sink.requests() < wanted) {
-    if (monotonic_now() > deadline) {
-      throw std::runtime_error(
-          fmt::format("{} stopped with {} records to deliver", row.name, wanted - sink.requests()));
+    for (unsigned round = 1; round <= options_.rounds; ++round) {
+      for (const Contender& each : all) {
+        report.rows.push_back(play(each, round, {}));
+        if (each.kind != Contender::Kind::Product || options_.compare.empty()) continue;
+        report.rows.push_back(play(each, round, options_.compare));
+      }
     }
-    row.resident_peak = std::max(row.resident_peak, process.usage().resident);
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    return report;
   }
-}
 
-// From the first delivery to the last: what a backlog costs near its end counts.
-Row measure(Process& process, const Sink& sink, const BenchOptions& options, std::string name) {
-  const std::uint64_t start = sink.requests();
-  Row row;
-  row.name = std::move(name);
-  wait_until(start + 1, process, sink, row);
-  const Usage before = process.usage();
-  const std::uint64_t from = sink.requests();
-  const TimePoint begin = monotonic_now();
-  wait_until(start + options.records, process, sink, row);
-  const Usage after = process.usage();
-  row.events = sink.requests() - from;
-  row.seconds = std::chrono::duration<double>(monotonic_now() - begin).count();
-  row.cpu_seconds = after.cpu_seconds - before.cpu_seconds;
-  row.resident_start = before.resident;
-  row.resident_end = after.resident;
-  row.failed = sink.unsigned_requests();
-  if (options.progress) {
-    options.progress(
+ private:
+  [[nodiscard]] std::string shape() const {
+    const auto delay = std::chrono::duration<double, std::milli>(options_.endpoint_delay).count();
+    std::string text = fmt::format("{} subscriptions, {} in flight, endpoint {:.0f} ms",
+                                   options_.subscriptions, options_.inflight, delay);
+    if (options_.body_size > 0) text += fmt::format(", bodies of {}", options_.body_size);
+    return options_.records > 0 ? text + fmt::format(", {} records waiting", options_.records)
+                                : text + fmt::format(", live at {:.0f}/s", live_rate(options_));
+  }
+
+  [[nodiscard]] StageOptions stage_options() const {
+    StageOptions stage;
+    stage.kafka = options_.kafka;
+    stage.partitions = options_.partitions;
+    stage.callback_port = sink_.port();
+    stage.inflight = options_.inflight;
+    stage.shards = options_.shards;
+    stage.instances = options_.subscriptions;
+    return stage;
+  }
+
+  [[nodiscard]] RecordsOptions records() const {
+    return {options_.kafka, stage_->topic(), kFirstInstance, options_.subscriptions,
+            options_.body_size};
+  }
+
+  Row play(const Contender& each, unsigned round, const std::string& setting) {
+    // What was read before would be read again, so each live run has topics of its own.
+    if (options_.records == 0) stage_ = std::make_unique<Stage>(stage_options());
+    for (auto& arrival : arrivals_) arrival.store(0, std::memory_order_relaxed);
+    const std::string group = fmt::format("{}group{}", stage_->topic(), ++groups_);
+    Process process = start(each, group, setting);
+    Row row;
+    row.name = setting.empty() ? each.name : each.name + " with " + setting;
+    row.round = round;
+    if (options_.records > 0) {
+      deliver_backlog(process, row);
+    } else {
+      deliver_live(process, row);
+    }
+    row.failed += sink_.unsigned_requests();
+    if (each.kind == Contender::Kind::Product) {
+      const std::uint16_t admin = Stage::admin_port_of(process);
+      row.detached = counter_of(admin, "eventrelay_relay_detaches_total");
+      row.read_again = counter_of(admin, "eventrelay_relay_swept_records_total");
+    }
+    options_.progress(
         fmt::format("{}: {:.0f} deliveries/s, {:.2f} us CPU per delivery, done in {:.1f} s",
                     row.name, row.per_second(), row.cpu_us(), row.seconds));
+    return row;
   }
-  return row;
-}
 
-Row measure_relay(Process& relay, const Sink& sink, const BenchOptions& options, std::string name) {
-  const std::uint16_t admin = Stage::admin_port_of(relay);
-  Row row = measure(relay, sink, options, std::move(name));
-  row.detached = counter_of(admin, "eventrelay_relay_detaches_total");
-  row.read_again = counter_of(admin, "eventrelay_relay_swept_records_total");
-  return row;
-}
+  Process start(const Contender& each, const std::string& group, const std::string& setting) {
+    if (each.kind == Contender::Kind::Product) {
+      std::vector<std::string> overrides{"relay.group=" + group};
+      if (!setting.empty()) overrides.push_back(setting);
+      return stage_->start("eventrelay-relay", each.folder, std::move(overrides));
+    }
+    return stage_->start_limit(
+        each.kind == Contender::Kind::Lean ? "relay_lean" : "relay_limit",
+        {options_.kafka, stage_->topic(), group, kCallbackKey, std::to_string(sink_.port()),
+         std::to_string(options_.connections > 0 ? options_.connections : options_.inflight)});
+  }
 
-StageOptions stage_of(const BenchOptions& options, const Sink& sink) {
-  StageOptions stage;
-  stage.kafka = options.kafka;
-  stage.partitions = options.partitions;
-  stage.callback_port = sink.port();
-  stage.inflight = options.inflight > 0 ? options.inflight : options.connections;
-  stage.shards = options.shards;
-  stage.instances = options.subscriptions;
-  return stage;
-}
+  void wait_until(std::uint64_t wanted, const Row& row) const {
+    const TimePoint deadline = monotonic_now() + kDeliverLimit;
+    while (sink_.requests() < wanted) {
+      if (monotonic_now() > deadline) {
+        throw std::runtime_error(fmt::format("{} stopped with {} records to deliver", row.name,
+                                             wanted - sink_.requests()));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  // From the first delivery to the last: what a backlog costs near its end counts. All of it is due
+  // when the first is delivered.
+  void deliver_backlog(const Process& process, Row& row) {
+    const std::uint64_t start = sink_.requests();
+    Meter meter({&process}, [this] { return sink_.requests(); });
+    wait_until(start + 1, row);
+    meter.begin();
+    const TimePoint due = monotonic_now();
+    wait_until(start + options_.records / 4, row);
+    const std::uint64_t counted = std::min(options_.records / 8, kCountedMax);
+    meter.count_calls([this, &row, counted] { wait_until(sink_.requests() + counted, row); });
+    wait_until(start + options_.records, row);
+    meter.end(row);
+    for (const auto& arrival : arrivals_) note(arrival, due, row);
+  }
+
+  // Each record is due when the clock says so, whatever became of those before it.
+  void deliver_live(const Process& process, Row& row) {
+    const std::uint64_t start = sink_.requests();
+    RecordWriter writer(records());
+    writer.write(1);  // delivered once the program has joined its group
+    wait_until(start + 1, row);
+    Meter meter({&process}, [this] { return sink_.requests(); });
+    const double rate = live_rate(options_);
+    (void)writer.write_by_the_clock(rate, options_.warm_up);
+    meter.begin();
+    const std::uint64_t first = writer.written();
+    const std::vector<TimePoint> due = writer.write_by_the_clock(rate, options_.duration);
+    wait_until(start + writer.written(), row);
+    meter.count_calls([this, &writer, &row, rate, start] {
+      (void)writer.write_by_the_clock(rate, kCountedSpan);
+      wait_until(start + writer.written(), row);
+    });
+    meter.end(row);
+    for (std::size_t i = 0; i < due.size(); ++i) note(arrivals_[first + i], due[i], row);
+  }
+
+  static void note(const std::atomic<std::int64_t>& arrival, TimePoint due, Row& row) {
+    const std::int64_t at = arrival.load(std::memory_order_relaxed);
+    if (at != 0) row.latency.record(Duration{at} - due.time_since_epoch());
+  }
+
+  const BenchOptions& options_;
+  Arrivals arrivals_;
+  Sink sink_;
+  std::unique_ptr<Stage> stage_;
+  unsigned groups_ = 0;
+};
 
 }  // namespace
 
 Report bench_relay(const BenchOptions& options) {
-  const bool limits = have_limits({"relay_limit"}, options.ratio_max > 0, options.progress);
-  Sink sink(0, nullptr, options.endpoint_delay);
-  Stage stage(stage_of(options, sink));
-  Report report{"bench relay", {}, {}, machine_name()};
-  if (options.progress) options.progress(fmt::format("writing {} records", options.records));
-  fill(stage, options);
-  for (unsigned round = 1; round <= options.rounds; ++round) {
-    if (limits) {
-      Process limit = stage.start_limit(
-          "relay_limit",
-          {options.kafka, stage.topic(), fmt::format("{}limit{}", stage.topic(), round),
-           kCallbackKey, std::to_string(sink.port()), std::to_string(options.connections)});
-      Row row = measure(limit, sink, options, "limit");
-      row.round = round;
-      report.rows.push_back(row);
-    }
-    const std::string group = fmt::format("relay.group={}relay{}", stage.topic(), round);
-    {
-      Process relay = stage.start("eventrelay-relay", {group});
-      Row row = measure_relay(relay, sink, options, "relay");
-      row.round = round;
-      report.rows.push_back(row);
-    }
-    if (options.compare.empty()) continue;
-    Process changed = stage.start("eventrelay-relay", {group + "-compared", options.compare});
-    Row row = measure_relay(changed, sink, options, "compared");
-    row.round = round;
-    report.rows.push_back(row);
-  }
-  if (limits) {
-    report.objectives.push_back({"CPU per delivery, relay / limit",
-                                 cpu_ratio(report, "relay", "limit"),
-                                 options.ratio_max > 0 ? options.ratio_max : 1e9});
-  }
-  if (!options.compare.empty()) {
-    report.objectives.push_back({"CPU per delivery, with " + options.compare + " / without",
-                                 cpu_ratio(report, "compared", "relay"), 1e9});
-  }
+  require_programs({"eventrelay-relay"});
+  const std::uint64_t records = options.records > 0 ? options.records : live_records(options);
+  refuse_what_does_not_fit(memory_of(options, 0, records), memory_available());
+  require_descriptors(std::max(options.connections, options.inflight));
+  require_local_broker(options.kafka);
+  Report report = RelayRun(options).go();
+  report.axes = {{"subscriptions", options.subscriptions},
+                 {"inflight", options.inflight},
+                 {"backlog", static_cast<double>(options.records)},
+                 {"endpoint_delay_ms",
+                  std::chrono::duration<double, std::milli>(options.endpoint_delay).count()},
+                 {"body_size", static_cast<double>(options.body_size)}};
+  add_ratios(report, "relay", options);
   return report;
 }
 

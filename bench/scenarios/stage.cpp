@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "bench/load/allocations.hpp"
+#include "bench/scenarios/fitting.hpp"
 #include "common/base/crypto.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/registry/settings.hpp"
@@ -19,12 +21,6 @@ namespace eventrelay::bench {
 namespace {
 
 constexpr Duration kStartLimit = std::chrono::seconds(30);
-
-void refuse_remote(const std::string& address) {
-  if (address.rfind("127.", 0) == 0 || address.rfind("localhost:", 0) == 0) return;
-  throw std::runtime_error("--kafka " + address +
-                           ": load is only ever sent to loopback (127.0.0.0/8)");
-}
 
 std::string instance_yaml(unsigned i, const StageOptions& options) {
   std::string yaml =
@@ -55,34 +51,81 @@ std::string config_yaml(const StageOptions& options, const std::string& prefix) 
   return yaml;
 }
 
+// A library too is called as its target is.
 std::filesystem::path beside(const std::string& program) {
+  if (program == "bench_allocations") return beside(kAllocationsLibrary);
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / program;
 }
 
-std::string existing(const std::string& program) {
-  const auto path = beside(program);
-  if (std::filesystem::exists(path)) return path.string();
-  throw std::runtime_error(path.string() + " is missing: build it first (`.ci/build release " +
-                           program + "`)");
-}
-
-}  // namespace
-
-bool have_limits(const std::vector<std::string>& programs, bool required,
-                 const std::function<void(const std::string&)>& progress) {
+std::string missing_of(const std::vector<std::string>& programs) {
   std::string missing;
   for (const std::string& program : programs) {
     if (!std::filesystem::exists(beside(program))) missing += " " + program;
   }
-  if (missing.empty()) return true;
-  const std::string way = "build it with `.ci/build release" + missing + "`";
-  if (required) throw std::runtime_error("--max-ratio needs the limit program: " + way);
-  if (progress) progress("without the limit program for comparison; " + way);
-  return false;
+  return missing;
+}
+
+std::string counter() {
+  const auto path = beside(kAllocationsLibrary);
+  return std::filesystem::exists(path) ? path.string() : std::string();
+}
+
+std::string path_of(const std::string& program, const std::string& folder) {
+  return folder.empty() ? beside(program).string() : folder + "/" + program;
+}
+
+}  // namespace
+
+void require_programs(const std::vector<std::string>& programs) {
+  const std::string missing = missing_of(programs);
+  if (missing.empty()) return;
+  throw std::runtime_error("not built yet:" + missing + "; `.ci/build release" + missing +
+                           "` builds what is missing");
+}
+
+std::vector<Contender> contenders(const std::string& product,
+                                  const std::vector<std::string>& limits,
+                                  const BenchOptions& options) {
+  std::vector<Contender> all;
+  const std::string missing = missing_of(limits);
+  if (options.ratio_max > 0) require_programs(limits);
+  if (options.limits && !missing.empty()) {
+    options.progress("without the limit programs for comparison; `.ci/build release" + missing +
+                     "` builds what is missing");
+  }
+  if (options.limits && missing.empty()) {
+    all.push_back({"limit", Contender::Kind::Plain, {}});
+    all.push_back({"lean", Contender::Kind::Lean, {}});
+  }
+  for (const Build& build : options.builds) {
+    const std::string name = build.name.empty() ? product : product + " " + build.name;
+    all.push_back({name, Contender::Kind::Product, build.folder});
+  }
+  return all;
+}
+
+void add_ratios(Report& report, const std::string& product, const BenchOptions& options) {
+  const auto add = [&report](const std::string& name, const std::string& base, double bound) {
+    const double cpu = cpu_ratio(report, name, base);
+    if (cpu <= 0) return;
+    report.objectives.push_back({"CPU per event, " + name + " / " + base, cpu, bound});
+    report.objectives.push_back({"pace, " + name + " / " + base, pace_ratio(report, name, base)});
+  };
+  for (const Build& build : options.builds) {
+    const std::string name = build.name.empty() ? product : product + " " + build.name;
+    add(name, "limit", options.ratio_max > 0 ? options.ratio_max : kNoBound);
+    add(name, "lean", kNoBound);
+    if (!build.name.empty()) add(product, name, kNoBound);
+  }
+  if (!options.compare.empty()) add(product + " with " + options.compare, product, kNoBound);
+  if (options.p99_max_ms > 0 && !report.rows.empty()) {
+    const Row& last = report.rows.back();
+    const auto p99 = static_cast<double>(last.latency.percentile(0.99).count()) / 1e6;
+    report.objectives.push_back({"p99 ms, " + last.name, p99, options.p99_max_ms});
+  }
 }
 
 Stage::Stage(const StageOptions& options) : options_(options) {
-  refuse_remote(options.kafka);
   std::string pattern =
       (std::filesystem::temp_directory_path() / "eventrelay-bench-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) {
@@ -113,19 +156,20 @@ Stage::~Stage() {
   }
 }
 
-Process Stage::start(const std::string& program, std::vector<std::string> overrides) {
-  std::vector<std::string> arguments{existing(program), "-c", config_, "--set",
+Process Stage::start(const std::string& program, const std::string& folder,
+                     std::vector<std::string> overrides) {
+  std::vector<std::string> arguments{path_of(program, folder), "-c", config_, "--set",
                                      "admin.listen=127.0.0.1:0"};
   for (auto& override_ : overrides) {
     arguments.emplace_back("--set");
     arguments.push_back(std::move(override_));
   }
-  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
+  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++), counter()};
 }
 
 Process Stage::start_limit(const std::string& program, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), existing(program));
-  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++)};
+  arguments.insert(arguments.begin(), path_of(program, {}));
+  return {arguments, fmt::format("{}/{}-{}.log", folder_, program, started_++), counter()};
 }
 
 namespace {

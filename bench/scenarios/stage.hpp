@@ -6,12 +6,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "bench/load/process.hpp"
 #include "bench/load/requests.hpp"
+#include "bench/scenarios/scenarios.hpp"
 #include "common/config/config.hpp"
 
 namespace eventrelay::bench {
@@ -29,10 +29,28 @@ struct StageOptions {
   unsigned instances = 100;  // each with one subscription; enough of them use all partitions
 };
 
-// Whether these limit programs stand beside this one. Where one is missing the run goes without
-// them and `progress` says so; throws if `required`, for then their figures are what is asked for.
-[[nodiscard]] bool have_limits(const std::vector<std::string>& programs, bool required,
-                               const std::function<void(const std::string&)>& progress);
+// A program of a round: what its rows are called, and which build it is of.
+struct Contender {
+  enum class Kind : std::uint8_t { Bare, Plain, Lean, Product };
+  std::string name;
+  Kind kind = Kind::Product;
+  std::string folder;  // of its programs; empty: beside this one
+};
+
+// Throws one line that names all of `programs` that are not built, and the one command that builds
+// them.
+void require_programs(const std::vector<std::string>& programs);
+
+// The contenders of a round, the limit programs first: those of `product` (`ingest` for
+// `ingest_limit` and `ingest_lean`), then each build. Where limit programs are not built the run goes
+// without them and says so; throws where their figures are what is asked for.
+[[nodiscard]] std::vector<Contender> contenders(const std::string& product,
+                                                const std::vector<std::string>& limits,
+                                                const BenchOptions& options);
+
+// Adds what is to be compared: `product` beside each limit program and each build beside the first,
+// CPU per event and pace; the objectives that `options` states are asked of the plain limit.
+void add_ratios(Report& report, const std::string& product, const BenchOptions& options);
 
 // Thread: one owner.  Bounds: removes its folder and its topics, which have a prefix of this run.
 class Stage {
@@ -42,8 +60,9 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
   ~Stage();
 
-  // Starts a program of ours with this stage's configuration and waits until it serves.
-  [[nodiscard]] Process start(const std::string& program, std::vector<std::string> overrides = {});
+  // Starts a program of ours, out of `folder` or beside this one, with this stage's configuration.
+  [[nodiscard]] Process start(const std::string& program, const std::string& folder = {},
+                              std::vector<std::string> overrides = {});
   // A limit program: prints `ready PORT`.
   [[nodiscard]] Process start_limit(const std::string& program, std::vector<std::string> arguments);
   // The port a started program serves on.

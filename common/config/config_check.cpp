@@ -66,6 +66,8 @@ class Checker {
   void run() {
     kafka();
     ingest();
+    ingest_listens();
+    relay();
     for (const auto& [element, source] : config_.sources) check_source(element, source);
     for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
     registry();
@@ -102,12 +104,38 @@ class Checker {
     if (config_.ingest.tls && config_.ingest.tls->key.empty()) {
       add("ingest.tls.key", "required beside ingest.tls.cert");
     }
-    if (config_.ingest.memory_max < 4 * config_.ingest.body_max) {
-      add("ingest.memory_max", print_size(static_cast<std::int64_t>(config_.ingest.memory_max)) +
-                                   " is below 4 x ingest.body_max (" +
-                                   print_size(static_cast<std::int64_t>(config_.ingest.body_max)) +
-                                   ")");
+    add_if("ingest.memory_max",
+           too_small(config_.ingest.memory_max, config_.ingest.body_max, "ingest.body_max"));
+  }
+
+  // What can not hold four of the largest bodies stands still with a few clients.
+  [[nodiscard]] static std::string too_small(std::size_t memory, std::size_t body,
+                                             const std::string& of) {
+    if (memory >= 4 * body) return {};
+    return print_size(static_cast<std::int64_t>(memory)) + " is below 4 x " + of + " (" +
+           print_size(static_cast<std::int64_t>(body)) + ")";
+  }
+
+  // One port can not be listened on twice by one process.
+  void ingest_listens() {
+    const std::vector<std::string>& all = config_.ingest.listen;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto first = std::find(all.begin(), all.end(), all[i]);
+      if (all[i].ends_with(":0") || first == all.begin() + std::ptrdiff_t(i)) continue;
+      add("ingest.listen[" + std::to_string(i) + "]", all[i] + " is given twice");
     }
+    const std::string& own = config_.ingest.admin.listen;
+    const std::string& admin = own.empty() ? config_.admin.listen : own;
+    if (admin.empty() || admin.ends_with(":0")) return;
+    if (std::find(all.begin(), all.end(), admin) == all.end()) return;
+    add(own.empty() ? "admin.listen" : "ingest.admin.listen",
+        admin + " is in ingest.listen as well");
+  }
+
+  // What ingest takes, the relay has to hold.
+  void relay() {
+    add_if("relay.memory_max",
+           too_small(config_.relay.memory_max, config_.ingest.body_max, "ingest.body_max"));
   }
 
   void check_source(const std::string& element, const SourceConfig& source) {
@@ -122,6 +150,12 @@ class Checker {
         known.append(known.empty() ? "" : ", ").append(each.name);
       const std::string shown = may_be_secret(source.scheme) ? "what is given" : source.scheme;
       add(path + ".scheme", shown + " is not one of " + known);
+    }
+    const std::size_t memory = std::min(config_.ingest.memory_max, config_.relay.memory_max);
+    if (source.body_max && 4 * *source.body_max > memory) {
+      add(path + ".body_max", print_size(static_cast<std::int64_t>(*source.body_max)) +
+                                  " is above a quarter of memory_max (" +
+                                  print_size(static_cast<std::int64_t>(memory)) + ")");
     }
     if (source.v1_enabled && !source.v1_token) {
       add(path + ".v1.token", "required because v1.enabled is true and V1 is not signed");

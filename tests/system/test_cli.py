@@ -547,15 +547,76 @@ def _if_done(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess |
 
 @pytest.mark.alone
 def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) -> None:
-    """The comparison needs a program of its own, which a first build does not make."""
+    """The comparison needs programs of its own, which a first build does not make."""
     before = topics(stack.broker.bootstrap, "bench")
-    flags = ["--kafka", stack.broker.bootstrap, "--duration", "1", "--warm-up", "0"]
-    flags += ["--rounds", "1", "--connections", "8", "--json"]
-    for scenario in ("ingest", "e2e"):
-        done = run("eventrelay", "bench", scenario, *flags, seconds=120)
+    flags = ["--kafka", stack.broker.bootstrap, "--rounds", "1", "--json"]
+    timed = ["--duration", "1", "--warm-up", "0", "--connections", "8"]
+    for words in (["ingest", *timed], ["e2e", *timed, "--rate", "500"],
+                  ["relay", "--backlog", "2000"], ["relay", "--backlog", "0", *timed]):
+        done = run("eventrelay", "bench", *words, *flags, seconds=120)
         assert done.returncode == 0, (done.stdout, done.stderr)
-        assert json.loads(done.stdout)["rows"], done.stdout
+        rows = json.loads(done.stdout)["rows"]
+        product = next(row for row in reversed(rows) if row["name"] == words[0])
+        assert product["events"] > 0 and product["failed"] == 0, product
+        assert 0 < product["p50_ms"] <= product["p95_ms"] <= product["p999_ms"]
+        assert product["resident_peak_mib"] > 1 and product["memory_mib"]
+        if (BIN / "libbench_allocations.so").exists():
+            assert product["allocations_per_event"] > 0
+        if words[0] == "relay":
+            assert product["detached"] >= 0 and product["read_per_event"] >= 1
     assert topics(stack.broker.bootstrap, "bench") == before == {}
-    if not (BIN / "ingest_limit").exists():
-        done = run("eventrelay", "bench", "ingest", *flags, "--max-ratio", "2")
-        assert done.returncode == 1 and b"ingest_limit" in done.stderr
+
+
+@pytest.mark.alone
+def test_bench_says_which_objective_is_missed(stack: Stack) -> None:
+    flags = ["--kafka", stack.broker.bootstrap, "--rounds", "1", "--duration", "1"]
+    flags += ["--warm-up", "0", "--connections", "2", "--json", "--max-p99", "0.001"]
+    done = run("eventrelay", "bench", "ingest", *flags, seconds=60)
+    assert done.returncode == 1
+    assert not json.loads(done.stdout)["objectives"][-1]["met"]
+    last = done.stderr.decode().splitlines()[-1]
+    assert re.fullmatch(r"eventrelay: p99 ms, ingest half .* \(at most 0.001\): MISSED", last)
+
+
+def _bench_refuses(*words: str, program: str = "eventrelay") -> str:
+    done = run(program, "bench", *words)
+    assert done.returncode == 1, done
+    (line,) = done.stderr.decode().splitlines()
+    return line
+
+
+@pytest.mark.parametrize("scenario", ["ingest", "relay", "e2e"])
+def test_bench_refuses_in_one_line_what_it_can_not_do(scenario: str) -> None:
+    away = f"127.0.0.1:{free_port()}"
+    line = _bench_refuses(scenario, "--kafka", away)
+    assert f"{away}: nobody listens there" in line
+    for remote in ("192.0.2.1:9092", "127.evil.example:9092", f"{away},192.0.2.1:9092"):
+        assert "only ever sent to loopback" in _bench_refuses(scenario, "--kafka", remote)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("relay", "--backlog", "5000000", "--body-size", "48KiB"),
+        ("e2e", "--rate", "200000", "--duration", "600", "--body-size", "48KiB"),
+    ],
+)
+def test_bench_refuses_a_shape_that_does_not_fit_the_memory(words: tuple[str, ...]) -> None:
+    line = _bench_refuses(*words, "--kafka", f"127.0.0.1:{free_port()}")
+    assert re.search(r"takes about \d+\.\d GiB of memory, \d+\.\d GiB are available", line), line
+
+
+def test_bench_without_its_programs_says_the_one_command_that_builds_them(tmp_path: Path) -> None:
+    alone = tmp_path / "eventrelay"
+    shutil.copy(BIN / "eventrelay", alone)
+    line = _bench_refuses("e2e", "--kafka", "127.0.0.1:1", program=str(alone))
+    assert "`.ci/build release eventrelay-ingest eventrelay-relay`" in line
+    line = _bench_refuses("all", "--kafka", "127.0.0.1:1", program=str(alone))
+    assert "relay_lean" in line and line.count(".ci/build release") == 1
+    assert "needs a checkout" in _bench_refuses("compare", "HEAD", program=str(alone))
+    assert "needs a checkout" in _bench_refuses("relay", program=str(alone))
+
+
+def test_bench_compare_names_a_revision_that_is_not_there() -> None:
+    line = _bench_refuses("compare", "no-such-revision", "--kafka", "127.0.0.1:1")
+    assert "revision no-such-revision can not be built" in line

@@ -56,6 +56,19 @@ TEST(Histogram, MergesAsIfRecordedInOne) {
   EXPECT_EQ(one.percentile(0.77), both.percentile(0.77));
 }
 
+TEST(Histogram, AddsWhatALateAnswerKeptFromBeingSent) {
+  Histogram histogram;
+  for (int i = 0; i < 99; ++i) histogram.record(microseconds(100));
+  histogram.record(microseconds(1050));
+  const Histogram corrected = histogram.corrected(microseconds(100));
+  // 950, 850, ... 150 would have been waited for as well.
+  EXPECT_EQ(corrected.count(), 109U);
+  EXPECT_GT(corrected.percentile(0.93), microseconds(200));
+  EXPECT_LT(histogram.percentile(0.93), microseconds(110));
+  EXPECT_EQ(corrected.max(), histogram.max());
+  EXPECT_EQ(histogram.corrected(Duration::zero()).count(), 100U);
+}
+
 TEST(Histogram, ClampsWhatIsOutside) {
   Histogram histogram;
   histogram.record(nanoseconds(-5));

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <string>
+#include <vector>
 
 namespace eventrelay::bench {
 namespace {
@@ -43,17 +45,33 @@ TEST(Report, PrintsJsonThatParses) {
   EXPECT_FALSE(json.at("objectives").at(1).at("met").as_bool());
 }
 
-TEST(Report, WritesAPageWithWhatWasDetachedAndReadAgain) {
+TEST(Report, NamesWhatIsMissedAndNothingElse) {
   Report made = report();
-  made.command = "eventrelay bench relay --backlog 1000";
+  made.objectives.push_back({"pace", 0.1});  // told, not asked for
+  const std::vector<std::string> lines = missed(made);
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines.front(), "p99 30.000 (at most 25.000): MISSED");
+}
+
+TEST(Report, ShowsWhatWasNotCountedAsADash) {
+  Report made = report();
   made.rows[1].detached = 2;
   made.rows[1].read_again = 500;
-  const std::string page = to_markdown(made, "2016-07-11");
-  EXPECT_NE(page.find("`eventrelay bench relay --backlog 1000`, 2 cores, 2016-07-11."),
-            std::string::npos);
-  EXPECT_NE(page.find("| ingest | 1 | 18.00 | 1000 | 1.0 | 0 | 2 | 0.50 |"), std::string::npos)
+  made.rows[1].system_calls = 2.06;
+  made.rows[1].allocations = 7;
+  made.rows[0].latency = {};
+  const std::string page = to_markdown(made);
+  EXPECT_NE(page.find("| ingest | 18.00 | 1000 | 3.00 | 3.00 | 3.00 | 3.00 | 0 | 2.1 | 7.0 | 2 | "
+                      "1.50 |"),
+            std::string::npos)
       << page;
-  EXPECT_NE(page.find("| limit | 1 | 20.00 | 1000 | 1.0 | 0 | - | - |"), std::string::npos) << page;
+  EXPECT_NE(page.find("| limit | 20.00 | 1000 | - | - | - | - | 0 | - | - | - | - |"),
+            std::string::npos)
+      << page;
+  const auto json = boost::json::parse(to_json(made)).at("rows");
+  EXPECT_FALSE(json.at(0).as_object().contains("system_calls_per_event"));
+  EXPECT_DOUBLE_EQ(json.at(1).at("system_calls_per_event").as_double(), 2.06);
+  EXPECT_DOUBLE_EQ(json.at(1).at("read_per_event").as_double(), 1.5);
 }
 
 TEST(Report, DrawsOneLinePerTimedRow) {

@@ -49,6 +49,21 @@ TEST(Requests, AreGenuineBoxEventsToOurOwnVerifier) {
   }
 }
 
+TEST(Requests, HaveBodiesOfTheSizeAskedForThatAreReadAsAnyOther) {
+  for (const std::size_t size : {kBodySizeMin, std::size_t{16} << 10U}) {
+    RequestOptions sized = options(2);
+    sized.body_size = size;
+    const Requests requests(sized);
+    const std::string_view request = requests.at(1);
+    EXPECT_EQ(body_of(request).size(), size);
+    EXPECT_EQ(cli::judge(cli::scheme_named("box-v2"), cli::keys_from({"SamplePrimaryKey"}),
+                         as_received(request), kNow),
+              "");
+    const auto body = boost::json::parse(std::string(body_of(request)));
+    EXPECT_EQ(body.at("source").at("type").as_string(), "file");
+  }
+}
+
 TEST(Requests, TakeThePathsInTurnAndNeverRepeatAnId) {
   const Requests requests(options(100));
   std::set<std::string> ids;

@@ -1,0 +1,144 @@
+#include "bench/scenarios/page.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/scenarios/shapes.hpp"
+
+namespace eventrelay::bench {
+namespace {
+
+Row row(const std::string& name, double cpu_us) {
+  Row made;
+  made.name = name;
+  made.round = 1;
+  made.events = 1000;
+  made.seconds = 1;
+  made.cpu_seconds = cpu_us * 1e-3;
+  made.latency.record(std::chrono::milliseconds(3));
+  made.memory = {{0, 1U << 20U}, {1, 3U << 20U}};
+  return made;
+}
+
+Report relay(double subscriptions, double limit, double lean, double cpu) {
+  Report report{
+      "bench relay", {row("limit", limit), row("lean", lean), row("relay", cpu)}, {}, "m"};
+  report.shape = std::to_string(int(subscriptions)) + " subscriptions";
+  report.axes = {{"subscriptions", subscriptions},
+                 {"inflight", 64},
+                 {"backlog", 200'000},
+                 {"endpoint_delay_ms", 0},
+                 {"body_size", 0}};
+  return report;
+}
+
+std::vector<Report> reports() {
+  return {relay(1, 20, 16, 18), relay(100, 20, 16, 24)};
+}
+
+const PageHead kHead{"eventrelay bench all --report docs", "2016-07-11", "2 cores"};
+
+TEST(Page, SaysWhereItWasMeasuredAndWithWhat) {
+  const std::string page = to_page(reports(), kHead);
+  EXPECT_NE(page.find("Measured by `eventrelay bench all --report docs` on 2 cores, 2016-07-11"),
+            std::string::npos);
+}
+
+TEST(Page, PutsTheRatioToBothLimitsBesideTheFigure) {
+  const std::string page = to_page(reports(), kHead);
+  EXPECT_NE(page.find("|  | relay | 18.00 | 0.90 | 1.12 | 1000 | 1.00 | 3.00 |"), std::string::npos)
+      << page;
+  EXPECT_NE(page.find("| 1 subscriptions | limit | 20.00 | - | 1.25 |"), std::string::npos) << page;
+}
+
+TEST(Page, NamesTheShapesInWhichAGoalIsMissed) {
+  const std::string page = to_page(reports(), kHead);
+  EXPECT_NE(page.find("at most 1.0 x that of `limit`: kept in 1 of 2 shapes, not in: 100 "
+                      "subscriptions (1.20)."),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find("at most 1.2 x that of `lean`: kept in 1 of 2 shapes, not in: 100 "
+                      "subscriptions (1.50)."),
+            std::string::npos)
+      << page;
+}
+
+TEST(Page, IsJsonToo) {
+  const auto json = boost::json::parse(to_json(reports(), kHead));
+  EXPECT_EQ(json.at("date").as_string(), "2016-07-11");
+  EXPECT_EQ(json.at("runs").as_array().size(), 2U);
+  EXPECT_EQ(json.at("runs").at(1).at("shape").at("subscriptions").to_number<int>(), 100);
+}
+
+TEST(Page, DrawsCostAgainstSubscriptionsWithAPointPerShape) {
+  const Plot plot = cost_by_subscriptions(reports());
+  ASSERT_EQ(plot.series.size(), 3U);
+  const std::vector<std::pair<double, double>> expected{{1, 18}, {100, 24}};
+  EXPECT_EQ(plot.series.front().name, "relay");
+  EXPECT_EQ(plot.series.front().points, expected);
+  const std::string svg = draw(plot);
+  EXPECT_NE(svg.find(">relay</text>"), std::string::npos);
+  EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
+  EXPECT_EQ(svg.find("nan"), std::string::npos);
+  EXPECT_EQ(svg.find("inf"), std::string::npos);
+}
+
+TEST(Page, LeavesOtherShapesOutOfThatPlot) {
+  std::vector<Report> all = reports();
+  all.push_back(relay(100, 20, 16, 99));
+  all.back().axes["inflight"] = 1024;
+  EXPECT_EQ(cost_by_subscriptions(all).series.front().points.size(), 2U);
+}
+
+TEST(Page, DrawsMemoryOverTime) {
+  const Plot plot = memory_over_time(reports());
+  ASSERT_EQ(plot.series.size(), 3U);  // the relay with 1 and 100, the limit with 100
+  EXPECT_DOUBLE_EQ(plot.series.front().points.back().second, 3.0);
+}
+
+TEST(Page, IsDrawnFromNothingWithoutAFault) {
+  EXPECT_EQ(draw(latency_by_rate({})).find("nan"), std::string::npos);
+  EXPECT_EQ(draw(cost_by_subscriptions({})).find("inf"), std::string::npos);
+}
+
+TEST(Shapes, AreEveryOneThatIsAskedFor) {
+  const auto shapes = all_shapes({});
+  const auto any = [&shapes](auto pick) {
+    for (const Shape& shape : shapes) {
+      if (pick(shape.options, shape.run)) return true;
+    }
+    return false;
+  };
+  for (const unsigned n : {1U, 12U, 50U, 100U, 1000U, 100'000U}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario run) {
+      return run == bench_relay && o.subscriptions == n && o.records == 200'000;
+    })) << n;
+  }
+  for (const unsigned n : {64U, 256U, 1024U}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario run) {
+      return run == bench_relay && o.inflight == n;
+    })) << n;
+  }
+  for (const unsigned n : {1U, 16U, 64U, 256U, 1000U}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario run) {
+      return run == bench_ingest && o.connections == n;
+    })) << n;
+  }
+  for (const int n : {0, 20, 200}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario) {
+      return o.endpoint_delay == std::chrono::milliseconds(n);
+    })) << n;
+  }
+  for (const std::size_t n : {256U, 0U, 16U << 10U}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario) { return o.body_size == n; })) << n;
+  }
+  EXPECT_TRUE(any(
+      [](const BenchOptions& o, Scenario run) { return run == bench_relay && o.records == 0; }));
+  EXPECT_LT(short_shapes({}).size(), 6U);
+}
+
+}  // namespace
+}  // namespace eventrelay::bench
