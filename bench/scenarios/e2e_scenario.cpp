@@ -113,11 +113,17 @@ class EndToEndRun {
     due.reserve(requests.size());
     LoadOptions load;
     load.port = Stage::port_of(ingest);
+    load.due = &due;
+    load.connections = 1;
+    load.count = 1;  // delivered once the relay has joined its group
+    (void)run_load(requests, load);
+    wait_for_tail(before + 1);
+    load.first = due.size();
+    load.count = 0;
     load.connections = options_.connections;
     load.rate = rate_of(options_);
     load.warm_up = options_.warm_up;
     load.duration = options_.warm_up + options_.duration;
-    load.due = &due;
     Meter meter({&ingest, &relay}, [this] { return sink_.requests(); });
     std::size_t first = 0;
     load.on_measure = [&meter, &due, &first] {

@@ -1,4 +1,4 @@
-// What the programs under test take while they are measured: CPU, memory, allocations, system calls.
+// What the programs under test take while they are measured: CPU, memory, allocations, calls.
 //
 // Why:     counting system calls costs the programs half a microsecond for each, so it is done in a
 //          pause of the other figures.

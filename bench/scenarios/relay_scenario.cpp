@@ -146,8 +146,10 @@ class RelayRun {
     const TimePoint due = monotonic_now();
     wait_until(start + options_.records / 4, row);
     const std::uint64_t counted = std::min(options_.records / 8, kCountedMax);
-    meter.count_calls([this, &row, counted] { wait_until(sink_.requests() + counted, row); });
-    wait_until(start + options_.records, row);
+    const std::uint64_t all = start + options_.records;
+    meter.count_calls(
+        [this, &row, counted, all] { wait_until(std::min(sink_.requests() + counted, all), row); });
+    wait_until(all, row);
     meter.end(row);
     for (const auto& arrival : arrivals_) note(arrival, due, row);
   }

@@ -42,8 +42,8 @@ struct Contender {
 void require_programs(const std::vector<std::string>& programs);
 
 // The contenders of a round, the limit programs first: those of `product` (`ingest` for
-// `ingest_limit` and `ingest_lean`), then each build. Where limit programs are not built the run goes
-// without them and says so; throws where their figures are what is asked for.
+// `ingest_limit` and `ingest_lean`), then each build. Where limit programs are not built the run
+// goes without them and says so; throws where their figures are what is asked for.
 [[nodiscard]] std::vector<Contender> contenders(const std::string& product,
                                                 const std::vector<std::string>& limits,
                                                 const BenchOptions& options);

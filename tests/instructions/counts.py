@@ -98,5 +98,6 @@ def problems(found: dict[str, Count], kept: dict[str, list[float]]) -> list[str]
         for what, now, before in zip(Count._fields, found[stage], kept[stage]):
             if now > before * (1 + SHARE_MAX):
                 more = f"{now / before - 1:+.1%}" if before else "from nothing"
-                lines.append(f"{stage}: {now:.1f} {what} per operation, {before:.1f} before ({more})")
+                told = f"{stage}: {now:.1f} {what} per operation, {before:.1f} before"
+                lines.append(f"{told} ({more})")
     return lines

@@ -42,7 +42,8 @@ def test_no_stage_takes_more_instructions_than_are_kept(counted: dict[str, Count
     kept = json.loads(FIGURES.read_text())
     assert name in kept, f"no figures for {name}: EVENTRELAY_UPDATE=1 ./test instructions"
     found = problems(counted, kept[name])
-    assert not found, "\n".join(found) + "\nif it is worth it: EVENTRELAY_UPDATE=1 ./test instructions"
+    way = "if it is worth it: EVENTRELAY_UPDATE=1 ./test instructions"
+    assert not found, "\n".join([*found, way])
 
 
 def test_another_processor_counts_the_same(
