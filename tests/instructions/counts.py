@@ -15,11 +15,16 @@ COUNTED = "bench_replay_counted"
 SHARE_MAX = 0.03
 
 
+KEPT = ("instructions", "calls")
+
+
 class Count(NamedTuple):
-    """Of one operation: instructions of our own code, and calls from it into other libraries."""
+    """Of one operation: instructions of our own code, and calls from it into other libraries; what
+    these take is told, not kept."""
 
     instructions: float
     calls: float
+    elsewhere: float = 0.0
 
 
 def dumps(folder: Path) -> list[Path]:
@@ -29,15 +34,16 @@ def dumps(folder: Path) -> list[Path]:
     return [path for path in numbered if "Trigger: --dump-after" in path.read_text()]
 
 
-def own_cost(dump: str, program: str) -> tuple[int, int]:
-    """Instructions in functions of `program`, and calls from them into other objects.
+def own_cost(dump: str, program: str) -> tuple[int, int, int]:
+    """Instructions in functions of `program`, calls from them into other objects, and the
+    instructions there.
 
     A line of cost is `position count`; the one behind `calls=` tells what the callee took in all.
     Names are written once and abbreviated as `(number)` then.
     """
     names: dict[str, str] = {}
     here = target = ""
-    instructions = calls = 0
+    instructions = calls = elsewhere = 0
     of_callee = False
 
     def name_of(value: str) -> str:
@@ -58,10 +64,13 @@ def own_cost(dump: str, program: str) -> tuple[int, int]:
             target = ""
             of_callee = True
         elif line[:1] in set("+-*0123456789"):
-            if here.endswith(program) and not of_callee:
-                instructions += int(line.split()[1])
+            cost = 0 if of_callee else int(line.split()[1])
+            if here.endswith(program):
+                instructions += cost
+            else:
+                elsewhere += cost
             of_callee = False
-    return instructions, calls
+    return instructions, calls, elsewhere
 
 
 def replay(program: Path, folder: Path, env: dict[str, str] | None = None) -> dict[str, Count]:
@@ -77,8 +86,8 @@ def replay(program: Path, folder: Path, env: dict[str, str] | None = None) -> di
     assert len(found) == len(stages) > 0, (found, stages, done.stderr[-2000:])
     counts = {}
     for path, (stage, operations) in zip(found, stages):
-        instructions, calls = own_cost(path.read_text(), program.name)
-        counts[stage] = Count(instructions / int(operations), calls / int(operations))
+        cost = own_cost(path.read_text(), program.name)
+        counts[stage] = Count(*(each / int(operations) for each in cost))
     return counts
 
 
@@ -95,7 +104,7 @@ def problems(found: dict[str, Count], kept: dict[str, list[float]]) -> list[str]
         if stage not in kept or stage not in found:
             lines.append(f"{stage}: {'no figure is kept' if stage in found else 'is gone'}")
             continue
-        for what, now, before in zip(Count._fields, found[stage], kept[stage]):
+        for what, now, before in zip(KEPT, found[stage], kept[stage]):
             if now > before * (1 + SHARE_MAX):
                 more = f"{now / before - 1:+.1%}" if before else "from nothing"
                 told = f"{stage}: {now:.1f} {what} per operation, {before:.1f} before"
