@@ -17,6 +17,7 @@
 #include "bench/scenarios/stage.hpp"
 #include "cli/command/command.hpp"
 #include "common/base/clock.hpp"
+#include "common/observe/log.hpp"
 
 namespace eventrelay::cli {
 namespace {
@@ -57,6 +58,9 @@ std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
   flags.options.warm_up = milliseconds(flags.warm_up);
   flags.options.duration = milliseconds(flags.duration);
   flags.options.endpoint_delay = std::chrono::milliseconds(flags.endpoint_delay_ms);
+  LogConfig quiet;
+  quiet.level = LogLevel::Warn;  // topics of a run are made and deleted again
+  log::configure(quiet, "eventrelay");
   flags.options.progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
   if (!flags.options.kafka.empty()) return nullptr;
   (void)bench::required_checkout(bench::kOwnBroker);

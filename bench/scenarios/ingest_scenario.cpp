@@ -30,7 +30,7 @@ class IngestRun {
   Report go() {
     Report report{"bench ingest", {}, {}, machine_name()};
     report.shape = fmt::format("{} connections, {} instances, bodies of {}", options_.connections,
-                               options_.instances, options_.body_size);
+                               options_.instances, body_words(options_.body_size));
     std::vector<Contender> all =
         contenders("ingest", {"answer_loop", "ingest_limit", "ingest_lean"}, options_);
     if (all.front().kind == Contender::Kind::Plain) {

@@ -66,7 +66,7 @@ class RelayRun {
     const auto delay = std::chrono::duration<double, std::milli>(options_.endpoint_delay).count();
     std::string text = fmt::format("{} subscriptions, {} in flight, endpoint {:.0f} ms",
                                    options_.subscriptions, options_.inflight, delay);
-    if (options_.body_size > 0) text += fmt::format(", bodies of {}", options_.body_size);
+    if (options_.body_size > 0) text += ", bodies of " + body_words(options_.body_size);
     return options_.records > 0 ? text + fmt::format(", {} records waiting", options_.records)
                                 : text + fmt::format(", live at {:.0f}/s", live_rate(options_));
   }

@@ -76,6 +76,10 @@ std::string path_of(const std::string& program, const std::string& folder) {
 
 }  // namespace
 
+std::string body_words(std::size_t size) {
+  return size == 0 ? "0.9 kB" : fmt::format("{} bytes", size);
+}
+
 void require_programs(const std::vector<std::string>& programs) {
   const std::string missing = missing_of(programs);
   if (missing.empty()) return;

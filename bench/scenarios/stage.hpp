@@ -37,6 +37,9 @@ struct Contender {
   std::string folder;  // of its programs; empty: beside this one
 };
 
+// `0.9 kB` for the provider's example, else the bytes.
+[[nodiscard]] std::string body_words(std::size_t size);
+
 // Throws one line that names all of `programs` that are not built, and the one command that builds
 // them.
 void require_programs(const std::vector<std::string>& programs);

@@ -36,7 +36,7 @@ Report relay(double subscriptions, double limit, double lean, double cpu) {
 }
 
 std::vector<Report> reports() {
-  return {relay(1, 20, 16, 18), relay(100, 20, 16, 24)};
+  return {relay(1, 20, 16, 18.4), relay(100, 20, 16, 24)};
 }
 
 const PageHead kHead{"eventrelay bench all --report docs", "2016-07-11", "2 cores"};
@@ -49,7 +49,7 @@ TEST(Page, SaysWhereItWasMeasuredAndWithWhat) {
 
 TEST(Page, PutsTheRatioToBothLimitsBesideTheFigure) {
   const std::string page = to_page(reports(), kHead);
-  EXPECT_NE(page.find("|  | relay | 18.00 | 0.90 | 1.12 | 1000 | 1.00 | 3.00 |"), std::string::npos)
+  EXPECT_NE(page.find("|  | relay | 18.40 | 0.92 | 1.15 | 1000 | 1.00 | 3.00 |"), std::string::npos)
       << page;
   EXPECT_NE(page.find("| 1 subscriptions | limit | 20.00 | - | 1.25 |"), std::string::npos) << page;
 }
@@ -76,9 +76,12 @@ TEST(Page, IsJsonToo) {
 TEST(Page, DrawsCostAgainstSubscriptionsWithAPointPerShape) {
   const Plot plot = cost_by_subscriptions(reports());
   ASSERT_EQ(plot.series.size(), 3U);
-  const std::vector<std::pair<double, double>> expected{{1, 18}, {100, 24}};
   EXPECT_EQ(plot.series.front().name, "relay");
-  EXPECT_EQ(plot.series.front().points, expected);
+  ASSERT_EQ(plot.series.front().points.size(), 2U);
+  EXPECT_DOUBLE_EQ(plot.series.front().points[0].first, 1);
+  EXPECT_DOUBLE_EQ(plot.series.front().points[0].second, 18.4);
+  EXPECT_DOUBLE_EQ(plot.series.front().points[1].first, 100);
+  EXPECT_DOUBLE_EQ(plot.series.front().points[1].second, 24);
   const std::string svg = draw(plot);
   EXPECT_NE(svg.find(">relay</text>"), std::string::npos);
   EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
