@@ -227,3 +227,24 @@ def test_counts_that_make_no_sense(tour: Stack, provider, receiver) -> None:
 
     until(lambda: counted(api) == 5, 30, "five are counted", 0.2)
     assert counted(Api(ingest.admin, OTHER, OTHER_ORGANIZATION)) == 0
+
+
+def test_a_relay_that_ends_has_counted_what_it_did(tour: Stack, provider, receiver) -> None:
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    number = api.create(provider, receiver.url("/e"), KEY).json["id"]
+    done = 0
+    for turn in range(3):
+        _, load = feed(ingest.port, 20, number, first=turn * 20)
+        load.finish(30)
+        receiver.wait_for(done + 20, 30)
+        done += 20
+        assert relay.end()[0] == 0  # sooner than its five seconds are over
+        relay = tour.relay()
+
+        def counted() -> tuple[int, int]:
+            rows = ask(api, f"{ANALYTICS}/instances?interval=hour").json
+            records = [each for row in rows for each in row["records"]]
+            return sum(e["count"] for e in records), sum(e["success"] for e in records)
+
+        until(lambda: counted() == (done, done), 10, f"{done} are counted: {counted()}", 0.2)
