@@ -152,8 +152,9 @@ void add_common(CLI::App& command, BenchFlags& flags) {
 
 void add_timed(CLI::App& command, BenchFlags& flags) {
   command
-      .add_option("--connections", flags.options.connections,
-                  "Connections at once; relay: of the limit programs, 0 = as many as in flight")
+      .add_option(
+          "--connections", flags.options.connections,
+          "Connections at once; relay: of the limit programs, 0 = as many as its subscriptions use")
       ->check(CLI::Range(flags.options.connections == 0 ? 0 : 1, 4096))
       ->capture_default_str();
   command

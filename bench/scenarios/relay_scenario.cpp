@@ -13,6 +13,7 @@
 #include "bench/scenarios/record_writer.hpp"
 #include "bench/scenarios/scenarios.hpp"
 #include "bench/scenarios/stage.hpp"
+#include "common/config/config.hpp"
 
 namespace eventrelay::bench {
 namespace {
@@ -24,6 +25,12 @@ constexpr std::uint64_t kCountedMax = 20'000;  // deliveries whose system calls 
 
 double live_rate(const BenchOptions& options) {
   return options.rate > 0 ? options.rate : kLiveRate;
+}
+
+// The limit has no more connections than the relay may use: each subscription has so many at most.
+unsigned limit_connections(const BenchOptions& options) {
+  const unsigned wanted = options.connections > 0 ? options.connections : options.inflight;
+  return std::min(wanted, options.subscriptions * DeliveryConfig{}.concurrency);
 }
 
 // Records of a live run at most: the first one, the span and the span that is counted.
@@ -122,7 +129,7 @@ class RelayRun {
     return stage_->start_limit(
         each.kind == Contender::Kind::Lean ? "relay_lean" : "relay_limit",
         {options_.kafka, stage_->topic(), group, kCallbackKey, std::to_string(sink_.port()),
-         std::to_string(options_.connections > 0 ? options_.connections : options_.inflight)});
+         std::to_string(limit_connections(options_))});
   }
 
   void wait_until(std::uint64_t wanted, const Row& row) const {
