@@ -124,8 +124,9 @@ LogLevel level_of(int syslog) noexcept {
 
 // In threads of the library.
 void on_log(const rd_kafka_t*, int level, const char* facility, const char* text) {
-  static std::mutex mutex;
-  static ClientLines lines;
+  // Never destroyed: what a client says while the process ends comes behind main().
+  static std::mutex& mutex = *new std::mutex;
+  static ClientLines& lines = *new ClientLines;
   {
     const std::lock_guard lock{mutex};
     if (!lines.admit(facility, text, monotonic_now())) return;

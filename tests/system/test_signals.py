@@ -77,3 +77,12 @@ def test_answers_after_the_drain_began_are_503_or_202(stack: Stack, receiver) ->
     assert set(load.statuses()) <= {202, 503}
     # 2000 are sent meanwhile; a busy machine answers fewer.
     assert Counter(load.statuses())[202] >= 1000, "still accepting during the drain delay"
+
+
+def test_what_the_client_library_says_last_is_no_crash(stack: Stack, receiver) -> None:
+    """Its threads write lines while the process ends, behind main()."""
+    stack.add_instance(receiver)
+    settings = ["relay.shards=2", "kafka.debug=cgrp,broker", "log.level=debug"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    for _ in range(5):
+        assert stack.relay(*options).end()[0] == 0
