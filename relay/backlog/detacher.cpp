@@ -31,8 +31,9 @@ constexpr Duration kOpenFor = std::chrono::seconds(10);
 // The longest that a subscription which is merely behind may keep an event of another one waiting
 // that could take it, counted from when that was found.
 constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
-// A subscription whose first attempt has no answer by then may not hold its partition.
-constexpr Duration kFirstAnswer = std::chrono::milliseconds(100);
+// A subscription that has no answer for so long may not hold its partition, whether others wait or
+// not. Dialling a far endpoint takes some tenths of a second: a name, TCP, TLS, then the answer.
+constexpr Duration kAnyAnswer = std::chrono::seconds(1);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
 constexpr std::string_view kQueueFull = "queue_full";
@@ -171,15 +172,15 @@ bool Detacher::is_open(const SubscriptionQueue& queue) const {
          queue.not_before > parts_.clock.now();
 }
 
-// A queue that was never called may take a moment, and a pause between two answers is not silence
-// yet.
+// A queue that was never called may take a moment, and a pause between two answers is no silence
+// yet: for others that wait meanwhile there is keeps_others().
 bool Detacher::answers(const SubscriptionQueue& queue) const {
   if (is_open(queue)) return false;
   if (!queue.unresponsive) return true;
-  if (queue.tried) return false;
+  if (queue.failing) return false;
   const TimePoint now = parts_.clock.now();
   const TimePoint since = queue.in_flight > 0 ? queue.heard : queue.oldest_queued().value_or(now);
-  return now - since < kFirstAnswer;
+  return now - since < kAnyAnswer;
 }
 
 void Detacher::shrink_window(PartitionState& partition) {

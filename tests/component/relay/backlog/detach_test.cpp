@@ -142,6 +142,20 @@ TEST(RelayDetach, KeepsABacklogInTheLogWhileOthersOfThePartitionFlow) {
   EXPECT_TRUE(relay.drain());
 }
 
+// Its first answer comes late, and its queue is full long before.
+TEST(RelayDetach, LeavesWhoIsMerelySlowWhereItIsIfNobodyWaitsBehindIt) {
+  Scene scene;
+  scene.main.slow_ms = 300;
+  scene.write(0, 24);
+  Relay relay(scene.settings());
+  ASSERT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 24; }))
+      << scene.main.arrived.distinct() << relay.service().status();
+  const std::string metrics = relay.service().exporter().expose();
+  EXPECT_THAT(metrics, HasSubstr("eventrelay_relay_detaches_total 0"));
+  EXPECT_THAT(metrics, HasSubstr("eventrelay_relay_events_consumed_total 24"));
+  EXPECT_TRUE(relay.drain());
+}
+
 // Long before its attempts run into their time-out, and its breaker opens.
 TEST(RelayDetach, MakesRoomInAFullShardByWhoDoesNotAnswer) {
   Scene scene;
