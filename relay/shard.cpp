@@ -329,8 +329,9 @@ namespace {
 
 constexpr Duration kRevokeWait = std::chrono::seconds(10);
 // The whole group stands still until a partition is given up. Endpoints that answer need less than
-// this; the group does not wait for the others.
+// this, counted from when an attempt began; the group does not wait for the others.
 constexpr Duration kAttemptsWait = std::chrono::seconds(1);
+constexpr Duration kAttemptsLook = std::chrono::milliseconds(100);
 constexpr Duration kCloseWait = std::chrono::seconds(3);
 constexpr Duration kFlushWait = std::chrono::seconds(1);
 
@@ -373,28 +374,40 @@ void Shard::begin_revoking(std::span<const Partition> partitions, kafka::Loss lo
   subscriptions_.forget_failing();
   if (loss == kafka::Loss::Lost || closing_) {
     // Its next owner may be this shard again, which would take them for attempts of its own.
-    cancel_attempts(partitions, Scheduler::Which::All);
+    cancel_attempts(partitions, TimePoint::max());
     drop(partitions);
     return member_->release();
   }
   revoking_.assign(partitions.begin(), partitions.end());
   const Duration limit(settings_->config.relay.drain_timeout);
+  revoke_deadline_ = clock_.now() + std::min(kRevokeWait, limit);
+  give_up_attempts();
+}
+
+// Gives up attempts that wait for too long, now and as they come to it, while partitions leave.
+void Shard::give_up_attempts() {
   const TimePoint now = clock_.now();
-  revoke_deadline_ = now + std::min(kRevokeWait, limit);
-  cancel_attempts(revoking_, Scheduler::Which::Failing);
-  revoke_timer_->arm(now + std::min(kAttemptsWait, limit), [this] {
-    if (shut_ || revoking_.empty()) return;
-    cancel_attempts(revoking_, Scheduler::Which::All);
+  const Duration wait = std::min<Duration>(kAttemptsWait, settings_->config.relay.drain_timeout);
+  std::vector<Partition> leaving = revoking_;
+  if (draining_) {
+    leaving.clear();
+    for (const PartitionState* partition : consumer_.owned()) leaving.push_back(partition->id);
+  }
+  cancel_attempts(leaving, now - wait);
+  revoke_timer_->arm(now + kAttemptsLook, [this] {
+    if (shut_ || closing_ || (revoking_.empty() && !draining_)) return;
+    give_up_attempts();
     advance_end(clock_.now());
   });
 }
 
-// Attempts that have no answer yet are handed over as not done.
-void Shard::cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which) {
+// Those that began by `begun`, and those of endpoints that do not answer. What an endpoint does not
+// answer is handed over as not done.
+void Shard::cancel_attempts(std::span<const Partition> partitions, TimePoint begun) {
   const TimePoint now = clock_.now();
   for (const Partition partition : partitions) {
     cancelled_.clear();
-    scheduler_.in_flight_of(partition, which, cancelled_);
+    scheduler_.in_flight_of(partition, begun, cancelled_);
     if (!cancelled_.empty()) {
       log::info("attempts without an answer are given up with their partition",
                 {{"partition", partition}, {"attempts", cancelled_.size()}});
@@ -439,7 +452,7 @@ bool Shard::backlog_busy() {
 void Shard::finish_revoking() {
   const std::vector<Partition> partitions = std::exchange(revoking_, {});
   // An attempt that ended after its partition went would write into the next owner's work.
-  cancel_attempts(partitions, Scheduler::Which::All);
+  cancel_attempts(partitions, TimePoint::max());
   // What has no receipt by now is not done: the next owner sends it again.
   for (const Partition partition : partitions) outbox_.forget(partition);
   if (!commit_and_wait(partitions)) {
@@ -488,22 +501,13 @@ void Shard::drain(TimePoint deadline, std::function<void()> done) {
   draining_ = true;
   drain_deadline_ = deadline;
   drained_ = std::move(done);
-  std::vector<Partition> partitions;
   for (PartitionState* partition : consumer_.owned()) {
     consumer_.stop_reading(partition->id);
     delays_.stop_reading(partition->id);
     backlog_.stop_reading(partition->id);
-    partitions.push_back(partition->id);
   }
   // The others of the group take over when this one has left: not after another time-out.
-  cancel_attempts(partitions, Scheduler::Which::Failing);
-  revoke_timer_->arm(clock_.now() + kAttemptsWait, [this] {
-    if (shut_ || closing_) return;
-    std::vector<Partition> owned;
-    for (const PartitionState* partition : consumer_.owned()) owned.push_back(partition->id);
-    cancel_attempts(owned, Scheduler::Which::All);
-    advance_end(clock_.now());
-  });
+  give_up_attempts();
   publish();
   advance_end(clock_.now());
 }

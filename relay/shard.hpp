@@ -118,7 +118,8 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   void set_gauges();
   // Goes on with a revocation or a drain once nothing of theirs is in flight, or time is up.
   void advance_end(TimePoint now);
-  void cancel_attempts(std::span<const Partition> partitions, Scheduler::Which which);
+  void give_up_attempts();
+  void cancel_attempts(std::span<const Partition> partitions, TimePoint begun);
   void begin_revoking(std::span<const Partition> partitions, kafka::Loss loss);
   void finish_revoking();
   void drop(std::span<const Partition> partitions);

@@ -123,10 +123,10 @@ void Scheduler::remove(Partition partition, std::vector<Finished>& finished) {
   }
 }
 
-void Scheduler::in_flight_of(Partition partition, Which which, std::vector<Job*>& jobs) {
+void Scheduler::in_flight_of(Partition partition, TimePoint begun, std::vector<Job*>& jobs) {
   for (Job& job : jobs_pool_) {
     if (job.state != Job::State::InFlight || job.held->partition != partition) continue;
-    if (which == Which::All || job.queue->failing) jobs.push_back(&job);
+    if (job.begun <= begun || job.queue->failing) jobs.push_back(&job);
   }
 }
 
@@ -372,6 +372,7 @@ Duration Scheduler::waited_for_turn(const Job& job, TimePoint now) {
 Job* Scheduler::take(SubscriptionQueue& queue, JobList& list, Verdict verdict, TimePoint now) {
   Job& job = take_first(list);
   job.state = Job::State::InFlight;
+  job.begun = now;
   job.probe = verdict == Verdict::Probe;
   limiter_.begin(queue, now);
   queue.budget.on_attempt();

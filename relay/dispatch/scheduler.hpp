@@ -95,10 +95,9 @@ class Scheduler {
   }
   // The attempt was given up without an outcome (drain, revoke): the event is not done.
   Finished abandon(Job& job, TimePoint now);
-  // Appends what is in flight of a partition: all, or what is sent to endpoints whose last attempt
-  // failed. A pass over all jobs.
-  enum class Which : std::uint8_t { All, Failing };
-  void in_flight_of(Partition partition, Which which, std::vector<Job*>& jobs);
+  // Appends what is in flight of a partition since `begun` or before, and what is sent to endpoints
+  // whose last attempt failed. A pass over all jobs.
+  void in_flight_of(Partition partition, TimePoint begun, std::vector<Job*>& jobs);
   // The partition is leaving: drops its jobs that wait; those in flight may still end as Done, any
   // other end drops them too; those leaving are settled by the part that writes them.
   void remove(Partition partition, std::vector<Finished>& finished);

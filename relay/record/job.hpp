@@ -74,6 +74,7 @@ struct Job {
   bool probe = false;      // the breaker's one question to an endpoint that was down
   bool abandoned = false;  // its partition or subscription left while it was in flight
   TimePoint queued{};      // when it was admitted
+  TimePoint begun{};       // its attempt, while in flight
   ListHook in_queue;
   Chain* chain = nullptr;
   ListHook in_chain;

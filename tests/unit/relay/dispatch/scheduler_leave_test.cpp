@@ -163,18 +163,32 @@ TEST_F(SchedulerTest, TellsWhatIsInFlightOfAPartitionAndWhatOfItLastHadNoAnswer)
   ASSERT_EQ(admit(event("a", 0), {&answers}), Admitted::Yes);
   ASSERT_EQ(admit(event("b", 0), {&fails}), Admitted::Yes);
   ASSERT_EQ(admit(event("c", 1), {&answers}), Admitted::Yes);
-  ASSERT_EQ(take().size(), 3U);
+  ASSERT_EQ(take(5).size(), 3U);
   std::vector<Job*> jobs;
-  scheduler.in_flight_of(Partition{0}, Scheduler::Which::All, jobs);
+  scheduler.in_flight_of(Partition{0}, TimePoint::max(), jobs);
   EXPECT_EQ(jobs.size(), 2U);
   jobs.clear();
-  scheduler.in_flight_of(Partition{0}, Scheduler::Which::Failing, jobs);
+  scheduler.in_flight_of(Partition{0}, at(4), jobs);
   ASSERT_EQ(jobs.size(), 1U);
   EXPECT_EQ(jobs[0]->queue, &fails);
-  EXPECT_FALSE(scheduler.abandon(*jobs[0], at(0)).done);
+  EXPECT_FALSE(scheduler.abandon(*jobs[0], at(5)).done);
   jobs.clear();
-  scheduler.in_flight_of(Partition{0}, Scheduler::Which::Failing, jobs);
+  scheduler.in_flight_of(Partition{0}, at(4), jobs);
   EXPECT_TRUE(jobs.empty());
+}
+
+TEST_F(SchedulerTest, TellsWhatHasBeenInFlightForLong) {
+  SubscriptionQueue& queue_of = queue();
+  ASSERT_EQ(admit(event("a", 0), {&queue_of}), Admitted::Yes);
+  ASSERT_EQ(take(1000).size(), 1U);
+  ASSERT_EQ(admit(event("b", 0), {&queue_of}), Admitted::Yes);
+  ASSERT_EQ(take(1200).size(), 1U);
+  std::vector<Job*> jobs;
+  scheduler.in_flight_of(Partition{0}, at(999), jobs);
+  EXPECT_TRUE(jobs.empty());
+  scheduler.in_flight_of(Partition{0}, at(1100), jobs);
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0]->held->event.object_id, "a");
 }
 
 }  // namespace
