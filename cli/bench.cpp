@@ -22,7 +22,7 @@
 namespace eventrelay::cli {
 namespace {
 
-// Flags of one command. Thread: main.
+// Flags of one command.
 struct BenchFlags {
   bench::BenchOptions options;
   double warm_up = 2;

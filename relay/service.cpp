@@ -218,7 +218,8 @@ void RelayService::make_shards() {
 }
 
 // Shards whose connections to the coordinator stand when the first of them joins are in its
-// generation. Otherwise that one would be given every partition, and give them up a heartbeat later.
+// generation. Otherwise the first would be given every partition and give them up a heartbeat
+// later.
 void RelayService::meet_coordinator(std::span<const std::unique_ptr<Shard>> shards) {
   const TimePoint deadline = monotonic_now() + kMeetLimit;
   for (const auto& shard : shards) {

@@ -26,7 +26,7 @@ constexpr std::array<const char*, 6> kColours{"#2a78d6", "#c2571a", "#0f8a5f",
 constexpr double kPlainGoal = 1.0;
 constexpr double kLeanGoal = 1.2;
 
-// From values to places. Thread: value.
+// From values to places.
 struct Axis {
   double low = 0;
   double high = 1;

@@ -22,9 +22,10 @@ struct Build {
 };
 
 struct BenchOptions {
-  std::string kafka;           // HOST:PORT of a real broker on loopback
-  unsigned connections = 256;  // of clients; relay: of the limit programs, 0 = as many as the relay may use
-  double rate = 0;             // open loop, requests/s; 0 = closed, then half
+  std::string kafka;  // HOST:PORT of a real broker on loopback
+  // Of clients; relay: of the limit programs, 0 = as many as the relay may use.
+  unsigned connections = 256;
+  double rate = 0;  // open loop, requests/s; 0 = closed, then half
   Duration warm_up = std::chrono::seconds(2);
   Duration duration = std::chrono::seconds(10);  // of one measured span
   unsigned rounds = 2;                           // product and limits in turn

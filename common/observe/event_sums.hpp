@@ -30,7 +30,6 @@ using LatencyCounts = std::array<std::uint32_t, kLatencyBuckets>;
 
 [[nodiscard]] std::size_t latency_bucket(std::chrono::milliseconds took) noexcept;
 
-// Thread: value.
 struct EventCounts {
   std::uint64_t events = 0;     // received in that time
   std::uint64_t delivered = 0;  // attempts that were answered 2xx in that time
@@ -38,7 +37,7 @@ struct EventCounts {
 };
 
 // What was counted of one instance in one minute. Rows of one minute add up.
-// Thread: value.  Bounds: sixty seconds.
+// Bounds: sixty seconds.
 struct EventSum {
   struct Second {
     std::uint32_t second = 0;  // of the minute

@@ -54,7 +54,7 @@ std::uint64_t instance_number(std::string_view subscription) {
   return number;
 }
 
-// What stands in the way of one subscription. Thread: value.
+// What stands in the way of one subscription.
 struct Trouble {
   bool paused = false;
   bool detached = false;    // its events wait in the log until its endpoint answers again

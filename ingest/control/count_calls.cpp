@@ -23,7 +23,6 @@ constexpr std::int64_t kStepsMax = 1500;
 constexpr std::size_t kRecordsMax = 20'000;  // of one answer
 constexpr std::string_view kTokenForm = "s1-";
 
-// Thread: value.
 struct Interval {
   std::string_view word;
   std::chrono::seconds length;

@@ -93,7 +93,7 @@ struct Survey {
   std::size_t records = 0;                      // read for it
 };
 
-// What was counted, in steps of `interval` since 1970. Thread: value.
+// What was counted, in steps of `interval` since 1970.
 struct SumsQuestion {
   std::vector<std::uint64_t> instances;  // of these alone; sorted
   std::int64_t first = 0;                // number of the first step
@@ -101,7 +101,6 @@ struct SumsQuestion {
   std::chrono::seconds interval{60};
 };
 
-// Thread: value.
 struct SumsPage {
   // One step, from the first asked for on; steps without a count are there.
   struct Step {

@@ -24,7 +24,6 @@ namespace eventrelay::relay {
 inline constexpr std::size_t kMetadataMax = 4096;  // offset.metadata.max.bytes of a broker
 inline constexpr std::size_t kCommitRangesMax = kMetadataMax - 24;
 
-// Thread: value.
 struct CommitText {
   std::string ranges;
   // The first record of the log has no later time; nothing: not known.
