@@ -396,7 +396,7 @@ class History::Reader {
       backs.push_back(std::move(back));
     }
     bool spent = false;
-    while (!enough(backs, question.page_size)) {
+    while (!enough(backs, question)) {
       const auto loaded = load(question, backs, budget);
       if (loaded) continue;
       if (loaded.error() == LogTrouble::Gone) continue;  // retention has taken it meanwhile
@@ -429,7 +429,7 @@ class History::Reader {
     return back;
   }
 
-  static bool enough(const std::vector<Backward>& backs, std::size_t page_size) {
+  static bool enough(const std::vector<Backward>& backs, const Question& question) {
     if (std::all_of(backs.begin(), backs.end(), [](const Backward& one) { return one.over(); })) {
       return true;
     }
@@ -443,7 +443,9 @@ class History::Reader {
         bytes += event.body.size();
       }
     }
-    return count > page_size || bytes > kBytesMax;
+    // One more than the page says that there is more; of one id nobody asks for that.
+    const std::size_t wanted = question.event.empty() ? question.page_size + 1 : 1;
+    return count >= wanted || bytes > kBytesMax;
   }
 
   // The next older chunk of each partition that is least far back.
