@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/scenarios/checkout.hpp"
@@ -45,9 +46,13 @@ std::string command_line() {
   return text;
 }
 
+// Called before a run, for its own load does not count.
 bench::PageHead page_head() {
-  return {command_line(), fmt::format("{:%Y-%m-%d}", fmt::gmtime(unix_seconds(wall_now()))),
-          bench::machine_name()};
+  bench::PageHead head{command_line(),
+                       fmt::format("{:%Y-%m-%d}", fmt::gmtime(unix_seconds(wall_now()))),
+                       bench::machine_name(), 0, std::thread::hardware_concurrency()};
+  std::ifstream("/proc/loadavg") >> head.load;
+  return head;
 }
 
 // Options as the scenarios take them, and a broker where none is named.
@@ -59,7 +64,7 @@ std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
   flags.options.duration = milliseconds(flags.duration);
   flags.options.endpoint_delay = std::chrono::milliseconds(flags.endpoint_delay_ms);
   LogConfig quiet;
-  quiet.level = LogLevel::Warn;  // topics of a run are made and deleted again
+  quiet.level = LogLevel::Error;  // topics of a run are made, waited for and deleted again
   log::configure(quiet, "eventrelay");
   flags.options.progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
   if (!flags.options.kafka.empty()) return nullptr;
@@ -98,6 +103,7 @@ Exit run_scenario(BenchFlags& flags, bench::Scenario scenario) {
 Exit run_all(BenchFlags& flags) {
   bench::require_programs({"eventrelay-ingest", "eventrelay-relay", "answer_loop", "ingest_limit",
                            "ingest_lean", "relay_limit", "relay_lean", "bench_allocations"});
+  const bench::PageHead head = page_head();
   const auto broker = prepare(flags);
   const auto shapes =
       flags.short_form ? bench::short_shapes(flags.options) : bench::all_shapes(flags.options);
@@ -109,9 +115,9 @@ Exit run_all(BenchFlags& flags) {
     if (flags.json) continue;
     if (tell(reports.back(), false) != Exit::Ok) exit = Exit::Failed;
   }
-  if (flags.json) fmt::print("{}", bench::to_json(reports, page_head()));
+  if (flags.json) fmt::print("{}", bench::to_json(reports, head));
   if (!flags.report.empty()) {
-    bench::write_page(reports, page_head(), flags.report);
+    bench::write_page(reports, head, flags.report);
     fmt::print(stderr, "written: {0}/performance.md, {0}/performance.json and three plots\n",
                flags.report);
   }

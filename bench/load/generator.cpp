@@ -81,11 +81,20 @@ class Run {
     }
     result_.seconds = std::chrono::duration<double>(now - measure_from_).count();
     result_.late += backlog_.size();
+    take_last_answers(now + options_.patience);
     return std::move(result_);
   }
 
  private:
   bool counted_out() const { return options_.count != 0 && finished_ >= options_.count; }
+
+  // Sends nothing more.
+  void take_last_answers(TimePoint until) {
+    ending_ = true;
+    for (TimePoint now = monotonic_now(); busy_ > 0 && now < until; now = monotonic_now()) {
+      wait(now);
+    }
+  }
 
   void begin_measuring(TimePoint now) {
     if (measuring_ || now < measure_from_) return;
@@ -115,8 +124,9 @@ class Run {
   }
 
   void send_next(Connection& connection, TimePoint due) {
-    if (options_.count != 0 && started_ >= options_.count) return;
+    if (ending_ || (options_.count != 0 && started_ >= options_.count)) return;
     connection.busy = true;
+    ++busy_;
     connection.due = due;
     if (options_.due != nullptr) options_.due->push_back(due);
     connection.unsent = requests_.at((options_.first + started_++) % requests_.size());
@@ -154,7 +164,7 @@ class Run {
   void wait(TimePoint now) {
     std::array<epoll_event, 512> events{};
     timespec timeout{0, 50'000'000};
-    if (options_.rate > 0) {
+    if (options_.rate > 0 && !ending_) {
       timeout.tv_nsec = std::max<std::int64_t>((next_due_ - now).count(), 0);
       if (timeout.tv_nsec > 50'000'000) timeout.tv_nsec = 50'000'000;
     }
@@ -210,6 +220,7 @@ class Run {
     const bool close = in.find("Connection: close") != std::string_view::npos;
     connection.in_size = 0;
     connection.busy = false;
+    --busy_;
     if (close) return reopen(index);
     next(connection, now);
   }
@@ -217,7 +228,7 @@ class Run {
   void next(Connection& connection, TimePoint now) {
     if (options_.rate <= 0) return send_next(connection, now);
     idle_.push_back(&connection);
-    if (!backlog_.empty()) send_due(now);
+    if (!backlog_.empty() && !ending_) send_due(now);
   }
 
   void reopen(std::size_t index) {
@@ -227,6 +238,7 @@ class Run {
     if (connection.busy) {
       ++result_.broken;
       ++finished_;
+      --busy_;
     }
     open(index);
     if (!was_idle) next(connection, monotonic_now());
@@ -250,6 +262,8 @@ class Run {
   TimePoint measure_from_{};
   TimePoint next_due_{};
   bool measuring_ = false;
+  bool ending_ = false;
+  std::size_t busy_ = 0;  // connections with a request under way
   std::uint64_t started_ = 0;
   std::uint64_t finished_ = 0;
   LoadResult result_;

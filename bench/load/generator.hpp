@@ -25,6 +25,7 @@ struct LoadOptions {
   double rate = 0;     // requests/s over all connections; 0 = closed loop
   Duration warm_up{};  // not counted, part of `duration`
   Duration duration = std::chrono::seconds(10);
+  Duration patience{};                    // with what is under way when the time is up
   std::size_t first = 0;                  // of the requests, that the run begins with
   std::uint64_t count = 0;                // 0 = until the time is up
   std::function<void()> on_measure;       // called once when the warm-up is over

@@ -114,6 +114,7 @@ class EndToEndRun {
     LoadOptions load;
     load.port = Stage::port_of(ingest);
     load.due = &due;
+    load.patience = kTailLimit;
     load.connections = 1;
     load.count = 1;  // delivered once the relay has joined its group
     (void)run_load(requests, load);

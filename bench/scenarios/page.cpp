@@ -197,6 +197,16 @@ std::string section(const std::vector<Report>& reports, const std::string& produ
          goal(reports, product, "limit", kPlainGoal) + goal(reports, product, "lean", kLeanGoal);
 }
 
+// What runs beside a measurement takes the caches and the cores of all it measures.
+std::string busy_words(const PageHead& head) {
+  if (head.load < head.cores / 2.0) return {};
+  return fmt::format(
+      "\n\n**The machine did other things as well: its load was {:.1f} on {} cores before the run. "
+      "Microseconds and rates say little then, and ratios are rough; measure again when it is at "
+      "rest.**",
+      head.load, head.cores);
+}
+
 void write_file(const std::filesystem::path& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
@@ -337,9 +347,7 @@ std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
   std::string text = fmt::format(
       "# Performance\n\n"
       "Measured by `{}` on {}, {}; version {}. It writes this page, its plots and\n"
-      "[performance.json](performance.json) anew. On a machine that does other things as well, "
-      "only\n"
-      "what ran in turn in one run may be compared: the ratios, not the microseconds.\n\n"
+      "[performance.json](performance.json) anew.{}\n\n"
       "The shipped programs are loaded as processes over loopback, against a real Kafka. Beside "
       "them\n"
       "run the smallest programs that keep the same promise "
@@ -360,7 +368,7 @@ std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
       "| allocations | per event: calls of malloc and its kin, counted by a preloaded library |\n"
       "| detached, read | subscriptions that left the live path; records read per delivered one "
       "|\n",
-      head.command, head.machine, head.date, EVENTRELAY_VERSION);
+      head.command, head.machine, head.date, EVENTRELAY_VERSION, busy_words(head));
   text += section(reports, "relay", "Relay");
   text += "\n![CPU per delivery against subscriptions](images/performance-cost.svg)\n";
   text += "\n![Resident memory over time](images/performance-memory.svg)\n";
@@ -371,8 +379,9 @@ std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
 }
 
 std::string to_json(const std::vector<Report>& reports, const PageHead& head) {
-  std::string json = fmt::format(R"({{"command":"{}","date":"{}","machine":"{}","runs":[)",
-                                 head.command, head.date, head.machine);
+  std::string json =
+      fmt::format(R"({{"command":"{}","date":"{}","machine":"{}","load":{:.2f},"runs":[)",
+                  head.command, head.date, head.machine, head.load);
   for (const Report& report : reports) {
     std::string run = to_json(report);
     run.pop_back();

@@ -41,6 +41,8 @@ struct PageHead {
   std::string command;
   std::string date;
   std::string machine;
+  double load = 0;     // average of the minute before the run
+  unsigned cores = 1;  // a load of half of them says that the machine did other things as well
 };
 
 [[nodiscard]] std::string to_page(const std::vector<Report>& reports, const PageHead& head);

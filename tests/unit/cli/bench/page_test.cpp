@@ -47,6 +47,16 @@ TEST(Page, SaysWhereItWasMeasuredAndWithWhat) {
             std::string::npos);
 }
 
+TEST(Page, SaysThatTheMachineWasBusy) {
+  PageHead head = kHead;
+  head.cores = 2;
+  head.load = 0.5;
+  EXPECT_EQ(to_page(reports(), head).find("did other things"), std::string::npos);
+  head.load = 7.8;
+  EXPECT_NE(to_page(reports(), head).find("its load was 7.8 on 2 cores before the run"),
+            std::string::npos);
+}
+
 TEST(Page, PutsTheRatioToBothLimitsBesideTheFigure) {
   const std::string page = to_page(reports(), kHead);
   EXPECT_NE(page.find("|  | relay | 18.40 | 0.92 | 1.15 | 1000 | 1.00 | 3.00 |"), std::string::npos)
