@@ -194,8 +194,8 @@ std::string guide_text(const Guide& guide) {
   std::string text = fmt::format("ingest {}, admin {} (ingest) {} (relay)\n", guide.listen,
                                  guide.ingest_admin, guide.relay_admin);
   if (!guide.box.empty()) {
-    text += fmt::format("console http://{}/console/\n  user {}, organization {}\n",
-                        guide.ingest_admin, kDemoUser, kDemoOrganization);
+    text += fmt::format("http://{}/console/ ({}, {})\n", guide.ingest_admin, kDemoUser,
+                        kDemoOrganization);
   }
   if (!guide.instance.empty()) {
     text += "Try in another terminal (all secrets are the demo's):\n" +
