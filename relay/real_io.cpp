@@ -59,7 +59,6 @@ class KafkaMember final : public GroupMember {
   template <class... Args>
   explicit KafkaMember(Args&&... args) : client_(std::forward<Args>(args)...) {}
 
-  bool meet_coordinator(Duration limit) override { return client_.meet_coordinator(limit); }
   void start() override { client_.start(); }
   std::optional<kafka::Message> next(Partition partition) override {
     return client_.next(partition);

@@ -6,7 +6,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +25,6 @@ namespace eventrelay::relay {
 
 namespace {
 
-constexpr Duration kMeetLimit = std::chrono::seconds(2);   // a start does not wait longer for it
 constexpr Duration kLeaveGroup = std::chrono::seconds(5);  // last commit and leaving, after a drain
 
 // Thread: control thread, except where Service says any.  Bounds: 256 shards.
@@ -58,7 +56,6 @@ class RelayService final : public Service {
   // Keeps note of the subscriptions that the control API has paused, alone or with their instance.
   void follow_disabled(InstanceId id, const Instance* instance);
   void make_shards();
-  static void meet_coordinator(std::span<const std::unique_ptr<Shard>> shards);
   void watch_topics();
   [[nodiscard]] std::map<kafka::LogPlace, kafka::LogMark> logs_read(
       const std::string& events) const;
@@ -206,7 +203,6 @@ void RelayService::make_shards() {
                                             resolver_.get(), tracing_));
     shards.push_back(std::make_unique<Shard>(*ios_.back(), i, loop.slab(), parts));
   }
-  if (count > 1) meet_coordinator(shards);
   {
     const std::lock_guard lock(shards_mutex_);
     shards_ = std::move(shards);
@@ -214,17 +210,6 @@ void RelayService::make_shards() {
   for (unsigned i = 0; i < count; ++i) {
     loops_[i]->start();
     loops_[i]->post([shard = shards_[i].get()] { shard->start(); });
-  }
-}
-
-// Shards whose connections to the coordinator stand when the first of them joins are in its
-// generation. Otherwise the first would be given every partition and give them up a heartbeat
-// later.
-void RelayService::meet_coordinator(std::span<const std::unique_ptr<Shard>> shards) {
-  const TimePoint deadline = monotonic_now() + kMeetLimit;
-  for (const auto& shard : shards) {
-    const Duration left = deadline - monotonic_now();
-    if (left <= Duration::zero() || !shard->meet_coordinator(left)) return;
   }
 }
 

@@ -7,8 +7,8 @@
 //
 // Why:     one thread runs the whole way of an event, so nothing on it is locked.
 // Owner:   the service.
-// Thread:  shard thread, except the constructor and meet_coordinator() (control thread, before the
-//          loop runs) and status().
+// Thread:  shard thread, except the constructor (control thread, before the loop runs) and
+//          status().
 // Bounds:  ShardLimits.
 // Errors:  StartError from the constructor; later a fatal error of the group member is reported
 //          once through `on_fatal`.
@@ -72,8 +72,6 @@ class Shard final : public kafka::ConsumerHandler, public AttemptSink {
   Shard& operator=(const Shard&) = delete;
   ~Shard();
 
-  // Control thread, before start(): see kafka::ConsumerClient.
-  [[nodiscard]] bool meet_coordinator(Duration limit) { return member_->meet_coordinator(limit); }
   void start();
   // Of the instances that changed, jobs in flight end under the old settings and all others go on
   // under the new ones. Queues, breakers and requests of other instances are not touched.

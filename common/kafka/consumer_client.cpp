@@ -1,6 +1,5 @@
 #include "common/kafka/consumer_client.hpp"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 
@@ -20,7 +19,6 @@ namespace {
 // Polls although nothing woke the shard: the member stays in its group, a lost wake-up is found.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kCloseTick{5};
-constexpr std::chrono::milliseconds kMeetFirst{50};
 
 bool not_allowed(rd_kafka_resp_err_t error) noexcept {
   return error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
@@ -47,7 +45,6 @@ class ConsumerClient::Impl : public ClientTurns<Impl> {
     let_go();
     wakeup().close();
   }
-  [[nodiscard]] bool meet_coordinator(Duration limit) const;
   void start();
   [[nodiscard]] std::optional<Message> next(Partition partition);
   void commit_async(std::span<const Commit> commits);
@@ -100,22 +97,6 @@ class ConsumerClient::Impl : public ClientTurns<Impl> {
   std::function<void()> closed_;
   TimePoint close_deadline_{};
 };
-
-// Committed positions are what the coordinator alone can tell. The library does not always notice
-// that it has found one while it is asked, so it is asked again, first after a moment.
-bool ConsumerClient::Impl::meet_coordinator(Duration limit) const {
-  const TimePoint end = monotonic_now() + limit;
-  const PartitionsPtr asked{rd_kafka_topic_partition_list_new(1)};
-  rd_kafka_topic_partition_list_add(asked.get(), options_.topic.c_str(), 0);
-  for (Duration wait = kMeetFirst; monotonic_now() < end; wait *= 2) {
-    const Duration left = std::min(wait, end - monotonic_now());
-    const auto most = std::chrono::ceil<std::chrono::milliseconds>(left);
-    const auto error =
-        rd_kafka_committed(handle_->client(), asked.get(), static_cast<int>(most.count()));
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
-  }
-  return false;
-}
 
 void ConsumerClient::Impl::start() {
   const PartitionsPtr topics{rd_kafka_topic_partition_list_new(1)};
@@ -380,10 +361,6 @@ ConsumerClient::ConsumerClient(Executor executor, const KafkaConfig& config,
 
 ConsumerClient::~ConsumerClient() {
   impl_->end();
-}
-
-bool ConsumerClient::meet_coordinator(Duration limit) {
-  return impl_->meet_coordinator(limit);
 }
 
 void ConsumerClient::start() {

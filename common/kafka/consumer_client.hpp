@@ -145,10 +145,6 @@ class ConsumerClient {
   ConsumerClient& operator=(const ConsumerClient&) = delete;
   ~ConsumerClient();
 
-  // Waits up to `limit` until the coordinator of the group answers: members that have all met it
-  // before the first of them starts join in one generation. Blocks; before start(). False: it has
-  // not answered.
-  [[nodiscard]] bool meet_coordinator(Duration limit);
   // Joins the group.
   void start();
   // The next record of an owned partition, or nothing; on_readable() tells when to ask again.

@@ -26,7 +26,6 @@ namespace eventrelay::relay {
 class GroupMember {
  public:
   virtual ~GroupMember();
-  [[nodiscard]] virtual bool meet_coordinator(Duration limit) = 0;
   virtual void start() = 0;
   [[nodiscard]] virtual std::optional<kafka::Message> next(Partition partition) = 0;
   virtual void commit_async(std::span<const kafka::Commit> commits) = 0;

@@ -46,7 +46,6 @@ class SimMember final : public GroupMember {
   SimMember(World& world, LifePtr life, kafka::ConsumerHandler& handler)
       : world_(world), life_(std::move(life)), handler_(handler) {}
 
-  bool meet_coordinator(Duration /*limit*/) override { return true; }
   void start() override {}
   std::optional<kafka::Message> next(Partition partition) override;
   void commit_async(std::span<const kafka::Commit> commits) override;

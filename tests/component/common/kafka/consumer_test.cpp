@@ -61,27 +61,6 @@ TEST_F(ConsumerClientTest, GivesPartitionsToASecondMemberOnlyWhenReleased) {
   EXPECT_TRUE(wait_retired(seconds{5}));
 }
 
-TEST_F(ConsumerClientTest, MeetsTheCoordinatorBeforeItJoins) {
-  Member member{loop, config_for(cluster), options()};
-  EXPECT_TRUE(member.client.meet_coordinator(seconds{10}));
-  EXPECT_FALSE(member.client.joined());
-  member.client.start();
-  ASSERT_TRUE(loop.until([&] { return member.owned.size() == 4; }));
-  EXPECT_EQ(member.assignments, 1);
-  EXPECT_TRUE(member.close());
-}
-
-TEST_F(ConsumerClientTest, WaitsForACoordinatorThatDoesNotAnswerNoLongerThanAsked) {
-  constexpr std::int16_t kFindCoordinator = 10;
-  constexpr int kNotAvailable = 15;
-  cluster.fail_requests(kFindCoordinator, kNotAvailable, 1000);
-  Member member{loop, config_for(cluster), options()};
-  const TimePoint begun = monotonic_now();
-  EXPECT_FALSE(member.client.meet_coordinator(milliseconds{300}));
-  EXPECT_GE(monotonic_now() - begun, milliseconds{300});
-  EXPECT_LT(monotonic_now() - begun, seconds{5});
-}
-
 TEST(ConsumerClient, TheGroupConfirmsAMemberAndNobodyElse) {
   MockCluster cluster;
   cluster.create_topics({{kTopic, 4}, {"eventrelay.state", 4}});
