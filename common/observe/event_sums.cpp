@@ -94,7 +94,7 @@ void print_row(const EventSum& row, std::string& out) {
 
 std::size_t latency_bucket(std::chrono::milliseconds took) noexcept {
   const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0));
-  return std::min<std::size_t>(std::bit_width(ms), kLatencyBuckets - 1);
+  return std::min(static_cast<std::size_t>(std::bit_width(ms)), kLatencyBuckets - 1);
 }
 
 std::size_t EventSums::KeyHash::operator()(const Key& key) const noexcept {
