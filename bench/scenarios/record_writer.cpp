@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <vector>
 
 #include "bench/load/requests.hpp"
 #include "common/kafka/producer_client.hpp"
@@ -14,14 +15,23 @@ constexpr Duration kWriteLimit = std::chrono::minutes(3);
 constexpr std::uint64_t kInFlightMax = 50'000;
 constexpr std::uint64_t kInFlightBytesMax = 64U << 20;
 
-// Counts what Kafka acknowledged. Thread: the loop's.
+constexpr std::size_t kRefusedMax = 1000;
+
+// Counts what Kafka acknowledged, and keeps what it did not: the leader of a partition that was just
+// made refuses its first request, and such a record is written again.
+// Thread: the loop's.  Bounds: kRefusedMax records.
 class Acknowledged final : public kafka::ReportSink {
  public:
-  void on_stored(std::uint64_t /*token*/, kafka::Stored stored) override {
-    if (stored != kafka::Stored::Persisted) throw std::runtime_error("Kafka refused a record");
-    ++count;
+  void on_stored(std::uint64_t token, kafka::Stored stored) override {
+    if (stored == kafka::Stored::Persisted) {
+      ++count;
+      return;
+    }
+    if (refused.size() >= kRefusedMax) throw std::runtime_error("Kafka refuses the records");
+    refused.push_back(token);
   }
   std::uint64_t count = 0;
+  std::vector<std::uint64_t> refused;
 };
 
 KafkaConfig config_of(const RecordsOptions& options) {
@@ -51,6 +61,7 @@ class RecordWriter::Impl {
       while (producer_.ready() && next_ < until && next_ - acknowledged_.count < room &&
              write_one()) {
       }
+      write_refused();
       loop_.run_for(std::chrono::milliseconds(5));
     }
   }
@@ -66,8 +77,10 @@ class RecordWriter::Impl {
         due.push_back(next);
         next += step;
       }
+      write_refused();
       loop_.run_until(std::min(next, end));
     }
+    write(0);
     return due;
   }
 
@@ -75,11 +88,23 @@ class RecordWriter::Impl {
 
  private:
   bool write_one() {
-    const std::uint64_t instance = options_.first_instance + next_ % options_.instances;
+    const bool taken = produce(next_);
+    next_ += taken ? 1U : 0U;
+    return taken;
+  }
+
+  void write_refused() {
+    std::vector<std::uint64_t>& refused = acknowledged_.refused;
+    while (!refused.empty() && produce(refused.back())) refused.pop_back();
+  }
+
+  // The record of that number, which is its token too.
+  bool produce(std::uint64_t number) {
+    const std::uint64_t instance = options_.first_instance + number % options_.instances;
     const std::string key = std::to_string(instance);
-    const std::string body = box_body(next_, 73'835'521'473U + next_, options_.body_size);
+    const std::string body = box_body(number, 73'835'521'473U + number, options_.body_size);
     const std::string id =
-        fmt::format("{:08x}-0000-8000-8000-{:012x}", next_ >> 32U, next_ & 0xffff'ffffU);
+        fmt::format("{:08x}-0000-8000-8000-{:012x}", number >> 32U, number & 0xffff'ffffU);
     Event event;
     event.id = id;
     event.provider_id = id;
@@ -92,10 +117,7 @@ class RecordWriter::Impl {
     event.received = wall_now();
     event.content_type = "application/json";
     const RecordHeaders headers(event);
-    const bool taken =
-        producer_.produce(topic_, {key, body, &headers, -1}, next_) == kafka::Queued::Queued;
-    next_ += taken ? 1U : 0U;
-    return taken;
+    return producer_.produce(topic_, {key, body, &headers, -1}, number) == kafka::Queued::Queued;
   }
 
   RecordsOptions options_;
