@@ -295,9 +295,10 @@ Expected<Kind, ScanError> Scanner::State::read(std::string_view text) {
   if (large) tape = dom::parser{};
   large = text.size() > kKeepBytes;
   list.clear();
-  // A reader may pass over it (RFC 8259, section 8.1); versions of the parser differ in whether
-  // they do.
+  // A reader may pass over one (RFC 8259, section 8.1), not over two; versions of the parser differ
+  // in whether they pass over one themselves.
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  if (text.starts_with(kByteOrderMark)) return refuse(ScanError::Malformed);
   auto error = tape.parse(text.data(), text.size(), false).get(root);
   if (of_a_number(error) || error == simdjson::STRING_ERROR) {
     const std::string copy = holdable(text);
