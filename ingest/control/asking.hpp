@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "ingest/control/control_parts.hpp"
 #include "ingest/control/problem.hpp"
 #include "ingest/control/waiting.hpp"
 #include "ingest/history/history.hpp"
@@ -55,5 +56,15 @@ template <class Value>
   if (!*pending->answer) co_return refuse(problem_of(pending->answer->error()));
   co_return std::move(**pending->answer);
 }
+
+// A page of the events.
+[[nodiscard]] Task<Result<history::Page>> ask_history(const ControlParts& parts,
+                                                      history::Question question);
+// Counts by time.
+[[nodiscard]] Task<Result<history::SumsPage>> ask_sums(const ControlParts& parts,
+                                                       history::SumsQuestion question);
+// What is paused and what waits.
+[[nodiscard]] Task<Result<history::Survey>> ask_survey(const ControlParts& parts,
+                                                       history::History::Delays delays);
 
 }  // namespace eventrelay::control

@@ -1,6 +1,5 @@
-// What the console alone asks: all at a glance, the endpoints and how they do, the dead letters.
-//
-// Thread:  control.
+#include "ingest/control/console_calls.hpp"
+
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <charconv>
@@ -10,7 +9,6 @@
 
 #include "common/text/utc.hpp"
 #include "ingest/control/asking.hpp"
-#include "ingest/control/control_api.hpp"
 #include "ingest/control/event_view.hpp"
 
 namespace eventrelay::control {
@@ -162,18 +160,37 @@ std::map<std::uint64_t, EventCounts> by_instance(const SumsPage& hour) {
 
 }  // namespace
 
-// -- at a glance --
+void ConsoleCalls::mount(AdminServer& admin, CallServer& server) {
+  using Calls = ConsoleCalls;
+  const std::vector<CallRow<Calls>> rows{
+      {"GET", "overview", Kind::Platform, &Calls::overview},
+      {"GET", "endpoints", Kind::Platform, &Calls::list_endpoints},
+      {"GET", "dead", Kind::Platform, &Calls::list_dead_letters},
+  };
+  server.mount(admin, "/console/data", *this, rows);
+}
 
-Task<Result<Reply>> ControlApi::overview(const Call& call) {
+Task<Result<SumsPage>> ConsoleCalls::last_hour(const Call& call) {
+  history::SumsQuestion question;
+  question.last = unix_seconds(wall_now()) / question.interval.count();
+  question.first = question.last - 60;
+  Result<std::vector<std::uint64_t>> instances = asked_instances(parts_.documents, call);
+  if (!instances) co_return refuse(instances.error());
+  question.instances = *std::move(instances);
+  Result<SumsPage> page = co_await ask_sums(parts_, std::move(question));
+  co_return page;
+}
+
+Task<Result<Reply>> ConsoleCalls::overview(const Call& call) {
   const WallTime now = wall_now();
   const Result<SumsPage> hour = co_await last_hour(call);
   if (!hour) co_return refuse(hour.error());
-  const Result<Survey> seen = co_await survey(History::Delays::Count);
+  const Result<Survey> seen = co_await ask_survey(parts_, History::Delays::Count);
   if (!seen) co_return refuse(seen.error());
   std::set<std::uint64_t> own;
   std::uint64_t off = 0;
   std::uint64_t invalid = 0;
-  for (const auto& [id, stored] : documents_.store().all()) {
+  for (const auto& [id, stored] : parts_.documents.store().all()) {
     if (stored.account != call.caller.account->id) continue;
     own.insert(own.end(), id);
     if (stored.disabled) ++off;
@@ -212,14 +229,12 @@ Task<Result<Reply>> ControlApi::overview(const Call& call) {
                      {{"instances", own.size()},
                       {"off", off},
                       {"invalid", invalid},
-                      {"writable", documents_.may_write().has_value()},
-                      {"replays", replays_.running()}}}};
+                      {"writable", parts_.documents.may_write().has_value()},
+                      {"replays", parts_.replays.running()}}}};
   co_return Reply{std::move(body)};
 }
 
-// -- endpoints --
-
-Task<Result<Reply>> ControlApi::list_endpoints(const Call& call) {
+Task<Result<Reply>> ConsoleCalls::list_endpoints(const Call& call) {
   std::uint64_t after = 0;
   if (const auto token = call.query_value("nextPage")) {
     const auto id = eventrelay::instance_of(*token);
@@ -229,20 +244,20 @@ Task<Result<Reply>> ControlApi::list_endpoints(const Call& call) {
   std::set<std::uint64_t> own;
   if (const auto named = call.query_value("instance")) {
     const auto id = eventrelay::instance_of(*named);
-    const StoredInstance* const stored = id ? documents_.store().find(*id) : nullptr;
+    const StoredInstance* const stored = id ? parts_.documents.store().find(*id) : nullptr;
     if (stored == nullptr || stored->account != call.caller.account->id) {
       co_return refuse(404, "there is no instance " + named->substr(0, 40));
     }
     own.insert(*id);
   } else {
-    for (const auto& [id, stored] : documents_.store().all()) {
+    for (const auto& [id, stored] : parts_.documents.store().all()) {
       if (stored.account == call.caller.account->id) own.insert(own.end(), id);
     }
   }
   const bool all = call.query_value("trouble").value_or("") != "1";
   const Result<SumsPage> hour = co_await last_hour(call);
   if (!hour) co_return refuse(hour.error());
-  const Result<Survey> seen = co_await survey(History::Delays::Count);
+  const Result<Survey> seen = co_await ask_survey(parts_, History::Delays::Count);
   if (!seen) co_return refuse(seen.error());
   const std::map<std::uint64_t, EventCounts> counts = by_instance(*hour);
   const std::map<std::string, Trouble> troubles = troubles_of(*seen, own);
@@ -263,7 +278,7 @@ Task<Result<Reply>> ControlApi::list_endpoints(const Call& call) {
       break;
     }
     last = *each;
-    const Result<Document> document = documents_.load(*each);
+    const Result<Document> document = parts_.documents.load(*each);
     if (!document) continue;  // deleted meanwhile
     const auto sum = counts.find(*each);
     for (const Endpoint& endpoint : endpoints_of(*document)) {
@@ -276,9 +291,7 @@ Task<Result<Reply>> ControlApi::list_endpoints(const Call& call) {
   co_return reply;
 }
 
-// -- dead letters --
-
-Task<Result<Reply>> ControlApi::list_dead_letters(const Call& call) {
+Task<Result<Reply>> ConsoleCalls::list_dead_letters(const Call& call) {
   history::Question question;
   question.log = history::Log::Dead;
   question.to = wall_now() + std::chrono::minutes(1);
@@ -287,17 +300,17 @@ Task<Result<Reply>> ControlApi::list_dead_letters(const Call& call) {
   question.token = call.query_value("nextPage").value_or(std::string());
   if (const auto named = call.query_value("instance")) {
     const auto id = eventrelay::instance_of(*named);
-    const StoredInstance* const stored = id ? documents_.store().find(*id) : nullptr;
+    const StoredInstance* const stored = id ? parts_.documents.store().find(*id) : nullptr;
     if (stored == nullptr || stored->account != call.caller.account->id) {
       co_return refuse(404, "there is no instance " + named->substr(0, 40));
     }
     question.instances.push_back(*id);
-  } else if (Result<std::vector<std::uint64_t>> own = asked_instances(call)) {
+  } else if (Result<std::vector<std::uint64_t>> own = asked_instances(parts_.documents, call)) {
     question.instances = *std::move(own);
   }
   Reply reply{json::array{}};
   if (question.instances.empty()) co_return reply;
-  const Result<history::Page> page = co_await ask_history(std::move(question));
+  const Result<history::Page> page = co_await ask_history(parts_, std::move(question));
   if (!page) co_return refuse(page.error());
   std::set<std::pair<std::string, std::string>> shown;
   for (const StoredEvent& event : page->events) {

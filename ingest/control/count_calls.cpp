@@ -1,6 +1,5 @@
-// The calls of the control API that tell how much came and went: counts by time out of the sums.
-//
-// Thread:  control.
+#include "ingest/control/count_calls.hpp"
+
 #include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
@@ -9,7 +8,6 @@
 
 #include "common/text/utc.hpp"
 #include "ingest/control/asking.hpp"
-#include "ingest/control/control_api.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -79,16 +77,18 @@ void add(EventCounts& sum, const EventCounts& counts) {
 
 }  // namespace
 
-Task<Result<SumsPage>> ControlApi::ask_sums(SumsQuestion question) {
-  using Take = std::function<void(history::History::SumsAnswer)>;
-  std::function<void(Take)> begin = [this, question = std::move(question)](Take take) mutable {
-    history_.sums(std::move(question), std::move(take));
+void CountCalls::mount(AdminServer& admin, CallServer& server) {
+  using Calls = CountCalls;
+  constexpr Kind kP = Kind::Platform;
+  const std::vector<CallRow<Calls>> rows{
+      {"GET", "instances/events/analytics", kP, &Calls::count_events},
+      {"GET", "instances/events/analytics/instances", kP, &Calls::count_by_instance},
+      {"GET", "instances/events/analytics/accounts", kP, &Calls::count_by_account},
   };
-  Result<SumsPage> page = co_await answer_of<SumsPage>(documents_.executor(), std::move(begin));
-  co_return page;
+  server.mount(admin, kApiBase, *this, rows);
 }
 
-Task<Result<Reply>> ControlApi::counts_reply(const Call& call, CountForm form) {
+Task<Result<Reply>> CountCalls::counts_reply(const Call& call, CountForm form) {
   const WallTime now = wall_now();
   const Result<WallTime> to = moment_of(call, "to", now);
   if (!to) co_return refuse(to.error());
@@ -114,10 +114,10 @@ Task<Result<Reply>> ControlApi::counts_reply(const Call& call, CountForm form) {
     }
     question.first = *step;
   }
-  Result<std::vector<std::uint64_t>> instances = asked_instances(call);
+  Result<std::vector<std::uint64_t>> instances = asked_instances(parts_.documents, call);
   if (!instances) co_return refuse(instances.error());
   question.instances = *std::move(instances);
-  const Result<SumsPage> page = co_await ask_sums(question);
+  const Result<SumsPage> page = co_await ask_sums(parts_, question);
   if (!page) co_return refuse(page.error());
   Reply reply{json::array{}};
   std::size_t records = 0;
@@ -158,30 +158,19 @@ Task<Result<Reply>> ControlApi::counts_reply(const Call& call, CountForm form) {
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::count_events(const Call& call) {
+Task<Result<Reply>> CountCalls::count_events(const Call& call) {
   Result<Reply> reply = co_await counts_reply(call, CountForm::Plain);
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::count_by_instance(const Call& call) {
+Task<Result<Reply>> CountCalls::count_by_instance(const Call& call) {
   Result<Reply> reply = co_await counts_reply(call, CountForm::Instances);
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::count_by_account(const Call& call) {
+Task<Result<Reply>> CountCalls::count_by_account(const Call& call) {
   Result<Reply> reply = co_await counts_reply(call, CountForm::Accounts);
   co_return reply;
-}
-
-Task<Result<SumsPage>> ControlApi::last_hour(const Call& call) {
-  SumsQuestion question;
-  question.last = unix_seconds(wall_now()) / question.interval.count();
-  question.first = question.last - 60;
-  Result<std::vector<std::uint64_t>> instances = asked_instances(call);
-  if (!instances) co_return refuse(instances.error());
-  question.instances = *std::move(instances);
-  Result<SumsPage> page = co_await ask_sums(std::move(question));
-  co_return page;
 }
 
 }  // namespace eventrelay::control

@@ -1,16 +1,16 @@
-// The calls of the control API that look into the past: events, their fate, and what is new.
-//
-// Thread:  control.
+#include "ingest/control/event_calls.hpp"
+
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
 #include <map>
 #include <utility>
 
-#include "common/providers/stamp.hpp"
+#include "common/observe/log.hpp"
 #include "ingest/control/asking.hpp"
-#include "ingest/control/control_api.hpp"
 #include "ingest/control/event_view.hpp"
 
 namespace eventrelay::control {
@@ -25,19 +25,8 @@ constexpr std::chrono::hours kSpan{24};
 constexpr std::size_t kLivePage = 50;
 constexpr int kLivePauseMs = 2000;
 
-}  // namespace
-
-Result<WallTime> ControlApi::moment_of(const Call& call, const char* name, WallTime otherwise) {
-  const std::optional<std::string> text = call.query_value(name);
-  if (!text) return otherwise;
-  const auto at = providers::parse_stamp(providers::Stamp::Rfc3339, *text);
-  if (!at || unix_ms(*at) < 0) {
-    return refuse(400, std::string(name) + ": must be a time such as 2026-11-24T10:00:00Z");
-  }
-  return *at;
-}
-
-Result<Question> ControlApi::question_of(const Call& call, std::size_t page_size) {
+// What all questions have: times, page, token.
+Result<Question> question_of(const Call& call, std::size_t page_size) {
   const WallTime now = wall_now();
   const Result<WallTime> to = moment_of(call, "to", now + std::chrono::minutes(1));
   const WallTime end = to ? std::min(*to, now) : now;
@@ -52,30 +41,6 @@ Result<Question> ControlApi::question_of(const Call& call, std::size_t page_size
   question.token = call.query_value("nextPage").value_or(std::string());
   return question;
 }
-
-Task<Result<Page>> ControlApi::ask_history(Question question) {
-  using Take = std::function<void(history::History::Answer)>;
-  std::function<void(Take)> begin = [this, question = std::move(question)](Take take) mutable {
-    history_.ask(std::move(question), std::move(take));
-  };
-  Result<Page> page = co_await answer_of<Page>(documents_.executor(), std::move(begin));
-  co_return page;
-}
-
-Result<std::vector<std::uint64_t>> ControlApi::asked_instances(const Call& call) const {
-  if (!call.parameter("id").empty() || call.element_instance) {
-    const Result<std::uint64_t> id = instance_of_call(call);
-    if (!id) return refuse(id.error());
-    return std::vector<std::uint64_t>{*id};
-  }
-  std::vector<std::uint64_t> out;
-  for (const auto& [id, stored] : documents_.store().all()) {
-    if (stored.account == call.caller.account->id) out.push_back(id);
-  }
-  return out;
-}
-
-namespace {
 
 // Subscriptions of the instances of a page, each looked up once. Thread: one call.
 class Subscriptions {
@@ -98,19 +63,40 @@ class Subscriptions {
 
 }  // namespace
 
-Task<Result<Reply>> ControlApi::events_reply(const Call& call, EventForm form) {
+void EventCalls::mount(AdminServer& admin, CallServer& server) {
+  using Calls = EventCalls;
+  constexpr Kind kP = Kind::Platform;
+  constexpr Kind kPE = Kind::Either;
+  const std::vector<CallRow<Calls>> rows{
+      {"GET", "instances/events", kPE, &Calls::list_events},
+      {"GET", "instances/events/dispositions", kP, &Calls::list_dispositions},
+      {"GET", "instances/{id}/events", kPE, &Calls::list_events},
+      {"GET", "instances/{id}/events/{event}", kPE, &Calls::get_event},
+  };
+  server.mount(admin, kApiBase, *this, rows);
+  Route stream{"GET", "/console/live", Access::Own, nullptr};
+  stream.produces = "text/event-stream";
+  stream.timeout = kCallLimit;
+  stream.handler = [this](HttpRequestPtr request, Responder respond) {
+    asio::co_spawn(parts_.documents.executor(), serve_live(std::move(request), std::move(respond)),
+                   asio::detached);
+  };
+  admin.add(std::move(stream));
+}
+
+Task<Result<Reply>> EventCalls::events_reply(const Call& call, EventForm form) {
   const Result<std::size_t> size = page_size_of(call);
   if (!size) co_return refuse(size.error());
   Result<Question> question = question_of(call, *size);
   if (!question) co_return refuse(question.error());
-  Result<std::vector<std::uint64_t>> instances = asked_instances(call);
+  Result<std::vector<std::uint64_t>> instances = asked_instances(parts_.documents, call);
   if (!instances) co_return refuse(instances.error());
   Reply reply{json::array{}};
   if (instances->empty()) co_return reply;
   question->instances = *std::move(instances);
-  const Result<Page> page = co_await ask_history(*std::move(question));
+  const Result<Page> page = co_await ask_history(parts_, *std::move(question));
   if (!page) co_return refuse(page.error());
-  Subscriptions subscriptions(documents_);
+  Subscriptions subscriptions(parts_.documents);
   for (const StoredEvent& event : page->events) {
     const auto& wanting = subscriptions.of(event.instance);
     reply.body.get_array().push_back(form == EventForm::Record
@@ -121,26 +107,26 @@ Task<Result<Reply>> ControlApi::events_reply(const Call& call, EventForm form) {
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::list_events(const Call& call) {
+Task<Result<Reply>> EventCalls::list_events(const Call& call) {
   Result<Reply> reply = co_await events_reply(call, EventForm::Record);
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::list_dispositions(const Call& call) {
+Task<Result<Reply>> EventCalls::list_dispositions(const Call& call) {
   Result<Reply> reply = co_await events_reply(call, EventForm::Disposition);
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::get_event(const Call& call) {
+Task<Result<Reply>> EventCalls::get_event(const Call& call) {
   Result<Question> question = question_of(call, 1);
   if (!question) co_return refuse(question.error());
   // By its id an event is looked for as far back as the log goes.
   if (!call.query_value("from")) question->from = WallTime{};
-  Result<std::vector<std::uint64_t>> instances = asked_instances(call);
+  Result<std::vector<std::uint64_t>> instances = asked_instances(parts_.documents, call);
   if (!instances) co_return refuse(instances.error());
   question->instances = *std::move(instances);
   question->event = std::string(call.parameter("event"));
-  const Result<Page> page = co_await ask_history(*std::move(question));
+  const Result<Page> page = co_await ask_history(parts_, *std::move(question));
   if (!page) co_return refuse(page.error());
   if (page->events.empty()) {
     if (page->next.empty()) co_return refuse(404, "there is no such event");
@@ -148,18 +134,30 @@ Task<Result<Reply>> ControlApi::get_event(const Call& call) {
                               std::to_string(page->records) +
                               " records; ask further back with to=");
   }
-  Subscriptions subscriptions(documents_);
+  Subscriptions subscriptions(parts_.documents);
   const StoredEvent& event = page->events.front();
   const auto& wanting = subscriptions.of(event.instance);
   co_return Reply{event_answer(event, wanting)};
 }
 
+Task<void> EventCalls::serve_live(HttpRequestPtr request, Responder respond) {
+  HttpResponse response;
+  try {
+    response = co_await live(request);
+  } catch (const std::exception& error) {
+    log::error("a call of the console failed",
+               {{"requestId", request->request_id}, {"what", error.what()}});
+    response = error_response(*request, 500, "internal error");
+  }
+  respond(std::move(response));
+}
+
 // The newest events since the last answer, as one piece of an event stream; the browser asks again
 // by itself after a pause, so nothing stays open and nothing is computed for a closed page.
-Task<HttpResponse> ControlApi::live(HttpRequestPtr request) {
+Task<HttpResponse> EventCalls::live(HttpRequestPtr request) {
   Call call;
   call.request = request.get();
-  const std::optional<Caller> caller = console_.caller(*request);
+  const std::optional<Caller> caller = parts_.console.caller(*request);
   if (!caller) co_return error_response(*request, 401, "session: is over; sign in again");
   call.caller = *caller;
   call.by_session = true;
@@ -177,12 +175,12 @@ Task<HttpResponse> ControlApi::live(HttpRequestPtr request) {
   const std::optional<std::string> named = call.query_value("instance");
   if (named) {
     const std::optional<std::uint64_t> id = eventrelay::instance_of(*named);
-    const StoredInstance* const stored = id ? documents_.store().find(*id) : nullptr;
+    const StoredInstance* const stored = id ? parts_.documents.store().find(*id) : nullptr;
     if (stored == nullptr || stored->account != caller->account->id) {
       co_return error_response(*request, 404, "there is no instance " + named->substr(0, 40));
     }
     question.instances.push_back(*id);
-  } else if (Result<std::vector<std::uint64_t>> all = asked_instances(call)) {
+  } else if (Result<std::vector<std::uint64_t>> all = asked_instances(parts_.documents, call)) {
     question.instances = *std::move(all);
   }
   HttpResponse response;
@@ -190,14 +188,14 @@ Task<HttpResponse> ControlApi::live(HttpRequestPtr request) {
   response.headers.emplace_back("Cache-Control", "no-store");
   response.body = "retry: " + std::to_string(kLivePauseMs) + "\n\n";
   if (question.instances.empty()) co_return response;
-  const Result<Page> page = co_await ask_history(std::move(question));
+  const Result<Page> page = co_await ask_history(parts_, std::move(question));
   json::object data;
   if (!page) {
     data["message"] = page.error().message;
     response.body += "event: trouble\ndata: " + json::serialize(data) + "\n\n";
     co_return response;
   }
-  Subscriptions subscriptions(documents_);
+  Subscriptions subscriptions(parts_.documents);
   json::array list;
   std::int64_t newest = last_ms;
   for (const StoredEvent& event : page->events) {

@@ -1,18 +1,12 @@
-// The calls of the control API that say what a failure leads to, and that pause and resume
-// subscriptions.
-//
-// Thread:  control.
+#include "ingest/control/pause_calls.hpp"
+
 #include <algorithm>
 #include <boost/json/array.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <map>
+#include <set>
 #include <utility>
 
 #include "ingest/control/asking.hpp"
-#include "ingest/control/control_api.hpp"
 #include "ingest/control/event_view.hpp"
-#include "ingest/control/json_body.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -20,17 +14,8 @@ namespace {
 namespace json = boost::json;
 using history::Survey;
 
-constexpr const char* kPolicy = "notification.webhook.failure.policy";
 constexpr auto kLeave = history::History::Delays::Leave;
 constexpr std::size_t kBatch = 100;  // documents in one transaction
-
-std::string account_key(std::uint64_t account) {
-  return std::string(kAccountPrefix) + std::to_string(account);
-}
-
-json::object settings_answer(FailurePolicy policy) {
-  return {{kPolicy, policy == FailurePolicy::Queue ? "queue" : "retry"}};
-}
 
 // What `where` selects.
 struct Where {
@@ -129,83 +114,28 @@ std::string url_of(const Document& document, std::string_view subscription) {
 
 }  // namespace
 
-// -- settings of an account --
-
-Result<std::uint64_t> ControlApi::account_of_call(const Call& call) const {
-  const std::uint64_t own = call.caller.account->id;
-  const std::string_view text = call.parameter("account");
-  if (text.empty() || text == std::to_string(own)) return own;
-  return refuse(404, "there is no account " + std::string(text.substr(0, 40)));
-}
-
-FailurePolicy ControlApi::failure_policy(std::uint64_t account) const {
-  const auto found = documents_.store().accounts().find(account_key(account));
-  if (found == documents_.store().accounts().end()) return FailurePolicy::Retry;
-  boost::system::error_code error;
-  const json::value record = json::parse(found->second, error);
-  if (error.failed() || !record.is_object()) return FailurePolicy::Retry;
-  const json::value* const word = record.get_object().if_contains(kPolicy);
-  const bool queue = word != nullptr && word->is_string() && word->get_string() == "queue";
-  return queue ? FailurePolicy::Queue : FailurePolicy::Retry;
-}
-
-DeliveryConfig ControlApi::delivery_defaults(std::uint64_t account) const {
-  DeliveryConfig out = settings_->config.control.delivery_defaults;
-  out.failure_policy = failure_policy(account);
-  // With either policy nothing is given up: the subscription is paused and its events wait.
-  out.exhausted = Exhausted::Queue;
-  return out;
-}
-
-Task<Result<Reply>> ControlApi::get_settings(const Call& call) {
-  const Result<std::uint64_t> account = account_of_call(call);
-  if (!account) co_return refuse(account.error());
-  co_return Reply{settings_answer(failure_policy(*account))};
-}
-
-Task<Result<Reply>> ControlApi::set_settings(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> account = account_of_call(call);
-  if (!account) co_return refuse(account.error());
-  const Result<json::object> body = parse_body(call.body());
-  if (!body) co_return refuse(body.error());
-  for (const auto& [key, value] : *body) {
-    if (key != kPolicy) co_return refuse(400, std::string(key).substr(0, 200) + ": unknown");
-  }
-  const json::value* const word = body->if_contains(kPolicy);
-  if (word == nullptr) co_return refuse(400, std::string(kPolicy) + ": required");
-  if (!word->is_string() || (word->get_string() != "retry" && word->get_string() != "queue")) {
-    co_return refuse(400, std::string(kPolicy) + ": is not one of retry, queue");
-  }
-  const json::object record{{"v", 1}, {kPolicy, *word}};
-  std::vector<kafka::KeyedRecord> records(1);
-  records[0].key = account_key(*account);
-  records[0].value = json::serialize(record);
-  const Result<bool> written = co_await documents_.write(std::move(records));
-  if (!written) co_return refuse(written.error());
-  co_return Reply{settings_answer(failure_policy(*account))};
-}
-
-// -- paused subscriptions --
-
-Task<Result<Survey>> ControlApi::survey(history::History::Delays delays) {
-  std::function<void(std::function<void(history::History::SurveyAnswer)>)> begin =
-      [this, delays](std::function<void(history::History::SurveyAnswer)> take) {
-        history_.survey(delays, std::move(take));
-      };
-  Result<Survey> out = co_await answer_of<Survey>(documents_.executor(), std::move(begin));
-  co_return out;
+void PauseCalls::mount(AdminServer& admin, CallServer& server) {
+  using Calls = PauseCalls;
+  constexpr Kind kP = Kind::Platform;
+  const std::vector<CallRow<Calls>> rows{
+      {"PUT", "instances/{id}/subscriptions/{name}/enabled", kP, &Calls::enable_subscription},
+      {"DELETE", "instances/{id}/subscriptions/{name}/enabled", kP, &Calls::disable_subscription},
+      {"GET", "notifications/subscriptions/deliveries", kP, &Calls::list_deliveries},
+      {"PUT", "notifications/subscriptions/deliveries", kP, &Calls::release_deliveries},
+  };
+  server.mount(admin, kApiBase, *this, rows);
 }
 
 // Since when each paused subscription of the account is paused, by its id.
-std::map<std::string, WallTime> ControlApi::paused_of(const Survey& survey,
+std::map<std::string, WallTime> PauseCalls::paused_of(const Survey& survey,
                                                       std::uint64_t account) const {
   std::map<std::string, WallTime> out;
   for (const Survey::Row& row : survey.cursors) {
     if (!row.cursor.paused) continue;
     const std::string& subscription = row.cursor.subscription;
     const auto instance = instance_of(subscription.substr(0, subscription.find('/')));
-    const StoredInstance* const stored = instance ? documents_.store().find(*instance) : nullptr;
+    const StoredInstance* const stored =
+        instance ? parts_.documents.store().find(*instance) : nullptr;
     if (stored == nullptr || stored->account != account) continue;
     WallTime& since = out[subscription];
     since = std::max(since, row.cursor.since);
@@ -213,18 +143,18 @@ std::map<std::string, WallTime> ControlApi::paused_of(const Survey& survey,
   return out;
 }
 
-Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
+Task<Result<Reply>> PauseCalls::list_deliveries(const Call& call) {
   const Result<Where> where = where_of(call);
   if (!where) co_return refuse(where.error());
   const Result<std::size_t> size = page_size_of(call);
   if (!size) co_return refuse(size.error());
-  const Result<Survey> seen = co_await survey(kLeave);
+  const Result<Survey> seen = co_await ask_survey(parts_, kLeave);
   if (!seen) co_return refuse(seen.error());
   std::set<std::string> wanted;
   std::set<std::uint64_t> instances;
   for (const auto& [subscription, since] : paused_of(*seen, call.caller.account->id)) {
     const auto id = instance_of(subscription.substr(0, subscription.find('/')));
-    const Result<Document> document = documents_.load(*id);
+    const Result<Document> document = parts_.documents.load(*id);
     if (!document) continue;
     const std::string url = url_of(*document, subscription);
     if (url.empty() || (where->url && *where->url != url)) continue;
@@ -238,10 +168,10 @@ Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
   question.to = wall_now() + std::chrono::minutes(1);
   question.page_size = *size;
   question.token = call.query_value("nextPage").value_or(std::string());
-  const Result<history::Page> page = co_await ask_history(std::move(question));
+  const Result<history::Page> page = co_await ask_history(parts_, std::move(question));
   if (!page) co_return refuse(page.error());
   for (const history::StoredEvent& event : page->events) {
-    const Result<Document> document = documents_.load(event.instance);
+    const Result<Document> document = parts_.documents.load(event.instance);
     if (!document) continue;
     const std::vector<Wanting> all = subscriptions_of(document->instance);
     const bool queued = std::any_of(all.begin(), all.end(), [&](const Wanting& each) {
@@ -254,14 +184,14 @@ Task<Result<Reply>> ControlApi::list_deliveries(const Call& call) {
 }
 
 // Resumes subscriptions of these instances, in one transaction. `paused`: since when they are.
-Task<Result<bool>> ControlApi::resume_all(std::map<std::uint64_t, std::vector<std::string>> batch,
+Task<Result<bool>> PauseCalls::resume_all(std::map<std::uint64_t, std::vector<std::string>> batch,
                                           std::map<std::string, WallTime> paused) {
   std::vector<KeyedLock::Turn> turns;
   std::vector<kafka::KeyedRecord> records;
   // In the order of the ids, so that two calls which take several never wait for each other.
   for (const auto& [id, subscriptions] : batch) {
-    turns.push_back(co_await documents_.turn(id));
-    Result<Document> document = documents_.load(id);
+    turns.push_back(co_await parts_.documents.turn(id));
+    Result<Document> document = parts_.documents.load(id);
     if (!document) continue;  // deleted meanwhile
     for (const std::string& subscription : subscriptions) {
       PauseSetting* const pause = pause_of(*document, subscription);
@@ -269,27 +199,27 @@ Task<Result<bool>> ControlApi::resume_all(std::map<std::uint64_t, std::vector<st
       // The worker's clock said when it was paused; ours may be behind it.
       *pause = PauseSetting{false, std::max(wall_now(), paused[subscription])};
     }
-    Result<kafka::KeyedRecord> record = documents_.record_of(*document, record_key(id));
+    Result<kafka::KeyedRecord> record = parts_.documents.record_of(*document, record_key(id));
     if (!record) co_return refuse(record.error());
     records.push_back(*std::move(record));
   }
   if (records.empty()) co_return true;
-  const Result<bool> written = co_await documents_.write(std::move(records));
+  const Result<bool> written = co_await parts_.documents.write(std::move(records));
   co_return written;
 }
 
-Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+Task<Result<Reply>> PauseCalls::release_deliveries(const Call& call) {
+  if (const auto may = parts_.documents.may_write(); !may) co_return refuse(may.error());
   const Result<Where> where = where_of(call);
   if (!where) co_return refuse(where.error());
-  const Result<Survey> seen = co_await survey(kLeave);
+  const Result<Survey> seen = co_await ask_survey(parts_, kLeave);
   if (!seen) co_return refuse(seen.error());
   const std::map<std::string, WallTime> paused = paused_of(*seen, call.caller.account->id);
   json::array list;
   std::map<std::uint64_t, std::vector<std::string>> batch;
   for (const auto& [subscription, since] : paused) {
     const auto id = instance_of(subscription.substr(0, subscription.find('/')));
-    const Result<Document> document = documents_.load(*id);
+    const Result<Document> document = parts_.documents.load(*id);
     // What waits because its whole instance is disabled goes on with the instance.
     if (!document || document->disabled) continue;
     const std::string url = url_of(*document, subscription);
@@ -309,21 +239,21 @@ Task<Result<Reply>> ControlApi::release_deliveries(const Call& call) {
   co_return Reply{std::move(list)};
 }
 
-Task<Result<Reply>> ControlApi::pause_subscription(const Call& call, bool paused) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> id = instance_of_call(call);
+Task<Result<Reply>> PauseCalls::pause_subscription(const Call& call, bool paused) {
+  if (const auto may = parts_.documents.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> id = instance_of_call(parts_.documents, call);
   if (!id) co_return refuse(id.error());
   const std::string name(call.parameter("name"));
   std::string subscription = std::to_string(*id);
   if (name != "callback") subscription += "/" + name;
   std::map<std::string, WallTime> known;
   if (!paused) {
-    const Result<Survey> seen = co_await survey(kLeave);
+    const Result<Survey> seen = co_await ask_survey(parts_, kLeave);
     if (!seen) co_return refuse(seen.error());
     known = paused_of(*seen, call.caller.account->id);
   }
-  const KeyedLock::Turn turn = co_await documents_.turn(*id);
-  Result<Document> document = documents_.load(*id);
+  const KeyedLock::Turn turn = co_await parts_.documents.turn(*id);
+  Result<Document> document = parts_.documents.load(*id);
   if (!document) co_return refuse(document.error());
   PauseSetting* const pause = pause_of(*document, subscription);
   if (pause == nullptr) {
@@ -332,17 +262,17 @@ Task<Result<Reply>> ControlApi::pause_subscription(const Call& call, bool paused
   if (paused && pause->paused) co_return Reply{json::object{}};
   pause->paused = paused;
   if (!paused) pause->resumed = std::max(wall_now(), known[subscription]);
-  const Result<bool> written = co_await documents_.write(*document);
+  const Result<bool> written = co_await parts_.documents.write(*document);
   if (!written) co_return refuse(written.error());
   co_return Reply{json::object{}};
 }
 
-Task<Result<Reply>> ControlApi::enable_subscription(const Call& call) {
+Task<Result<Reply>> PauseCalls::enable_subscription(const Call& call) {
   Result<Reply> reply = co_await pause_subscription(call, false);
   co_return reply;
 }
 
-Task<Result<Reply>> ControlApi::disable_subscription(const Call& call) {
+Task<Result<Reply>> PauseCalls::disable_subscription(const Call& call) {
   Result<Reply> reply = co_await pause_subscription(call, true);
   co_return reply;
 }

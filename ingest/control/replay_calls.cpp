@@ -1,6 +1,5 @@
-// The calls of the control API that send events again, and the records by which they go on.
-//
-// Thread:  control.
+#include "ingest/control/replay_calls.hpp"
+
 #include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
@@ -13,7 +12,6 @@
 #include "common/base/crypto.hpp"
 #include "common/observe/log.hpp"
 #include "common/providers/stamp.hpp"
-#include "ingest/control/control_api.hpp"
 #include "ingest/control/event_view.hpp"
 #include "ingest/control/json_body.hpp"
 #include "ingest/control/waiting.hpp"
@@ -168,7 +166,18 @@ Result<json::object> record_of(const json::object& body, const Document& documen
 
 }  // namespace
 
-Result<Job> ControlApi::job_of(const std::string& id, const json::object& record) const {
+void ReplayCalls::mount(AdminServer& admin, CallServer& server) {
+  using Calls = ReplayCalls;
+  constexpr Kind kP = Kind::Platform;
+  const std::vector<CallRow<Calls>> rows{
+      {"POST", "instances/{id}/events/replay", kP, &Calls::start_replay},
+      {"GET", "instances/{id}/events/replay/{replay}", kP, &Calls::get_replay},
+      {"DELETE", "instances/{id}/events/replay/{replay}", kP, &Calls::stop_replay},
+  };
+  server.mount(admin, kApiBase, *this, rows);
+}
+
+Result<Job> ReplayCalls::job_of(const std::string& id, const json::object& record) const {
   Job job;
   job.id = id;
   job.instance = number_of(record, "instance");
@@ -178,7 +187,7 @@ Result<Job> ControlApi::job_of(const std::string& id, const json::object& record
   job.rate = static_cast<std::uint32_t>(number_of(record, "rate"));
   const json::value* const dry = record.if_contains("dryRun");
   job.dry_run = dry != nullptr && dry->is_bool() && dry->get_bool();
-  const Result<Document> document = documents_.load(job.instance);
+  const Result<Document> document = parts_.documents.load(job.instance);
   if (!document) return refuse(document.error());
   const std::string only = text_of(record, "subscription");
   for (Wanting& each : subscriptions_of(document->instance)) {
@@ -193,12 +202,12 @@ Result<Job> ControlApi::job_of(const std::string& id, const json::object& record
   return job;
 }
 
-Task<Result<bool>> ControlApi::write_replay(std::string id, json::object record) {
+Task<Result<bool>> ReplayCalls::write_replay(std::string id, json::object record) {
   std::vector<kafka::KeyedRecord> records(1);
   records[0].key = std::string(kReplayPrefix) + id;
   records[0].value = json::serialize(record);
   // The oldest of those that are over make room.
-  const auto& kept = documents_.store().replays();
+  const auto& kept = parts_.documents.store().replays();
   if (kept.size() > kKeptMax) {
     const std::string* oldest = nullptr;
     std::uint64_t created = 0;
@@ -216,24 +225,24 @@ Task<Result<bool>> ControlApi::write_replay(std::string id, json::object record)
       records.back().key = *oldest;
     }
   }
-  const Result<bool> written = co_await documents_.write(std::move(records));
+  const Result<bool> written = co_await parts_.documents.write(std::move(records));
   co_return written;
 }
 
-Task<Result<Reply>> ControlApi::start_replay(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
-  const Result<std::uint64_t> instance = instance_of_call(call);
+Task<Result<Reply>> ReplayCalls::start_replay(const Call& call) {
+  if (const auto may = parts_.documents.may_write(); !may) co_return refuse(may.error());
+  const Result<std::uint64_t> instance = instance_of_call(parts_.documents, call);
   if (!instance) co_return refuse(instance.error());
   const Result<json::object> body = parse_body(call.body());
   if (!body) co_return refuse(body.error());
-  const Result<Document> document = documents_.load(*instance);
+  const Result<Document> document = parts_.documents.load(*instance);
   if (!document) co_return refuse(document.error());
   const Result<json::object> record = record_of(*body, *document);
   if (!record) co_return refuse(record.error());
   const std::string full =
       std::to_string(replay::kReplaysMax) + " replays are running; wait for one, or stop it";
   std::size_t running = 0;
-  for (const auto& [key, value] : documents_.store().replays()) {
+  for (const auto& [key, value] : parts_.documents.store().replays()) {
     const std::optional<json::object> one = parsed(value);
     if (one && is_running(*one)) ++running;
   }
@@ -247,46 +256,46 @@ Task<Result<Reply>> ControlApi::start_replay(const Call& call) {
   if (!written) co_return refuse(written.error());
   Result<Job> job = job_of(id, *record);
   if (!job) co_return refuse(job.error());
-  if (!replays_.start(*std::move(job))) co_return refuse(409, full);
+  if (!parts_.replays.start(*std::move(job))) co_return refuse(409, full);
   co_return Reply{replay_answer(id, *record)};
 }
 
-Result<json::object> ControlApi::replay_of(const Call& call) const {
-  const Result<std::uint64_t> instance = instance_of_call(call);
+Result<json::object> ReplayCalls::replay_of(const Call& call) const {
+  const Result<std::uint64_t> instance = instance_of_call(parts_.documents, call);
   if (!instance) return refuse(instance.error());
   const std::string key = std::string(kReplayPrefix).append(call.parameter("replay"));
-  const auto found = documents_.store().replays().find(key);
+  const auto found = parts_.documents.store().replays().find(key);
   std::optional<json::object> record;
-  if (found != documents_.store().replays().end()) record = parsed(found->second);
+  if (found != parts_.documents.store().replays().end()) record = parsed(found->second);
   if (!record || number_of(*record, "instance") != *instance) {
     return refuse(404, "there is no such replay");
   }
   return *std::move(record);
 }
 
-Task<Result<Reply>> ControlApi::get_replay(const Call& call) {
+Task<Result<Reply>> ReplayCalls::get_replay(const Call& call) {
   Result<json::object> record = replay_of(call);
   if (!record) co_return refuse(record.error());
   const std::string id(call.parameter("replay"));
-  if (const Progress* const now = replays_.find(id)) put(*record, *now);
+  if (const Progress* const now = parts_.replays.find(id)) put(*record, *now);
   co_return Reply{replay_answer(id, *record)};
 }
 
-Task<Result<Reply>> ControlApi::stop_replay(const Call& call) {
-  if (const auto may = documents_.may_write(); !may) co_return refuse(may.error());
+Task<Result<Reply>> ReplayCalls::stop_replay(const Call& call) {
+  if (const auto may = parts_.documents.may_write(); !may) co_return refuse(may.error());
   Result<json::object> record = replay_of(call);
   if (!record) co_return refuse(record.error());
   const std::string id(call.parameter("replay"));
   if (is_running(*record)) {
-    replays_.stop(id);
+    parts_.replays.stop(id);
     // It ends after its open transaction.
-    for (int tries = 0; tries < 100 && replays_.find(id) != nullptr; ++tries) {
-      Timer pause(documents_.executor());
+    for (int tries = 0; tries < 100 && parts_.replays.find(id) != nullptr; ++tries) {
+      Timer pause(parts_.documents.executor());
       pause.expires_after(std::chrono::milliseconds(100));
       co_await pause.async_wait(kWaitToken);
     }
     for (int tries = 0; tries < 100 && closing_.contains(id); ++tries) {
-      Timer pause(documents_.executor());
+      Timer pause(parts_.documents.executor());
       pause.expires_after(std::chrono::milliseconds(100));
       co_await pause.async_wait(kWaitToken);
     }
@@ -303,17 +312,18 @@ Task<Result<Reply>> ControlApi::stop_replay(const Call& call) {
   co_return Reply{replay_answer(id, *record)};
 }
 
-void ControlApi::replay_ended(const std::string& id, Progress progress) {
+void ReplayCalls::replay_ended(const std::string& id, Progress progress) {
   closing_.insert(id);
-  asio::co_spawn(documents_.executor(), close_replay(id, std::move(progress)), asio::detached);
+  asio::co_spawn(parts_.documents.executor(), close_replay(id, std::move(progress)),
+                 asio::detached);
 }
 
-Task<void> ControlApi::close_replay(std::string id, Progress progress) {
-  const auto found = documents_.store().replays().find(std::string(kReplayPrefix) + id);
+Task<void> ReplayCalls::close_replay(std::string id, Progress progress) {
+  const auto found = parts_.documents.store().replays().find(std::string(kReplayPrefix) + id);
   std::optional<json::object> record;
-  if (found != documents_.store().replays().end()) record = parsed(found->second);
+  if (found != parts_.documents.store().replays().end()) record = parsed(found->second);
   // Without the role another process has it: that one goes on with it, and writes its end.
-  if (record && documents_.may_write()) {
+  if (record && parts_.documents.may_write()) {
     put(*record, progress);
     const Result<bool> written = co_await write_replay(id, *record);
     if (!written) {
@@ -324,15 +334,15 @@ Task<void> ControlApi::close_replay(std::string id, Progress progress) {
   closing_.erase(id);
 }
 
-Task<void> ControlApi::keep_replays() {
-  Timer timer(documents_.executor());
-  while (!documents_.stopped()) {
+Task<void> ReplayCalls::keep_replays() {
+  Timer timer(parts_.documents.executor());
+  while (!parts_.documents.stopped()) {
     timer.expires_after(kLookInterval);
     co_await timer.async_wait(kWaitToken);
-    if (documents_.stopped() || !documents_.may_write()) continue;
-    for (const auto& [key, value] : documents_.store().replays()) {
+    if (parts_.documents.stopped() || !parts_.documents.may_write()) continue;
+    for (const auto& [key, value] : parts_.documents.store().replays()) {
       const std::string id = key.substr(kReplayPrefix.size());
-      if (closing_.contains(id) || replays_.find(id) != nullptr) continue;
+      if (closing_.contains(id) || parts_.replays.find(id) != nullptr) continue;
       const std::optional<json::object> record = parsed(value);
       if (!record || !is_running(*record)) continue;
       const Result<Job> job = job_of(id, *record);
@@ -343,7 +353,7 @@ Task<void> ControlApi::keep_replays() {
         replay_ended(id, over);
         continue;
       }
-      if (!replays_.start(*job)) break;
+      if (!parts_.replays.start(*job)) break;
       log::info("a replay goes on", {{"replay", id}});
     }
   }
