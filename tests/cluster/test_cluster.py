@@ -359,7 +359,7 @@ def test_the_other_major_installs_stateful_relays(
     # The test pod runs both services itself, beside the installed ones.
     release.helm("test", "--timeout", "120s")
     logs = node.kubectl("-n", "er3", "logs", "eventrelay-test")
-    assert "received" in logs, logs
+    assert "signature verified" in logs, logs
     release.helm("uninstall", "--wait", "--timeout", "120s")
 
 
