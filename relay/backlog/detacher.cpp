@@ -33,7 +33,7 @@ constexpr Duration kOpenFor = std::chrono::seconds(10);
 constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
 // A subscription that has no answer for so long may not hold its partition, whether others wait or
 // not. Dialling a far endpoint takes some tenths of a second: a name, TCP, TLS, then the answer.
-constexpr Duration kAnyAnswer = std::chrono::seconds(1);
+constexpr Duration kAnyAnswer = std::chrono::milliseconds(400);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
 constexpr std::string_view kQueueFull = "queue_full";

@@ -68,9 +68,8 @@ inline constexpr std::array<milliseconds, 3> kSteps{milliseconds{1000}, millisec
 inline constexpr int kStepCount = static_cast<int>(kSteps.size());
 
 // From when an event can be read, or its partition was last disturbed, to its delivery: a healthy
-// subscription that a burst has detached catches up by one queue full per catch-up read, at worst,
-// and one beside it that has not answered yet may hold their partition for a second.
-inline constexpr Duration kHealthyWait = seconds{9};
+// subscription that a burst has detached catches up by one queue full per catch-up read, at worst.
+inline constexpr Duration kHealthyWait = seconds{8};
 // The same where nothing befalls but that many hang, each attempt for kHang.
 inline constexpr Duration kCalmWait = seconds{1};
 inline constexpr Duration kHang = seconds{5};

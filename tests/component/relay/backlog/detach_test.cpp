@@ -145,7 +145,7 @@ TEST(RelayDetach, KeepsABacklogInTheLogWhileOthersOfThePartitionFlow) {
 // Its first answer comes late, and its queue is full long before.
 TEST(RelayDetach, LeavesWhoIsMerelySlowWhereItIsIfNobodyWaitsBehindIt) {
   Scene scene;
-  scene.main.slow_ms = 300;
+  scene.main.slow_ms = 200;
   scene.write(0, 24);
   Relay relay(scene.settings());
   ASSERT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 24; }))
