@@ -110,6 +110,7 @@ std::string Admin::cause(const std::string& reason) const {
   const std::string& said = detail_.empty() ? reason : detail_;
   // The library's words for a broker that speaks TLS to a client that does not, and the reverse.
   const bool other_protocol = said.find("SSL listener") != std::string::npos ||
+                              said.find("PLAINTEXT broker listener") != std::string::npos ||
                               said.find("security.protocol") != std::string::npos;
   return at + said + "; check " +
          (other_protocol
