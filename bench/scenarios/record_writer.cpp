@@ -17,8 +17,8 @@ constexpr std::uint64_t kInFlightBytesMax = 64U << 20;
 
 constexpr std::size_t kRefusedMax = 1000;
 
-// Counts what Kafka acknowledged, and keeps what it did not: the leader of a partition that was just
-// made refuses its first request, and such a record is written again.
+// Counts what Kafka acknowledged, and keeps what it did not: the leader of a partition that was
+// just made refuses its first request, and such a record is written again.
 // Thread: the loop's.  Bounds: kRefusedMax records.
 class Acknowledged final : public kafka::ReportSink {
  public:
