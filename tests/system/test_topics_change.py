@@ -7,7 +7,6 @@ import json
 import time
 
 import pytest
-from confluent_kafka import libversion
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from support import box
 from support.receiver import Rule
@@ -42,18 +41,11 @@ def delete(stack: Stack, topic: str) -> None:
     settle(client.delete_topics([topic], operation_timeout=10))
 
 
-# The client library that corrupts its own memory where a client has not seen that a topic was gone
-# before it comes again (docs/kafka-hazards.md): there, each client gets the time to see it.
-SEES_TOPICS_GO = not (2, 4) <= tuple(map(int, libversion()[0].split(".")[:2])) <= (2, 9)
-
-
 def make_again(stack: Stack, topic: str, partitions: int = PARTITIONS) -> None:
     name = stack.prefix + topic
     client = admin(stack)
     settle(client.delete_topics([name], operation_timeout=10))
     until(lambda: name not in client.list_topics(timeout=10).topics, 20, "the topic to be gone")
-    if not SEES_TOPICS_GO:
-        hold(12)  # topic.metadata.refresh.interval.ms is 10 s
 
     # A name that has just been freed may be refused for a moment.
     def made() -> bool:
