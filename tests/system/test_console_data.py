@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.box_provider import (
+    all_pages,
     ORGANIZATION,
     OTHER,
     OTHER_ORGANIZATION,
@@ -39,16 +40,7 @@ def data(ingest, path: str, user: str = USER, organization: str = ORGANIZATION) 
 
 
 def all_rows(ingest, path: str) -> list[dict]:
-    found: list[dict] = []
-    token = ""
-    while True:
-        joint = "&" if "?" in path else "?"
-        answer = data(ingest, path + (f"{joint}nextPage={token}" if token else ""))
-        assert answer.status == 200, answer
-        found += answer.json
-        token = answer.headers.get("Elements-Next-Page-Token", "")
-        if not token:
-            return found
+    return all_pages(lambda page: data(ingest, page), path)
 
 
 def test_at_a_glance_and_by_endpoint(slow: Stack, provider, receiver) -> None:

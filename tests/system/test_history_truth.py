@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 
 import pytest
 from support import box
-from support.box_provider import OTHER, OTHER_ORGANIZATION, Api, api_of
+from support.box_provider import OTHER, OTHER_ORGANIZATION, Api, api_of, all_pages
 from support.receiver import Rule
 from support.stack import KEY, Stack, feed
 from support.wait import until
@@ -39,16 +39,7 @@ def ask(api: Api, path: str):
 
 
 def every_page(api: Api, path: str) -> list[dict]:
-    found: list[dict] = []
-    token = ""
-    while True:
-        joint = "&" if "?" in path else "?"
-        answer = ask(api, path + (f"{joint}nextPage={token}" if token else ""))
-        assert answer.status == 200, answer
-        found += answer.json
-        token = answer.headers.get("Elements-Next-Page-Token", "")
-        if not token:
-            return found
+    return all_pages(lambda page: ask(api, page), path)
 
 
 def stamp(at: float) -> str:
