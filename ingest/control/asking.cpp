@@ -15,7 +15,7 @@ using history::Survey;
 }  // namespace
 
 Task<Result<Page>> ask_history(const ControlParts& parts, Question question) {
-  using Take = std::function<void(history::History::Answer)>;
+  using Take = std::function<void(history::PageAnswer)>;
   std::function<void(Take)> begin = [&parts, question = std::move(question)](Take take) mutable {
     parts.history.ask(std::move(question), std::move(take));
   };
@@ -24,7 +24,7 @@ Task<Result<Page>> ask_history(const ControlParts& parts, Question question) {
 }
 
 Task<Result<SumsPage>> ask_sums(const ControlParts& parts, SumsQuestion question) {
-  using Take = std::function<void(history::History::SumsAnswer)>;
+  using Take = std::function<void(history::SumsAnswer)>;
   std::function<void(Take)> begin = [&parts, question = std::move(question)](Take take) mutable {
     parts.history.sums(std::move(question), std::move(take));
   };
@@ -33,9 +33,9 @@ Task<Result<SumsPage>> ask_sums(const ControlParts& parts, SumsQuestion question
   co_return page;
 }
 
-Task<Result<Survey>> ask_survey(const ControlParts& parts, history::History::Delays delays) {
-  std::function<void(std::function<void(history::History::SurveyAnswer)>)> begin =
-      [&parts, delays](std::function<void(history::History::SurveyAnswer)> take) {
+Task<Result<Survey>> ask_survey(const ControlParts& parts, history::Delays delays) {
+  std::function<void(std::function<void(history::SurveyAnswer)>)> begin =
+      [&parts, delays](std::function<void(history::SurveyAnswer)> take) {
         parts.history.survey(delays, std::move(take));
       };
   Result<Survey> out = co_await answer_of<Survey>(parts.documents.executor(), std::move(begin));

@@ -65,6 +65,6 @@ template <class Value>
                                                        history::SumsQuestion question);
 // What is paused and what waits.
 [[nodiscard]] Task<Result<history::Survey>> ask_survey(const ControlParts& parts,
-                                                       history::History::Delays delays);
+                                                       history::Delays delays);
 
 }  // namespace eventrelay::control

@@ -15,7 +15,6 @@ namespace eventrelay::control {
 namespace {
 
 namespace json = boost::json;
-using history::History;
 using history::StoredEvent;
 using history::SumsPage;
 using history::Survey;
@@ -185,7 +184,7 @@ Task<Result<Reply>> ConsoleCalls::overview(const Call& call) {
   const WallTime now = wall_now();
   const Result<SumsPage> hour = co_await last_hour(call);
   if (!hour) co_return refuse(hour.error());
-  const Result<Survey> seen = co_await ask_survey(parts_, History::Delays::Count);
+  const Result<Survey> seen = co_await ask_survey(parts_, history::Delays::Count);
   if (!seen) co_return refuse(seen.error());
   std::set<std::uint64_t> own;
   std::uint64_t off = 0;
@@ -257,7 +256,7 @@ Task<Result<Reply>> ConsoleCalls::list_endpoints(const Call& call) {
   const bool all = call.query_value("trouble").value_or("") != "1";
   const Result<SumsPage> hour = co_await last_hour(call);
   if (!hour) co_return refuse(hour.error());
-  const Result<Survey> seen = co_await ask_survey(parts_, History::Delays::Count);
+  const Result<Survey> seen = co_await ask_survey(parts_, history::Delays::Count);
   if (!seen) co_return refuse(seen.error());
   const std::map<std::uint64_t, EventCounts> counts = by_instance(*hour);
   const std::map<std::string, Trouble> troubles = troubles_of(*seen, own);

@@ -14,7 +14,7 @@ namespace {
 namespace json = boost::json;
 using history::Survey;
 
-constexpr auto kLeave = history::History::Delays::Leave;
+constexpr auto kLeave = history::Delays::Leave;
 constexpr std::size_t kBatch = 100;  // documents in one transaction
 
 // What `where` selects.
