@@ -2,6 +2,7 @@
 import { h, fill, field, badge, table, button, notice, when } from "./dom.js";
 import { call, consolePage, explain, query } from "./api.js";
 import { outcomeText, stateBadge } from "./events.js";
+import { PagedList } from "./paged_list.js";
 import { openResend } from "./replay.js";
 
 const STATES = {
@@ -37,16 +38,10 @@ function instanceField(value) {
   return h("input", { name: "instance", inputmode: "numeric", pattern: "[0-9]{1,20}", autocomplete: "off", value: value ?? "" });
 }
 
-class Endpoints extends HTMLElement {
-  rows = [];
-  next = null;
-
+class Endpoints extends PagedList {
   connectedCallback() {
     this.instance = instanceField(this.match[1]);
     this.which = h("select", { name: "which" }, h("option", { value: "" }, "All"), h("option", { value: "1" }, "Those with trouble"));
-    this.said = h("div");
-    this.list = h("div");
-    this.more = h("div", { class: "actions" });
     fill(this,
       h("div", { class: "title" }, h("h1", { tabindex: "-1" }, "Endpoints"), button("Look again", () => this.load())),
       h("form", { class: "filter", on: { submit: (event) => { event.preventDefault(); this.load(); } } },
@@ -56,33 +51,8 @@ class Endpoints extends HTMLElement {
     this.load();
   }
 
-  path(next) {
-    return "data/endpoints" + query({ instance: this.instance.value.trim(), trouble: this.which.value, nextPage: next });
-  }
-
-  async load(told) {
-    try {
-      const answer = await consolePage(this.path(null));
-      this.rows = answer.body;
-      this.next = answer.next;
-      fill(this.said, told ? notice("good", told) : null);
-      this.draw();
-    } catch (error) {
-      fill(this.list);
-      fill(this.more);
-      fill(this.said, notice("bad", explain(error)));
-    }
-  }
-
-  async loadMore() {
-    try {
-      const answer = await consolePage(this.path(this.next));
-      this.rows = this.rows.concat(answer.body);
-      this.next = answer.next;
-      this.draw();
-    } catch (error) {
-      fill(this.said, notice("bad", explain(error)));
-    }
+  readPage(next) {
+    return consolePage("data/endpoints" + query({ instance: this.instance.value.trim(), trouble: this.which.value, nextPage: next }));
   }
 
   async turn(row, on) {
@@ -96,7 +66,7 @@ class Endpoints extends HTMLElement {
     const told = on
       ? `${row.subscription} is switched on: what waited goes out now. Look again in some seconds.`
       : `${row.subscription} is switched off: its events wait until it is on again.`;
-    await this.load(told);
+    await this.load({ told });
   }
 
   draw() {
@@ -115,22 +85,14 @@ class Endpoints extends HTMLElement {
       { title: "Dead letters", cell: (row) => h("a", { href: `#/dead?instance=${row.instanceId}`, "aria-label": `Dead letters of ${row.name || row.instanceId}` }, "Show") },
       may ? { title: "Switch", cell: action } : null,
     ].filter(Boolean), this.rows, this.which.value ? "No endpoint has trouble." : "There is no endpoint yet."));
-    fill(this.more,
-      h("span", { role: "status" }, `${this.rows.length} shown${this.next ? ", there are more" : ""}`),
-      this.next ? button("Show more", () => this.loadMore()) : null);
+    this.drawMore("Show more");
   }
 }
 customElements.define("er-endpoints", Endpoints);
 
-class DeadLetters extends HTMLElement {
-  rows = [];
-  next = null;
-
+class DeadLetters extends PagedList {
   connectedCallback() {
     this.instance = instanceField(this.match[1]);
-    this.said = h("div");
-    this.list = h("div");
-    this.more = h("div", { class: "actions" });
     this.chosen = new Set();
     this.send = button("Send the chosen again", () => this.again(), { class: "primary", disabled: true });
     fill(this,
@@ -143,35 +105,14 @@ class DeadLetters extends HTMLElement {
     this.load();
   }
 
-  path(next) {
-    return "data/dead" + query({ instance: this.instance.value.trim(), nextPage: next });
+  readPage(next) {
+    return consolePage("data/dead" + query({ instance: this.instance.value.trim(), nextPage: next }));
   }
 
   async load() {
     this.chosen.clear();
-    try {
-      const answer = await consolePage(this.path(null));
-      this.rows = answer.body;
-      this.next = answer.next;
-      fill(this.said);
-      this.draw();
-    } catch (error) {
-      fill(this.list);
-      fill(this.more);
-      fill(this.said, notice("bad", explain(error)));
-    }
+    await super.load();
     this.count();
-  }
-
-  async loadMore() {
-    try {
-      const answer = await consolePage(this.path(this.next));
-      this.rows = this.rows.concat(answer.body);
-      this.next = answer.next;
-      this.draw();
-    } catch (error) {
-      fill(this.said, notice("bad", explain(error)));
-    }
   }
 
   async again() {
@@ -210,10 +151,7 @@ class DeadLetters extends HTMLElement {
       { title: "Now", cell: (row) => stateBadge(row.state) },
       may ? { title: "Choose", cell: box } : null,
     ].filter(Boolean), this.rows, this.next ? "None among the newest records that were read." : "There is no dead letter."));
-    fill(this.more,
-      h("span", { role: "status" }, `${this.rows.length} shown${this.next ? ", there are more" : ""}`),
-      may && this.rows.length ? all : null,
-      this.next ? button("Show older", () => this.loadMore()) : null);
+    this.drawMore("Show older", may && this.rows.length ? all : null);
   }
 }
 customElements.define("er-dead", DeadLetters);

@@ -1,6 +1,7 @@
 // The list of instances, with their state; by tag and element.
-import { h, fill, field, badge, table, button, notice, when } from "./dom.js";
-import { page, call, explain, query } from "./api.js";
+import { h, fill, field, badge, table, when } from "./dom.js";
+import { page, call, query } from "./api.js";
+import { PagedList } from "./paged_list.js";
 
 const PAGE_SIZE = 50;
 const REFRESH_MS = 10_000;
@@ -12,16 +13,11 @@ export function stateOf(instance) {
   return badge("good", "On");
 }
 
-class Instances extends HTMLElement {
-  rows = [];
-  next = null;
-
+class Instances extends PagedList {
   connectedCallback() {
     this.tag = h("input", { type: "search", name: "tag", autocomplete: "off" });
     this.element = h("select", { name: "element" }, h("option", { value: "" }, "All elements"));
-    this.list = h("div", { "aria-live": "off" });
-    this.said = h("div");
-    this.more = h("div", { class: "actions" });
+    this.list.setAttribute("aria-live", "off");
     fill(this,
       h("div", { class: "title" }, h("h1", { tabindex: "-1" }, "Instances"),
         this.who.role === "admin" ? h("a", { class: "button primary", href: "#/instances/new" }, "Create an instance") : null),
@@ -33,7 +29,7 @@ class Instances extends HTMLElement {
     this.load();
     // Only what one page holds is asked for again, and only while somebody looks.
     this.timer = setInterval(() => {
-      if (document.visibilityState === "visible" && this.rows.length <= PAGE_SIZE) this.load(true);
+      if (document.visibilityState === "visible" && this.rows.length <= PAGE_SIZE) this.load({ keep: true });
     }, REFRESH_MS);
   }
 
@@ -49,32 +45,8 @@ class Instances extends HTMLElement {
     }
   }
 
-  path(next) {
-    return "/instances" + query({ pageSize: PAGE_SIZE, "tags[]": this.tag.value.trim(), elementKey: this.element.value, nextPage: next });
-  }
-
-  async load(quiet) {
-    try {
-      const answer = await page(this.path(null));
-      this.rows = answer.body;
-      this.next = answer.next;
-      fill(this.said);
-      this.draw();
-    } catch (error) {
-      fill(this.said, notice("bad", explain(error)));
-      if (!quiet) fill(this.list);
-    }
-  }
-
-  async loadMore() {
-    try {
-      const answer = await page(this.path(this.next));
-      this.rows = this.rows.concat(answer.body);
-      this.next = answer.next;
-      this.draw();
-    } catch (error) {
-      fill(this.said, notice("bad", explain(error)));
-    }
+  readPage(next) {
+    return page("/instances" + query({ pageSize: PAGE_SIZE, "tags[]": this.tag.value.trim(), elementKey: this.element.value, nextPage: next }));
   }
 
   draw() {
@@ -90,9 +62,7 @@ class Instances extends HTMLElement {
       { title: "Created", cell: (row) => when(row.createdDate) },
     ], this.rows, filtered ? "No instance fits." : "There is no instance yet. Create the first one."));
     if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
-    fill(this.more,
-      h("span", { role: "status" }, `${this.rows.length} shown${this.next ? ", there are more" : ""}`),
-      this.next ? button("Show more", () => this.loadMore()) : null);
+    this.drawMore("Show more");
   }
 }
 customElements.define("er-instances", Instances);

@@ -1,6 +1,7 @@
 // Webhooks of one instance at Box: what there is, and making, changing and deleting one.
 import { h, fill, field, check, badge, table, button, notice, openDialog, actions } from "./dom.js";
 import { call, page, explain, query } from "./api.js";
+import { PagedList } from "./paged_list.js";
 
 // What Box offers by the type of the target.
 const FILE = ["UPLOADED", "PREVIEWED", "DOWNLOADED", "TRASHED", "DELETED", "RESTORED", "COPIED", "MOVED", "LOCKED", "UNLOCKED", "RENAMED"].map((word) => `FILE.${word}`);
@@ -12,12 +13,8 @@ const TRIGGERS = {
 };
 const USUAL = new Set(["FILE.UPLOADED", "FILE.TRASHED", "FILE.RENAMED", "FOLDER.CREATED"]);
 
-class Webhooks extends HTMLElement {
+class Webhooks extends PagedList {
   async connectedCallback() {
-    this.said = h("div");
-    this.list = h("div");
-    this.more = h("div", { class: "actions" });
-    this.rows = [];
     fill(this,
       h("p", { class: "crumbs" }, h("a", { href: "#/instances" }, "Instances"), " / ", h("a", { href: `#/instances/${this.number}` }, `Instance ${this.number}`)),
       h("div", { class: "title" }, h("h1", { tabindex: "-1" }, "Webhooks"),
@@ -26,33 +23,15 @@ class Webhooks extends HTMLElement {
     await this.load();
   }
 
-  async load(told) {
-    try {
-      const answer = await page("/webhooks" + query({ pageSize: 100 }), { instance: this.number });
-      // What this service knows of each: Box tells when one is gone.
-      const instance = await call("GET", `/instances/${this.number}`);
-      this.known = new Map(instance.webhooks.map((each) => [each.id, each]));
-      const there = new Set(answer.body.map((each) => each.id));
-      const gone = answer.next ? [] : instance.webhooks.filter((each) => !there.has(each.id));
-      this.rows = [...answer.body, ...gone];
-      this.next = answer.next;
-      fill(this.said, told ? notice("good", told) : null);
-      this.draw();
-    } catch (error) {
-      fill(this.list);
-      fill(this.said, notice("bad", explain(error)));
-    }
-  }
-
-  async loadMore() {
-    try {
-      const answer = await page("/webhooks" + query({ pageSize: 100, nextPage: this.next }), { instance: this.number });
-      this.rows = this.rows.concat(answer.body);
-      this.next = answer.next;
-      this.draw();
-    } catch (error) {
-      fill(this.said, notice("bad", explain(error)));
-    }
+  async readPage(next) {
+    const answer = await page("/webhooks" + query({ pageSize: 100, nextPage: next }), { instance: this.number });
+    if (next) return answer;
+    // What this service knows of each: Box tells when one is gone.
+    const instance = await call("GET", `/instances/${this.number}`);
+    this.known = new Map(instance.webhooks.map((each) => [each.id, each]));
+    const there = new Set(answer.body.map((each) => each.id));
+    const gone = answer.next ? [] : instance.webhooks.filter((each) => !there.has(each.id));
+    return { body: [...answer.body, ...gone], next: answer.next };
   }
 
   stateOf(row) {
@@ -76,7 +55,7 @@ class Webhooks extends HTMLElement {
           button("Delete", () => this.remove(row), { class: "danger", "aria-label": `Delete webhook ${row.id}` })) : "",
       },
     ], this.rows, "There is no webhook yet."));
-    fill(this.more, this.next ? button("Show more", () => this.loadMore()) : null);
+    this.drawMore("Show more");
   }
 
   async edit(row) {
@@ -121,7 +100,7 @@ class Webhooks extends HTMLElement {
       field("Target", type), field("Id of the file or folder", target, row ? "The target of a webhook can not be changed; delete it and make another." : "The number in its address at Box."),
       triggers, said, actions(row ? "Save" : "Create", close));
     });
-    if (done) await this.load(row ? "The webhook is changed." : "The webhook is made.");
+    if (done) await this.load({ told: row ? "The webhook is changed." : "The webhook is made." });
   }
 
   async remove(row) {
@@ -138,7 +117,7 @@ class Webhooks extends HTMLElement {
         return;
       }
     }
-    await this.load("The webhook is deleted.");
+    await this.load({ told: "The webhook is deleted." });
   }
 }
 customElements.define("er-webhooks", Webhooks);
