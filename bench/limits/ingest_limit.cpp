@@ -11,9 +11,6 @@
 
 namespace {
 
-rd_kafka_t* kafka = nullptr;
-rd_kafka_topic_t* topic = nullptr;
-KeyedMac* mac = nullptr;
 simdjson::ondemand::parser json;
 
 bool genuine(const http::request<http::string_body>& request) {
@@ -68,39 +65,9 @@ void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
   session->answer(message->err == 0 ? http::status::accepted : http::status::service_unavailable);
 }
 
-void accept(Acceptor& acceptor) {
-  acceptor.async_accept([&acceptor](Error error, Socket socket) {
-    if (error) return;
-    socket.set_option(asio::ip::tcp::no_delay(true));
-    std::make_shared<Session>(std::move(socket))->read();
-    accept(acceptor);
-  });
-}
-
-void open_kafka(const char* bootstrap, const char* name) {
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, nullptr, 0);
-  rd_kafka_conf_set(conf, "enable.idempotence", "true", nullptr, 0);  // implies acks=all
-  rd_kafka_conf_set_dr_msg_cb(conf, on_report);
-  kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, nullptr, 0);
-  topic = rd_kafka_topic_new(kafka, name, nullptr);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) return std::fputs("usage: ingest_limit PORT BOOTSTRAP TOPIC KEY\n", stderr), 2;
-  asio::io_context loop(1);
-  KeyedMac keyed(argv[4]);
-  mac = &keyed;
-  open_kafka(argv[2], argv[3]);
-  Wake wake = wake_on(loop, rd_kafka_queue_get_main(kafka));
-  on_queue(wake, [] { rd_kafka_poll(kafka, 0); });
-  Acceptor acceptor(loop.get_executor(), {asio::ip::make_address("127.0.0.1"),
-                                          static_cast<std::uint16_t>(std::atoi(argv[1]))});
-  asio::signal_set signals(loop, SIGTERM, SIGINT);
-  signals.async_wait([&](Error, int) { rd_kafka_flush(kafka, 5000), _exit(0); });
-  accept(acceptor);
-  announce(acceptor.local_endpoint().port());
-  loop.run();
+  const auto open = [](Socket socket) { std::make_shared<Session>(std::move(socket))->read(); };
+  return run_ingest(argc, argv, open, on_report);
 }

@@ -11,10 +11,6 @@
 
 namespace {
 
-rd_kafka_t* kafka = nullptr;
-rd_kafka_topic_t* topic = nullptr;
-rd_kafka_queue_t* queue = nullptr;
-KeyedMac* mac = nullptr;
 std::vector<std::deque<std::pair<std::int64_t, bool>>> ledger;  // of a partition: offset, done
 
 void begin(const rd_kafka_message_t& message) {
@@ -33,6 +29,7 @@ void finish(const rd_kafka_message_t& message) {
 
 // Up to a batch of records, in their order. Null: none is here.
 rd_kafka_message_t* next_record() {
+  static rd_kafka_queue_t* const queue = rd_kafka_queue_get_consumer(kafka);
   static std::array<rd_kafka_message_t*, 64> batch;
   static std::size_t at = 0;
   static std::size_t count = 0;
@@ -70,6 +67,7 @@ struct Worker {
     socket.connect(target);
     socket.set_option(asio::ip::tcp::no_delay(true));
   }
+  bool idle() const { return message == nullptr; }
   void take() {
     message = next_record();
     if (message == nullptr) return;
@@ -117,31 +115,8 @@ struct Worker {
   rd_kafka_message_t* message = nullptr;  // under way
 };
 
-std::deque<Worker> workers;
-
-void wake_idle() {
-  for (auto& worker : workers) {
-    if (worker.message == nullptr) worker.take();
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) return 2;
-  asio::io_context loop(1);
-  KeyedMac keyed(argv[4]);
-  mac = &keyed;
-  kafka = open_consumer(argv[1], argv[2], argv[3]);
-  topic = rd_kafka_topic_new(kafka, argv[2], nullptr);
-  queue = rd_kafka_queue_get_consumer(kafka);
-  Wake wake = wake_on(loop, queue);
-  const asio::ip::tcp::endpoint target(asio::ip::make_address("127.0.0.1"),
-                                       static_cast<std::uint16_t>(std::atoi(argv[5])));
-  for (int i = 0; i < std::atoi(argv[6]); ++i) workers.emplace_back(loop, target);
-  on_queue(wake, wake_idle);
-  asio::signal_set signals(loop, SIGTERM, SIGINT);
-  signals.async_wait([&](Error, int) { rd_kafka_consumer_close(kafka), _exit(0); });
-  announce(0);
-  loop.run();
+  return run_relay<Worker>(argc, argv);
 }

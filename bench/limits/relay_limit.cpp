@@ -9,9 +9,6 @@
 
 namespace {
 
-rd_kafka_t* kafka = nullptr;
-rd_kafka_topic_t* topic = nullptr;
-KeyedMac* mac = nullptr;
 std::map<std::int32_t, std::deque<std::pair<std::int64_t, bool>>> ledger;  // offset, done
 
 void finish(std::int32_t partition, std::int64_t offset) {
@@ -28,10 +25,11 @@ struct Worker {
     socket.connect(target);
     socket.set_option(asio::ip::tcp::no_delay(true));
   }
+  bool idle() const { return waits; }
   void take() {
     rd_kafka_message_t* message = rd_kafka_consumer_poll(kafka, 0);
-    idle = message == nullptr || message->err != 0;
-    if (!idle) send(*message);
+    waits = message == nullptr || message->err != 0;
+    if (!waits) send(*message);
     if (message != nullptr) rd_kafka_message_destroy(message);
   }
   void send(const rd_kafka_message_t& message) {
@@ -66,33 +64,11 @@ struct Worker {
   http::response<http::string_body> response;
   std::int32_t partition = 0;
   std::int64_t offset = 0;
-  bool idle = true;
+  bool waits = true;  // for a record
 };
-
-std::deque<Worker> workers;
-
-void wake_idle() {
-  for (auto& worker : workers) {
-    if (worker.idle) worker.take();
-  }
-}
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) return 2;
-  asio::io_context loop(1);
-  KeyedMac keyed(argv[4]);
-  mac = &keyed;
-  kafka = open_consumer(argv[1], argv[2], argv[3]);
-  topic = rd_kafka_topic_new(kafka, argv[2], nullptr);
-  Wake wake = wake_on(loop, rd_kafka_queue_get_consumer(kafka));
-  const asio::ip::tcp::endpoint target(asio::ip::make_address("127.0.0.1"),
-                                       static_cast<std::uint16_t>(std::atoi(argv[5])));
-  for (int i = 0; i < std::atoi(argv[6]); ++i) workers.emplace_back(loop, target);
-  on_queue(wake, wake_idle);
-  asio::signal_set signals(loop, SIGTERM, SIGINT);
-  signals.async_wait([&](Error, int) { rd_kafka_consumer_close(kafka), _exit(0); });
-  announce(0);
-  loop.run();
+  return run_relay<Worker>(argc, argv);
 }
