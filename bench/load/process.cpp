@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -62,13 +63,33 @@ Process::Process(const std::vector<std::string>& arguments, std::string log,
   argv.reserve(arguments.size() + 1);
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions{};
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  const int error = posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), variables.data());
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw std::runtime_error("cannot start " + name_);
+  start(argv.data(), variables.data());
+}
+
+// Between fork and exec only what the standard allows in a process of several threads is called.
+void Process::start(char* const* argv, char* const* variables) {
+  // What exec says comes through a pipe that a program which was started closes.
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot start " + name_);
+  const pid_t bench = ::getpid();
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    // It ends with the bench, however that ends.
+    const int file = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file >= 0 && ::dup2(file, 1) == 1 && ::dup2(1, 2) == 2 &&
+        ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && ::getppid() == bench) {
+      ::execvpe(argv[0], argv, variables);
+    }
+    (void)!::write(ends[1], "!", 1);
+    ::_exit(127);
+  }
+  ::close(ends[1]);
+  char failed = 0;
+  const bool started = pid_ > 0 && ::read(ends[0], &failed, 1) == 0;
+  ::close(ends[0]);
+  if (started) return;
+  if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+  throw std::runtime_error("cannot start " + name_);
 }
 
 Process::~Process() {

@@ -1,6 +1,7 @@
 // A program under test: started, watched through /proc, ended by its own pid.
 //
-// Thread:  one owner.  Bounds: one child; its output goes to a file.
+// Thread:  the one that starts it lives as long as the program: the kernel ends the program with it.
+// Bounds:  one child; its output goes to a file.
 // Errors:  std::runtime_error naming the program and the end of its output.
 #pragma once
 
@@ -47,6 +48,8 @@ class Process {
   int end(Duration limit = std::chrono::seconds(10));
 
  private:
+  void start(char* const* argv, char* const* variables);
+
   std::string name_;
   std::string log_;
   pid_t pid_ = -1;

@@ -568,6 +568,34 @@ def test_bench_leaves_nothing_behind_and_needs_no_other_program(stack: Stack) ->
 
 
 @pytest.mark.alone
+def test_a_bench_that_is_killed_takes_its_programs_along(stack: Stack) -> None:
+    bench = subprocess.Popen(
+        [BIN / "eventrelay", "bench", "ingest", "--kafka", stack.broker.bootstrap,
+         "--warm-up", "0", "--duration", "20", "--connections", "2"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    try:
+        (started,) = until(lambda: _children_of(bench.pid), 30, "the bench starts a program")
+    finally:
+        bench.kill()
+        bench.wait()
+    until(lambda: not _runs(started), 10, "the program has ended, too")
+
+
+def _children_of(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, check=False)
+    return [int(each) for each in found.stdout.split()]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.alone
 def test_bench_says_which_objective_is_missed(stack: Stack) -> None:
     flags = ["--kafka", stack.broker.bootstrap, "--rounds", "1", "--duration", "1"]
     flags += ["--warm-up", "0", "--connections", "2", "--json", "--max-p99", "0.001"]
