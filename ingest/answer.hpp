@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/base/expected.hpp"
 #include "common/observe/metrics_list.hpp"
 #include "common/providers/provider_error.hpp"
 
@@ -47,6 +48,10 @@ enum class IngestError : std::uint8_t {
   Internal,          // 500
 };
 inline constexpr std::size_t kIngestErrors = 31;
+
+[[nodiscard]] inline Unexpected<IngestError> refuse(IngestError error) noexcept {
+  return Unexpected<IngestError>(error);
+}
 
 // Does the connection survive the answer?
 enum class After : std::uint8_t { Keep, Close };

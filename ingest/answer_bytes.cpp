@@ -13,7 +13,7 @@ namespace eventrelay::ingest {
 
 namespace {
 
-constexpr std::string_view kClose = "Connection: close\r\n";
+constexpr std::string_view kCloseField = "Connection: close\r\n";
 constexpr std::string_view kContentType = "Content-Type: application/json\r\n";
 constexpr std::string_view kAcceptedOpen = "{\"eventIds\":[\"";
 constexpr std::string_view kBetweenIds = "\",\"";
@@ -114,7 +114,7 @@ std::string_view render_error(IngestError error, const ErrorAnswer& answer, std:
   if (!answer.allow.empty() && row.status == 405) {
     writer.text("Allow: ").text(answer.allow).text("\r\n");
   }
-  if (answer.after == After::Close || row.after == After::Close) writer.text(kClose);
+  if (answer.after == After::Close || row.after == After::Close) writer.text(kCloseField);
   writer.text("\r\n").text(parts.body).hex(answer.request_id).text(kErrorEnd);
   return writer.view();
 }
@@ -132,7 +132,7 @@ std::string_view render_accepted(std::span<const EventIdText> ids, After after,
       kAcceptedOpen.size() + ids.size() * kEventIdSize + between + kAcceptedClose.size();
   writer.text("HTTP/1.1 202 Accepted\r\n").text(kContentType);
   writer.text("Content-Length: ").number(size).text("\r\n");
-  if (after == After::Close) writer.text(kClose);
+  if (after == After::Close) writer.text(kCloseField);
   writer.text("\r\n").text(kAcceptedOpen);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (i != 0) writer.text(kBetweenIds);
@@ -146,7 +146,7 @@ std::string_view render_nothing_stored(std::string_view reason, After after, std
   Writer writer(out);
   writer.text("HTTP/1.1 200 OK\r\n").text(kContentType).text("Content-Length: ");
   writer.number(kNothingOpen.size() + reason.size() + kNothingClose.size()).text("\r\n");
-  if (after == After::Close) writer.text(kClose);
+  if (after == After::Close) writer.text(kCloseField);
   writer.text("\r\n").text(kNothingOpen).text(reason).text(kNothingClose);
   return writer.view();
 }
@@ -157,7 +157,7 @@ std::string_view render_reply(std::string_view reply, std::string_view fields, A
   Writer writer(out);
   writer.text("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\n");
   writer.text("Content-Length: ").number(reply.size()).text("\r\n").text(fields);
-  if (after == After::Close) writer.text(kClose);
+  if (after == After::Close) writer.text(kCloseField);
   writer.text("\r\n").text(reply);
   return writer.view();
 }

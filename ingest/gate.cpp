@@ -10,10 +10,6 @@ namespace {
 
 using Verdict = Expected<void, IngestError>;
 
-Verdict refuse(IngestError error) noexcept {
-  return Unexpected<IngestError>(error);
-}
-
 // Where a character may stand. Thread: constants.  Bounds: one bit each.
 enum Class : std::uint8_t {
   kName = 1,

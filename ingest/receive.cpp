@@ -31,10 +31,6 @@ constexpr std::string_view kNoUserNamed = "the call has no parameter userId";
 
 static_assert(kBodyPadding >= json::kPadding);
 
-Unexpected<IngestError> refuse(IngestError error) noexcept {
-  return Unexpected<IngestError>(error);
-}
-
 // The media type without parameters.
 std::string_view media_type(std::string_view content_type) noexcept {
   std::string_view type = content_type.substr(0, content_type.find(';'));

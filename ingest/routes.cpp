@@ -16,10 +16,6 @@ constexpr bool is_element_char(char c) noexcept {
          c == '_' || c == '.';
 }
 
-Unexpected<IngestError> refuse(IngestError error) noexcept {
-  return Unexpected<IngestError>(error);
-}
-
 // '=' may have been escaped on the way; nothing else in an id ever needs to be.
 void drop_padding(std::string_view& text) noexcept {
   for (int pads = 0; pads < 2; ++pads) {

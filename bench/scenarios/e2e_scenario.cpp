@@ -16,7 +16,6 @@ namespace {
 
 constexpr Duration kReadyLimit = std::chrono::seconds(30);
 constexpr Duration kTailLimit = std::chrono::seconds(20);
-constexpr Duration kCountedSpan = std::chrono::seconds(1);
 constexpr double kDefaultRate = 5000;
 
 double rate_of(const BenchOptions& options) {

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kDistinctRequests = 8192;
 constexpr std::size_t kRequestBytesMax = 256U << 20;
-constexpr Duration kCountedSpan = std::chrono::seconds(1);
 
 std::size_t distinct_requests(const BenchOptions& options) {
   const std::size_t wanted = std::max<std::size_t>(kDistinctRequests, options.instances);

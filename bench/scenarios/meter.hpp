@@ -17,6 +17,9 @@
 
 namespace eventrelay::bench {
 
+// How long system calls are counted.
+inline constexpr Duration kCountedSpan = std::chrono::seconds(1);
+
 // Thread: one owner.  Bounds: see above.
 class Meter {
  public:

@@ -104,17 +104,6 @@ std::vector<std::string> names_of(const Report& report) {
   return names;
 }
 
-double ms(Duration duration) {
-  return static_cast<double>(duration.count()) / 1e6;
-}
-double mib(std::size_t bytes) {
-  return static_cast<double>(bytes) / (1U << 20U);
-}
-
-std::string optional_figure(const std::optional<double>& value) {
-  return value ? fmt::format("{:.1f}", *value) : "-";
-}
-
 // `ingest half` is beside `limit half`.
 std::string of_same_load(const std::string& base, const std::string& name) {
   return name.ends_with(" half") ? base + " half" : base;

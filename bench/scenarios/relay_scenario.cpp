@@ -19,7 +19,6 @@ namespace eventrelay::bench {
 namespace {
 
 constexpr Duration kDeliverLimit = std::chrono::minutes(3);
-constexpr Duration kCountedSpan = std::chrono::seconds(1);
 constexpr double kLiveRate = 2000;
 constexpr std::uint64_t kCountedMax = 20'000;  // deliveries whose system calls are counted
 

@@ -11,13 +11,6 @@
 namespace eventrelay::bench {
 namespace {
 
-double ms(Duration duration) {
-  return static_cast<double>(duration.count()) / 1e6;
-}
-double mib(std::size_t bytes) {
-  return static_cast<double>(bytes) / (1U << 20);
-}
-
 double percentile_ms(const Row& row, double share) {
   return ms(row.latency.percentile(share));
 }
@@ -53,10 +46,6 @@ std::string row_json(const Row& row) {
                         row.read_per_event());
   }
   return json + fmt::format(R"(,"memory_mib":{}}})", memory_json(row));
-}
-
-std::string optional_figure(const std::optional<double>& figure) {
-  return figure ? fmt::format("{:.1f}", *figure) : "-";
 }
 
 // `-` where nothing was timed.
@@ -98,6 +87,10 @@ std::string objective_line(const Objective& objective) {
 constexpr std::array<double, 9> kShares{0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999};
 
 }  // namespace
+
+std::string optional_figure(const std::optional<double>& figure) {
+  return figure ? fmt::format("{:.1f}", *figure) : "-";
+}
 
 double cpu_ratio(const Report& report, const std::string& name, const std::string& base) {
   return ratio(report, name, base, &Row::cpu_us);

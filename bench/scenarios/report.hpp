@@ -84,4 +84,13 @@ struct Report {
 // Latency by percentile, one line per row; an SVG a browser shows.
 [[nodiscard]] std::string to_svg(const Report& report);
 
+// Figures as they are printed.
+[[nodiscard]] inline double ms(Duration duration) {
+  return static_cast<double>(duration.count()) / 1e6;
+}
+[[nodiscard]] inline double mib(std::size_t bytes) {
+  return static_cast<double>(bytes) / (1U << 20U);
+}
+[[nodiscard]] std::string optional_figure(const std::optional<double>& figure);
+
 }  // namespace eventrelay::bench

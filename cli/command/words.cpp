@@ -8,7 +8,7 @@
 namespace eventrelay::cli {
 namespace {
 
-std::vector<std::string> commands_of(const CLI::App& app) {
+std::vector<std::string> command_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     names.push_back(command->get_name());
@@ -16,7 +16,7 @@ std::vector<std::string> commands_of(const CLI::App& app) {
   return names;
 }
 
-std::vector<std::string> flags_of(const CLI::App& app) {
+std::vector<std::string> flag_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
@@ -56,7 +56,7 @@ void check_commands(const CLI::App& app, const std::vector<std::string>& words) 
   const CLI::App* at = &app;
   std::string path = "eventrelay";
   for (const std::string& word : words) {
-    const std::vector<std::string> known = commands_of(*at);
+    const std::vector<std::string> known = command_names(*at);
     if (known.empty() || is_flag(word)) return;
     const CLI::App* const next = below(*at, word);
     if (next == nullptr) {
@@ -79,7 +79,7 @@ std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& wo
     if (is_unknown_letter(*at, word)) return "no flag `" + word.substr(0, 2) + "`";
     if (word.rfind("--", 0) != 0) continue;
     const std::string name = word.substr(0, word.find('='));
-    const std::vector<std::string> known = flags_of(*at);
+    const std::vector<std::string> known = flag_names(*at);
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     return "no flag `" + name + "`" + or_meant(name, known);
   }

@@ -25,7 +25,6 @@ namespace http = boost::beast::http;
 using Resolver = asio::ip::basic_resolver<Tcp, Executor>;
 constexpr auto kStepLimit = std::chrono::seconds(30);
 constexpr std::size_t kAnswerMax = 1U << 20;
-constexpr asio::use_awaitable_t<Executor> kAwait;
 
 // An IPv6 address stands in brackets, or its end could not be told from the port.
 std::string host_text(const Target& target) {

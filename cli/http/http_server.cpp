@@ -20,7 +20,6 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::size_t kHeadMax = 65536;
 
 }  // namespace

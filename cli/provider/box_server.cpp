@@ -18,7 +18,6 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::chrono::seconds kDeliveryLimit{30};  // as Box's own
 
 }  // namespace

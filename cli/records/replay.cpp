@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -13,6 +12,7 @@
 #include "cli/command/config_flags.hpp"
 #include "cli/records/record_view.hpp"
 #include "cli/records/replay_selection.hpp"
+#include "cli/records/stop_signal.hpp"
 #include "common/kafka/tools/replay_copy.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/process/failpoint.hpp"
@@ -30,7 +30,6 @@ constexpr std::uint64_t kBatchRecords = 500;
 constexpr std::size_t kBatchBytes = 8U << 20;
 constexpr Duration kBatchAge = std::chrono::seconds{1};
 constexpr Duration kScanAge = std::chrono::seconds{5};  // a batch that only moves the position
-volatile std::sig_atomic_t stop_asked = 0;
 
 // Flags of `replay`.
 struct ReplayFlags {
@@ -291,8 +290,7 @@ Exit replay(ReplayFlags& flags) {
   }
   const auto settings = load_settings(*flags.input);
   failpoint::arm_from_environment();
-  std::signal(SIGINT, [](int) { stop_asked = 1; });
-  std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  watch_stop_signals();
   return Replay(flags, *settings).run();
 }
 

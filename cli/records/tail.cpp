@@ -3,12 +3,12 @@
 // Thread:  main.
 #include <fmt/format.h>
 
-#include <csignal>
 #include <cstdio>
 #include <memory>
 
 #include "cli/command/command.hpp"
 #include "cli/records/record_view.hpp"
+#include "cli/records/stop_signal.hpp"
 #include "common/kafka/tools/topic_reader.hpp"
 #include "common/kafka/topics.hpp"
 #include "common/registry/settings.hpp"
@@ -16,8 +16,7 @@
 namespace eventrelay::cli {
 namespace {
 
-constexpr Duration kPoll = std::chrono::milliseconds(200);
-volatile std::sig_atomic_t stop_asked = 0;
+constexpr Duration kTailPoll = std::chrono::milliseconds(200);
 
 // Flags of `tail`.
 struct TailFlags {
@@ -63,11 +62,10 @@ Exit tail(TailFlags& flags) {
   if (flags.instance != 0) flags.filter.instance = InstanceId{flags.instance};
   kafka::TopicReader reader(config.kafka, topics_of(config, flags.topic),
                             flags.from_beginning ? kafka::From::Beginning : kafka::From::End);
-  std::signal(SIGINT, [](int) { stop_asked = 1; });
-  std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  watch_stop_signals();
   std::uint64_t shown = 0;
   while (stop_asked == 0 && (flags.count == 0 || shown < flags.count)) {
-    const auto message = reader.next(kPoll);
+    const auto message = reader.next(kTailPoll);
     if (!message) continue;
     const RecordView record{.topic = message->topic().substr(prefix),
                             .partition = message->partition(),

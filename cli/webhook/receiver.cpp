@@ -13,7 +13,6 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr HttpServerLimits kLimits{1024, 32U << 20};
 
 Tcp::endpoint endpoint_of(const ReceiverOptions& options) {

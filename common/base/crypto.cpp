@@ -12,6 +12,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/hex.hpp"
+#include "common/base/text_bytes.hpp"
 
 namespace eventrelay::crypto {
 
@@ -47,10 +48,6 @@ EVP_MAC* hmac_implementation() {
 const EVP_MD* sha256_implementation() {
   static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   return fetched;
-}
-
-const unsigned char* bytes_of(std::string_view text) noexcept {
-  return reinterpret_cast<const unsigned char*>(text.data());
 }
 
 // Bytes that `text` decodes to, or nothing if its length or padding is wrong. `text` loses its

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "common/base/assert.hpp"
+#include "common/base/text_bytes.hpp"
 
 namespace eventrelay::crypto {
 
@@ -19,11 +20,7 @@ const EVP_CIPHER* implementation() {
   return fetched;
 }
 
-const unsigned char* bytes_of(std::string_view text) noexcept {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-
-unsigned char* bytes_of(std::string& text) noexcept {
+unsigned char* room_of(std::string& text) noexcept {
   return reinterpret_cast<unsigned char*>(text.data());
 }
 
@@ -48,7 +45,7 @@ CipherContext start(Way way, std::string_view key, std::string_view nonce,
 void run(EVP_CIPHER_CTX* context, std::string_view from, std::string& to) {
   int size = 0;
   if (from.empty()) return;
-  EVENTRELAY_ASSERT(EVP_CipherUpdate(context, bytes_of(to), &size, bytes_of(from),
+  EVENTRELAY_ASSERT(EVP_CipherUpdate(context, room_of(to), &size, bytes_of(from),
                                      static_cast<int>(from.size())) == 1);
 }
 
@@ -61,7 +58,7 @@ std::string aead_seal(std::string_view key, std::string_view nonce, std::string_
   run(context.get(), plain, out);
   int size = 0;
   std::string tag(kAeadTagBytes, '\0');
-  EVENTRELAY_ASSERT(EVP_CipherFinal_ex(context.get(), bytes_of(tag), &size) == 1);
+  EVENTRELAY_ASSERT(EVP_CipherFinal_ex(context.get(), room_of(tag), &size) == 1);
   EVENTRELAY_ASSERT(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG,
                                         static_cast<int>(kAeadTagBytes), tag.data()) == 1);
   return out + tag;
@@ -79,7 +76,7 @@ std::optional<std::string> aead_open(std::string_view key, std::string_view nonc
                                         static_cast<int>(kAeadTagBytes), tag.data()) == 1);
   int size = 0;
   std::string rest(kAeadTagBytes, '\0');
-  if (EVP_CipherFinal_ex(context.get(), bytes_of(rest), &size) != 1) {
+  if (EVP_CipherFinal_ex(context.get(), room_of(rest), &size) != 1) {
     OPENSSL_cleanse(out.data(), out.size());
     return std::nullopt;
   }

@@ -9,14 +9,11 @@
 #include "common/base/assert.hpp"
 #include "common/base/crypto.hpp"
 #include "common/base/secret.hpp"
+#include "common/base/text_bytes.hpp"
 
 namespace eventrelay::crypto {
 
 namespace {
-
-const unsigned char* bytes_of(std::string_view text) noexcept {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
 
 struct FreeKey {
   void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }

@@ -6,19 +6,17 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "common/config/config_units.hpp"
 #include "common/text/percent.hpp"
 
 namespace eventrelay {
 namespace {
 
 namespace urls = boost::urls;
+using config::is_digit;
 
 [[noreturn]] void refuse(const std::string& reason) {
   throw std::invalid_argument(reason);
-}
-
-bool digit(char c) {
-  return c >= '0' && c <= '9';
 }
 
 // getaddrinfo reads `0x7f.1`, `127.1` and `2130706433` as IPv4; a name must not look like one.
@@ -26,14 +24,14 @@ bool ends_in_number(std::string_view host) {
   const std::string_view last = host.substr(host.rfind('.') + 1);
   if (last.starts_with("0x")) {
     return std::all_of(last.begin() + 2, last.end(),
-                       [](char c) { return digit(c) || (c >= 'a' && c <= 'f'); });
+                       [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
   }
-  return !last.empty() && std::all_of(last.begin(), last.end(), digit);
+  return !last.empty() && std::all_of(last.begin(), last.end(), is_digit);
 }
 
 void check_label(std::string_view label) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || digit(c) || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-' || c == '_';
   };
   if (label.empty()) refuse("the host has an empty label");
   if (label.size() > 63) refuse("a label of the host is over 63 characters");

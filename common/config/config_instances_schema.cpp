@@ -7,6 +7,7 @@
 #include "common/config/config.hpp"
 #include "common/config/config_fields.hpp"
 #include "common/config/config_rules.hpp"
+#include "common/config/config_units.hpp"
 #include "common/providers/handshake.hpp"
 
 namespace eventrelay::config {
@@ -39,8 +40,6 @@ namespace {
 using TextMap = std::map<std::string, std::string>;
 
 constexpr double kIdMax = 9007199254740991;  // what a JSON reader keeps exactly
-constexpr double kMinute = 60'000;
-constexpr double kDay = 24 * 60 * kMinute;
 
 std::string header_problem(std::string_view name, std::string_view value) {
   std::string problem = header_name_problem(name);

@@ -8,18 +8,12 @@
 
 #include "common/config/config_parse.hpp"
 #include "common/config/config_units.hpp"
+#include "common/config/config_values.hpp"
 
 namespace eventrelay::config {
 namespace {
 
 namespace json = boost::json;
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
 
 template <class List, class Write>
 json::value list_of(const List& values, const Write& write) {

@@ -9,22 +9,17 @@
 #include "common/config/config_rules.hpp"
 #include "common/config/config_schema.hpp"
 #include "common/config/config_units.hpp"
+#include "common/config/config_values.hpp"
 
 namespace eventrelay {
 namespace {
 
 using config::Kind;
 using config::OpenValue;
+using config::Overloaded;
 using config::Row;
 using config::Schema;
 using config::Value;
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
 
 // Double-quoted YAML, every dollar doubled so that it reads back as itself.
 std::string quoted(std::string_view text) {
@@ -214,7 +209,7 @@ class Describer {
 };
 
 // Text of a value with its secrets, only ever compared.
-std::string comparable(const Row& row, const void* owner) {
+std::string comparable_text(const Row& row, const void* owner) {
   const std::optional<Value> value = row.get(owner);
   if (!value) return {};
   if (const Secret* secret = std::get_if<Secret>(&*value)) return std::string(secret->reveal());
@@ -248,7 +243,7 @@ void compare(const Schema& schema, const std::string& prefix,
         out.push_back(name);
       }
     } else if (row.schema == nullptr && row.effect == config::Effect::Restart &&
-               comparable(row, before) != comparable(row, after)) {
+               comparable_text(row, before) != comparable_text(row, after)) {
       out.push_back(name);
     }
   }

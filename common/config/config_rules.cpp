@@ -40,10 +40,6 @@ bool letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-bool digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 bool control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
@@ -55,7 +51,7 @@ bool one_of(char c, std::string_view set) {
 }  // namespace
 
 std::string topic_problem(std::string_view text) {
-  const auto good = [](char c) { return letter(c) || digit(c) || one_of(c, "._-"); };
+  const auto good = [](char c) { return letter(c) || is_digit(c) || one_of(c, "._-"); };
   if (std::all_of(text.begin(), text.end(), good)) return {};
   return "may hold letters, digits and . _ - only";
 }
@@ -66,7 +62,7 @@ std::string listen_problem(std::string_view text) {
 }
 
 std::string path_problem(std::string_view text) {
-  const auto good = [](char c) { return letter(c) || digit(c) || one_of(c, "-._~/"); };
+  const auto good = [](char c) { return letter(c) || is_digit(c) || one_of(c, "-._~/"); };
   if (text.size() < 2 || text.front() != '/') return "must begin with / and name a path";
   if (text.back() == '/') return "must not end with /";
   if (text.find("//") != std::string_view::npos) return "must not hold //";
@@ -75,7 +71,7 @@ std::string path_problem(std::string_view text) {
 }
 
 std::string name_problem(std::string_view text) {
-  const auto good = [](char c) { return (letter(c) && c >= 'a') || digit(c) || c == '-'; };
+  const auto good = [](char c) { return (letter(c) && c >= 'a') || is_digit(c) || c == '-'; };
   if (!text.empty() && std::all_of(text.begin(), text.end(), good)) return {};
   return "may hold lower-case letters, digits and - only";
 }
@@ -86,7 +82,9 @@ std::string plain_problem(std::string_view text) {
 }
 
 std::string header_name_problem(std::string_view name) {
-  const auto token = [](char c) { return letter(c) || digit(c) || one_of(c, "!#$%&'*+-.^_`|~"); };
+  const auto token = [](char c) {
+    return letter(c) || is_digit(c) || one_of(c, "!#$%&'*+-.^_`|~");
+  };
   if (name.empty() || !std::all_of(name.begin(), name.end(), token)) {
     return "is not a header name";
   }
@@ -117,8 +115,8 @@ bool may_be_secret(std::string_view text) {
   bool letters = false;
   bool digits = false;
   for (const char c : text) {
-    if (!digit(c) && !letter(c) && !one_of(c, "+/=_-")) return false;
-    digits = digits || digit(c);
+    if (!is_digit(c) && !letter(c) && !one_of(c, "+/=_-")) return false;
+    digits = digits || is_digit(c);
     letters = letters || letter(c);
   }
   return letters && digits;

@@ -28,9 +28,6 @@ struct Words<LogFormat> {
 
 namespace {
 
-constexpr double kSecond = 1000;
-constexpr double kMinute = 60 * kSecond;
-constexpr double kHour = 60 * kMinute;
 constexpr double kKiB = 1024;
 constexpr double kMiB = 1024 * kKiB;
 constexpr double kGiB = 1024 * kMiB;
@@ -398,7 +395,7 @@ const Schema& relay_schema() {
            .sentence = "An event of an instance that the relay does not know waits that long for "
                        "it to come, then it goes to the dead letters.",
            .low = 0,
-           .high = 24 * 60 * kMinute}),
+           .high = kDay}),
       object<&RelayConfig::admin>(
           {.key = "admin",
            .sentence =

@@ -14,6 +14,15 @@
 
 namespace eventrelay::config {
 
+// Durations as bounds of a row are written: in milliseconds.
+inline constexpr double kSecond = 1000;
+inline constexpr double kMinute = 60 * kSecond;
+inline constexpr double kHour = 60 * kMinute;
+inline constexpr double kDay = 24 * kHour;
+
+[[nodiscard]] constexpr bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
 // Decimal digits with an optional '-', nothing around them; nothing on overflow.
 [[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text) noexcept;
 // A finite decimal number, no exponent words such as nan.

@@ -26,6 +26,14 @@ struct Words<RetryProfile> {
   static constexpr std::array<std::string_view, 3> kWords{"", "ce", "ce-legacy"};
 };
 
+// One visitor of several functions, for std::visit. Thread: any.  Bounds: as the functions.
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
 template <class T>
 struct MemberOf;
 // The two halves of a member pointer's type.

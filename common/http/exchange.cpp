@@ -19,7 +19,6 @@ namespace {
 namespace http = boost::beast::http;
 using Resolver = asio::ip::basic_resolver<Tcp, Executor>;
 
-constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::size_t kHeaderMax = 16U * 1024;
 
 // What the deadline has to end.

@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "common/base/clock.hpp"
 
@@ -23,6 +24,8 @@ using ErrorCode = boost::system::error_code;
 using Executor = asio::io_context::executor_type;
 template <class T>
 using Task = asio::awaitable<T, Executor>;
+// Makes an operation something to co_await in a Task; it throws its error.
+inline constexpr asio::use_awaitable_t<Executor> kAwait;
 
 using Tcp = asio::ip::tcp;
 using Socket = asio::basic_stream_socket<Tcp, Executor>;

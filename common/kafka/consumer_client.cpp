@@ -17,7 +17,6 @@ namespace eventrelay::kafka {
 namespace {
 
 // Polls although nothing woke the shard: the member stays in its group, a lost wake-up is found.
-constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kCloseTick{5};
 
 bool not_allowed(rd_kafka_resp_err_t error) noexcept {

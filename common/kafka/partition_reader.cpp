@@ -14,7 +14,6 @@ namespace eventrelay::kafka {
 namespace {
 
 // Looks although nothing woke the shard: a lost wake-up is found.
-constexpr std::chrono::milliseconds kTick{100};
 constexpr int kPartitionBits = 20;
 
 std::int32_t number_of(TopicPartition place) noexcept {

@@ -19,7 +19,6 @@ namespace eventrelay::kafka {
 namespace {
 
 // How often the shard looks by itself: drain, rebuild, and a wake-up that got lost.
-constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kDrainTick{5};
 // A handle that fails again at once is not rebuilt faster than this.
 constexpr std::chrono::seconds kRebuildPause{1};

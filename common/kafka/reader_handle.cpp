@@ -20,26 +20,27 @@ constexpr int kWarmUpMs = 2000;
 constexpr std::size_t kPrefetchMin = 64U << 10;
 constexpr std::size_t kTopicsMax = 64;
 
-void set(rd_kafka_conf_t* conf, const char* key, const std::string& value) {
+void set_fixed(rd_kafka_conf_t* conf, const char* key, const std::string& value) {
   std::array<char, 256> why{};
   const auto result = rd_kafka_conf_set(conf, key, value.c_str(), why.data(), why.size());
   EVENTRELAY_ASSERT(result == RD_KAFKA_CONF_OK);
 }
 
-// What must hold whatever the user set for the member of the group.
+// What must hold whatever the user set_fixed for the member of the group.
 ConfPtr conf_of(KafkaConfig config, const ReaderOptions& options) {
   config.properties.erase("group.instance.id");  // it names the member, which is another client
   ConfPtr conf = make_conf(config, Role::Consumer, {{"group.id", options.group}});
   const std::size_t share = std::max(options.prefetch_bytes, kPrefetchMin);
   const std::size_t fetch = std::min<std::size_t>(share / 2, 1U << 20);
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(options.fetch_wait);
-  set(conf.get(), "auto.offset.reset", "error");  // where to go on is the caller's decision
-  set(conf.get(), "enable.partition.eof", "true");
-  set(conf.get(), "isolation.level", "read_committed");
-  set(conf.get(), "queued.max.messages.kbytes", std::to_string((share - fetch) / 1024));
-  set(conf.get(), "queued.min.messages", std::to_string(std::max<std::size_t>(share / 256, 1000)));
-  set(conf.get(), "fetch.message.max.bytes", std::to_string(fetch));
-  set(conf.get(), "fetch.wait.max.ms", std::to_string(wait.count()));
+  set_fixed(conf.get(), "auto.offset.reset", "error");  // where to go on is the caller's decision
+  set_fixed(conf.get(), "enable.partition.eof", "true");
+  set_fixed(conf.get(), "isolation.level", "read_committed");
+  set_fixed(conf.get(), "queued.max.messages.kbytes", std::to_string((share - fetch) / 1024));
+  set_fixed(conf.get(), "queued.min.messages",
+            std::to_string(std::max<std::size_t>(share / 256, 1000)));
+  set_fixed(conf.get(), "fetch.message.max.bytes", std::to_string(fetch));
+  set_fixed(conf.get(), "fetch.wait.max.ms", std::to_string(wait.count()));
   rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
   return conf;
 }

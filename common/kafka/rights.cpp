@@ -12,7 +12,7 @@ namespace eventrelay::kafka {
 namespace {
 
 constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
-constexpr int kAskMs = 1500;
+constexpr int kRightsMs = 1500;
 constexpr Duration kRefusalTime = std::chrono::milliseconds(500);
 constexpr Duration kReadTime = std::chrono::milliseconds(3000);
 constexpr Duration kWriteTime = std::chrono::milliseconds(2000);
@@ -52,7 +52,7 @@ class Asker {
   void ask_to_see(const std::string& name) {
     const TopicPtr topic{rd_kafka_topic_new(client_.get(), name.c_str(), nullptr)};
     const rd_kafka_metadata_t* raw = nullptr;
-    if (!topic || rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, kAskMs) !=
+    if (!topic || rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, kRightsMs) !=
                       RD_KAFKA_RESP_ERR_NO_ERROR) {
       return;
     }
@@ -71,7 +71,7 @@ class Asker {
     const PartitionsPtr list{rd_kafka_topic_partition_list_new(1)};
     const std::string events = topic_name(config_.topics, "events");
     rd_kafka_topic_partition_list_add(list.get(), events.c_str(), 0);
-    auto error = rd_kafka_committed(client.get(), list.get(), kAskMs);
+    auto error = rd_kafka_committed(client.get(), list.get(), kRightsMs);
     // Who may not even look for the coordinator is told so as a reader; the call above only waits.
     const TimePoint end = monotonic_now() + kRefusalTime;
     while (error != RD_KAFKA_RESP_ERR_NO_ERROR && monotonic_now() < end) {

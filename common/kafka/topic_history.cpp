@@ -2,7 +2,7 @@
 
 namespace eventrelay::kafka {
 
-using Kind = TopicChange::Kind;
+using Change = TopicChange::Kind;
 
 std::vector<TopicChange> TopicHistory::look(const ClusterSight& sight, TimePoint now) {
   std::vector<TopicChange> changes;
@@ -11,11 +11,11 @@ std::vector<TopicChange> TopicHistory::look(const ClusterSight& sight, TimePoint
     const bool told = !silent_.empty();
     if (!told && now - *answered_ < kSilentAfter) return changes;
     silent_ = *sight.silent;
-    if (!told) changes.push_back({Kind::Silent, {}, {}, silent_, {}});
+    if (!told) changes.push_back({Change::Silent, {}, {}, silent_, {}});
     return changes;
   }
   answered_ = now;
-  if (!silent_.empty()) changes.push_back({Kind::Answers, {}, {}, {}, {}});
+  if (!silent_.empty()) changes.push_back({Change::Answers, {}, {}, {}, {}});
   silent_.clear();
   for (const TopicSpec& spec : plan_) look_at(spec, sight, changes);
   look_at_logs(sight, changes);
@@ -28,31 +28,31 @@ void TopicHistory::look_at(const TopicSpec& spec, const ClusterSight& sight,
   Known& known = topics_[spec.name];
   const auto found = sight.partitions.find(spec.name);
   if (found == sight.partitions.end()) {
-    if (!known.gone) changes.push_back({Kind::Gone, spec.name, {}, {}, {}});
+    if (!known.gone) changes.push_back({Change::Gone, spec.name, {}, {}, {}});
     known.gone = true;
     ++known.gone_looks;
     known.disagrees.clear();
     return;
   }
-  if (known.gone) changes.push_back({Kind::Back, spec.name, {}, {}, {}});
+  if (known.gone) changes.push_back({Change::Back, spec.name, {}, {}, {}});
   known.gone = false;
   const bool is_events = spec.name == plan_.front().name;
   if (is_events && known.partitions != 0 && found->second > known.partitions) {
-    changes.push_back({Kind::Grown, spec.name, Partition{found->second}, {}, {}});
+    changes.push_back({Change::Grown, spec.name, Partition{found->second}, {}, {}});
   }
   known.partitions = found->second;
   const auto events = sight.partitions.find(plan_.front().name);
   const bool agrees =
       !spec.like_events || events == sight.partitions.end() || events->second == found->second;
   if (agrees) {
-    if (!known.disagrees.empty()) changes.push_back({Kind::Agrees, spec.name, {}, {}, {}});
+    if (!known.disagrees.empty()) changes.push_back({Change::Agrees, spec.name, {}, {}, {}});
     known.disagrees.clear();
     return;
   }
   const std::string text = "has " + std::to_string(found->second) + " partitions, \"" +
                            plan_.front().name + "\" has " + std::to_string(events->second) +
                            ": they must agree";
-  if (known.disagrees != text) changes.push_back({Kind::Disagrees, spec.name, {}, text, {}});
+  if (known.disagrees != text) changes.push_back({Change::Disagrees, spec.name, {}, text, {}});
   known.disagrees = text;
 }
 
@@ -84,7 +84,7 @@ void TopicHistory::look_at_logs(const ClusterSight& sight, std::vector<TopicChan
         before != ends_.end() && (remade || end < before->second || breaks_mark(place, sight));
     if (is_new || is_not_the_one_read(place, sight)) {
       marks_.erase(place);
-      changes.push_back({Kind::Anew, place.first, Partition{place.second}, {}, Offset{end}});
+      changes.push_back({Change::Anew, place.first, Partition{place.second}, {}, Offset{end}});
     }
     ends_[place] = end;
   }

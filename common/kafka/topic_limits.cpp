@@ -12,10 +12,7 @@
 namespace eventrelay::kafka {
 namespace {
 
-using ResourcePtr =
-    std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
-
-constexpr int kAskMs = 5000;
+constexpr int kLimitsMs = 5000;
 constexpr std::string_view kProperty = "max.message.bytes";
 
 void read_limit(const rd_kafka_ConfigResource_t* resource,
@@ -52,7 +49,7 @@ std::map<std::string, std::size_t> message_bytes_of(const KafkaConfig& config,
   const ClientPtr client = make_client(make_conf(config, Role::Admin, {}), Role::Admin);
   const QueuePtr answers{rd_kafka_queue_new(client.get())};
   rd_kafka_DescribeConfigs(client.get(), asked.data(), asked.size(), nullptr, answers.get());
-  const EventPtr event{rd_kafka_queue_poll(answers.get(), kAskMs)};
+  const EventPtr event{rd_kafka_queue_poll(answers.get(), kLimitsMs)};
   const auto* result = event ? rd_kafka_event_DescribeConfigs_result(event.get()) : nullptr;
   std::size_t count = 0;
   const auto* const* resources =

@@ -10,10 +10,7 @@
 namespace eventrelay::kafka {
 namespace {
 
-using ResourcePtr =
-    std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
-
-constexpr int kAskMs = 5000;
+constexpr int kRetentionMs = 5000;
 
 }  // namespace
 
@@ -24,7 +21,7 @@ std::optional<std::chrono::milliseconds> retention_of(const KafkaConfig& config,
   const QueuePtr answers{rd_kafka_queue_new(client.get())};
   rd_kafka_ConfigResource_t* asked = resource.get();
   rd_kafka_DescribeConfigs(client.get(), &asked, 1, nullptr, answers.get());
-  const EventPtr event{rd_kafka_queue_poll(answers.get(), kAskMs)};
+  const EventPtr event{rd_kafka_queue_poll(answers.get(), kRetentionMs)};
   const auto* result = event ? rd_kafka_event_DescribeConfigs_result(event.get()) : nullptr;
   std::size_t count = 0;
   const auto* const* resources =

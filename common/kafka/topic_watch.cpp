@@ -17,7 +17,7 @@ namespace eventrelay::kafka {
 namespace {
 
 constexpr std::chrono::seconds kInterval{2};
-constexpr int kAskMs = 2000;
+constexpr int kWatchMs = 2000;
 constexpr int kGrowMs = 10'000;
 
 using NewPartitionsPtr =
@@ -63,7 +63,7 @@ ClusterSight TopicWatch::Asker::look(const std::vector<TopicSpec>& plan, const M
   sight.read = std::move(read);
   const rd_kafka_metadata_t* raw = nullptr;
   // Of all topics: asked for by its name, a topic that was deleted would be made again.
-  const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, kAskMs);
+  const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, kWatchMs);
   const MetadataPtr metadata{raw};
   rd_kafka_poll(client_.get(), 0);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -94,7 +94,8 @@ std::map<LogPlace, std::int64_t> TopicWatch::Asker::ask(const Times& times) cons
   for (const auto& [place, time] : times) {
     rd_kafka_topic_partition_list_add(list.get(), place.first.c_str(), place.second)->offset = time;
   }
-  if (rd_kafka_offsets_for_times(client_.get(), list.get(), kAskMs) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (rd_kafka_offsets_for_times(client_.get(), list.get(), kWatchMs) !=
+      RD_KAFKA_RESP_ERR_NO_ERROR) {
     return found;
   }
   for (int i = 0; i < list->cnt; ++i) {

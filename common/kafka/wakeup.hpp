@@ -46,6 +46,9 @@ class Wakeup {
   std::array<std::int32_t, 1024> numbers_{};
 };
 
+// How often a client looks at its queues though nothing has woken it.
+inline constexpr std::chrono::milliseconds kTick{100};
+
 // Gives a client its turns on the shard's loop: `on_numbers(span)` when the library has woken it,
 // `tick()` every `tick_interval()`. `Client` derives from this and befriends it; what waits keeps
 // it alive. Thread: shard thread.

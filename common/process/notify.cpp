@@ -14,7 +14,7 @@ namespace eventrelay {
 
 namespace {
 
-std::uint64_t number_of(const char* name) noexcept {
+std::uint64_t environment_number(const char* name) noexcept {
   const char* const text = std::getenv(name);
   std::uint64_t value = 0;
   if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
@@ -30,8 +30,8 @@ Notify::Notify() {
   if (path_.size() >= sizeof(sockaddr_un::sun_path)) return;
   if (path_.front() == '@') path_.front() = '\0';
   socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  const std::uint64_t watchdog = number_of("WATCHDOG_USEC");
-  const std::uint64_t pid = number_of("WATCHDOG_PID");
+  const std::uint64_t watchdog = environment_number("WATCHDOG_USEC");
+  const std::uint64_t pid = environment_number("WATCHDOG_PID");
   const bool ours = pid == 0 || pid == static_cast<std::uint64_t>(::getpid());
   if (watchdog > 0 && ours) {
     interval_ = std::chrono::microseconds{static_cast<std::int64_t>(watchdog / 2)};

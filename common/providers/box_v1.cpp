@@ -13,12 +13,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kBucket{10'000};
 
-struct Meaning {
+struct V1Meaning {
   std::string_view event;
   std::string_view event_type;
 };
 // Names of the guide's list in the spelling seen on the wire, lower case.
-constexpr std::array<Meaning, 15> kMeanings{{
+constexpr std::array<V1Meaning, 15> kV1Meanings{{
     {"uploaded", "CREATED"},
     {"created", "CREATED"},
     {"copied", "CREATED"},
@@ -145,7 +145,7 @@ std::string_view box_v1_event_type(std::string_view event) noexcept {
     plain[i] = c == ' ' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   }
   const std::string_view word{plain.data(), event.size()};
-  for (const Meaning& meaning : kMeanings) {
+  for (const V1Meaning& meaning : kV1Meanings) {
     if (meaning.event == word) return meaning.event_type;
   }
   return "UNKNOWN";

@@ -23,10 +23,6 @@ constexpr std::array<std::pair<Handshake, std::string_view>, 7> kWords{
      {Handshake::CloudEvents, "cloudevents"},
      {Handshake::Github, "github"}}};
 
-Unexpected<ProviderError> refuse(ProviderError error) {
-  return Unexpected<ProviderError>(error);
-}
-
 bool is_challenge(std::string_view text) noexcept {
   return !text.empty() && text.size() <= kChallengeMax &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7E; });

@@ -63,10 +63,6 @@ constexpr std::array<std::string_view, 9> kDeletedWords{"delete",  "deleted", "d
 // The form of dates in notifications ends with the year 9999.
 constexpr WallTime kLastDate{std::chrono::seconds{253'402'300'799}};
 
-Unexpected<ProviderError> refuse(ProviderError error) {
-  return Unexpected<ProviderError>(error);
-}
-
 bool has_list(const Rules& rules) noexcept {
   return rules.lists.front().data() != nullptr;
 }

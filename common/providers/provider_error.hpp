@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/base/expected.hpp"
 #include "common/text/json.hpp"
 
 namespace eventrelay::providers {
@@ -49,6 +50,10 @@ inline constexpr std::size_t kProviderErrors = 13;
       "The challenge is not 1 to 1024 characters of printable ASCII.",
   };
   return kSentences[static_cast<std::size_t>(error)];
+}
+
+[[nodiscard]] inline Unexpected<ProviderError> refuse(ProviderError error) noexcept {
+  return Unexpected<ProviderError>(error);
 }
 
 // What a body that can not be read is called; a key that occurs twice makes two readers differ.

@@ -18,10 +18,6 @@ using crypto::Mac;
 constexpr std::string_view kBearer = "Bearer";
 constexpr std::string_view kClientState = "/clientState";
 
-Unexpected<ProviderError> refuse(ProviderError error) noexcept {
-  return Unexpected<ProviderError>(error);
-}
-
 VerifiedBy judged(KeySet genuine, ProviderError otherwise) {
   if (genuine.none()) return refuse(otherwise);
   return genuine;

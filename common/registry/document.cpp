@@ -17,7 +17,7 @@
 namespace eventrelay {
 namespace {
 
-namespace json = boost::json;
+namespace boost_json = boost::json;
 using Kind = DocumentError::Kind;
 
 constexpr int kVersion = 1;
@@ -35,12 +35,12 @@ struct NotOpened : std::invalid_argument {
 // Reads members with a type each; the first problem is kept. Thread: one call.
 class Members {
  public:
-  Members(const json::object& object, const config::ReadSecret& secret)
+  Members(const boost_json::object& object, const config::ReadSecret& secret)
       : object_(object), secret_(secret) {}
 
   template <class T>
   void whole(std::string_view name, T& out) {
-    const json::value* const value = find(name);
+    const boost_json::value* const value = find(name);
     if (value == nullptr) return;
     boost::system::error_code error;
     const auto number = value->to_number<std::int64_t>(error);
@@ -53,25 +53,25 @@ class Members {
     out = WallTime{std::chrono::milliseconds{ms}};
   }
   void flag(std::string_view name, bool& out) {
-    const json::value* const value = find(name);
+    const boost_json::value* const value = find(name);
     if (value == nullptr) return;
     if (!value->is_bool()) return bad(name);
     out = value->get_bool();
   }
   void text(std::string_view name, std::string& out) {
-    const json::value* const value = find(name);
+    const boost_json::value* const value = find(name);
     if (value == nullptr) return;
     if (!value->is_string()) return bad(name);
     out.assign(value->get_string().data(), value->get_string().size());
   }
   void secret(std::string_view name, Secret& out) {
-    const json::value* const value = find(name);
+    const boost_json::value* const value = find(name);
     if (value == nullptr) return;
     std::optional<std::string> plain = secret_(*value);
     if (!plain) return bad(name);
     out = Secret(*std::move(plain));
   }
-  [[nodiscard]] const json::value* find(std::string_view name) const {
+  [[nodiscard]] const boost_json::value* find(std::string_view name) const {
     return object_.if_contains({name.data(), name.size()});
   }
   void bad(std::string_view name) {
@@ -80,25 +80,25 @@ class Members {
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
 
  private:
-  const json::object& object_;
+  const boost_json::object& object_;
   const config::ReadSecret& secret_;
   std::string problem_;
 };
 
-json::array texts(const std::vector<std::string>& list) {
-  json::array out;
+boost_json::array texts(const std::vector<std::string>& list) {
+  boost_json::array out;
   for (const std::string& each : list) out.emplace_back(each);
   return out;
 }
 
-json::object write(const Webhook& hook) {
-  json::object out{{"id", hook.id},
-                   {"target", {{"id", hook.target_id}, {"type", hook.target_type}}},
-                   {"triggers", texts(hook.triggers)},
-                   {"address", hook.address}};
+boost_json::object write(const Webhook& hook) {
+  boost_json::object out{{"id", hook.id},
+                         {"target", {{"id", hook.target_id}, {"type", hook.target_type}}},
+                         {"triggers", texts(hook.triggers)},
+                         {"address", hook.address}};
   if (hook.state != WebhookState::Active) {
     const std::string_view word = to_word(hook.state);
-    out["state"] = json::string_view(word.data(), word.size());
+    out["state"] = boost_json::string_view(word.data(), word.size());
   }
   if (!hook.reason.empty()) out["reason"] = hook.reason;
   return out;
@@ -106,9 +106,9 @@ json::object write(const Webhook& hook) {
 
 constexpr std::string_view kCallback = "callback";  // no subscription may have this name
 
-void write_pause(std::string_view name, const PauseSetting& pause, json::array& out) {
+void write_pause(std::string_view name, const PauseSetting& pause, boost_json::array& out) {
   if (pause == PauseSetting{}) return;
-  json::object one{{"name", json::string_view(name.data(), name.size())}};
+  boost_json::object one{{"name", boost_json::string_view(name.data(), name.size())}};
   if (pause.paused) one["off"] = true;
   if (pause.resumed != WallTime{}) one["on"] = unix_ms(pause.resumed);
   out.push_back(std::move(one));
@@ -123,7 +123,7 @@ PauseSetting* pause_of(InstanceConfig& instance, std::string_view name) {
   return nullptr;
 }
 
-bool read_pause(const json::value& value, const config::ReadSecret& secret,
+bool read_pause(const boost_json::value& value, const config::ReadSecret& secret,
                 InstanceConfig& instance) {
   if (!value.is_object()) return false;
   Members members(value.get_object(), secret);
@@ -136,7 +136,8 @@ bool read_pause(const json::value& value, const config::ReadSecret& secret,
   return members.problem().empty();
 }
 
-std::optional<Webhook> read_webhook(const json::value& value, const config::ReadSecret& secret) {
+std::optional<Webhook> read_webhook(const boost_json::value& value,
+                                    const config::ReadSecret& secret) {
   if (!value.is_object()) return std::nullopt;
   Webhook out;
   Members members(value.get_object(), secret);
@@ -148,16 +149,16 @@ std::optional<Webhook> read_webhook(const json::value& value, const config::Read
   const auto word = std::find(kStateWords.begin(), kStateWords.end(), state);
   if (word == kStateWords.end()) return std::nullopt;
   out.state = static_cast<WebhookState>(word - kStateWords.begin());
-  if (const json::value* const target = members.find("target")) {
+  if (const boost_json::value* const target = members.find("target")) {
     if (!target->is_object()) return std::nullopt;
     Members inner(target->get_object(), secret);
     inner.text("id", out.target_id);
     inner.text("type", out.target_type);
     if (!inner.problem().empty()) return std::nullopt;
   }
-  if (const json::value* const triggers = members.find("triggers")) {
+  if (const boost_json::value* const triggers = members.find("triggers")) {
     if (!triggers->is_array()) return std::nullopt;
-    for (const json::value& each : triggers->get_array()) {
+    for (const boost_json::value& each : triggers->get_array()) {
       if (!each.is_string()) return std::nullopt;
       out.triggers.emplace_back(each.get_string());
     }
@@ -171,15 +172,16 @@ Unexpected<DocumentError> failed(Kind kind, std::string what) {
 }
 
 // A parsed value that is an object of our version, or why not.
-Expected<json::object, DocumentError> open_value(std::string_view value,
-                                                 const json::storage_ptr& memory = {}) {
+Expected<boost_json::object, DocumentError> open_value(std::string_view value,
+                                                       const boost_json::storage_ptr& memory = {}) {
   if (value.size() > kDocumentMax) return failed(Kind::Malformed, "more than 64 KiB");
   boost::system::error_code error;
-  json::parse_options options;
+  boost_json::parse_options options;
   options.max_depth = config::kJsonDepthMax + 4;
-  json::value parsed = json::parse({value.data(), value.size()}, error, memory, options);
+  boost_json::value parsed =
+      boost_json::parse({value.data(), value.size()}, error, memory, options);
   if (error.failed() || !parsed.is_object()) return failed(Kind::Malformed, "not a JSON object");
-  const json::value* const version = parsed.get_object().if_contains("v");
+  const boost_json::value* const version = parsed.get_object().if_contains("v");
   if (version == nullptr || !version->is_int64()) return failed(Kind::Malformed, "v: missing");
   if (version->get_int64() != kVersion) {
     return failed(Kind::Version, "v: version " + std::to_string(version->get_int64()) +
@@ -222,16 +224,16 @@ std::string encode_document(const Document& document, const Keyring& keys) {
 
 std::string encode_document(const Document& document, const Keyring& keys, std::string_view key) {
   const config::WriteSecret sealed = [&](std::string_view plain) {
-    return json::value{{"sealed", keys.seal(plain, key)}};
+    return boost_json::value{{"sealed", keys.seal(plain, key)}};
   };
   static const InstanceConfig kDefaults;
-  json::object out{{"v", kVersion},
-                   {"seal", keys.first_id()},
-                   {"company", document.company},
-                   {"account", document.account},
-                   {"user", document.user},
-                   {"created", unix_ms(document.created)},
-                   {"token", document.token_hash}};
+  boost_json::object out{{"v", kVersion},
+                         {"seal", keys.first_id()},
+                         {"company", document.company},
+                         {"account", document.account},
+                         {"user", document.user},
+                         {"created", unix_ms(document.created)},
+                         {"token", document.token_hash}};
   if (document.disabled) out["disabled"] = true;
   if (document.deleted != WallTime{}) out["deleted"] = unix_ms(document.deleted);
   if (document.external_authentication != "none") {
@@ -239,25 +241,25 @@ std::string encode_document(const Document& document, const Keyring& keys, std::
   }
   if (!document.problem.empty()) out["problem"] = document.problem;
   if (document.oauth) {
-    out["oauth"] = json::object{{"access", sealed(document.oauth->access.reveal())},
-                                {"refresh", sealed(document.oauth->refresh.reveal())},
-                                {"expires", unix_ms(document.oauth->expires)},
-                                {"refreshed", unix_ms(document.oauth->refreshed)}};
+    out["oauth"] = boost_json::object{{"access", sealed(document.oauth->access.reveal())},
+                                      {"refresh", sealed(document.oauth->refresh.reveal())},
+                                      {"expires", unix_ms(document.oauth->expires)},
+                                      {"refreshed", unix_ms(document.oauth->refreshed)}};
   }
-  json::array hooks;
+  boost_json::array hooks;
   for (const Webhook& each : document.webhooks) hooks.push_back(write(each));
   if (!hooks.empty()) out["webhooks"] = std::move(hooks);
-  json::array switches;
+  boost_json::array switches;
   write_pause(kCallback, document.instance.callback_pause, switches);
   for (const SubscriptionConfig& each : document.instance.subscriptions) {
     write_pause(each.name, each.pause, switches);
   }
   if (!switches.empty()) out["switches"] = std::move(switches);
-  json::object instance =
+  boost_json::object instance =
       config::to_json(config::instance_schema(), &document.instance, &kDefaults, sealed);
   instance.erase("id");  // it is the record's key
   out["instance"] = std::move(instance);
-  return json::serialize(out);
+  return boost_json::serialize(out);
 }
 
 Expected<Document, DocumentError> decode_document(std::string_view record_key,
@@ -266,13 +268,15 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
   if (!id) id = cleanup_of(record_key);
   if (!id) return failed(Kind::Malformed, "the record key is not the id of an instance");
   std::array<unsigned char, kParseBytes> bytes;
-  json::monotonic_resource memory(bytes.data(), bytes.size());
-  Expected<json::object, DocumentError> object = open_value(value, &memory);
+  boost_json::monotonic_resource memory(bytes.data(), bytes.size());
+  Expected<boost_json::object, DocumentError> object = open_value(value, &memory);
   if (!object) return failed(object.error().kind, object.error().what);
   std::string seal;
-  const config::ReadSecret opened = [&](const json::value& each) -> std::optional<std::string> {
+  const config::ReadSecret opened =
+      [&](const boost_json::value& each) -> std::optional<std::string> {
     if (!each.is_object() || each.get_object().size() != 1) return std::nullopt;
-    const json::value* const text = each.get_object().if_contains({kSealed.data(), kSealed.size()});
+    const boost_json::value* const text =
+        each.get_object().if_contains({kSealed.data(), kSealed.size()});
     if (text == nullptr || !text->is_string()) return std::nullopt;
     const Expected<Secret, OpenError> plain =
         keys.open(seal, {text->get_string().data(), text->get_string().size()}, record_key);
@@ -295,7 +299,7 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
     members.time("deleted", out.deleted);
     members.text("externalAuthentication", out.external_authentication);
     members.text("problem", out.problem);
-    if (const json::value* const oauth = members.find("oauth")) {
+    if (const boost_json::value* const oauth = members.find("oauth")) {
       if (!oauth->is_object()) return failed(Kind::Malformed, "oauth: has the wrong type");
       Members inner(oauth->get_object(), opened);
       out.oauth.emplace();
@@ -305,16 +309,16 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
       inner.time("refreshed", out.oauth->refreshed);
       if (!inner.problem().empty()) return failed(Kind::Malformed, "oauth." + inner.problem());
     }
-    if (const json::value* const hooks = members.find("webhooks")) {
+    if (const boost_json::value* const hooks = members.find("webhooks")) {
       if (!hooks->is_array()) return failed(Kind::Malformed, "webhooks: has the wrong type");
-      for (const json::value& each : hooks->get_array()) {
+      for (const boost_json::value& each : hooks->get_array()) {
         std::optional<Webhook> hook = read_webhook(each, opened);
         if (!hook) return failed(Kind::Malformed, "webhooks: one has the wrong type");
         out.webhooks.push_back(*std::move(hook));
       }
     }
     if (!members.problem().empty()) return failed(Kind::Malformed, members.problem());
-    const json::value* const instance = members.find("instance");
+    const boost_json::value* const instance = members.find("instance");
     if (instance == nullptr) return failed(Kind::Malformed, "instance: missing");
     const std::string problem =
         config::from_json(*instance, config::instance_schema(), &out.instance, opened);
@@ -322,9 +326,9 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
       const bool sealed = problem == NotOpened().what();
       return failed(sealed ? Kind::Sealed : Kind::Malformed, "instance: " + problem);
     }
-    if (const json::value* const switches = members.find("switches")) {
+    if (const boost_json::value* const switches = members.find("switches")) {
       if (!switches->is_array()) return failed(Kind::Malformed, "switches: has the wrong type");
-      for (const json::value& each : switches->get_array()) {
+      for (const boost_json::value& each : switches->get_array()) {
         if (!read_pause(each, opened, out.instance)) {
           return failed(Kind::Malformed, "switches: one has the wrong type");
         }
@@ -343,12 +347,12 @@ Expected<Document, DocumentError> decode_document(std::string_view record_key,
 
 Expected<DocumentSummary, DocumentError> summarize_document(std::string_view value,
                                                             const Keyring& keys) {
-  static const config::ReadSecret kNoSecret = [](const json::value&) {
+  static const config::ReadSecret kNoSecret = [](const boost_json::value&) {
     return std::optional<std::string>();
   };
   std::array<unsigned char, kParseBytes> bytes;
-  json::monotonic_resource memory(bytes.data(), bytes.size());
-  const Expected<json::object, DocumentError> object = open_value(value, &memory);
+  boost_json::monotonic_resource memory(bytes.data(), bytes.size());
+  const Expected<boost_json::object, DocumentError> object = open_value(value, &memory);
   if (!object) return failed(object.error().kind, object.error().what);
   DocumentSummary out;
   Members members(*object, kNoSecret);
@@ -364,22 +368,22 @@ Expected<DocumentSummary, DocumentError> summarize_document(std::string_view val
   members.flag("disabled", out.disabled);
   if (!members.problem().empty()) return failed(Kind::Malformed, members.problem());
   out.valid = problem.empty();
-  const json::value* const oauth = members.find("oauth");
+  const boost_json::value* const oauth = members.find("oauth");
   if (oauth != nullptr && oauth->is_object() && problem.empty()) {
     Members inner(oauth->get_object(), kNoSecret);
     inner.time("refreshed", out.refreshed);
     if (!inner.problem().empty()) return failed(Kind::Malformed, "oauth." + inner.problem());
   }
-  const json::value* const instance = members.find("instance");
+  const boost_json::value* const instance = members.find("instance");
   if (instance == nullptr || !instance->is_object()) {
     return failed(Kind::Malformed, "instance: missing");
   }
   Members inner(instance->get_object(), kNoSecret);
   inner.text("element", out.element);
   if (!inner.problem().empty()) return failed(Kind::Malformed, "instance." + inner.problem());
-  const json::value* const tags = inner.find("tags");
+  const boost_json::value* const tags = inner.find("tags");
   if (tags == nullptr || !tags->is_array()) return out;
-  for (const json::value& each : tags->get_array()) {
+  for (const boost_json::value& each : tags->get_array()) {
     if (!each.is_string()) return failed(Kind::Malformed, "instance.tags: has the wrong type");
     out.tags.emplace_back(each.get_string());
   }
@@ -387,9 +391,9 @@ Expected<DocumentSummary, DocumentError> summarize_document(std::string_view val
 }
 
 std::string master_key_of(std::string_view value) {
-  const Expected<json::object, DocumentError> object = open_value(value);
+  const Expected<boost_json::object, DocumentError> object = open_value(value);
   if (!object) return {};
-  const json::value* const seal = object->if_contains("seal");
+  const boost_json::value* const seal = object->if_contains("seal");
   return seal != nullptr && seal->is_string() ? std::string(seal->get_string()) : std::string();
 }
 

@@ -26,7 +26,6 @@ namespace eventrelay::trace {
 
 namespace {
 
-constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr auto kRelaxed = std::memory_order_relaxed;
 // Beyond the deadline, for a request that ends with it.
 constexpr std::chrono::milliseconds kStopGrace{200};

@@ -16,7 +16,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::string hash_of(std::string_view secret) {
+std::string secret_hash(std::string_view secret) {
   return std::string(crypto::sha256(secret).view());
 }
 
@@ -51,7 +51,7 @@ Callers::Callers(const ControlConfig& config) : organizations_(config.organizati
     for (const AccountConfig& account : organization.accounts) {
       for (const UserConfig& user : account.users) {
         if (!user.secret) continue;  // refused by the check of the configuration
-        by_hash_[hash_of(user.secret->reveal())] = Caller{&organization, &account, &user};
+        by_hash_[secret_hash(user.secret->reveal())] = Caller{&organization, &account, &user};
         by_id_[user.id] = Caller{&organization, &account, &user};
       }
     }
@@ -59,7 +59,7 @@ Callers::Callers(const ControlConfig& config) : organizations_(config.organizati
 }
 
 std::optional<Caller> Callers::user(std::string_view secret) const {
-  const auto found = by_hash_.find(hash_of(secret));
+  const auto found = by_hash_.find(secret_hash(secret));
   if (found == by_hash_.end()) return std::nullopt;
   if (!crypto::equal_constant_time(found->second.user->secret->reveal(), secret)) {
     return std::nullopt;
@@ -69,7 +69,7 @@ std::optional<Caller> Callers::user(std::string_view secret) const {
 
 bool Callers::belongs(const Caller& caller, std::string_view secret) {
   const std::optional<Secret>& own = caller.organization->secret;
-  return own && crypto::equal_constant_time(hash_of(own->reveal()), hash_of(secret));
+  return own && crypto::equal_constant_time(secret_hash(own->reveal()), secret_hash(secret));
 }
 
 std::optional<unsigned> FailureLimit::wait(std::string_view address, std::uint32_t per_minute,

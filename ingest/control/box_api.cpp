@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/text/percent.hpp"
+#include "ingest/control/json_members.hpp"
 
 namespace eventrelay::control::box {
 namespace {
@@ -31,11 +32,6 @@ ExchangeRequest post_form(const HttpOrigin& url, std::string body) {
   out.headers.emplace_back("Content-Type", "application/x-www-form-urlencoded");
   out.body = std::move(body);
   return out;
-}
-
-std::string text_member(const json::object& object, const char* name) {
-  const json::value* const value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
 std::optional<json::object> object_in(const std::string& body) {

@@ -13,6 +13,7 @@
 #include "common/http/client_tls.hpp"
 #include "common/observe/log.hpp"
 #include "common/process/failpoint.hpp"
+#include "ingest/control/json_members.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -27,10 +28,6 @@ constexpr std::chrono::seconds kRetryMax{600};
 constexpr std::size_t kListPages = 20;
 constexpr std::size_t kQuotasMax = 10'000;
 constexpr std::size_t kNoticesMax = 1000;
-
-std::string text_of(const json::value* value) {
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
 
 std::string id_text(const json::value& object) {
   if (!object.is_object()) return {};

@@ -7,6 +7,7 @@
 
 #include "common/kafka/tools/topic_reader.hpp"
 #include "common/observe/log.hpp"
+#include "ingest/control/json_members.hpp"
 
 namespace eventrelay::control {
 namespace {
@@ -19,14 +20,9 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr std::chrono::seconds kAgain{5};
 constexpr std::chrono::hours kLookBack{1};
 
-std::string text_of(const json::object& object, const char* name) {
-  const json::value* const value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 std::string inner_text(const json::object& object, const char* section, const char* name) {
   const json::value* const value = object.if_contains(section);
-  return value != nullptr && value->is_object() ? text_of(value->get_object(), name)
+  return value != nullptr && value->is_object() ? text_member(value->get_object(), name)
                                                 : std::string();
 }
 
@@ -40,7 +36,7 @@ std::optional<BoxNotice> notice_of(std::string_view key, std::string_view body) 
   const json::value parsed = json::parse({body.data(), body.size()}, error);
   if (!instance || error.failed() || !parsed.is_object()) return std::nullopt;
   const json::object& event = parsed.get_object();
-  const std::string trigger = text_of(event, "trigger");
+  const std::string trigger = text_member(event, "trigger");
   if (trigger != kDeleted && trigger != kNoSession) return std::nullopt;
   BoxNotice out;
   out.instance = *instance;

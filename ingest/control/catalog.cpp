@@ -4,17 +4,9 @@
 #include <boost/json/array.hpp>
 #include <charconv>
 
+#include "ingest/control/json_members.hpp"
+
 namespace eventrelay::control {
-namespace {
-
-namespace json = boost::json;
-
-json::string_view text(std::string_view view) {
-  return {view.data(), view.size()};
-}
-
-}  // namespace
-
 const CatalogRow* find_catalog_row(std::string_view key_or_id) noexcept {
   std::uint64_t id = 0;
   const char* const end = key_or_id.data() + key_or_id.size();

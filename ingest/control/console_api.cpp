@@ -75,7 +75,7 @@ HttpResponse who(const Caller& caller) {
 }
 
 // A text member of a body, or the answer that it is missing.
-Expected<std::string, std::string> text_member(const json::object& body, std::string_view name) {
+Expected<std::string, std::string> needed_text(const json::object& body, std::string_view name) {
   const json::value* const value = body.if_contains(json::string_view(name.data(), name.size()));
   if (value == nullptr) return Unexpected(std::string(name) + ": required");
   const json::string* const text = value->if_string();
@@ -152,8 +152,8 @@ Task<void> ConsoleApi::sign_in(HttpRequestPtr request, Responder respond) {
     respond(error_response(*request, body.error().status, body.error().message));
     co_return;
   }
-  const auto user = text_member(*body, "user");
-  const auto organization = text_member(*body, "organization");
+  const auto user = needed_text(*body, "user");
+  const auto organization = needed_text(*body, "organization");
   if (!user || !organization) {
     respond(error_response(*request, 400, !user ? user.error() : organization.error()));
     co_return;

@@ -16,7 +16,7 @@ namespace json = boost::json;
 using history::SumsPage;
 using history::SumsQuestion;
 
-constexpr std::chrono::hours kSpan{24};
+constexpr std::chrono::hours kCountSpan{24};
 constexpr std::int64_t kStepsMax = 1500;
 constexpr std::size_t kRecordsMax = 20'000;  // of one answer
 constexpr std::string_view kTokenForm = "s1-";
@@ -30,7 +30,7 @@ constexpr std::array<Interval, 4> kIntervals{{{"second", std::chrono::seconds{1}
                                               {"hour", std::chrono::hours{1}},
                                               {"day", std::chrono::hours{24}}}};
 
-std::optional<std::int64_t> number_of(std::string_view text) {
+std::optional<std::int64_t> parse_number(std::string_view text) {
   std::int64_t number = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool whole = read.ec == std::errc{} && read.ptr == text.data() + text.size();
@@ -49,7 +49,7 @@ Result<std::chrono::seconds> interval_of(const Call& call) {
 Result<bool> judge_accounts(const Call& call) {
   for (const char* const name : {"accountIds[]", "accountIds"}) {
     for (const std::string_view text : call.request->query_all(name)) {
-      const std::optional<std::int64_t> id = number_of(text);
+      const std::optional<std::int64_t> id = parse_number(text);
       if (!id) return refuse(400, "accountIds[]: must be numbers");
       if (static_cast<std::uint64_t>(*id) != call.caller.account->id) {
         return refuse(403, "accountIds[]: " + std::to_string(*id) + " is not yours");
@@ -92,7 +92,7 @@ Task<Result<Reply>> CountCalls::counts_reply(const Call& call, CountForm form) {
   const WallTime now = wall_now();
   const Result<WallTime> to = moment_of(call, "to", now);
   if (!to) co_return refuse(to.error());
-  const Result<WallTime> from = moment_of(call, "from", std::min(*to, now) - kSpan);
+  const Result<WallTime> from = moment_of(call, "from", std::min(*to, now) - kCountSpan);
   if (!from) co_return refuse(from.error());
   if (*from > *to) co_return refuse(400, "from: is after to");
   const Result<std::chrono::seconds> interval = interval_of(call);
@@ -108,7 +108,7 @@ Task<Result<Reply>> CountCalls::counts_reply(const Call& call, CountForm form) {
   }
   if (const auto token = call.query_value("nextPage")) {
     const bool ours = token->starts_with(kTokenForm);
-    const auto step = ours ? number_of(token->substr(kTokenForm.size())) : std::nullopt;
+    const auto step = ours ? parse_number(token->substr(kTokenForm.size())) : std::nullopt;
     if (!step || *step < question.first || *step > question.last) {
       co_return refuse(400, "nextPage: is not a token of an earlier answer");
     }

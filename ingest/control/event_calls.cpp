@@ -21,7 +21,7 @@ using history::Page;
 using history::Question;
 using history::StoredEvent;
 
-constexpr std::chrono::hours kSpan{24};
+constexpr std::chrono::hours kEventSpan{24};
 constexpr std::size_t kLivePage = 50;
 constexpr int kLivePauseMs = 2000;
 
@@ -30,7 +30,7 @@ Result<Question> question_of(const Call& call, std::size_t page_size) {
   const WallTime now = wall_now();
   const Result<WallTime> to = moment_of(call, "to", now + std::chrono::minutes(1));
   const WallTime end = to ? std::min(*to, now) : now;
-  const Result<WallTime> from = moment_of(call, "from", end - kSpan);
+  const Result<WallTime> from = moment_of(call, "from", end - kEventSpan);
   if (!to) return refuse(to.error());
   if (!from) return refuse(from.error());
   if (*from > *to) return refuse(400, "from: is after to");
@@ -163,7 +163,7 @@ Task<HttpResponse> EventCalls::live(HttpRequestPtr request) {
   call.by_session = true;
   Question question;
   question.to = wall_now() + std::chrono::minutes(1);
-  question.from = question.to - kSpan;
+  question.from = question.to - kEventSpan;
   question.page_size = kLivePage;
   const std::string_view last = request->header("Last-Event-ID");
   std::int64_t last_ms = 0;

@@ -12,18 +12,12 @@
 #include "common/config/config_instances_schema.hpp"
 #include "common/config/config_json.hpp"
 #include "common/config/config_parse.hpp"
+#include "ingest/control/json_members.hpp"
 
 namespace eventrelay::control {
 namespace {
 
 namespace json = boost::json;
-
-std::string_view view(const json::string& text) {
-  return {text.data(), text.size()};
-}
-std::string_view view(json::string_view text) {
-  return {text.data(), text.size()};
-}
 
 // What a configuration key may hold.
 enum class Kind : std::uint8_t {

@@ -10,15 +10,12 @@
 #include "common/text/utc.hpp"
 #include "ingest/control/catalog.hpp"
 #include "ingest/control/instance_input.hpp"
+#include "ingest/control/json_members.hpp"
 
 namespace eventrelay::control {
 namespace {
 
 namespace json = boost::json;
-
-json::value text(std::string_view view) {
-  return json::value(json::string_view(view.data(), view.size()));
-}
 
 json::value masked(std::string_view) {
   return text(kMasked);

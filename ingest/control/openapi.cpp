@@ -7,6 +7,8 @@
 #include <boost/json/serialize.hpp>
 #include <string_view>
 
+#include "ingest/control/json_members.hpp"
+
 namespace eventrelay::control {
 namespace {
 
@@ -266,10 +268,6 @@ constexpr std::string_view kSchemas = R"json({
  "required":["method","name","value"]}}}},
  "v2":{"type":"object","required":["address","triggers"]}}}
 })json";
-
-json::value text(std::string_view view) {
-  return json::value(json::string_view(view.data(), view.size()));
-}
 
 json::object reference(std::string_view name) {
   return {{"$ref", "#/components/schemas/" + std::string(name)}};

@@ -14,6 +14,7 @@
 #include "common/providers/stamp.hpp"
 #include "ingest/control/event_view.hpp"
 #include "ingest/control/json_body.hpp"
+#include "ingest/control/json_members.hpp"
 #include "ingest/control/waiting.hpp"
 
 namespace eventrelay::control {
@@ -28,15 +29,6 @@ using replay::Status;
 constexpr std::chrono::seconds kLookInterval{1};
 constexpr std::size_t kEventIdsMax = 1000;
 constexpr std::size_t kKeptMax = 200;  // records of replays that are over
-
-std::string_view view(const json::string& text) {
-  return {text.data(), text.size()};
-}
-
-std::string text_of(const json::object& record, json::string_view name) {
-  const json::value* const value = record.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
 
 std::uint64_t number_of(const json::object& record, json::string_view name) {
   const json::value* const value = record.if_contains(name);
@@ -54,7 +46,7 @@ std::optional<json::object> parsed(const std::string& value) {
 }
 
 bool is_running(const json::object& record) {
-  return text_of(record, "status") == "running";
+  return text_member(record, "status") == "running";
 }
 
 json::object replay_answer(const std::string& id, const json::object& record) {
@@ -62,7 +54,7 @@ json::object replay_answer(const std::string& id, const json::object& record) {
                    {"status", record.at("status")},
                    {"selected", number_of(record, "selected")},
                    {"sent", number_of(record, "sent")}};
-  if (const std::string reason = text_of(record, "reason"); !reason.empty()) {
+  if (const std::string reason = text_member(record, "reason"); !reason.empty()) {
     out["reason"] = reason;
   }
   return out;
@@ -128,7 +120,7 @@ Result<json::object> record_of(const json::object& body, const Document& documen
   const Result<WallTime> to = time_member(body, "to");
   if (!to) return refuse(to.error());
   if (*from > *to) return refuse(400, "from: is after to");
-  const std::string source = text_of(body, "source");
+  const std::string source = text_member(body, "source");
   if (source != "events" && source != "dead") {
     return refuse(400, "source: is not one of events, dead");
   }
@@ -181,7 +173,7 @@ Result<Job> ReplayCalls::job_of(const std::string& id, const json::object& recor
   Job job;
   job.id = id;
   job.instance = number_of(record, "instance");
-  job.source = text_of(record, "source") == "dead" ? Source::Dead : Source::Events;
+  job.source = text_member(record, "source") == "dead" ? Source::Dead : Source::Events;
   job.from = WallTime(std::chrono::milliseconds(number_of(record, "from")));
   job.to = WallTime(std::chrono::milliseconds(number_of(record, "to")));
   job.rate = static_cast<std::uint32_t>(number_of(record, "rate"));
@@ -189,7 +181,7 @@ Result<Job> ReplayCalls::job_of(const std::string& id, const json::object& recor
   job.dry_run = dry != nullptr && dry->is_bool() && dry->get_bool();
   const Result<Document> document = parts_.documents.load(job.instance);
   if (!document) return refuse(document.error());
-  const std::string only = text_of(record, "subscription");
+  const std::string only = text_member(record, "subscription");
   for (Wanting& each : subscriptions_of(document->instance)) {
     if (only.empty() || each.id == only) job.targets.push_back({each.id, each.filter});
   }

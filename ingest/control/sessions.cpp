@@ -8,7 +8,7 @@
 namespace eventrelay::control {
 namespace {
 
-std::string hash_of(std::string_view cookie) {
+std::string cookie_hash(std::string_view cookie) {
   return std::string(crypto::sha256(cookie).view());
 }
 
@@ -23,7 +23,7 @@ std::string Sessions::begin(std::uint64_t user, std::string secrets, TimePoint n
   std::array<char, 32> bytes{};
   crypto::random_bytes(bytes.data(), bytes.size());
   std::string cookie = crypto::hex({bytes.data(), bytes.size()});
-  ConsoleSession& session = sessions_[hash_of(cookie)];
+  ConsoleSession& session = sessions_[cookie_hash(cookie)];
   session.user = user;
   session.secrets = std::move(secrets);
   session.since = session.used = now;
@@ -31,7 +31,7 @@ std::string Sessions::begin(std::uint64_t user, std::string secrets, TimePoint n
 }
 
 ConsoleSession* Sessions::find(std::string_view cookie, TimePoint now) {
-  const auto found = sessions_.find(hash_of(cookie));
+  const auto found = sessions_.find(cookie_hash(cookie));
   if (found == sessions_.end()) return nullptr;
   if (is_over(found->second, now)) {
     sessions_.erase(found);
@@ -42,7 +42,7 @@ ConsoleSession* Sessions::find(std::string_view cookie, TimePoint now) {
 }
 
 void Sessions::end(std::string_view cookie) {
-  sessions_.erase(hash_of(cookie));
+  sessions_.erase(cookie_hash(cookie));
 }
 
 void Sessions::make_room(TimePoint now) {

@@ -17,7 +17,7 @@ constexpr std::size_t kTurn = 32;  // records read of one partition before the n
 // O(cursors).
 constexpr std::uint32_t kBarren = 512;
 
-kafka::ReaderOptions reader_options(const Config& config, std::size_t prefetch_bytes) {
+kafka::ReaderOptions sweep_options(const Config& config, std::size_t prefetch_bytes) {
   kafka::ReaderOptions options;
   options.group = config.relay.group + ".sweep";  // it commits nothing
   options.topics = {kafka::topic_name(config.topics, "events")};
@@ -39,7 +39,7 @@ CatchUpReader::CatchUpReader(ShardIo& io, const Config& config, CatchUpParts par
       rules_(rules_of(config)),
       gate_(parts_.subscriptions),
       clock_(io.clock()),
-      reader_(io.make_reader(reader_options(config, parts_.prefetch_bytes))) {}
+      reader_(io.make_reader(sweep_options(config, parts_.prefetch_bytes))) {}
 
 CatchUpReader::~CatchUpReader() = default;
 

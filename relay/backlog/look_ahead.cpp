@@ -11,13 +11,13 @@ namespace {
 // Most of what a look has fetched is dropped once it has found a subscription with room.
 constexpr std::size_t kPrefetch = 512U << 10;
 // Records of one partition before the next is looked at: what was read ahead of it is dropped.
-constexpr std::uint32_t kTurn = 10'000;
+constexpr std::uint32_t kLookTurn = 10'000;
 constexpr std::int64_t kJump = 2'000;  // a seek costs about as much as reading so many
 // The live path will have read by itself what it reaches in so many looks.
 constexpr std::int64_t kSoon = 2;
 constexpr std::size_t kAsked = 4096;  // queues asked in one look whether they have nothing to do
 
-kafka::ReaderOptions reader_options(const Config& config) {
+kafka::ReaderOptions ahead_options(const Config& config) {
   kafka::ReaderOptions options;
   options.group = config.relay.group + ".ahead";  // it commits nothing
   options.topics = {kafka::topic_name(config.topics, "events")};
@@ -38,7 +38,7 @@ bool could_take(const SubscriptionQueue& queue, TimePoint now) noexcept {
 LookAhead::LookAhead(ShardIo& io, const Config& config, LookAheadParts parts)
     : parts_(std::move(parts)),
       clock_(io.clock()),
-      reader_(io.make_reader(reader_options(config))),
+      reader_(io.make_reader(ahead_options(config))),
       timer_(io.loop().make_timer()) {}
 
 LookAhead::~LookAhead() = default;
@@ -200,7 +200,7 @@ std::size_t LookAhead::read(std::size_t max) {
       if (live->value - read.at.value > kJump) stop();
       continue;
     }
-    if (judge(ahead, read.message) || (++looked_ >= kTurn && others)) stop();
+    if (judge(ahead, read.message) || (++looked_ >= kLookTurn && others)) stop();
   }
   if (reading && !at_) begin_turn();
   return count;

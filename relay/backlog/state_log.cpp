@@ -18,7 +18,7 @@ constexpr int kReadTurn = 64;  // records before the loop gets its turn
 constexpr int kWriteTurn = 32;
 constexpr std::uint64_t kAssureToken = ~std::uint64_t{0};
 
-kafka::ReaderOptions reader_options(const Config& config) {
+kafka::ReaderOptions state_options(const Config& config) {
   kafka::ReaderOptions options;
   options.group = config.relay.group + ".state";  // it commits nothing
   options.topics = {kafka::topic_name(config.topics, "state")};
@@ -181,7 +181,7 @@ void StateLog::Log::on_receipt(std::uint64_t token, Receipt receipt) {
 // --- all partitions -----------------------------------------------------------------------------
 
 StateLog::StateLog(ShardIo& io, const Config& config, StateLogParts parts)
-    : io_(io), parts_(std::move(parts)), reader_(io.make_reader(reader_options(config))) {}
+    : io_(io), parts_(std::move(parts)), reader_(io.make_reader(state_options(config))) {}
 
 StateLog::~StateLog() = default;
 

@@ -56,8 +56,8 @@ bool is_lasting(int status) noexcept {
   return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
 }
 
-void note_ttl(LookupAnswer& found, int seconds) {
-  const Duration ttl = std::chrono::seconds(std::max(0, seconds));
+void note_ttl(LookupAnswer& found, int given) {
+  const Duration ttl = std::chrono::seconds(std::max(0, given));
   found.ttl = std::min(found.ttl.value_or(ttl), ttl);
 }
 

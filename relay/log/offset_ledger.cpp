@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "common/base/assert.hpp"
+#include "relay/log/commit_text.hpp"
 #include "relay/record/number_list.hpp"
 
 namespace eventrelay::relay {
@@ -13,7 +14,6 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::string_view kFormat = "1:";
-constexpr std::size_t kMetadataMax = 4096;
 constexpr std::int64_t kRunMax = std::int64_t{1} << 31U;
 
 void append_number(std::uint64_t number, std::string& out) {

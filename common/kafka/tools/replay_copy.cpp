@@ -17,14 +17,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kStepMs = static_cast<int>(milliseconds{kReplayStepLimit}.count());
 constexpr milliseconds kQueuePause{50};
 constexpr int kUndoneMax = 10;  // in a row
 // Of a record that had been parked or dead before; all other headers go over as they are.
 constexpr std::array kParkedNames{header::kSubscription, header::kAttempt, header::kDue,
                                   header::kFirstFailure, header::kReason,  header::kDeadClass};
 
-Defaults settings_of(const KafkaConfig& config, const ReplayRoute& route) {
+Defaults writer_settings(const KafkaConfig& config, const ReplayRoute& route) {
   // The library wants a record's time limit within that of its transaction.
   const std::string* limit = user_property(config, "message.timeout.ms");
   // One request at a time: of two the library may take the first for stored because the second is.
@@ -129,8 +128,8 @@ class ReplayCopy::Impl {
 };
 
 void ReplayCopy::Impl::open_writer(const KafkaConfig& config) {
-  writer_ =
-      make_client(make_conf(config, Role::Producer, settings_of(config, route_)), Role::Producer);
+  writer_ = make_client(make_conf(config, Role::Producer, writer_settings(config, route_)),
+                        Role::Producer);
   target_.reset(rd_kafka_topic_new(writer_.get(), route_.target.c_str(), nullptr));
   if (!target_) throw StartError("topic " + route_.target + " cannot be written");
   const TimePoint give_up = monotonic_now() + kReplayStepLimit;

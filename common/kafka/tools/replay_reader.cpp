@@ -13,12 +13,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kStepMs = static_cast<int>(milliseconds{kReplayStepLimit}.count());
 // Time stamps of a log are not in order to the millisecond: several writers, each with its clock.
 constexpr std::chrono::hours kStampDisorder{1};
 constexpr char kEndMark = '|';  // note|end
 
-Defaults settings_of(const ReplayRoute& route) {
+Defaults reader_settings(const ReplayRoute& route) {
   return {{"group.id", route.group},
           {"isolation.level", "read_committed"},
           {"enable.partition.eof", "true"},  // the last offsets may be marks, not records
@@ -29,17 +28,13 @@ void check(rd_kafka_resp_err_t error, const std::string& what) {
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) throw StartError(what + ": " + rd_kafka_err2str(error));
 }
 
-// The library goes on by itself after these.
-bool passing(rd_kafka_resp_err_t error) {
-  return is_no_news(error) || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-}
-
 }  // namespace
 
 ReplayReader::ReplayReader(const KafkaConfig& config, const ReplayRoute& route)
     : source_(route.source),
       group_(route.group),
-      client_(make_client(make_conf(config, Role::Consumer, settings_of(route)), Role::Consumer)) {
+      client_(
+          make_client(make_conf(config, Role::Consumer, reader_settings(route)), Role::Consumer)) {
   rd_kafka_poll_set_consumer(client_.get());
   const int partitions = partition_count(route.source);
   const int target = partition_count(route.target);
@@ -159,7 +154,7 @@ std::optional<Message> ReplayReader::next(Duration limit) {
         client_.get(), static_cast<int>(std::max<std::int64_t>(wait.count(), 0)));
     if (raw == nullptr) return std::nullopt;
     Message message(raw);
-    if (passing(raw->err)) continue;
+    if (is_no_news(raw->err)) continue;
     const auto found = partitions_.find(raw->partition);
     if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       // What lies before the end and was not seen are marks, or records of failed transactions.

@@ -7,6 +7,7 @@
 // Errors:  StartError from the constructor and begin(); std::runtime_error from next().
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,6 +17,10 @@
 #include "common/kafka/tools/replay_copy.hpp"
 
 namespace eventrelay::kafka {
+
+// kReplayStepLimit as the library takes it.
+inline constexpr int kStepMs =
+    static_cast<int>(std::chrono::milliseconds{kReplayStepLimit}.count());
 
 // Thread: one owner.  Bounds: see above.
 class ReplayReader {

@@ -22,10 +22,6 @@ Defaults defaults_for(std::size_t topics) {
 }
 
 // The library goes on by itself after these.
-bool passing(rd_kafka_resp_err_t error) {
-  return is_no_news(error) || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-}
-
 }  // namespace
 
 // Thread: one owner.
@@ -63,7 +59,7 @@ class TopicReader::Impl {
     if (raw == nullptr) return std::nullopt;
     if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) return Message(raw);
     const MessagePtr failed(raw);
-    if (passing(raw->err)) return std::nullopt;
+    if (is_no_news(raw->err)) return std::nullopt;
     throw std::runtime_error(std::string("Kafka: ") + rd_kafka_message_errstr(raw));
   }
 

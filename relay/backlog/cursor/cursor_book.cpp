@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 
 #include "common/base/assert.hpp"
 #include "relay/record/number_list.hpp"
@@ -10,8 +9,6 @@
 namespace eventrelay::relay {
 
 namespace {
-
-constexpr Offset kNever{std::numeric_limits<std::int64_t>::max()};
 
 Offset next_of(Offset at) {
   return Offset{at.value + 1};

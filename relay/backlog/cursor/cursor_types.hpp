@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@
 #include "relay/record/ids.hpp"
 
 namespace eventrelay::relay {
+
+// Behind every event.
+inline constexpr Offset kNever{std::numeric_limits<std::int64_t>::max()};
 
 // Bounds: memory is about 200 B per cursor.
 struct CursorBounds {

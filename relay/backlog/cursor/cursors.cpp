@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -370,8 +369,6 @@ void Cursors::begin_anew() {
 // The catch-up read's side of Cursors: which are ready, which take an event, which are deferred.
 
 namespace {
-
-constexpr Offset kNever{std::numeric_limits<std::int64_t>::max()};
 
 // Finds the cursors of one subscription that are ready. Thread: shard-local.  Bounds: O(cursors).
 class ReadyCollector {
