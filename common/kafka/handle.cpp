@@ -82,6 +82,15 @@ constexpr std::array<Fixed, 8> kFixed{{
 constexpr char kUnknown = '?';
 constexpr char kQueueBackoff[] = "fetch.queue.backoff.ms";  // from 2.2 on
 
+// From 2.4.0 on the library finds what it knows of topics by their ids too. When a topic that it
+// knows comes back under another id, the versions before 2.10.0 free what they knew and keep a
+// pointer to it, and end the process when they follow it (#4778, #4964).
+constexpr int kKeepsFreedTopics = 0x02040000;
+constexpr int kLetsGoOfTopics = 0x020a0000;
+// What is forgotten before the topic is back leaves no such pointer. So long the library keeps that
+// a topic does not exist, and no use of what it knows takes longer; it asks again once a second.
+constexpr char kTopicsKnownMs[] = "100";
+
 // Which role knows a property: C, P or *, from the library's own table.
 char scope_of(const std::string& key) {
   static const auto kScopes = [] {
@@ -251,10 +260,17 @@ bool refills_soon() {
   return scope_of(kQueueBackoff) != kUnknown;
 }
 
+bool keeps_freed_topics(int version) noexcept {
+  return version >= kKeepsFreedTopics && version < kLetsGoOfTopics;
+}
+
 ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults) {
   ConfPtr conf{rd_kafka_conf_new()};
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
   set_all(conf.get(), own_common());
+  if (keeps_freed_topics(rd_kafka_version())) {
+    set(conf.get(), "metadata.max.age.ms", kTopicsKnownMs);
+  }
   if (role == Role::Producer) set_all(conf.get(), own_producer());
   if (role == Role::Consumer) {
     set_all(conf.get(), own_consumer());

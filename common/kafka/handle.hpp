@@ -57,6 +57,9 @@ using Defaults = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults);
 // Does this version of the library fill a queue that passed its limit again soon after it has room?
 [[nodiscard]] bool refills_soon();
+// Does `version` of the library, as rd_kafka_version() tells it, end the process when a topic that
+// it knows is made again?
+[[nodiscard]] bool keeps_freed_topics(int version) noexcept;
 // What the user set for `key`, or nothing.
 [[nodiscard]] const std::string* user_property(const KafkaConfig& config, const std::string& key);
 // Takes the settings over. Throws StartError.

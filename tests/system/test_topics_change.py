@@ -9,8 +9,9 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from support import box
+from support.box_provider import api_of
 from support.receiver import Rule
-from support.stack import INSTANCE, Stack, feed, judge
+from support.stack import INSTANCE, KEY, Stack, feed, judge
 from support.wait import hold, until
 
 PARTITIONS = 6
@@ -344,6 +345,34 @@ def test_a_state_topic_made_again_with_more_partitions_is_a_reason(stack: Stack,
     receiver.wait_for(10, 30)
     verdict = judge(receiver.deliveries(), bodies)
     assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
+
+
+def test_no_topic_made_again_ends_a_process(tour: Stack, provider, receiver) -> None:
+    """Also of those that are read now and then, or hardly written. A client library that keeps
+    something of the former topic comes upon it with the next one, hence twice."""
+    tour.config["retry"] = {"delays": ["2s"], "jitter": 0}
+    ingest, relay = tour.ingest(), tour.relay()
+    api = api_of(ingest)
+    made = api.create(provider, receiver.url("/cb"), KEY).json["id"]
+
+    def works(first: int) -> None:
+        options = {"first": first, "connections": 1, "again": frozenset({503}), "pause": 0.5}
+        bodies, load = feed(ingest.port, 24, made, **options)
+        load.finish(60)
+        until(lambda: ids(bodies) <= set(delivered(receiver)), 60, "all events", pause=0.2)
+        for path in ("/instances/events", "/instances/events/analytics"):
+            until(lambda at=path: api.call("GET", at).status == 200, 20, path, pause=0.2)
+
+    works(0)
+    all_topics = admin(tour).list_topics(timeout=10).topics
+    ours = {name: len(all_topics[name].partitions) for name in all_topics if tour.prefix in name}
+    assert len(ours) == 7
+    for turn in (1, 2):
+        for name, partitions in ours.items():
+            make_again(tour, name.removeprefix(tour.prefix), partitions)
+        ready(ingest, relay)
+        works(100 * turn)
+    assert ingest.alive() and relay.alive()
 
 
 def test_partitions_added_while_all_runs_are_read(stack: Stack, receiver) -> None:

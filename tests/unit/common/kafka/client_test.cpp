@@ -51,6 +51,20 @@ TEST(MakeConf, SetsWhatThePromisesRestOn) {
   EXPECT_EQ(setting(config, Role::Consumer, "reconnect.backoff.max.ms"), "1000");
 }
 
+TEST(MakeConf, ForgetsTopicsSoonWhereTheLibraryKeepsAPointerToThem) {
+  EXPECT_FALSE(keeps_freed_topics(0x020002ff));  // Debian 12
+  EXPECT_FALSE(keeps_freed_topics(0x020300ff));
+  EXPECT_TRUE(keeps_freed_topics(0x020400ff));
+  EXPECT_TRUE(keeps_freed_topics(0x020800ff));  // Debian 13
+  EXPECT_TRUE(keeps_freed_topics(0x020900ff));
+  EXPECT_FALSE(keeps_freed_topics(0x020a00ff));
+  const char* const own = keeps_freed_topics(rd_kafka_version()) ? "100" : "900000";
+  for (const Role role : {Role::Producer, Role::Consumer, Role::Admin}) {
+    EXPECT_EQ(setting({}, role, "metadata.max.age.ms"), own);
+    EXPECT_EQ(setting(with("metadata.max.age.ms", "60000"), role, "metadata.max.age.ms"), "60000");
+  }
+}
+
 TEST(MakeConf, PutsTheUsersValueBeforeOurs) {
   EXPECT_EQ(setting(with("linger.ms", "1"), Role::Producer, "linger.ms"), "1");
   EXPECT_EQ(setting(with("message.max.bytes", "2000000"), Role::Producer, "message.max.bytes",
