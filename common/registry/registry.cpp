@@ -78,12 +78,19 @@ Registry Registry::with_sources(const Config& config) const {
 void Registry::change(const Change& change, Counts& counts) {
   EVENTRELAY_ASSERT(change.instance == nullptr || change.instance->id == change.id);
   const InstancePtr former = share(change.id);
+  const bool was_enabled = former != nullptr && former->events_enabled;
   if (former != nullptr) remove(former, counts);
   if (change.instance != nullptr) {
     add(change.instance, counts);
   } else {
     by_id_.erase(change.id);
-    remember_deleted(change.id);
+  }
+  const bool enabled = change.instance != nullptr && change.instance->events_enabled;
+  if (enabled) {
+    deleted_.erase(change.id);
+    deleted_before_.erase(change.id);
+  } else if (change.instance == nullptr || was_enabled) {
+    remember(change.id);
   }
 }
 
@@ -105,8 +112,6 @@ void Registry::remove(const InstancePtr& instance, Counts& counts) {
 
 void Registry::add(const InstancePtr& instance, Counts& counts) {
   by_id_.set(instance);
-  deleted_.erase(instance->id);
-  deleted_before_.erase(instance->id);
   Count& count = counts[instance->element];
   ++count.instances;
   count.id_sum += instance->id.value;
@@ -120,7 +125,11 @@ void Registry::add(const InstancePtr& instance, Counts& counts) {
   by_user_.set(std::move(users));
 }
 
-void Registry::remember_deleted(InstanceId id) {
+bool Registry::remembered(InstanceId id) const noexcept {
+  return deleted_.find(id) != nullptr || deleted_before_.find(id) != nullptr;
+}
+
+void Registry::remember(InstanceId id) {
   if (deleted_.size() == kDeletedMax) {
     deleted_before_ = std::move(deleted_);
     deleted_ = {};
@@ -135,7 +144,12 @@ const InstancePtr& Registry::share(InstanceId id) const noexcept {
 }
 
 bool Registry::deleted(InstanceId id) const noexcept {
-  return deleted_.find(id) != nullptr || deleted_before_.find(id) != nullptr;
+  return find(id) == nullptr && remembered(id);
+}
+
+bool Registry::disabled(InstanceId id) const noexcept {
+  const Instance* const instance = find(id);
+  return instance != nullptr && !instance->events_enabled && remembered(id);
 }
 
 std::span<const InstancePtr> Registry::by_user(std::string_view element,

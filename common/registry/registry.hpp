@@ -6,7 +6,8 @@
 // Owner:   Settings.
 // Thread:  any; read only.
 // Bounds:  1 000 000 instances; O(1) look-up by id and by (element, user), no allocation; a change
-//          copies about ten small nodes. Deletions are remembered: the last kDeletedMax at least.
+//          copies about ten small nodes. What was deleted or disabled is remembered: the last kDeletedMax
+//          at least.
 #pragma once
 
 #include <cstddef>
@@ -60,6 +61,9 @@ class Registry {
   // Was there such an instance, and a change has deleted it? One that was never heard of is
   // neither found nor deleted: it may yet come.
   [[nodiscard]] bool deleted(InstanceId id) const noexcept;
+  // Is there such an instance, and a change has disabled its events? Of one that was never enabled
+  // here events may yet be wanted: whoever accepted them may know more.
+  [[nodiscard]] bool disabled(InstanceId id) const noexcept;
   // Instances of `element` whose oauth.user.id is `user`, by id; Box V1 routing.
   [[nodiscard]] std::span<const InstancePtr> by_user(std::string_view element,
                                                      std::string_view user) const noexcept;
@@ -103,11 +107,12 @@ class Registry {
   void change(const Change& change, Counts& counts);
   void add(const InstancePtr& instance, Counts& counts);
   void remove(const InstancePtr& instance, Counts& counts);
-  void remember_deleted(InstanceId id);
+  [[nodiscard]] bool remembered(InstanceId id) const noexcept;
+  void remember(InstanceId id);
 
   PersistentMap<InstancePtr, ById> by_id_;
   PersistentMap<std::vector<InstancePtr>, ByUser> by_user_;
-  // What was deleted lately and before that; the latter goes when the former is full.
+  // What was deleted or disabled lately and before that; the latter goes when the former is full.
   PersistentMap<InstanceId, Ids> deleted_;
   PersistentMap<InstanceId, Ids> deleted_before_;
   std::shared_ptr<const Counts> counts_ = std::make_shared<const Counts>();

@@ -145,7 +145,7 @@ Subscriptions::Match Subscriptions::match(const Event& event,
   auto it = routes_.find(event.instance);
   if (it == routes_.end()) {
     const Instance* const instance = settings_->registry.find(event.instance);
-    if (instance == nullptr) return knows(event.instance);
+    if (instance == nullptr || !instance->events_enabled) return knows(event.instance);
     it = routes_.emplace(event.instance, make_route(*instance)).first;
   }
   for (const Arm& arm : it->second.arms) {
@@ -156,13 +156,15 @@ Subscriptions::Match Subscriptions::match(const Event& event,
 
 Subscriptions::Match Subscriptions::knows(InstanceId instance) const noexcept {
   const Registry& registry = settings_->registry;
-  if (registry.find(instance) != nullptr) return Match::None;
+  const Instance* const known = registry.find(instance);
+  if (known != nullptr && (known->events_enabled || registry.disabled(instance))) {
+    return Match::None;
+  }
   return registry.deleted(instance) ? Match::DeletedInstance : Match::UnknownInstance;
 }
 
 Subscriptions::Route Subscriptions::make_route(const Instance& instance) {
   Route route{&instance, {}};
-  if (!instance.events_enabled) return route;
   for (const Subscription& subscription : instance.subscriptions) {
     route.arms.push_back(Arm{&subscription, &queue_of(instance, subscription)});
   }

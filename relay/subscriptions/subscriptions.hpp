@@ -40,7 +40,8 @@ struct Failing {
 // Thread: shard thread.  Bounds: see the head of this file.
 class Subscriptions {
  public:
-  // Unknown: it may yet come. Deleted: it was known, and nobody will want its events.
+  // Unknown: it may yet come, or its events may yet be enabled, as ingest was told before. Deleted:
+  // it was known, and nobody will want its events.
   enum class Match : std::uint8_t { Some, None, UnknownInstance, DeletedInstance };
 
   // `steps`: the delay topics there are.

@@ -276,6 +276,35 @@ TEST(RelayFlow, LetsTheEventsOfAnUnknownInstanceWaitForItAndHoldNobodyUp) {
   EXPECT_TRUE(relay.drain());
 }
 
+// Ingest may have been told before that its events are enabled; what it accepted is not lost.
+TEST(RelayFlow, LetsTheEventsOfAnInstanceWaitThatIsNotEnabledYet) {
+  Arrived arrived;
+  Server server(counting(arrived));
+  Flow flow;
+  const auto enabled = flow.load(Flow::url(server.port()));
+  const InstancePtr instance = enabled->registry.share(InstanceId{kInstance});
+  auto off = std::make_shared<Instance>(*instance);
+  off->events_enabled = false;
+  const Registry none;
+  const auto settings = std::make_shared<Settings>(*enabled);
+  settings->registry =
+      none.with_sources(enabled->config).apply(Changes{{InstanceId{kInstance}, off}});
+  flow.write(0, 40);
+  Relay relay(settings);
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 10; }));
+  EXPECT_THAT(relay.service().status(), HasSubstr("\"unknown_instances\":[{\"instance\":"));
+  EXPECT_EQ(arrived.total(), 0U);
+  relay.apply(Changes{{InstanceId{kInstance}, instance}});
+  ASSERT_TRUE(eventually([&] { return arrived.distinct() == 40; })) << arrived.distinct();
+  // Disabled by a change, nobody wants its events any more.
+  relay.apply(Changes{{InstanceId{kInstance}, off}});
+  flow.write(40, 40);
+  ASSERT_TRUE(eventually([&] { return relay.of_partition(3, "committed") == 20; }));
+  EXPECT_THAT(relay.service().status(), HasSubstr("\"unknown_instances\":[]"));
+  EXPECT_EQ(arrived.total(), 40U);
+  EXPECT_TRUE(relay.drain());
+}
+
 TEST(RelayFlow, GivesAnEventUpWhoseInstanceNeverComes) {
   Arrived arrived;
   Server server(counting(arrived));

@@ -208,6 +208,28 @@ TEST(Registry, KnowsWhatWasDeletedFromWhatItNeverHeardOf) {
   ASSERT_NE(one.find(InstanceId{1}), nullptr);
 }
 
+TEST(Registry, KnowsWhatWasDisabledFromWhatWasNeverEnabled) {
+  const auto change = [](bool enabled) {
+    InstanceConfig config = instance(1, "box", "");
+    config.events_enabled = enabled;
+    config.callback_url = "https://example.com/";
+    return Changes{{InstanceId{1}, made(config)}};
+  };
+  const InstanceId id{1};
+  const Registry never = Registry{}.apply(change(false));
+  EXPECT_FALSE(never.disabled(id));
+  const Registry enabled = never.apply(change(true));
+  EXPECT_FALSE(enabled.disabled(id));
+  const Registry disabled = enabled.apply(change(false)).apply(change(false));
+  EXPECT_TRUE(disabled.disabled(id));
+  EXPECT_FALSE(disabled.deleted(id));
+  EXPECT_FALSE(disabled.apply(change(true)).disabled(id));
+  const Registry gone = disabled.apply(Changes{{id, nullptr}});
+  EXPECT_TRUE(gone.deleted(id));
+  EXPECT_FALSE(gone.disabled(id));
+  EXPECT_FALSE(gone.apply(change(false)).deleted(id));
+}
+
 TEST(Registry, RemembersABoundedNumberOfDeletions) {
   Registry registry;
   for (std::uint64_t id = 1; id <= 2 * kDeletedMax + 10; ++id) {
