@@ -96,6 +96,7 @@ std::string_view trim(std::string_view text) noexcept {
 Verdict Gate::begin(std::string_view method, std::string_view target, unsigned version) noexcept {
   head_.method = method == "POST"      ? Method::Post
                  : method == "GET"     ? Method::Get
+                 : method == "HEAD"    ? Method::Head
                  : method == "OPTIONS" ? Method::Options
                                        : Method::Other;
   head_.target = target;

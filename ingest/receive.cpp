@@ -14,6 +14,7 @@
 #include "common/providers/handshake.hpp"
 #include "common/providers/normalizer.hpp"
 #include "common/providers/shared_token.hpp"
+#include "common/text/json_mask.hpp"
 #include "ingest/event_id.hpp"
 #include "ingest/routes.hpp"
 #include "ingest/sources.hpp"
@@ -23,6 +24,7 @@ namespace eventrelay::ingest {
 namespace {
 
 constexpr std::size_t kOwnVerifiersMax = 100'000;
+constexpr std::size_t kMaskedKept = 1U << 20U;  // bytes of a buffer that is kept for the next body
 constexpr std::string_view kForm = "application/x-www-form-urlencoded";
 constexpr std::string_view kElementInstances = "Element-Instances";
 constexpr std::string_view kEventsDisabled = "events are disabled for this instance";
@@ -91,7 +93,9 @@ bool is_box_v1(const IncomingHead& head, const CompiledSource& source, const Ins
   const bool box = source.provider->form == providers::NormalForm::Box;
   const bool own = box && instance != nullptr && !instance->vendor_token.empty();
   if (!source.v1_enabled && !own) return false;
-  if (head.method == Method::Get || is_form(head)) return true;
+  if (head.method == Method::Get) return true;
+  if (head.method != Method::Post) return false;
+  if (is_form(head)) return true;
   return head.content_length == 0 && !head.chunked && !query.empty();
 }
 
@@ -171,6 +175,7 @@ class Receiver::Impl {
   json::Scanner handshake_scanner;
   providers::HandshakeAnswer handshake;
   std::string v1_form;
+  std::string masked_body;
   std::array<Event, kEventsMax> events;
   std::array<EventIdText, kEventsMax> id_texts{};
   std::array<char, TraceparentText::kSize> traceparent{};
@@ -462,7 +467,14 @@ Expected<Received, IngestError> Receiver::Impl::receive_objects(const Registry& 
     if (!only) return refuse(ingest_error(only.error()));
     fields = *only;
   }
-  return make_events(head, fields, body, now);
+  if (route.source->verifier->scheme().proof != providers::Proof::ClientState) {
+    return make_events(head, fields, body, now);
+  }
+  // As with Box V1: anybody who knows the token can forge calls.
+  if (masked_body.capacity() > kMaskedKept) std::string().swap(masked_body);
+  masked_body.clear();
+  append_json_masked(masked_body, body, providers::kClientState);
+  return make_events(head, fields, masked_body, now);
 }
 
 Expected<Received, IngestError> Receiver::Impl::receive_v1(const Registry& registry,

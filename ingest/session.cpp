@@ -15,6 +15,7 @@ namespace {
 
 // A chunked body is read in steps of this; what the client sends behind it fits the first block.
 constexpr std::size_t kChunkedStep = kBlockBytes;
+constexpr std::string_view kEndOfHead = "\r\n\r\n";
 
 }  // namespace
 
@@ -275,8 +276,11 @@ Session::Next Session::reject(IngestError error) {
   if (error == IngestError::MethodNotAllowed) {
     answered.allow = environment_.receiver->allowed_methods(head_->gate.head());
   }
-  return answer(row.code, render_error(error, answered, answer_space(kAnswerBytesMax)),
-                answered.after);
+  std::string_view bytes = render_error(error, answered, answer_space(kAnswerBytesMax));
+  // No HEAD is ever accepted. A body behind its answer would be read as the next answer.
+  const bool no_body = head_done_ && head_ != nullptr && head_->gate.head().method == Method::Head;
+  if (no_body) bytes = bytes.substr(0, bytes.find(kEndOfHead) + kEndOfHead.size());
+  return answer(row.code, bytes, answered.after);
 }
 
 // Logs the path without its query, which may hold a token. A session that waits for Kafka has given

@@ -13,13 +13,15 @@ namespace eventrelay {
 
 inline constexpr std::size_t kHeadFieldsMax = 64;
 
-enum class Method : std::uint8_t { Get, Post, Options, Other };
+enum class Method : std::uint8_t { Get, Head, Post, Options, Other };
 
 // As it stands in a request; empty for Other.
 [[nodiscard]] constexpr std::string_view method_word(Method method) noexcept {
   switch (method) {
     case Method::Get:
       return "GET";
+    case Method::Head:
+      return "HEAD";
     case Method::Post:
       return "POST";
     case Method::Options:

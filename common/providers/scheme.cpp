@@ -16,7 +16,7 @@ using crypto::Hmac;
 using crypto::Mac;
 
 constexpr std::string_view kBearer = "Bearer";
-constexpr std::string_view kClientState = "/clientState";
+constexpr std::string_view kClientStatePointer = "/clientState";
 
 VerifiedBy judged(KeySet genuine, ProviderError otherwise) {
   if (genuine.none()) return refuse(otherwise);
@@ -404,7 +404,7 @@ VerifiedBy Verifier::verify_client_state(std::string_view body) {
   KeySet genuine;
   bool all = true;  // each of them, by whichever key
   for (std::size_t i = 0; i < **count; ++i) {
-    const auto given = scanner_->at(i, kClientState);
+    const auto given = scanner_->at(i, kClientStatePointer);
     if (!given) return refuse(provider_error(given.error()));
     KeySet matches;
     for (std::size_t key = 0; key < kKeysMax; ++key) {

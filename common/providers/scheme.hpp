@@ -38,6 +38,9 @@ inline constexpr std::size_t kKeysMax = 3;
 using KeySet = std::bitset<kKeysMax>;
 inline constexpr std::size_t kCandidatesMax = 64;
 
+// The member of a body of Microsoft Graph that is the shared token.
+inline constexpr std::string_view kClientState = "clientState";
+
 // Hmac: over `text`. Hash: of `text`, the key being a part of it. Twilio: HMAC over the URI and the
 // sorted parameters of a form, or over the URI that carries the hash of a JSON body. ClientState:
 // nothing is signed, each `clientState` of the body is the key. Bearer: nothing is signed, the

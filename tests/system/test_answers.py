@@ -267,6 +267,23 @@ def test_connection_of_a_client_that_goes_away_is_dropped(served: tuple[Stack, P
     assert ingest.alive()
 
 
+@pytest.mark.parametrize("target", ["/", PATH, f"{V1}?token={V1_TOKEN}&userId=226067247"])
+def test_a_head_gets_no_body_and_stores_nothing(
+    served: tuple[Stack, Program], target: str
+) -> None:
+    stack, ingest = served
+    before = len(stack.records())
+    with socket.create_connection(("127.0.0.1", ingest.port), 5) as peer:
+        peer.settimeout(5)
+        peer.sendall(box.http("HEAD", target, []))
+        head = peer.recv(1000)
+        assert head.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 405 "))
+        assert head.index(b"\r\n\r\n") == len(head) - 4 and b"Content-Length: " in head
+        assert len(stack.records()) == before
+        peer.sendall(v2())
+        assert peer.recv(1000).startswith(b"HTTP/1.1 202 ")
+
+
 def test_app_wide_url_names_instances_in_a_header(served: tuple[Stack, Program]) -> None:
     _, ingest = served
     named = v2(target=V1, extra=[("Element-Instances", str(INSTANCE))])

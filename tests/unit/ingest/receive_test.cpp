@@ -468,6 +468,15 @@ TEST(ReceiveBoxV1, AnswersByTheTable) {
   }
 }
 
+TEST(ReceiveBoxV1, IsAGetOrAPost) {
+  const std::string form = "userId=u1&event=moved&token=shared";
+  for (const Method method : {Method::Head, Method::Options, Method::Other}) {
+    Ingest ingest(config_of({instance(1, "box", "u1")}));
+    EXPECT_EQ(ingest.start(method, "/box?" + form, "", "").answer(), 405);
+    EXPECT_EQ(ingest.start(method, "/box", kForm, form).answer(), 405);
+  }
+}
+
 TEST(ReceiveBoxV1, StoresTheTokenNowhere) {
   for (const char* form :
        {"token=shared&userId=u1&event=moved", "userId=u1&token=shared&event=moved",
@@ -691,6 +700,15 @@ TEST(Receive, WantsTheClientStateOfMicrosoftGraph) {
                R"({"value":[{"clientState":"token","changeType":"created"}]})");
   ASSERT_EQ(ingest.answer(), 202);
   EXPECT_EQ(ingest.event().event_type, "CREATED");
+  // Whoever knows it can forge events, so it goes no further.
+  EXPECT_EQ(ingest.event().body, R"({"value":[{"clientState":"***","changeType":"created"}]})");
+  ingest.start(Method::Post, "/microsoftgraph/1", kJson,
+               "\xEF\xBB\xBF{\"value\":[{\"client\\u0053tate\": \"\\u0074oken\",\"a\":1.0},"
+               "{\"b\":{\"clientState\":\"token\"},\"clientState\":\"token\"}]}");
+  ASSERT_EQ(ingest.answer(), 202);
+  EXPECT_EQ(ingest.event().body,
+            "\xEF\xBB\xBF{\"value\":[{\"client\\u0053tate\": \"***\",\"a\":1.0},"
+            "{\"b\":{\"clientState\":\"***\"},\"clientState\":\"***\"}]}");
   ingest.start(Method::Post, "/microsoftgraph/1", kJson, R"({"value":[{"clientState":"x"}]})");
   EXPECT_EQ(ingest.answer(), 401);
 }
