@@ -76,10 +76,15 @@ Target parse_target(std::string_view url) {
   target.tls = scheme == "https";
   target.host = std::string(view.host_address());
   if (target.host.empty()) throw HttpFailure(text + ": the host is missing");
+  if (view.has_userinfo()) throw HttpFailure("the URL must not hold a user name or password");
   target.port = std::string(view.port());
-  if (target.port.empty()) target.port = target.tls ? "443" : "80";
-  // The system would take a number over 65535 for another one.
-  if (!parse_port(target.port)) throw HttpFailure(text + ": the port must be 1..65535");
+  try {
+    check_authority(url, std::string(view.encoded_host()),
+                    view.has_port() ? std::optional<std::string_view>(target.port) : std::nullopt);
+  } catch (const std::invalid_argument& problem) {
+    throw HttpFailure(text + ": " + problem.what());
+  }
+  if (!view.has_port()) target.port = target.tls ? "443" : "80";
   target.path = std::string(view.encoded_resource());
   if (target.path.empty() || target.path.front() != '/') target.path.insert(0, "/");
   return target;

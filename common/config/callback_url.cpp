@@ -120,16 +120,6 @@ void check_characters(std::string_view text) {
   }
 }
 
-// Boost 1.81 takes `1.2.3.4.5` for the host 1.2.3.4 and `:80a` for port 80: what it read must be
-// what stands there.
-void check_authority(std::string_view text, const urls::url_view& url) {
-  std::string_view written = text.substr(text.find("://") + 3);
-  written = written.substr(0, written.find_first_of("/?#"));
-  std::string read(url.encoded_host());
-  if (url.has_port()) read.append(":").append(std::string(url.port()));
-  if (read != written) refuse("the host or the port is malformed");
-}
-
 }  // namespace
 
 std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
@@ -138,6 +128,16 @@ std::optional<std::uint16_t> parse_port(std::string_view text) noexcept {
   const auto [rest, error] = std::from_chars(text.data(), end, port);
   if (error != std::errc{} || rest != end || port == 0) return std::nullopt;
   return port;
+}
+
+void check_authority(std::string_view url, std::string_view host,
+                     std::optional<std::string_view> port) {
+  std::string_view written = url.substr(url.find("://") + 3);
+  written = written.substr(0, written.find_first_of("/?#"));
+  std::string read(host);
+  if (port) read.append(":").append(*port);
+  if (read != written) refuse("the host or the port is malformed");
+  if (port && !parse_port(*port)) refuse("the port must be 1..65535");
 }
 
 CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
@@ -159,19 +159,17 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (url.has_userinfo()) refuse("must not hold a user name or password");
   if (url.has_fragment()) refuse("must not have a fragment (#)");
 
-  check_authority(text, url);
+  const std::string port(url.port());
+  check_authority(text, std::string(url.encoded_host()),
+                  url.has_port() ? std::optional<std::string_view>(port) : std::nullopt);
 
   CallbackUrl out;
   out.text = std::string(text);
   out.tls = scheme == "https";
   out.host = read_host(url);
   out.port = out.tls ? 443 : 80;
-  if (url.has_port()) {
-    // Boost's own number wraps at 65536.
-    const auto port = parse_port(std::string_view(url.port().data(), url.port().size()));
-    if (!port) refuse("the port must be 1..65535");
-    out.port = *port;
-  }
+  // Boost's own number wraps at 65536.
+  if (url.has_port()) out.port = parse_port(port).value_or(0);
   out.target = std::string(url.encoded_path());
   if (out.target.empty()) out.target = "/";
   if (url.has_query()) out.target.append("?").append(std::string(url.encoded_query()));

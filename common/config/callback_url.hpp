@@ -33,6 +33,11 @@ struct CallbackUrl {
 
 // Digits alone, 1..65535; nothing otherwise.
 [[nodiscard]] std::optional<std::uint16_t> parse_port(std::string_view text) noexcept;
+// Throws std::invalid_argument unless `host` and `port`, as Boost has read them, are what stands in
+// `url`, and the port is 1..65535: Boost 1.81 takes `1.2.3.4.5` for the host 1.2.3.4, `:80a` for
+// port 80 and `:-1` for none.
+void check_authority(std::string_view url, std::string_view host,
+                     std::optional<std::string_view> port);
 
 // Yes: private addresses are allowed, and with them every port.
 enum class AnyPort : bool { No, Yes };

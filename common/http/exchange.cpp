@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "common/config/callback_url.hpp"
 #include "common/http/client_tls.hpp"
 
 namespace eventrelay {
@@ -129,7 +130,10 @@ HttpOrigin parse_origin(std::string_view url) {
   out.tls = scheme == "https";
   out.host = std::string(view.host_address());
   if (out.host.empty()) throw std::invalid_argument("has no host");
-  out.port = view.has_port() ? std::string(view.port()) : (out.tls ? "443" : "80");
+  out.port = std::string(view.port());
+  check_authority(url, std::string(view.encoded_host()),
+                  view.has_port() ? std::optional<std::string_view>(out.port) : std::nullopt);
+  if (!view.has_port()) out.port = out.tls ? "443" : "80";
   out.authority = std::string(view.encoded_host_and_port());
   out.path = std::string(view.encoded_path());
   while (out.path.ends_with('/')) out.path.pop_back();

@@ -40,7 +40,9 @@ TEST(Target, IsNamedInAFailureWithAnIpv6AddressInBrackets) {
 
 TEST(Target, RefusesAPortThatIsNone) {
   for (const char* url : {"http://h:73979/", "http://h:65536/", "http://h:0/",
-                          "https://h:99999999999/", "http://h:4294967376/"}) {
+                          "https://h:99999999999/", "http://h:4294967376/", "http://h:-1/",
+                          "http://h:+80/", "http://h:/", "http://h:", "http://h:80a/",
+                          "http://127.0.0.1:-1/", "http://[::1]:-1/", "http://u@h:80/"}) {
     EXPECT_THROW((void)parse_target(url), HttpFailure) << url;
   }
   EXPECT_EQ(parse_target("http://h:65535/").port, "65535");

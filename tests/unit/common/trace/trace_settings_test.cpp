@@ -175,6 +175,8 @@ TEST(TraceSettings, RefusesWhatIsWrongByNameValueAndBound) {
            Row{"OTEL_EXPORTER_OTLP_TIMEOUT", "99999999999999999999", "is not"},
            Row{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "'collector:4318' "},
            Row{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://a", "must begin with https://"},
+           Row{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:73979", "the port must be 1..65535"},
+           Row{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a:-1/", "the port is malformed"},
            Row{"OTEL_SERVICE_NAME", long_name, "is not UTF-8 of at most 255 bytes"},
            Row{"OTEL_SERVICE_NAME", "\xFF", "is not UTF-8 of at most 255 bytes"},
            Row{"OTEL_RESOURCE_ATTRIBUTES", "a", "member 1 is not key=value"},

@@ -173,7 +173,9 @@ TEST(Origin, IsTakenApartStrictly) {
   EXPECT_EQ(one.port, "8090");
   EXPECT_EQ(one.path, "/2.0");
   for (const char* url :
-       {"", "x", "ftp://a/", "https://", "https://u:p@a/", "https://a/?q", "https://a/#f"}) {
+       {"", "x", "ftp://a/", "https://", "https://u:p@a/", "https://a/?q", "https://a/#f",
+        "https://a:0/", "https://a:65536/", "https://a:4294967739/", "https://a:-1/",
+        "https://a:+443/", "https://a:/", "https://a:44a/", "https://1.2.3.4.5/"}) {
     EXPECT_THROW((void)parse_origin(url), std::invalid_argument) << url;
   }
 }
