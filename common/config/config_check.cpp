@@ -95,6 +95,20 @@ class Checker {
       const std::string problem = kafka_property_(key, {std::string(value.reveal()), true});
       if (!problem.empty()) add("kafka." + key, problem);
     }
+    kafka_mechanism();
+  }
+
+  // The client library would take Kerberos, and then want a keytab.
+  void kafka_mechanism() {
+    const auto& all = config_.kafka.properties;
+    const auto protocol = all.find("security.protocol");
+    if (protocol == all.end() || !ascii_lower(protocol->second).starts_with("sasl")) return;
+    const auto named = [](const auto& each) {
+      return each.first.starts_with("sasl.mechanism") || each.first.starts_with("sasl.kerberos.");
+    };
+    if (std::any_of(all.begin(), all.end(), named)) return;
+    add("kafka.sasl.mechanism", "required beside kafka.security.protocol " + protocol->second +
+                                    ": PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI");
   }
 
   void ingest() {
@@ -116,18 +130,40 @@ class Checker {
            print_size(static_cast<std::int64_t>(body)) + ")";
   }
 
+  // Would one process that listens on both be refused the second? An address of all interfaces
+  // takes the port of each.
+  [[nodiscard]] static bool share_a_port(std::string_view a, std::string_view b) {
+    const auto split = [](std::string_view text) {
+      const std::size_t colon = text.rfind(':');
+      std::string_view host = text.substr(0, colon);
+      if (host.empty()) host = "0.0.0.0";
+      if (host == "localhost") host = "127.0.0.1";
+      return std::pair(host, text.substr(colon + 1));
+    };
+    const auto [host, port] = split(a);
+    const auto [other, other_port] = split(b);
+    if (port != other_port || port == "0") return false;
+    const bool v6 = host.starts_with('[');
+    const std::string_view every = v6 ? "[::]" : "0.0.0.0";
+    return host == other || (v6 == other.starts_with('[') && (host == every || other == every));
+  }
+
   // One port can not be listened on twice by one process.
   void ingest_listens() {
     const std::vector<std::string>& all = config_.ingest.listen;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto first = std::find(all.begin(), all.end(), all[i]);
-      if (all[i].ends_with(":0") || first == all.begin() + std::ptrdiff_t(i)) continue;
-      add("ingest.listen[" + std::to_string(i) + "]", all[i] + " is given twice");
+      const auto end = all.begin() + std::ptrdiff_t(i);
+      const auto first = std::find_if(all.begin(), end,
+                                      [&](const auto& each) { return share_a_port(each, all[i]); });
+      if (first == end) continue;
+      add("ingest.listen[" + std::to_string(i) + "]",
+          all[i] + (*first == all[i] ? " is given twice" : " has the same port as " + *first));
     }
     const std::string& own = config_.ingest.admin.listen;
     const std::string& admin = own.empty() ? config_.admin.listen : own;
-    if (admin.empty() || admin.ends_with(":0")) return;
-    if (std::find(all.begin(), all.end(), admin) == all.end()) return;
+    if (admin.empty()) return;
+    const auto taken = [&](const auto& each) { return share_a_port(each, admin); };
+    if (std::none_of(all.begin(), all.end(), taken)) return;
     add(own.empty() ? "admin.listen" : "ingest.admin.listen",
         admin + " is in ingest.listen as well");
   }
@@ -290,6 +326,10 @@ class Checker {
                config_.sources.find(instance.element) == config_.sources.end()) {
       add(path + ".element",
           instance.element + " is neither built in nor described in sources" + near(instance));
+    } else if (config_.registry == "file" && !config_.sources.empty() &&
+               config_.sources.find(instance.element) == config_.sources.end()) {
+      findings_.warn(places_.find(path + ".element"), path + ".element",
+                     "sources has no " + instance.element + ", so ingest takes no event of it");
     }
     const std::string key = path + ".configuration.event.notification.";
     const std::string misspelt = check_further_keys(path + ".configuration.", instance);
@@ -337,16 +377,22 @@ class Checker {
   // the time, and what it was meant for does not happen. Returns the one that looks like the
   // callback's URL.
   std::string check_further_keys(const std::string& prefix, const InstanceConfig& instance) {
-    constexpr std::array<std::string_view, 4> kKnown{
-        "event.notification.enabled", "event.notification.callback.url",
-        "event.notification.signature.key", "oauth.user.id"};
+    constexpr std::array<std::string_view, 7> kKnown{"event.notification.enabled",
+                                                     "event.notification.callback.url",
+                                                     "event.notification.signature.key",
+                                                     "oauth.user.id",
+                                                     "event.vendor.signature.key",
+                                                     "event.vendor.signature.key.secondary",
+                                                     "event.vendor.token"};
     constexpr std::size_t kNear = 3;
     std::string callback;
     for (const auto& [key, value] : instance.configuration) {
       const std::string lower = ascii_lower(key);
       for (const std::string_view known : kKnown) {
         const bool tail = lower.find('.') != std::string::npos && known.ends_with("." + lower);
-        if (!tail && edit_distance(lower, known) > kNear) continue;
+        const std::size_t near =
+            known == kKnown.back() ? 2 : kNear;  // event.vendor.type is another
+        if (!tail && edit_distance(lower, known) > near) continue;
         if (known == kKnown[1]) callback = key;
         findings_.warn(places_.find(prefix + key), prefix + key,
                        "is kept but means nothing here, did you mean " + std::string(known) + "?");

@@ -148,13 +148,15 @@ std::vector<Row> target_rows() {
                                        .kind = Kind::Text,
                                        .sentence = "PEM file with the authorities to trust.",
                                        .low = 0,
-                                       .high = 4096}),
+                                       .high = 4096,
+                                       .problem = file_problem}),
       field<&DeliveryConfig::client_cert>(
           {.key = "client_cert",
            .kind = Kind::Text,
            .sentence = "PEM file with a client certificate and its key.",
            .low = 0,
-           .high = 4096}),
+           .high = 4096,
+           .problem = file_problem}),
   };
 }
 

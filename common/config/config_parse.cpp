@@ -10,6 +10,12 @@
 namespace eventrelay::config {
 namespace {
 
+// A line `Name: value` that was quoted as one key may hold a secret behind its colon.
+std::string shown_name(const std::string& key) {
+  const std::size_t end = key.find_first_of(": \t\r\n");
+  return end == std::string::npos ? key : key.substr(0, end) + "...";
+}
+
 // The text of a value for a message: as written, so that no replaced ${VAR} shows.
 std::string shown(const std::string& text) {
   if (may_be_secret(text)) return "a value of " + std::to_string(text.size()) + " characters";
@@ -133,7 +139,8 @@ void Parser::doubled_keys(const YamlNode& node, const Path& path) {
                    [](const YamlEntry* a, const YamlEntry* b) { return a->key < b->key; });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i]->key != sorted[i - 1]->key) continue;
-    finding(sorted[i]->mark, Path(path, sorted[i]->key),
+    const std::string name = shown_name(sorted[i]->key);
+    finding(sorted[i]->mark, Path(path, name),
             "doubled key, first in line " + std::to_string(sorted[i - 1]->mark.line));
   }
 }
@@ -144,7 +151,8 @@ void Parser::section(const YamlNode& node, const Schema& schema, void* owner, co
   doubled_keys(node, path);
   std::size_t open_keys = 0;
   for (const YamlEntry& entry : node.entries) {
-    const Path here(path, entry.key);
+    const std::string name = shown_name(entry.key);
+    const Path here(path, name);
     if (const Row* row = schema.find(entry.key)) {
       value(entry.value, *row, owner, here);
     } else if (schema.open) {
@@ -154,7 +162,7 @@ void Parser::section(const YamlNode& node, const Schema& schema, void* owner, co
       if (open_keys > schema.open->most) continue;
       open_value(entry.value, *schema.open, owner, here, entry.key);
     } else {
-      unknown(entry.mark, schema, path, entry.key);
+      unknown(entry.mark, schema, path, name);
     }
   }
 }

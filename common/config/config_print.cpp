@@ -101,8 +101,12 @@ class Printer {
     for (const Row& row : schema.rows) print_row(row, owner, indent);
     if (!schema.open) return;
     for (const auto& [key, value] : schema.open->get(owner)) {
-      const bool hidden = value.secret && show_ == ShowSecrets::No;
-      line(indent, key, hidden ? masked() : plain(value.text));
+      const bool shown = show_ == ShowSecrets::Yes;
+      const bool hidden = value.secret || value.text.find("-----BEGIN") != std::string::npos;
+      line(indent, key,
+           shown    ? plain(value.text)
+           : hidden ? masked()
+                    : plain(config::masked_url(value.text)));
     }
   }
   [[nodiscard]] std::string take() { return std::move(out_); }

@@ -57,6 +57,9 @@ std::string topic_problem(std::string_view text) {
 }
 
 std::string listen_problem(std::string_view text) {
+  // Sockets of IPv6 take no clients of IPv4.
+  if (ascii_lower(text).starts_with("[::ffff:"))
+    return "is an address of IPv4; write it as a.b.c.d";
   if (parse_listen(text)) return {};
   return "is not an address such as 127.0.0.1:8080 or [::1]:8080";
 }
@@ -106,9 +109,26 @@ std::string header_value_problem(std::string_view value) {
   return {};
 }
 
+std::string file_problem(std::string_view text) {
+  if (text.find("-----BEGIN") == std::string_view::npos) return plain_problem(text);
+  return "is what a file holds; write it to one and give its path";
+}
+
+namespace {
+
+bool names_a_user(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  const std::string_view behind = url.substr(scheme + 3);
+  return behind.substr(0, behind.find_first_of("/?#")).find('@') != std::string_view::npos;
+}
+
+}  // namespace
+
 bool may_be_secret(std::string_view text) {
-  constexpr std::array<std::string_view, 10> kPrefixes{
-      "whsec_", "whsk_", "sk_", "sk-", "ghp_", "github_pat_", "xox", "eyJ", "AKIA", "-----BEGIN"};
+  constexpr std::array<std::string_view, 9> kPrefixes{"whsec_",      "whsk_", "sk_", "sk-", "ghp_",
+                                                      "github_pat_", "xox",   "eyJ", "AKIA"};
+  if (text.find("-----BEGIN") != std::string_view::npos || names_a_user(text)) return true;
   const auto begins = [text](std::string_view prefix) { return text.starts_with(prefix); };
   if (std::any_of(kPrefixes.begin(), kPrefixes.end(), begins)) return true;
   if (text.size() < 16) return false;

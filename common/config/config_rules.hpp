@@ -25,8 +25,12 @@ namespace eventrelay::config {
 // Visible ASCII, spaces and tabs; no control characters, nothing around it.
 [[nodiscard]] std::string header_value_problem(std::string_view value);
 
+// The path of a file, not what such a file holds.
+[[nodiscard]] std::string file_problem(std::string_view text);
+
 // A key, a token or a password that stands in the wrong place: long, one word, and of letters and
-// digits, or with a prefix that keys have. Such a value is not quoted in a message.
+// digits, or with a prefix that keys have, or a URL with a user name. Such a value is not quoted in
+// a message.
 [[nodiscard]] bool may_be_secret(std::string_view text);
 // A URL with *** in place of what looks like a token: such parts of its path, and parameters whose
 // name says so.

@@ -44,6 +44,9 @@ bool kafka_secret(std::string_view key) {
 // Each `[scheme://]host[:port]` of the list; the client library would take a wrong number modulo
 // 65536, and an address of IPv6 without brackets has colons of its own.
 std::string broker_problem(std::string_view brokers) {
+  if (brokers.find('@') != std::string_view::npos) {
+    return "must not hold a user name or password; that is kafka.sasl.username and .password";
+  }
   for (;;) {
     const std::size_t comma = brokers.find(',');
     const std::string_view broker = brokers.substr(0, comma);
@@ -247,13 +250,15 @@ const Schema& tls_schema() {
                                      .sentence = "PEM file with the certificate chain.",
                                      .low = 1,
                                      .high = 4096,
-                                     .effect = Effect::Restart}),
+                                     .effect = Effect::Restart,
+                                     .problem = file_problem}),
       field<&TlsServerConfig::key>({.key = "key",
                                     .kind = Kind::Text,
                                     .sentence = "PEM file with the private key.",
                                     .low = 1,
                                     .high = 4096,
-                                    .effect = Effect::Restart}),
+                                    .effect = Effect::Restart,
+                                    .problem = file_problem}),
   }};
   return schema;
 }

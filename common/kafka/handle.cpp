@@ -164,6 +164,7 @@ void set(rd_kafka_conf_t* conf, const std::string& key, const std::string& value
   const auto done = rd_kafka_conf_set(conf, key.c_str(), value.c_str(), why.data(), why.size());
   if (done == RD_KAFKA_CONF_OK) return;
   std::string text = why.data();
+  std::replace(text.begin(), text.end(), '\n', ' ');  // a finding is one line
   // A misspelt name may be that of a secret, and a secret may stand at the wrong name.
   secret = secret || done == RD_KAFKA_CONF_UNKNOWN || config::may_be_secret(value);
   if (secret && !value.empty() && text.find(value) != text.npos) text = "value refused";

@@ -123,6 +123,10 @@ ROWS: list[tuple[str, Any, list[str]]] = [
     ("ingest.listen", ["127.0.0.1:70000"], ["127.0.0.1:70000"]),
     ("ingest.listen", [], ["1..16"]),
     ("admin.listen", "localhost", ["localhost", "127.0.0.1:8080"]),
+    ("ingest.listen", ["[::FFFF:127.0.0.1]:0"], ["IPv4"]),
+    ("ingest.listen", ["0.0.0.0:81", "127.0.0.1:81"], ["127.0.0.1:81", "same port", "0.0.0.0:81"]),
+    ("ingest.listen", ["localhost:81", "127.0.0.1:81"], ["same port"]),
+    ("ingest.listen", ["[::1]:81", "[::]:81"], ["same port"]),
     ("ingest.base_path", "elements", ["elements", "/"]),
     ("ingest.base_path", "/elements/", ["/elements/", "end with /"]),
     ("relay.group", "", ["1..200"]),
@@ -163,6 +167,9 @@ ROWS: list[tuple[str, Any, list[str]]] = [
     ("kafka.no.such.property", "1", ["no.such.property"]),
     ("kafka.acks", "0", ["acks"]),
     ("kafka.bootstrap.servers", "", ["bootstrap.servers"]),
+    ("kafka.bootstrap.servers", "u:planted@127.0.0.1:9092", ["user name", "sasl.username"]),
+    ("kafka.security.protocol", "SASL_SSL", ["kafka.sasl.mechanism: required"]),
+    ("kafka.message.max.bytes", "100", ["outside allowed range 1000..1000000000  (value"]),
 ]
 
 

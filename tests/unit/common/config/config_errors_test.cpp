@@ -353,6 +353,15 @@ TEST(ConfigErrors, NeverQuoteWhatMayBeASecret) {
       "instances: [{id: 1, element: box, configuration: {event.notification.signature.key: [" +
           word + "]}}]",
       "sources: {box: {keyz: [" + word + "]}}",
+      "'Authorization: Bearer " + word + "': x",
+      "ingest: {public_url: 'https://u:" + word + "@a.example'}",
+      "providers: {box: {api_url: 'https://" + word + "@a.example/2.0'}}",
+      "ingest: {tls: {cert: a, key: \"-----BEGIN PRIVATE KEY-----\\n" + word + "\"}}",
+      "ingest: {tls: {key: a, cert: \" \\n-----BEGIN PRIVATE KEY-----\\n" + word + "\"}}",
+      "instances: [{id: 1, element: box, delivery: {client_cert: '-----BEGIN " + word + "'}}]",
+      "instances: [{id: 1, element: box, delivery: {ca_file: '-----BEGIN " + word + "'}}]",
+      "instances: [{id: 1, element: box, delivery: {headers: {'X-Key: " + word + "': x}}}]",
+      "instances: [{id: 1, element: box, delivery: {headers: {'X-Key:" + word + "': x}}}]",
   };
   for (const std::string& row : rows) {
     const std::string message = told(row);
@@ -395,10 +404,11 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
       "    event.notification.callback.url: https://a.example/\n"
       "    event.notification.signature.kye: s3cret\n"
       "    Oauth.User.Id: 5\n    signature.key: x1\n"
+      "    event.vendor.tokn: s3cret\n    event.vendor.signature.key.second: s3cret\n"
       "    event.vendor.type: webhooks\n    event.notification.subscription.id: 7\n";
   const auto settings = load_settings(input);
   const std::vector<std::string>& warnings = settings->config.warnings;
-  ASSERT_EQ(warnings.size(), 3U);
+  ASSERT_EQ(warnings.size(), 5U);
   std::string all;
   for (const std::string& each : warnings) all += each + "\n";
   EXPECT_NE(all.find("configuration:6:5: instances[0].configuration.event.notification.signature."
@@ -406,8 +416,24 @@ TEST(ConfigWarnings, NameFurtherKeysThatLookLikeKnownOnes) {
                      "event.notification.signature.key?"),
             std::string::npos)
       << all;
-  EXPECT_NE(all.find("did you mean oauth.user.id?"), std::string::npos) << all;
+  for (const char* known :
+       {"oauth.user.id", "event.vendor.token", "event.vendor.signature.key.secondary"}) {
+    EXPECT_NE(all.find("did you mean " + std::string(known) + "?"), std::string::npos) << all;
+  }
   EXPECT_EQ(all.find("s3cret"), std::string::npos) << all;
+}
+
+TEST(ConfigWarnings, NameAnInstanceOfAnElementThatNoSourceTakes) {
+  ConfigInput input;
+  const std::string instances = "instances:\n- {id: 1, element: github}\n- {id: 2, element: box}\n";
+  input.text = "sources: {box: {keys: [a]}}\n" + instances;
+  const std::vector<std::string> warnings = load_settings(input)->config.warnings;
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings.front(),
+            "configuration:3:10: instances[0].element: sources has no github, so ingest takes no "
+            "event of it");
+  input.text = instances;  // a file of the relay alone
+  EXPECT_TRUE(load_settings(input)->config.warnings.empty());
 }
 
 TEST(ConfigErrors, PollingIsRefusedByItsKeys) {

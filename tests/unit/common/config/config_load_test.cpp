@@ -232,8 +232,10 @@ TEST(PrintConfig, MasksTokensInCallbackUrls) {
       print_config(load("instances:\n- id: 1\n  element: box\n  configuration:\n"
                         "    event.notification.callback.url: "
                         "https://a.example/hooks/T01Planted7Planted8x/x?api_key=planted&page=2\n"
+                        "    notify: https://c.example/in?token=planted\n"
                         "  subscriptions:\n  - {name: a, url: 'https://b.example/?sig=planted'}\n"
-                        "  - {name: b, url: 'https://b.example/in?v=1'}\n")
+                        "  - {name: b, url: 'https://b.example/in?v=1'}\n"
+                        "kafka: {ssl.key.location: '-----BEGIN planted'}\n")
                        ->config);
   EXPECT_EQ(text.find("lanted"), std::string::npos) << text;
   EXPECT_NE(text.find("https://a.example/hooks/***/x?api_key=***&page=2"), std::string::npos)
