@@ -36,7 +36,7 @@ inline constexpr std::size_t kProviderErrors = 13;
 [[nodiscard]] constexpr std::string_view describe(ProviderError error) noexcept {
   constexpr std::array<std::string_view, kProviderErrors> kSentences{
       "The request is malformed.",
-      "The body is not a complete JSON document.",
+      "The body is not valid JSON, or names a member twice.",
       "The body nests deeper than 1023 levels.",
       "The signature is not valid base64 or hex.",
       "A header that may occur once occurs more often.",
