@@ -66,17 +66,28 @@ std::string host_name(std::string_view encoded) {
   return host;
 }
 
-std::string read_host(const urls::url_view& url) {
+// Boost 1.81 takes `10.0.0.1.nip.io` for the address 10.0.0.1 with something behind it. Read with
+// this in front it is a name.
+constexpr std::string_view kLetter = "x";
+
+bool looks_like_an_address(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  const std::string_view host = url.substr(scheme + 3);
+  return !host.empty() && digit(host.front()) &&
+         !address_of(host.substr(0, host.find_first_of(":/?#")));
+}
+
+std::string read_host(const urls::url_view& url, bool lettered) {
   switch (url.host_type()) {
     case urls::host_type::ipv4:
       return std::string(url.encoded_host());
     case urls::host_type::ipv6: {
       const std::string host(url.encoded_host());
-      if (host.find('%') != std::string::npos) refuse("a zone id is not allowed");
       return lower(host.substr(1, host.size() - 2));
     }
     case urls::host_type::name:
-      return host_name(std::string(url.encoded_host()));
+      return host_name(std::string(url.encoded_host()).substr(lettered ? kLetter.size() : 0));
     default:
       refuse("the host is missing or of an unknown kind");
   }
@@ -111,6 +122,10 @@ void check_characters(std::string_view text) {
   const std::size_t scheme = text.find("://");
   if (scheme == std::string_view::npos) return;
   const std::size_t path = text.find_first_of("/?#", scheme + 3);
+  const std::string_view host = text.substr(scheme + 3, path - scheme - 3);
+  if (host.starts_with('[') && host.find('%') != std::string_view::npos) {
+    refuse("a zone id (%) is not allowed");
+  }
   for (std::size_t at = path; at < text.size(); ++at) {
     const char c = text[at];
     if (std::string_view("[]{}|^<>\"\\`").find(c) != std::string_view::npos) {
@@ -147,7 +162,10 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (text.find("=***") != std::string_view::npos || text.find("/***") != std::string_view::npos) {
     refuse("is masked (***); give the URL itself");
   }
-  const auto parsed = urls::parse_uri({text.data(), text.size()});
+  std::string readable(text);
+  const bool lettered = looks_like_an_address(text);
+  if (lettered) readable.insert(text.find("://") + 3, kLetter);
+  const auto parsed = urls::parse_uri({readable.data(), readable.size()});
   if (!parsed) refuse("is not an absolute URL such as https://example.com/events");
   const urls::url_view& url = *parsed;
   const std::string scheme = lower(std::string(url.scheme()));
@@ -160,13 +178,13 @@ CallbackUrl parse_callback_url(std::string_view text, bool allow_http) {
   if (url.has_fragment()) refuse("must not have a fragment (#)");
 
   const std::string port(url.port());
-  check_authority(text, std::string(url.encoded_host()),
+  check_authority(readable, std::string(url.encoded_host()),
                   url.has_port() ? std::optional<std::string_view>(port) : std::nullopt);
 
   CallbackUrl out;
   out.text = std::string(text);
   out.tls = scheme == "https";
-  out.host = read_host(url);
+  out.host = read_host(url, lettered);
   out.port = out.tls ? 443 : 80;
   // Boost's own number wraps at 65536.
   if (url.has_port()) out.port = parse_port(port).value_or(0);
