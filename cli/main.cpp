@@ -55,8 +55,8 @@ int main(int argc, char** argv) {
     }
     // Whatever else is said to be missing: it may be what the misspelt flag was meant to be.
     const std::string flag = unknown_flag(app, words);
-    return "eventrelay: " + (flag.empty() ? error.what() : flag) + "; try `" + command +
-           " --help`\n";
+    return "eventrelay: " + (flag.empty() ? error.what() + meant_choice(error.what()) : flag) +
+           "; try `" + command + " --help`\n";
   });
   Run run;
   add_dev(app, run);
@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
   add_version(app, run);
   add_completion(app, run);
   refuse_negative(app);
+  refuse_empty_config(app);
   try {
     check_commands(app, words);
     app.parse(argc, argv);

@@ -86,6 +86,39 @@ std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& wo
   return {};
 }
 
+// As the validator of the command-line library words it: `kind: sael not in {elements,seal}`.
+std::string meant_choice(const std::string& problem) {
+  constexpr std::string_view kNotIn = " not in {";
+  const std::size_t at = problem.find(kNotIn);
+  const std::size_t end = problem.find('}', at);
+  if (at == std::string::npos || end == std::string::npos) return {};
+  const std::size_t begin = problem.find_last_of(' ', at - 1) + 1;  // 0 where there is none
+  const std::string word = problem.substr(begin, at - begin);
+  std::vector<std::string> known{""};
+  for (std::size_t i = at + kNotIn.size(); i < end; ++i) {
+    if (problem[i] == ',') {
+      known.emplace_back();
+    } else {
+      known.back().push_back(problem[i]);
+    }
+  }
+  return or_meant(word, known);
+}
+
+void refuse_empty_config(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (!option->check_lname("config")) continue;
+    option->check(CLI::Validator(
+        [](const std::string& value) {
+          return value.empty() ? std::string("is empty; give the path of a file") : std::string();
+        },
+        ""));
+  }
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    refuse_empty_config(*command);
+  }
+}
+
 void refuse_negative(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_type_name().rfind("UINT", 0) != 0) continue;

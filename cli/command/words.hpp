@@ -22,6 +22,13 @@ void check_commands(const CLI::App& app, const std::vector<std::string>& words);
 // has; empty when there is none.
 [[nodiscard]] std::string unknown_flag(const CLI::App& app, const std::vector<std::string>& words);
 
+// `problem` says that a word is none of a list: which of them was meant; else empty.
+[[nodiscard]] std::string meant_choice(const std::string& problem);
+
+// From now on no command of `app` takes an empty path of a configuration, which would be one of
+// defaults alone: a variable of the shell was not set.
+void refuse_empty_config(CLI::App& app);
+
 // From now on every option of `app` and its commands that counts something takes no negative one.
 void refuse_negative(CLI::App& app);
 

@@ -360,6 +360,11 @@ def test_a_misspelt_word_is_named_with_the_nearest(words: tuple[str, ...], neare
     assert f"`{wrong}`" in text and f"did you mean `{nearest}`?" in text
 
 
+def test_a_misspelt_choice_is_named_with_the_nearest() -> None:
+    assert "did you mean `seal`?" in told("keygen", "sael")
+    assert "did you mean `bash`?" in told("completion", "bsh")
+
+
 MISSPELT = set("chek-config statsu sned chek puase lsit ingset".split())
 
 
@@ -436,6 +441,14 @@ def test_a_word_like_nothing_is_named_without_a_guess() -> None:
         ("status", "--admin", "127.0.0.1"),
         ("status", "--admin", "[::1]"),
         ("subscription", "pause", "7", "--admin", "ftp://127.0.0.1:1"),
+        ("status", "--admin", "127.0.0.1:-1"),
+        ("status", "--admin", "127.0.0.1:"),
+        ("check-config", "-c", ""),
+        ("print-config", "-c", ""),
+        ("topics", "check", "-c", ""),
+        ("status", "-c", ""),
+        ("replay", "-c", "", "--from", "dead"),
+        ("dev", "--once", "-c", ""),
     ],
 )
 def test_what_can_not_be_meant_is_refused(words: tuple[str, ...]) -> None:
