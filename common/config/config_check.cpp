@@ -56,12 +56,20 @@ Mark locate(const YamlNode& root, std::string_view path) {
   return mark;
 }
 
+}  // namespace
+
 // All relations of one configuration. Thread: one owner.  Bounds: for one call.
-class Checker {
+class CheckOneByOne::Checker {
  public:
   Checker(const Config& config, const Places& places, Findings& findings,
           const PropertyProblem& kafka_property)
       : config_(config), places_(places), findings_(findings), kafka_property_(kafka_property) {}
+
+  // Before what is said of the sources is judged.
+  void note(const InstanceConfig& instance) {
+    ++noted_;
+    if (!instance.oauth_user_id.empty()) with_users_.insert(instance.element);
+  }
 
   void run() {
     kafka();
@@ -69,7 +77,7 @@ class Checker {
     ingest_listens();
     relay();
     for (const auto& [element, source] : config_.sources) check_source(element, source);
-    for (std::size_t i = 0; i < config_.instances.size(); ++i) check_instance(i);
+    for (const InstanceConfig& each : config_.instances) check_instance(each);
     registry();
     seal();
     control();
@@ -213,7 +221,7 @@ class Checker {
   }
 
   void registry() {
-    if (config_.registry == "topic" && !config_.instances.empty()) {
+    if (config_.registry == "topic" && noted_ > 0) {
       add("registry", "topic and instances: exclude each other");
     }
   }
@@ -311,8 +319,10 @@ class Checker {
     }
   }
 
-  void check_instance(std::size_t index) {
-    const InstanceConfig& instance = config_.instances[index];
+ public:
+  // The next one.
+  void check_instance(const InstanceConfig& instance) {
+    const std::size_t index = checked_++;
     const std::string path = "instances[" + std::to_string(index) + "]";
     if (instance.id == 0) {
       add(path + ".id", "required");
@@ -345,6 +355,7 @@ class Checker {
     check_subscriptions(path, instance);
   }
 
+ private:
   // Polling is not offered: an instance that asks for it would wait for events that never come.
   void check_events_come_as(const std::string& prefix, const InstanceConfig& instance) {
     for (const auto& [key, value] : instance.configuration) {
@@ -360,12 +371,7 @@ class Checker {
 
   // A V1 call names users only: where no instance has a user, it is accepted and reaches nobody.
   void check_v1_users(const std::string& path, const std::string& element) {
-    if (config_.registry != "file") return;
-    const auto& all = config_.instances;
-    const bool any = std::any_of(all.begin(), all.end(), [&element](const InstanceConfig& each) {
-      return each.element == element && !each.oauth_user_id.empty();
-    });
-    if (any) return;
+    if (config_.registry != "file" || with_users_.find(element) != with_users_.end()) return;
     const std::string key = path + ".v1.enabled";
     findings_.warn(places_.find(key), key,
                    "no instance of " + element +
@@ -377,29 +383,44 @@ class Checker {
   // the time, and what it was meant for does not happen. Returns the one that looks like the
   // callback's URL.
   std::string check_further_keys(const std::string& prefix, const InstanceConfig& instance) {
+    std::string callback;
+    for (const auto& [key, value] : instance.configuration) {
+      const std::string_view meant = meant_by(key);
+      if (meant.empty()) continue;
+      if (meant == kCallbackKey) callback = key;
+      findings_.warn(places_.find(prefix + key), prefix + key,
+                     "is kept but means nothing here, did you mean " + std::string(meant) + "?");
+    }
+    return callback;
+  }
+
+  // The key that `key` looks like; empty: none. Instances have the same few keys, so each is
+  // looked at once: else this would be a third of the time of a large file.
+  std::string_view meant_by(const std::string& key) {
+    const auto told = meant_.find(key);
+    if (told != meant_.end()) return told->second;
+    const std::string_view meant = looks_like(key);
+    if (meant_.size() < kMeantMax) meant_.emplace(key, meant);
+    return meant;
+  }
+
+  [[nodiscard]] static std::string_view looks_like(std::string_view key) {
     constexpr std::array<std::string_view, 7> kKnown{"event.notification.enabled",
-                                                     "event.notification.callback.url",
+                                                     kCallbackKey,
                                                      "event.notification.signature.key",
                                                      "oauth.user.id",
                                                      "event.vendor.signature.key",
                                                      "event.vendor.signature.key.secondary",
                                                      "event.vendor.token"};
     constexpr std::size_t kNear = 3;
-    std::string callback;
-    for (const auto& [key, value] : instance.configuration) {
-      const std::string lower = ascii_lower(key);
-      for (const std::string_view known : kKnown) {
-        const bool tail = lower.find('.') != std::string::npos && known.ends_with("." + lower);
-        const std::size_t near =
-            known == kKnown.back() ? 2 : kNear;  // event.vendor.type is another
-        if (!tail && edit_distance(lower, known) > near) continue;
-        if (known == kKnown[1]) callback = key;
-        findings_.warn(places_.find(prefix + key), prefix + key,
-                       "is kept but means nothing here, did you mean " + std::string(known) + "?");
-        break;
-      }
+    const std::string lower = ascii_lower(key);
+    for (const std::string_view known : kKnown) {
+      const bool tail = lower.find('.') != std::string::npos && known.ends_with("." + lower);
+      // event.vendor.type is another key.
+      const std::size_t near = known == kKnown.back() ? 2 : kNear;
+      if (tail || edit_distance(lower, known) <= near) return known;
     }
-    return callback;
+    return {};
   }
 
   [[nodiscard]] static std::string near(const InstanceConfig& instance) {
@@ -472,14 +493,23 @@ class Checker {
                                               print_duration(longest) + ")");
   }
 
+  static constexpr std::string_view kCallbackKey = "event.notification.callback.url";
+  static constexpr std::size_t kMeantMax = 1000;
+
   const Config& config_;
   const Places& places_;
   Findings& findings_;
   const PropertyProblem& kafka_property_;
+  std::unordered_map<std::string, std::string_view> meant_;  // further keys seen before
+  std::size_t noted_ = 0;                                    // instances
+  std::size_t checked_ = 0;
+  std::unordered_set<std::string> with_users_;  // elements of which an instance has a user
   std::unordered_map<std::uint64_t, std::size_t> ids_;
   std::unordered_set<std::string> numbers_;
   std::unordered_set<std::string_view> user_secrets_;
 };
+
+namespace {
 
 void resolve_signature(DeliveryConfig& delivery, const std::optional<Secret>& key) {
   if (!delivery.signature_given && !key && delivery.keys.empty()) {
@@ -501,18 +531,37 @@ std::string Places::find(std::string_view path) const {
   return file_ + ":" + std::to_string(mark.line) + ":" + std::to_string(mark.column);
 }
 
-void resolve(Config& config) {
-  for (InstanceConfig& instance : config.instances) {
-    resolve_signature(instance.delivery, instance.signature_key);
-    for (SubscriptionConfig& each : instance.subscriptions) {
-      resolve_signature(each.delivery, each.key);
-    }
+void resolve(InstanceConfig& instance) {
+  resolve_signature(instance.delivery, instance.signature_key);
+  for (SubscriptionConfig& each : instance.subscriptions) {
+    resolve_signature(each.delivery, each.key);
   }
+}
+
+void resolve(Config& config) {
+  for (InstanceConfig& instance : config.instances) resolve(instance);
 }
 
 void check(const Config& config, const Places& places, Findings& findings,
            const PropertyProblem& kafka_property) {
-  Checker(config, places, findings, kafka_property).run();
+  CheckOneByOne::Checker checker(config, places, findings, kafka_property);
+  for (const InstanceConfig& each : config.instances) checker.note(each);
+  checker.run();
+}
+
+CheckOneByOne::CheckOneByOne(const Config& config, const Places& places, Findings& findings,
+                             const PropertyProblem& kafka_property)
+    : checker_(std::make_unique<Checker>(config, places, findings, kafka_property)) {}
+
+CheckOneByOne::~CheckOneByOne() = default;
+
+void CheckOneByOne::instance(const InstanceConfig& instance) {
+  checker_->note(instance);
+  checker_->check_instance(instance);
+}
+
+void CheckOneByOne::rest() {
+  checker_->run();
 }
 
 }  // namespace eventrelay::config

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ class Places {
 
 // Defaults that depend on other keys.
 void resolve(Config& config);
+void resolve(InstanceConfig& instance);
 
 // What is wrong with a property of the Kafka client, empty when nothing is. The client library is
 // above this folder, so its judgement comes in from outside.
@@ -47,5 +49,28 @@ using PropertyProblem = std::function<std::string(const std::string& key, const 
 
 void check(const Config& config, const Places& places, Findings& findings,
            const PropertyProblem& kafka_property);
+
+// The same for instances that come one by one and are kept by nobody. What it is made of must live
+// as long. Thread: one owner.  Bounds: an entry for each instance.
+class CheckOneByOne {
+ public:
+  CheckOneByOne(const Config& config, const Places& places, Findings& findings,
+                const PropertyProblem& kafka_property);
+  CheckOneByOne(const CheckOneByOne&) = delete;
+  CheckOneByOne& operator=(const CheckOneByOne&) = delete;
+  ~CheckOneByOne();
+
+  // The next one of the file.
+  void instance(const InstanceConfig& instance);
+  // All other keys. Pre: no instance follows.
+  void rest();
+
+ private:
+  class Checker;
+  friend void check(const Config& config, const Places& places, Findings& findings,
+                    const PropertyProblem& kafka_property);
+
+  std::unique_ptr<Checker> checker_;
+};
 
 }  // namespace eventrelay::config

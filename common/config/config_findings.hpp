@@ -28,6 +28,7 @@ class Findings {
   void warn(std::string_view place, std::string_view path, std::string_view problem);
   [[nodiscard]] std::vector<std::string> take_warnings() { return std::move(warnings_); }
   [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] std::size_t warnings() const noexcept { return warnings_.size(); }
   [[nodiscard]] bool full() const noexcept { return lines_.size() >= kFindingsMax; }
   // Was something told of `path` or of what stands in it?
   [[nodiscard]] bool about(std::string_view path) const;

@@ -36,6 +36,9 @@ std::string read_file(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text;
+  std::error_code unknown;  // of a pipe
+  const std::uintmax_t size = std::filesystem::file_size(path, unknown);
+  if (!unknown && size <= kFileMax) text.reserve(size);
   std::string block(64 * 1024, '\0');
   while (file && text.size() <= kFileMax) {
     file.read(block.data(), static_cast<std::streamsize>(block.size()));
@@ -229,7 +232,130 @@ Config load_over(Config out, const ConfigInput& input,
   return out;
 }
 
+// --- one by one ---------------------------------------------------------------------------------
+
+// The list stands there as a block: `text` is cut in three. What is taken for the end of the list
+// may not be it; the two readings of what is around it tell.
+struct AroundList {
+  std::string text;  // without the list
+  bool found = false;
+};
+
+AroundList around_list(const std::string& text) {
+  AroundList around;
+  const std::string key = "\n" + std::string(kInstances) + ":";
+  const std::size_t at = text.find(key);
+  if (at == std::string::npos) return around;
+  std::size_t line = text.find('\n', at + 1);
+  if (text.find_first_not_of(" \t\r", at + key.size()) != line) return around;
+  // A line that begins with anything else is a key of the top level.
+  while (line + 1 < text.size() &&
+         std::string_view(" -#\t\r\n").find(text[line + 1]) != std::string_view::npos) {
+    line = text.find('\n', line + 1);
+    if (line == std::string::npos) line = text.size();
+  }
+  around.found = true;
+  around.text = text.substr(0, at + 1);
+  if (line < text.size()) around.text += text.substr(line + 1);
+  return around;
+}
+
+bool same_tree(const YamlNode& a, const YamlNode& b);
+
+bool same_entry(const config::YamlEntry& a, const config::YamlEntry& b) {
+  return a.key == b.key && same_tree(a.value, b.value);
+}
+
+// Lines and columns aside.
+bool same_tree(const YamlNode& a, const YamlNode& b) {
+  return a.kind == b.kind && a.quoted == b.quoted && a.text == b.text && a.taken == b.taken &&
+         std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), same_tree) &&
+         std::equal(a.entries.begin(), a.entries.end(), b.entries.begin(), b.entries.end(),
+                    same_entry);
+}
+
+// Reads what is around the list first, and then the whole with one instance at a time in memory.
+// Thread: one owner.  Bounds: the text, and one instance.
+class OneByOne {
+ public:
+  OneByOne(const ConfigInput& input, const config::PropertyProblem& kafka_property,
+           const InstanceTaker& take)
+      : input_(input), kafka_property_(kafka_property), take_(take) {}
+
+  std::optional<Config> load() {
+    const std::string text = input_.text ? *input_.text : read_file(input_.path);
+    AroundList around = around_list(text);
+    if (!around.found) return std::nullopt;
+    // Where something is to be told of a line, all is read again by load_config().
+    config::Places places({}, [] { return YamlNode{}; });
+    Config out;
+    Parser parser({"", true, &input_.environment}, findings_);
+    const YamlNode root = config::parse_yaml(around.text);
+    if (root.find(kInstances) != nullptr || overridden()) return std::nullopt;
+    parser.section(root, config::root_schema(), &out, Path{});
+    apply_overrides(input_, out, places, findings_);
+    if (!findings_.empty()) return std::nullopt;
+    config::CheckOneByOne check(out, places, findings_, kafka_property_);
+    YamlNode whole = read_list(text, out, parser, check);
+    const std::size_t others = std::erase_if(
+        whole.entries, [](const config::YamlEntry& each) { return each.key == kInstances; });
+    if (!well() || others != 1 || !same_tree(root, whole)) return std::nullopt;
+    check.rest();
+    if (!well()) return std::nullopt;
+    return out;
+  }
+
+ private:
+  [[nodiscard]] bool well() const { return findings_.empty() && findings_.warnings() == 0; }
+
+  // Is the list given by a variable or by --set?
+  [[nodiscard]] bool overridden() {
+    const std::vector<Override> all = overrides(input_, findings_);
+    return std::any_of(all.begin(), all.end(),
+                       [](const Override& each) { return each.parts.front() == kInstances; });
+  }
+
+  YamlNode read_list(const std::string& text, const Config& out, Parser& parser,
+                     config::CheckOneByOne& check) {
+    const Path top;
+    const Path list(top, kInstances);
+    const Row& row = *config::root_schema().find(kInstances);
+    Config one;
+    const config::ItemSink sink{kInstances, [&](std::size_t index, const YamlNode& item) {
+                                  if (!well()) return;
+                                  one.instances.clear();
+                                  parser.item(item, row, &one, list, index);
+                                  if (static_cast<double>(index) >= row.high) return refuse();
+                                  if (one.instances.size() != 1) return refuse();
+                                  config::resolve(one.instances.front());
+                                  check.instance(one.instances.front());
+                                  if (well()) take_(out, std::move(one.instances.front()));
+                                }};
+    return config::parse_yaml(text, &sink);
+  }
+
+  void refuse() { findings_.add("", kInstances, "is to be read as a whole"); }
+
+  const ConfigInput& input_;
+  const config::PropertyProblem& kafka_property_;
+  const InstanceTaker& take_;
+  Findings findings_;
+};
+
 }  // namespace
+
+std::optional<Config> load_one_by_one(const ConfigInput& input,
+                                      const config::PropertyProblem& kafka_property,
+                                      const InstanceTaker& take) {
+  if (!input.text && input.path.empty()) return std::nullopt;
+  try {
+    return OneByOne(input, kafka_property, take).load();
+  } catch (const config::YamlError&) {
+    return std::nullopt;
+  } catch (const std::invalid_argument&) {
+    return std::nullopt;  // `take` refuses an instance
+  }
+}
 
 std::vector<std::string> files_of(const ConfigInput& input) {
   std::vector<std::string> files;

@@ -37,6 +37,15 @@ struct ConfigInput {
 [[nodiscard]] Config load_config(const ConfigInput& input,
                                  const config::PropertyProblem& kafka_property);
 
+// The same with each instance handed over as soon as it is judged, in the order of the file, and
+// kept nowhere: what a large file needs while it is read is hardly more than its text. Nothing
+// where that can not be done: a key is wrong or odd, or the instances are not a list of blocks.
+// Then load_config() tells, and what was handed over counts for nothing.
+using InstanceTaker = std::function<void(const Config& config, InstanceConfig&& instance)>;
+[[nodiscard]] std::optional<Config> load_one_by_one(const ConfigInput& input,
+                                                    const config::PropertyProblem& kafka_property,
+                                                    const InstanceTaker& take);
+
 // The `instances:` of a file of its own, judged as if they stood in `base`. Throws ConfigError.
 [[nodiscard]] std::vector<InstanceConfig> load_instances(const std::string& path,
                                                          const Config& base);

@@ -180,6 +180,7 @@ Changes changes_to(const Registry& before, std::span<const InstancePtr> instance
                                   ": id: given twice");
     }
     const Instance* const former = before.find(instance->id);
+    if (former == instance.get()) continue;
     if (former == nullptr || !same(*former, *instance)) {
       changes.push_back({instance->id, instance});
     }
