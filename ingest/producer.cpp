@@ -69,6 +69,7 @@ class Key {
 Producer::Producer(Executor executor, const ProducerOptions& options, metrics::Slab& slab)
     : slab_(slab),
       budget_(options.budget),
+      connections_(options.connections),
       client_(executor, options.kafka, options.limits, *this, slab),
       topic_(client_.add_topic(options.topic)) {}
 
@@ -77,18 +78,22 @@ Expected<Ticket, IngestError> Producer::write(std::span<const Event> events, Ack
   Entry& entry = acquire(waiter);
   const std::uint64_t token = token_of(entry.index, entry.generation);
   entry.value_bytes = events.front().body.size();
+  kafka::Queued queued = kafka::Queued::Queued;
   for (const Event& event : events) {
-    const kafka::Queued queued = hand_over(event, token);
-    if (queued != kafka::Queued::Queued) {
-      // What was handed over before goes on without a waiter; the provider sends all again under
-      // the same event ids.
-      entry.waiter = nullptr;
-      if (entry.reports_left == 0) release(entry);
-      return Unexpected<IngestError>(refused_by(queued));
-    }
+    queued = hand_over(event, token);
+    if (queued != kafka::Queued::Queued) break;
     ++entry.reports_left;
   }
-  return Ticket{entry.index, entry.generation};
+  const Ticket ticket{entry.index, entry.generation};
+  if (queued != kafka::Queued::Queued) {
+    // What was handed over before goes on without a waiter; the provider sends all again under
+    // the same event ids.
+    entry.waiter = nullptr;
+    if (entry.reports_left == 0) release(entry);
+  }
+  client_.send_gathered();
+  if (queued != kafka::Queued::Queued) return Unexpected<IngestError>(refused_by(queued));
+  return ticket;
 }
 
 kafka::Queued Producer::hand_over(const Event& event, std::uint64_t token) {

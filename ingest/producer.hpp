@@ -51,6 +51,8 @@ struct ProducerOptions {
   std::string topic;
   kafka::ProducerLimits limits;
   VolatileBudget* budget = nullptr;  // of a broker that forgets; null: none
+  // Connections that may send requests; none: unknown.
+  std::function<std::size_t()> connections{};
 };
 
 // Thread: shard-local, except ready().  Bounds: see above.
@@ -80,6 +82,9 @@ class Producer final : public kafka::ReportSink {
 
   void on_stored(std::uint64_t token, kafka::Stored stored) override;
   void expect(std::uint64_t token) noexcept override;
+  [[nodiscard]] bool others_may_come() const noexcept override {
+    return !connections_ || waiting_ < connections_();
+  }
 
  private:
   // One request under way.
@@ -100,6 +105,7 @@ class Producer final : public kafka::ReportSink {
   std::size_t waiting_ = 0;
   metrics::Slab& slab_;
   VolatileBudget* budget_;
+  std::function<std::size_t()> connections_;
   kafka::ProducerClient client_;  // last: its reports reach a whole object
   std::size_t topic_;
 };

@@ -26,6 +26,8 @@ constexpr std::size_t kFewHandshakes = 8;
 constexpr std::chrono::seconds kTrimInterval{5};
 // Of the process: so many records may wait for Kafka whatever that takes.
 constexpr std::size_t kFewRecords = 256;
+// A record waits for others at most that long, where many come: as the client library does.
+constexpr std::chrono::milliseconds kGather{5};
 
 [[nodiscard]] std::size_t share(const ShardOptions& options) noexcept {
   return memory_share(options.settings->config, options.shards);
@@ -62,6 +64,7 @@ constexpr std::size_t kFewRecords = 256;
   limits.queue_bytes = share(options);
   limits.record_bytes_max =
       options.record_bytes_max.value_or(kafka::accepted_bytes_max(options.settings->config));
+  limits.gather = kGather;
   limits.pace.few_records = std::max<std::size_t>(16, kFewRecords / options.shards);
   return limits;
 }
@@ -96,7 +99,8 @@ Shard::Shard(ShardLoop& loop, const ShardOptions& options)
                 {.kafka = options.settings->config.kafka,
                  .topic = events_topic(options),
                  .limits = producer_limits(options),
-                 .budget = options.budget},
+                 .budget = options.budget,
+                 .connections = [this] { return sessions_.size(); }},
                 loop.slab()),
       sessions_(environment_, pool_limits(options)),
       environment_{

@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <numeric>
 #include <vector>
 
 #include "common/base/assert.hpp"
 #include "common/base/start_error.hpp"
+#include "common/kafka/gather_rule.hpp"
 #include "common/kafka/producer_handle.hpp"
 #include "common/kafka/record.hpp"
 #include "common/kafka/report.hpp"
@@ -26,6 +31,12 @@ constexpr std::chrono::seconds kRebuildPause{1};
 // So many reports are read before the first is acted upon, which is about how many loads of a core
 // can be under way.
 constexpr std::size_t kReportsAtOnce = 16;
+
+// The user's own linger.ms, by either of its names, is the library's to keep.
+bool gathers(const KafkaConfig& config, const ProducerLimits& limits) {
+  return limits.gather > Duration::zero() && user_property(config, "linger.ms") == nullptr &&
+         user_property(config, "queue.buffering.max.ms") == nullptr;
+}
 
 rd_kafka_vu_t bytes_argument(rd_kafka_vtype_t type, std::string_view bytes) noexcept {
   rd_kafka_vu_t argument{};
@@ -51,11 +62,16 @@ class ProducerClient::Impl : public ClientTurns<Impl> {
         slab_(slab),
         meter_(slab),
         handle_(make_handle()),
-        pending_(limits.pace) {}
+        pending_(limits.pace),
+        gathers_(gathers(config, limits)),
+        rule_(limits.gather),
+        gather_timer_(executor) {}
 
   void end() {
     stop_turns();
+    gather_timer_.cancel();
     ready_.store(false);
+    drop_gathered();
     let_go();
     wakeup().close();
   }
@@ -68,6 +84,7 @@ class ProducerClient::Impl : public ClientTurns<Impl> {
   }
   [[nodiscard]] bool ready() const noexcept { return ready_.load(std::memory_order_relaxed); }
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
+  void send_gathered();
   [[nodiscard]] std::size_t bucket_of(std::size_t topic, std::string_view key) const noexcept;
   [[nodiscard]] PendingRecords& pending() noexcept { return pending_; }
   void drain(TimePoint deadline, std::function<void()> done);
@@ -86,6 +103,24 @@ class ProducerClient::Impl : public ClientTurns<Impl> {
   void tick() { serve(); }
   [[nodiscard]] Duration tick_interval() const noexcept { return drained_ ? kDrainTick : kTick; }
   void serve();
+
+  // One record, ready to be sent.
+  struct Outgoing {
+    PendingRecords::Slot* slot = nullptr;
+    std::size_t topic = 0;
+    std::int32_t partition = -1;
+    HeadersPtr headers{};
+    std::string_view key{};
+    std::string_view value{};
+    bool owned = false;  // key and value stand in a block of their own that `value` begins
+  };
+  void gather(Outgoing record);
+  [[nodiscard]] rd_kafka_resp_err_t send(Outgoing& record);
+  void send_all_gathered();
+  void report_refused(PendingRecords::Slot& slot, Queued queued);
+  void drop_gathered() noexcept;
+  void wait_gather_timer();
+
   // One report, read.
   struct Report {
     PendingRecords::Slot* slot = nullptr;
@@ -112,6 +147,12 @@ class ProducerClient::Impl : public ClientTurns<Impl> {
   std::shared_ptr<ProducerHandle> handle_;  // none while a rebuild has to wait
   std::vector<std::string> topics_;
   PendingRecords pending_;
+  const bool gathers_;
+  GatherRule rule_;
+  Timer gather_timer_;
+  bool gather_timer_waits_ = false;
+  std::vector<Outgoing> gathered_;
+  std::vector<std::uint32_t> order_;  // of gathered_, by partition
   std::atomic<bool> ready_{false};
   bool fatal_ = false;
   TimePoint rebuild_not_before_{};
@@ -134,32 +175,119 @@ Queued ProducerClient::Impl::produce(std::size_t topic, const ProduceRecord& rec
   const std::size_t bucket = record.partition < 0
                                  ? bucket_of(topic, record.key)
                                  : static_cast<std::size_t>(record.partition) % kBuckets;
+  // Room first: what throws later would leave a slot that nobody reports.
+  if (gathered_.size() == gathered_.capacity()) gathered_.reserve(2 * gathered_.size() + 16);
   PendingRecords::Slot* slot = pending_.add(token, bytes, monotonic_now(), bucket);
-  HeadersPtr headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{};
+  Outgoing outgoing{.slot = slot,
+                    .topic = topic,
+                    .partition = record.partition,
+                    .headers = record.headers != nullptr ? to_kafka(*record.headers) : HeadersPtr{},
+                    .key = record.key,
+                    .value = record.value};
+  if (gathers_ && !record.value.empty()) {
+    gather(std::move(outgoing));
+    return Queued::Queued;
+  }
+  const rd_kafka_resp_err_t error = send(outgoing);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return Queued::Queued;
+  pending_.remove(slot);
+  return refused(error);
+}
 
+rd_kafka_resp_err_t ProducerClient::Impl::send(Outgoing& record) {
   std::array<rd_kafka_vu_t, 7> arguments{};
   arguments[0].vtype = RD_KAFKA_VTYPE_RKT;
-  arguments[0].u.rkt = handle_->topic(topic);
+  arguments[0].u.rkt = handle_->topic(record.topic);
   arguments[1].vtype = RD_KAFKA_VTYPE_PARTITION;
   arguments[1].u.i32 = record.partition;
   arguments[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-  arguments[2].u.i = RD_KAFKA_MSG_F_COPY;  // the session's buffer is free when this returns
+  // A copy: the session's buffer is free when produce() returns.
+  arguments[2].u.i = record.owned ? RD_KAFKA_MSG_F_FREE : RD_KAFKA_MSG_F_COPY;
   arguments[3] = bytes_argument(RD_KAFKA_VTYPE_VALUE, record.value);
   // No value at all deletes a key of a compacted topic; an empty one would be kept for ever.
   if (record.value.empty()) arguments[3].u.mem.ptr = nullptr;
   arguments[4] = bytes_argument(RD_KAFKA_VTYPE_KEY, record.key);
   arguments[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
-  arguments[5].u.ptr = slot;
+  arguments[5].u.ptr = record.slot;
   arguments[6].vtype = RD_KAFKA_VTYPE_HEADERS;
-  arguments[6].u.headers = headers.get();
-  const std::size_t count = headers ? arguments.size() : arguments.size() - 1;
+  arguments[6].u.headers = record.headers.get();
+  const std::size_t count = record.headers ? arguments.size() : arguments.size() - 1;
   const ErrorPtr error{rd_kafka_produceva(handle_->client(), arguments.data(), count)};
-  if (!error) {
-    (void)headers.release();  // the record's now
-    return Queued::Queued;
+  if (error) return rd_kafka_error_code(error.get());
+  (void)record.headers.release();  // the record's now
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+// A record waits in a block of its own, which the library takes over when it is sent.
+void ProducerClient::Impl::gather(Outgoing record) {
+  const TimePoint now = record.slot->since;
+  const std::size_t bytes = record.value.size() + record.key.size();
+  char* const block = static_cast<char*>(std::malloc(bytes));
+  if (block == nullptr) {
+    pending_.remove(record.slot);
+    throw std::bad_alloc();
   }
-  pending_.remove(slot);
-  return refused(rd_kafka_error_code(error.get()));
+  std::memcpy(block, record.value.data(), record.value.size());
+  std::memcpy(block + record.value.size(), record.key.data(), record.key.size());
+  record.key = {block + record.value.size(), record.key.size()};
+  record.value = {block, record.value.size()};
+  record.owned = true;
+  rule_.on_record(gathered_.empty(), now);
+  gathered_.push_back(std::move(record));
+}
+
+void ProducerClient::Impl::send_gathered() {
+  if (gathered_.empty()) return;
+  const std::int32_t partitions = handle_ ? handle_->partitions(gathered_.front().topic) : 0;
+  const GatherRule::View view{.gathered = gathered_.size(),
+                              .under_way = pending_.count() - gathered_.size(),
+                              .partitions = static_cast<std::size_t>(std::max(partitions, 1)),
+                              .others_may_come = sink_.others_may_come()};
+  if (drained_ || rule_.go(view, monotonic_now())) return send_all_gathered();
+  wait_gather_timer();
+}
+
+// By partition: the library's thread begins while this goes on, and finds a partition whole.
+void ProducerClient::Impl::send_all_gathered() {
+  order_.resize(gathered_.size());
+  std::iota(order_.begin(), order_.end(), 0U);
+  std::sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
+    const auto left = gathered_[a].slot->bucket;
+    const auto right = gathered_[b].slot->bucket;
+    return left != right ? left < right : a < b;
+  });
+  for (const std::uint32_t index : order_) {
+    Outgoing& record = gathered_[index];
+    const rd_kafka_resp_err_t error = send(record);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    std::free(const_cast<char*>(record.value.data()));
+    report_refused(*record.slot, refused(error));
+  }
+  gathered_.clear();
+}
+
+// Later, as every report: the sender may just be handing over its records.
+void ProducerClient::Impl::report_refused(PendingRecords::Slot& slot, Queued queued) {
+  const Stored stored = queued == Queued::TooLarge ? Stored::TooLarge : Stored::Rejected;
+  asio::post(gather_timer_.get_executor(), [self = shared_from_this(), token = slot.token, stored] {
+    if (!self->stopped()) self->sink_.on_stored(token, stored);
+  });
+  pending_.remove(&slot);
+}
+
+void ProducerClient::Impl::drop_gathered() noexcept {
+  for (const Outgoing& record : gathered_) std::free(const_cast<char*>(record.value.data()));
+  gathered_.clear();
+}
+
+// One that waits already is enough: it looks again when it ends.
+void ProducerClient::Impl::wait_gather_timer() {
+  if (std::exchange(gather_timer_waits_, true)) return;
+  gather_timer_.expires_at(rule_.at_latest());
+  gather_timer_.async_wait([self = shared_from_this()](ErrorCode) {
+    self->gather_timer_waits_ = false;
+    if (!self->stopped() && !self->fatal_) self->send_gathered();
+  });
 }
 
 std::size_t ProducerClient::Impl::bucket_of(std::size_t topic,
@@ -204,6 +332,7 @@ void ProducerClient::Impl::serve() {
     }
   }
   if (fatal_) rebuild();
+  send_gathered();
   if (handle_ && !drained_) ready_.store(!topics_.empty() && handle_->primed());
   check_drained();
 }
@@ -284,6 +413,7 @@ void ProducerClient::Impl::fail_all() {
 // been stored, which is why the sender is told to try again.
 void ProducerClient::Impl::rebuild() {
   ready_.store(false);
+  drop_gathered();
   let_go();
   fail_all();
   const TimePoint now = monotonic_now();
@@ -306,6 +436,7 @@ void ProducerClient::Impl::drain(TimePoint deadline, std::function<void()> done)
   EVENTRELAY_ASSERT(!drained_);
   drained_ = std::move(done);
   drain_deadline_ = deadline;
+  send_gathered();
   if (handle_ && pending_.count() > 0) handle_->begin_flush();
   tick_now();
 }
@@ -341,6 +472,10 @@ bool ProducerClient::ready() const noexcept {
 Queued ProducerClient::produce(std::size_t topic, const ProduceRecord& record,
                                std::uint64_t token) {
   return impl_->produce(topic, record, token);
+}
+
+void ProducerClient::send_gathered() {
+  impl_->send_gathered();
 }
 
 std::size_t ProducerClient::bucket_of(std::size_t topic, std::string_view key) const noexcept {

@@ -50,6 +50,8 @@ class ReportSink {
   // on_stored() of this token follows at once, a few others may come before: a moment to ask for
   // the memory it will touch.
   virtual void expect(std::uint64_t token) noexcept { static_cast<void>(token); }
+  // Asked while records are gathered: may another one come before a report does?
+  [[nodiscard]] virtual bool others_may_come() const noexcept { return true; }
 
  protected:
   ~ReportSink() = default;
@@ -62,6 +64,8 @@ struct ProducerLimits {
   // Key, value and headers of one record; the topics must allow it (topic_plan does).
   std::size_t record_bytes_max = (1U << 20) + (64U << 10);
   PaceLimits pace{};
+  // Records wait for others, at most that long (GatherRule); zero: as long as `linger.ms` says.
+  Duration gather{};
 };
 
 // One record to write. Bounds: copied by produce().
@@ -90,6 +94,10 @@ class ProducerClient {
   [[nodiscard]] bool ready() const noexcept;
 
   [[nodiscard]] Queued produce(std::size_t topic, const ProduceRecord& record, std::uint64_t token);
+
+  // Sends what is gathered if it is time. Called behind the records of one request, so that they
+  // go together.
+  void send_gathered();
 
   // The bucket of a record with this key: those of one partition share it. Before the partitions of
   // the topic are known, and with a partitioner of the user's own, any of them.

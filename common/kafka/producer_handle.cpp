@@ -20,9 +20,12 @@ Defaults limits_of(const ProducerLimits& limits) {
   const std::size_t kbytes = std::clamp<std::size_t>(limits.queue_bytes / 1024 * 2, 64, 2097151);
   const std::size_t messages = std::clamp<std::size_t>(limits.queue_messages, 1, 9'999'999) + 1;
   const std::size_t record = std::clamp<std::size_t>(limits.record_bytes_max, 1000, 999'000'000);
-  return {{"queue.buffering.max.kbytes", std::to_string(kbytes)},
-          {"queue.buffering.max.messages", std::to_string(messages)},
-          {"message.max.bytes", std::to_string(record + 1024)}};  // headers' own framing
+  Defaults settings{{"queue.buffering.max.kbytes", std::to_string(kbytes)},
+                    {"queue.buffering.max.messages", std::to_string(messages)},
+                    {"message.max.bytes", std::to_string(record + 1024)}};  // headers' own framing
+  // What waits has waited before it is handed over.
+  if (limits.gather > Duration::zero()) settings.emplace_back("linger.ms", "0");
+  return settings;
 }
 
 // Partitions of the topic; 0 if nobody could say.

@@ -44,7 +44,9 @@ struct Loop {
 struct Reports final : ReportSink {
   std::vector<std::uint64_t> order;
   std::map<std::uint64_t, Stored> by_token;
+  bool more_come = true;
 
+  [[nodiscard]] bool others_may_come() const noexcept override { return more_come; }
   void on_stored(std::uint64_t token, Stored stored) override {
     order.push_back(token);
     by_token[token] = stored;

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/kafka/handle.hpp"
 #include "tests/component/common/kafka/fixture.hpp"
@@ -207,6 +209,123 @@ TEST_F(ProducerClientTest, DoesNotTakeARecordForStoredBecauseALaterOneIs) {
   const bool reported = writer.reports.by_token.at(0) == Stored::Persisted;
   EXPECT_EQ(reported, there.contains("0"));
   EXPECT_TRUE(member.close());
+}
+
+// A producer whose records wait for others for as long as a test lasts. Thread: the test's.
+class GatheringProducerTest : public ProducerClientTest {
+ protected:
+  GatheringProducerTest() { EXPECT_TRUE(writer->ready()); }
+
+  void write(std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const Queued queued = writer->write(written, "value " + std::to_string(written));
+      ASSERT_EQ(queued, Queued::Queued);
+      ++written;
+    }
+    writer->client.send_gathered();
+  }
+  [[nodiscard]] std::size_t stored() const { return writer->reports.count(Stored::Persisted); }
+
+  std::uint64_t written = 0;
+  std::unique_ptr<Writer> writer = std::make_unique<Writer>(loop, config_for(cluster), kTopic,
+                                                            ProducerLimits{.gather = seconds{60}});
+};
+
+TEST_F(GatheringProducerTest, LetsALoneRecordWaitForNobody) {
+  write(1);
+  ASSERT_TRUE(writer->settled());
+  EXPECT_EQ(stored(), 1U);
+}
+
+TEST_F(GatheringProducerTest, SendsTogetherWhatComesTogetherAndKeepsItsBytes) {
+  write(50);
+  loop.pass(milliseconds{200});
+  EXPECT_EQ(writer->client.pending().count(), 50U);
+  EXPECT_EQ(stored(), 0U);
+  writer->reports.more_come = false;
+  write(50);
+  ASSERT_TRUE(writer->settled());
+  EXPECT_EQ(stored(), 100U);
+
+  Member member{loop, config_for(cluster), {.group = "g", .topic = kTopic, .partitions = 1}};
+  std::vector<std::string> read;
+  member.on_message = [&](const Message& message) {
+    read.emplace_back(message.value());
+    EXPECT_EQ(message.key(), "427236");
+  };
+  member.client.start();
+  ASSERT_TRUE(loop.until([&] { return read.size() == 100; }));
+  for (std::size_t i = 0; i < read.size(); ++i) EXPECT_EQ(read[i], "value " + std::to_string(i));
+  EXPECT_TRUE(member.close());
+}
+
+TEST_F(GatheringProducerTest, SendsTheRestWhenTheReportsAreIn) {
+  cluster.set_round_trip(1, milliseconds{300});
+  writer->reports.more_come = false;
+  write(50);
+  write(50);  // while those are under way
+  loop.pass(milliseconds{100});
+  EXPECT_EQ(stored(), 0U);
+  ASSERT_TRUE(loop.until([&] { return stored() == 50; }));
+  EXPECT_EQ(writer->client.pending().count(), 50U);
+  ASSERT_TRUE(writer->settled());
+  EXPECT_EQ(stored(), 100U);
+}
+
+TEST_F(GatheringProducerTest, SendsWhatWaitsWhenItIsDrained) {
+  write(50);
+  bool done = false;
+  writer->client.drain(monotonic_now() + seconds{10}, [&] { done = true; });
+  ASSERT_TRUE(loop.until([&] { return done; }, seconds{4}));
+  EXPECT_EQ(stored(), 50U);
+}
+
+TEST_F(GatheringProducerTest, FailsWhatWaitsAfterAFatalError) {
+  write(50);
+  writer->client.inject_fatal_error();
+  ASSERT_TRUE(loop.until([&] { return writer->reports.order.size() == 50; }));
+  EXPECT_EQ(writer->reports.count(Stored::Fatal), 50U);
+  ASSERT_TRUE(writer->ready());
+  writer->reports.more_come = false;
+  write(1);
+  ASSERT_TRUE(writer->settled());
+  EXPECT_EQ(stored(), 1U);
+}
+
+TEST_F(GatheringProducerTest, SaysOfARecordThatTheLibraryRefusesThatItIsNotStored) {
+  write(50);
+  writer->client.inject_fatal_error();
+  writer->reports.more_come = false;
+  write(1);  // the loop has not heard of it yet; none of them is taken
+  EXPECT_TRUE(writer->reports.order.empty());
+  ASSERT_TRUE(loop.until([&] { return writer->reports.order.size() == 51; }));
+  EXPECT_EQ(stored(), 0U);
+}
+
+TEST_F(GatheringProducerTest, EndsWhileRecordsWait) {
+  write(50);
+  writer.reset();
+  EXPECT_TRUE(wait_retired(seconds{5}));
+}
+
+TEST_F(ProducerClientTest, WaitsForOthersNoLongerThanItIsTold) {
+  Writer writer{loop, config_for(cluster), kTopic, ProducerLimits{.gather = milliseconds{100}}};
+  ASSERT_TRUE(writer.ready());
+  for (std::uint64_t i = 0; i < 50; ++i) ASSERT_EQ(writer.write(i, "x"), Queued::Queued);
+  const TimePoint since = monotonic_now();
+  writer.client.send_gathered();
+  ASSERT_TRUE(writer.settled());
+  EXPECT_GE(monotonic_now() - since, milliseconds{90});
+  EXPECT_LE(monotonic_now() - since, seconds{5});
+}
+
+TEST_F(ProducerClientTest, LeavesTheWaitToTheLibraryWhereTheUserSetsIt) {
+  Writer writer{loop, config_for(cluster, {{"linger.ms", "1"}}), kTopic,
+                ProducerLimits{.gather = seconds{60}}};
+  ASSERT_TRUE(writer.ready());
+  for (std::uint64_t i = 0; i < 50; ++i) ASSERT_EQ(writer.write(i, "x"), Queued::Queued);
+  ASSERT_TRUE(writer.settled());
+  EXPECT_EQ(writer.reports.count(Stored::Persisted), 50U);
 }
 
 TEST_F(ProducerClientTest, DrainsBeforeItSaysSo) {
