@@ -4,15 +4,20 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bench/scenarios/checkout.hpp"
+#include "bench/scenarios/fitting.hpp"
 #include "bench/scenarios/page.hpp"
 #include "bench/scenarios/shapes.hpp"
 #include "bench/scenarios/stage.hpp"
@@ -33,6 +38,7 @@ struct BenchFlags {
   bool short_form = false;
   std::string out;       // of one scenario
   std::string report;    // folder, of all
+  std::string only;      // of all: part of the names of its shapes
   std::string revision;  // of compare
 };
 
@@ -55,6 +61,24 @@ bench::PageHead page_head() {
   return head;
 }
 
+// What is written at the end of a run is refused before it: the figures of a quarter of an hour
+// would be lost.
+void require_writable(const std::filesystem::path& file) {
+  const bool there = std::filesystem::exists(file);
+  const bool written = std::ofstream(file, std::ios::app).good();
+  std::error_code ignored;
+  if (written && !there) std::filesystem::remove(file, ignored);
+  if (!written) throw std::runtime_error("cannot write " + file.string());
+}
+
+void require_folder(const std::filesystem::path& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder / "images", failed);
+  for (const char* name : {"performance.md", "performance.json", "images/performance-cost.svg"}) {
+    require_writable(folder / name);
+  }
+}
+
 // Options as the scenarios take them, and a broker where none is named.
 std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
   const auto milliseconds = [](double seconds) {
@@ -67,7 +91,12 @@ std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
   quiet.level = LogLevel::Error;  // topics of a run are made, waited for and deleted again
   log::configure(quiet, "eventrelay");
   flags.options.progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
-  if (!flags.options.kafka.empty()) return nullptr;
+  if (!flags.out.empty()) require_writable(flags.out + ".md");
+  if (!flags.report.empty()) require_folder(flags.report);
+  if (!flags.options.kafka.empty()) {
+    bench::require_local_broker(flags.options.kafka);
+    return nullptr;
+  }
   (void)bench::required_checkout(bench::kOwnBroker);
   flags.options.progress("starting a broker, since --kafka names none");
   auto broker = std::make_unique<bench::OwnBroker>();
@@ -100,18 +129,43 @@ Exit run_scenario(BenchFlags& flags, bench::Scenario scenario) {
   return tell(report, flags.json);
 }
 
+std::vector<bench::Shape> shapes_of(const BenchFlags& flags) {
+  auto shapes =
+      flags.short_form ? bench::short_shapes(flags.options) : bench::all_shapes(flags.options);
+  std::erase_if(shapes, [&flags](const bench::Shape& shape) {
+    return shape.name.find(flags.only) == std::string::npos;
+  });
+  if (shapes.empty()) {
+    throw std::runtime_error(
+        "--only " + flags.only +
+        ": no shape has that in its name; names begin with relay, ingest, e2e");
+  }
+  return shapes;
+}
+
 Exit run_all(BenchFlags& flags) {
   bench::require_programs({"eventrelay-ingest", "eventrelay-relay", "answer_loop", "ingest_limit",
                            "ingest_lean", "relay_limit", "relay_lean", "bench_allocations"});
-  const bench::PageHead head = page_head();
+  bench::PageHead head = page_head();
   const auto broker = prepare(flags);
-  const auto shapes =
-      flags.short_form ? bench::short_shapes(flags.options) : bench::all_shapes(flags.options);
+  const auto shapes = shapes_of(flags);
   std::vector<bench::Report> reports;
   Exit exit = Exit::Ok;
-  for (const bench::Shape& shape : shapes) {
-    fmt::print(stderr, "shape {} of {}\n", reports.size() + 1, shapes.size());
-    reports.push_back(shape.run(shape.options));
+  const TimePoint start = monotonic_now();
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const std::string words = bench::progress_words(shapes, i, monotonic_now() - start);
+    fmt::print(stderr, "{}\n", words);
+    // One shape that fails costs its own figures, not those of the others. Before there are any,
+    // nothing is lost, and the reason is likely that of all.
+    try {
+      reports.push_back(shapes[i].run(shapes[i].options));
+    } catch (const std::exception& error) {
+      if (reports.empty()) throw;
+      head.failed.push_back(shapes[i].name + ": " + error.what());
+      fmt::print(stderr, "eventrelay: {}\n", head.failed.back());
+      exit = Exit::Failed;
+      continue;
+    }
     if (flags.json) continue;
     if (tell(reports.back(), false) != Exit::Ok) exit = Exit::Failed;
   }
@@ -128,9 +182,8 @@ Exit run_all(BenchFlags& flags) {
 Exit run_compare(BenchFlags& flags) {
   (void)bench::required_checkout("bench compare");
   bench::require_programs({"eventrelay-ingest", "eventrelay-relay"});
-  const bench::Revision revision(flags.revision,
-                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
   const auto broker = prepare(flags);
+  const bench::Revision revision(flags.revision, flags.options.progress);
   flags.options.limits = false;
   flags.options.builds = {revision.build(), {}};
   Exit exit = Exit::Ok;
@@ -139,6 +192,30 @@ Exit run_compare(BenchFlags& flags) {
   }
   return exit;
 }
+
+// CLI::Range lets `nan` pass, since it is neither below nor above.
+const CLI::Validator kNumber(
+    [](const std::string& text) {
+      const double value = std::strtod(text.c_str(), nullptr);
+      return std::isfinite(value) ? std::string() : "Value " + text + " is not a number";
+    },
+    "");
+
+const CLI::Validator kBodySize(
+    [](const std::string& text) {
+      const auto bytes = std::strtoull(text.c_str(), nullptr, 10);
+      if (bytes == 0 || (bytes >= 256 && bytes <= 48U << 10U)) return std::string();
+      return "Value " + text + " is neither 0 nor 256 to 48 KiB";
+    },
+    "");
+
+const CLI::Validator kKeyValue(
+    [](const std::string& text) {
+      const std::size_t equals = text.find('=');
+      const bool both = equals != 0 && equals != std::string::npos;
+      return both ? std::string() : "Value " + text + " is not KEY=VALUE";
+    },
+    "");
 
 void add_common(CLI::App& command, BenchFlags& flags) {
   command.add_option("--kafka", flags.options.kafka,
@@ -166,24 +243,32 @@ void add_timed(CLI::App& command, BenchFlags& flags) {
   command
       .add_option("--rate", flags.options.rate,
                   "Open loop at this many events/s; relay: with --backlog 0")
-      ->check(CLI::Range(0.0, 200'000.0));
+      ->check(CLI::Range(0.0, 200'000.0))
+      ->check(kNumber);
   command.add_option("--duration", flags.duration, "Seconds measured")
       ->check(CLI::Range(1.0, 600.0))
+      ->check(kNumber)
       ->capture_default_str();
   command.add_option("--warm-up", flags.warm_up, "Seconds before that")
       ->check(CLI::Range(0.0, 60.0))
+      ->check(kNumber)
       ->capture_default_str();
   command
       .add_option("--body-size", flags.options.body_size,
                   "Bytes of a body, 256 to 48 KiB; 0: the provider's example, about 0.9 kB")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::Range(0, 48 << 10));
+      ->check(kBodySize);
 }
 
 void add_objectives(CLI::App& command, BenchFlags& flags) {
-  command.add_option("--max-ratio", flags.options.ratio_max,
-                     "Objective: CPU per event at most this times the limit's");
-  command.add_option("--max-p99", flags.options.p99_max_ms, "Objective: p99 in ms");
+  command
+      .add_option("--max-ratio", flags.options.ratio_max,
+                  "Objective: CPU per event at most this times the limit's")
+      ->check(CLI::PositiveNumber)
+      ->check(kNumber);
+  command.add_option("--max-p99", flags.options.p99_max_ms, "Objective: p99 in ms")
+      ->check(CLI::PositiveNumber)
+      ->check(kNumber);
   command.add_option("--out", flags.out, "Also write FILE with .json, .md and .svg");
 }
 
@@ -237,7 +322,9 @@ void add_all(CLI::App& command, Run& run) {
   auto flags = std::make_shared<BenchFlags>();
   flags->options.rounds = 1;
   add_common(command, *flags);
-  command.add_flag("--short", flags->short_form, "Four shapes, about two minutes");
+  command.add_flag("--short", flags->short_form,
+                   "Four shapes, about two minutes; all take a quarter of an hour");
+  command.add_option("--only", flags->only, "Only shapes with this in their name, e.g. ingest");
   command.add_option("--report", flags->report,
                      "Write performance.md, performance.json and images/ into this folder");
   command.callback([flags, &run] { run = [flags] { return run_all(*flags); }; });
@@ -268,8 +355,10 @@ void add_bench(CLI::App& app, Run& run) {
   CLI::App* e2e = command->add_subcommand("e2e", "Latency from request in to callback out");
   const Flags flags = add_scenario(*relay, run, bench::bench_relay, 0);
   add_of_relay(*relay, *flags);
-  relay->add_option("--compare", flags->options.compare,
-                    "KEY=VALUE of one more run per round, beside the one without it");
+  relay
+      ->add_option("--compare", flags->options.compare,
+                   "KEY=VALUE of one more run per round, beside the one without it")
+      ->check(kKeyValue);
   add_instances(*e2e, *add_scenario(*e2e, run, bench::bench_e2e, 64));
   add_all(*command->add_subcommand("all", "Every scenario in many shapes; writes the page"), run);
   add_compare(*command->add_subcommand("compare", "This build beside that of another git revision"),

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 
@@ -25,6 +27,8 @@ constexpr std::array<const char*, 6> kColours{"#2a78d6", "#c2571a", "#0f8a5f",
 
 constexpr double kPlainGoal = 1.0;
 constexpr double kLeanGoal = 1.2;
+constexpr double kRelayPaceGoal = 0.8;
+constexpr double kHalfLoadP99Ms = 25;
 
 // From values to places.
 struct Axis {
@@ -154,26 +158,93 @@ std::string table(const std::vector<Report>& reports, const std::string& scenari
   return text;
 }
 
+// A goal, and the figure of a report that it bounds; nothing: it is not about that report.
+struct Goal {
+  std::string words;
+  double bound = 0;
+  bool at_least = false;  // the figure may not be less, instead of not more
+  std::function<std::optional<double>(const Report&)> figure;
+};
+
 // In how many shapes a goal is kept, and where it is not.
-std::string goal(const std::vector<Report>& reports, const std::string& product,
-                 const std::string& base, double bound) {
+std::string told(const Goal& goal, const std::vector<Report>& reports) {
   std::string missed_in;
   int kept = 0;
   int all = 0;
   for (const Report& report : reports) {
-    const double ratio = cpu_ratio(report, product, base);
-    if (report.scenario != "bench " + product || ratio <= 0) continue;
+    const std::optional<double> figure = goal.figure(report);
+    if (!figure) continue;
     ++all;
-    if (ratio <= bound) {
+    if (goal.at_least ? *figure >= goal.bound : *figure <= goal.bound) {
       ++kept;
     } else {
-      missed_in += fmt::format("{}{} ({:.2f})", missed_in.empty() ? "" : "; ", report.shape, ratio);
+      missed_in +=
+          fmt::format("{}{} ({:.2f})", missed_in.empty() ? "" : "; ", report.shape, *figure);
     }
   }
   if (all == 0) return {};
-  std::string text = fmt::format("- CPU at most {:.1f} x that of `{}`: kept in {} of {} shapes",
-                                 bound, base, kept, all);
+  std::string text = fmt::format("- {}: kept in {} of {} shapes", goal.words, kept, all);
   return text + (missed_in.empty() ? ".\n" : ", not in: " + missed_in + ".\n");
+}
+
+std::optional<double> above_zero(double figure) {
+  return figure > 0 ? std::optional{figure} : std::nullopt;
+}
+
+// Of the rows with the median cost.
+std::optional<double> p50_ratio(const Report& report, const std::string& name,
+                                const std::string& base) {
+  const Row* const row = median_row(report, name);
+  const Row* const other = median_row(report, base);
+  if (row == nullptr || other == nullptr || other->latency.count() == 0) return std::nullopt;
+  return ms(row->latency.percentile(0.5)) / ms(other->latency.percentile(0.5));
+}
+
+Goal cpu_goal(const std::string& product, const std::string& base, double bound) {
+  return {fmt::format("CPU at most {:.1f} x that of `{}`", bound, base), bound, false,
+          [product, base](const Report& report) {
+            return above_zero(cpu_ratio(report, product, base));
+          }};
+}
+
+Goal pace_goal(const std::string& product, double bound) {
+  return {
+      fmt::format("pace at least {:.1f} x that of `limit`", bound), bound, true,
+      [product](const Report& report) { return above_zero(pace_ratio(report, product, "limit")); }};
+}
+
+// What is asked of ingest besides.
+std::vector<Goal> latency_goals() {
+  return {{fmt::format("p50 at most {:.1f} x that of `limit`", kPlainGoal), kPlainGoal, false,
+           [](const Report& report) { return p50_ratio(report, "ingest", "limit"); }},
+          {fmt::format("p99 below {:.0f} ms at half load", kHalfLoadP99Ms), kHalfLoadP99Ms, false,
+           [](const Report& report) -> std::optional<double> {
+             const Row* const row = median_row(report, "ingest half");
+             if (row == nullptr) return std::nullopt;
+             return ms(row->latency.percentile(0.99));
+           }}};
+}
+
+Goal detached_goal() {
+  return {"no subscription detached", 0, false, [](const Report& report) -> std::optional<double> {
+            const Row* const row = median_row(report, "relay");
+            if (row == nullptr || !row->detached) return std::nullopt;
+            return static_cast<double>(*row->detached);
+          }};
+}
+
+std::vector<Goal> goals_of(const std::string& product) {
+  std::vector<Goal> goals{cpu_goal(product, "limit", kPlainGoal),
+                          cpu_goal(product, "lean", kLeanGoal)};
+  if (product == "relay") {
+    goals.push_back(pace_goal(product, kRelayPaceGoal));
+    goals.push_back(detached_goal());
+  }
+  if (product == "ingest") {
+    goals.push_back(pace_goal(product, kPlainGoal));
+    for (Goal& goal : latency_goals()) goals.push_back(std::move(goal));
+  }
+  return goals;
 }
 
 std::string section(const std::vector<Report>& reports, const std::string& product,
@@ -182,8 +253,12 @@ std::string section(const std::vector<Report>& reports, const std::string& produ
     return report.scenario == "bench " + product;
   });
   if (!any) return {};
-  return "\n## " + title + "\n\n" + table(reports, "bench " + product) + "\n" +
-         goal(reports, product, "limit", kPlainGoal) + goal(reports, product, "lean", kLeanGoal);
+  std::vector<Report> own;
+  std::copy_if(reports.begin(), reports.end(), std::back_inserter(own),
+               [&product](const Report& report) { return report.scenario == "bench " + product; });
+  std::string text = "\n## " + title + "\n\n" + table(own, "bench " + product) + "\n";
+  for (const Goal& goal : goals_of(product)) text += told(goal, own);
+  return text;
 }
 
 // What runs beside a measurement takes the caches and the cores of all it measures.
@@ -288,7 +363,7 @@ Plot cost_by_subscriptions(const std::vector<Report>& reports) {
 }
 
 Plot latency_by_rate(const std::vector<Report>& reports) {
-  Plot plot{"Ingest: rate against latency, from 1 to 1,000 connections",
+  Plot plot{"Ingest: rate against latency, a point for each number of connections",
             "events/s",
             "p50 in ms",
             false,
@@ -305,7 +380,7 @@ Plot latency_by_rate(const std::vector<Report>& reports) {
 }
 
 Plot memory_over_time(const std::vector<Report>& reports) {
-  Plot plot{"Resident memory while a backlog is delivered",
+  Plot plot{"Resident memory while a backlog is delivered: subscriptions x in flight",
             "seconds from the first delivery",
             "MiB",
             false,
@@ -364,6 +439,8 @@ std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
   text += section(reports, "ingest", "Ingest");
   text += "\n![Rate against latency of ingest](images/performance-latency.svg)\n";
   text += section(reports, "e2e", "From request to callback");
+  if (!head.failed.empty()) text += "\n## Not measured\n\n";
+  for (const std::string& line : head.failed) text += "- " + line + "\n";
   return text;
 }
 

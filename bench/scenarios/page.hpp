@@ -43,6 +43,7 @@ struct PageHead {
   std::string machine;
   double load = 0;     // average of the minute before the run
   unsigned cores = 1;  // a load of half of them says that the machine did other things as well
+  std::vector<std::string> failed{};  // shapes that gave no figures, and why
 };
 
 [[nodiscard]] std::string to_page(const std::vector<Report>& reports, const PageHead& head);

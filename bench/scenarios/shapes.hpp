@@ -5,10 +5,12 @@
 // Thread:  any.  Bounds: about a dozen minutes on two cores; the short form two.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "bench/scenarios/scenarios.hpp"
+#include "common/base/clock.hpp"
 
 namespace eventrelay::bench {
 
@@ -16,7 +18,14 @@ namespace eventrelay::bench {
 struct Shape {
   Scenario run = nullptr;
   BenchOptions options;
+  std::string name;
+  double seconds = 0;  // that it takes on two cores, about
 };
+
+// `shape 3 of 23, 1 min so far, about 9 min left: ...`. What is left is guessed by how long those
+// before it took, beside what they were said to take.
+[[nodiscard]] std::string progress_words(const std::vector<Shape>& shapes, std::size_t next,
+                                         Duration so_far);
 
 // `base` gives the broker, rounds and partitions.
 [[nodiscard]] std::vector<Shape> all_shapes(const BenchOptions& base);

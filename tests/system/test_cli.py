@@ -436,6 +436,12 @@ def test_a_word_like_nothing_is_named_without_a_guess() -> None:
         ("verify", "--scheme", "github", "--key", "k", "--header", "no colon"),
         ("bench", "ingest", "--kafka", "127.0.0.1:1", "--connections", "0"),
         ("bench", "relay", "--kafka", "127.0.0.1:1", "--duration", "0"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--duration", "nan"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--rate", "nan"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--body-size", "100"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--max-ratio", "-1"),
+        ("bench", "ingest", "--kafka", "127.0.0.1:1", "--max-p99", "0"),
+        ("bench", "relay", "--kafka", "127.0.0.1:1", "--compare", "no-equals"),
         ("status", "--admin", "http://"),
         ("status", "--admin", "127.0.0.1:99999"),
         ("status", "--admin", "127.0.0.1"),
@@ -626,13 +632,28 @@ def _bench_refuses(*words: str, program: str = "eventrelay") -> str:
     return line
 
 
-@pytest.mark.parametrize("scenario", ["ingest", "relay", "e2e"])
+@pytest.mark.parametrize("scenario", ["ingest", "relay", "e2e", "all", "compare HEAD"])
 def test_bench_refuses_in_one_line_what_it_can_not_do(scenario: str) -> None:
     away = f"127.0.0.1:{free_port()}"
-    line = _bench_refuses(scenario, "--kafka", away)
+    words = scenario.split()
+    line = _bench_refuses(*words, "--kafka", away)
     assert f"{away}: nobody listens there" in line
     for remote in ("192.0.2.1:9092", "127.evil.example:9092", f"{away},192.0.2.1:9092"):
-        assert "only ever sent to loopback" in _bench_refuses(scenario, "--kafka", remote)
+        assert "only ever sent to loopback" in _bench_refuses(*words, "--kafka", remote)
+
+
+def test_bench_refuses_before_a_run_what_it_can_not_write_after_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    kafka = ("--kafka", f"127.0.0.1:{free_port()}")
+    out = str(tmp_path / "not-there" / "run")
+    assert f"cannot write {out}.md" in _bench_refuses("ingest", *kafka, "--out", out)
+    report = str(tmp_path / "file")
+    assert f"cannot write {report}/" in _bench_refuses("all", *kafka, "--report", report)
+
+
+def test_bench_all_refuses_a_choice_that_leaves_no_shape(stack: Stack) -> None:
+    line = _bench_refuses("all", "--kafka", stack.broker.bootstrap, "--only", "nothing like that")
+    assert "no shape has that in its name" in line
 
 
 @pytest.mark.parametrize(
@@ -658,6 +679,6 @@ def test_bench_without_its_programs_says_the_one_command_that_builds_them(tmp_pa
     assert "needs a checkout" in _bench_refuses("relay", program=str(alone))
 
 
-def test_bench_compare_names_a_revision_that_is_not_there() -> None:
-    line = _bench_refuses("compare", "no-such-revision", "--kafka", "127.0.0.1:1")
+def test_bench_compare_names_a_revision_that_is_not_there(stack: Stack) -> None:
+    line = _bench_refuses("compare", "no-such-revision", "--kafka", stack.broker.bootstrap)
     assert "revision no-such-revision can not be built" in line

@@ -76,6 +76,48 @@ TEST(Page, NamesTheShapesInWhichAGoalIsMissed) {
       << page;
 }
 
+TEST(Page, SaysOfEachGoalOfIngestWhetherItIsKept) {
+  Report report{
+      "bench ingest", {row("limit", 20), row("ingest", 18), row("ingest half", 30)}, {}, "m"};
+  report.shape = "256 connections";
+  report.rows[1].seconds = 2;  // half the pace
+  report.rows[1].latency.record(std::chrono::milliseconds(9));
+  report.rows[1].latency.record(std::chrono::milliseconds(9));
+  report.rows[2].latency.record(std::chrono::milliseconds(40));
+  const std::string page = to_page({report}, kHead);
+  EXPECT_NE(page.find("pace at least 1.0 x that of `limit`: kept in 0 of 1 shapes, not in: 256 "
+                      "connections (0.50)."),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find("p50 at most 1.0 x that of `limit`: kept in 0 of 1"), std::string::npos)
+      << page;
+  EXPECT_NE(page.find("p99 below 25 ms at half load: kept in 0 of 1"), std::string::npos) << page;
+}
+
+TEST(Page, SaysWhereARelayIsSlowerAndWhatWasDetached) {
+  std::vector<Report> all = reports();
+  all[0].rows[2].seconds = 2;
+  all[1].rows[2].detached = 3;
+  const std::string page = to_page(all, kHead);
+  EXPECT_NE(page.find("pace at least 0.8 x that of `limit`: kept in 1 of 2 shapes, not in: 1 "
+                      "subscriptions (0.50)."),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find("no subscription detached: kept in 0 of 1 shapes, not in: 100 subscriptions "
+                      "(3.00)."),
+            std::string::npos)
+      << page;
+}
+
+TEST(Page, NamesShapesThatGaveNoFigures) {
+  PageHead head = kHead;
+  EXPECT_EQ(to_page(reports(), head).find("Not measured"), std::string::npos);
+  head.failed = {"relay, 12 subscriptions: stopped"};
+  EXPECT_NE(
+      to_page(reports(), head).find("## Not measured\n\n- relay, 12 subscriptions: stopped\n"),
+      std::string::npos);
+}
+
 TEST(Page, IsJsonToo) {
   const auto json = boost::json::parse(to_json(reports(), kHead));
   EXPECT_EQ(json.at("date").as_string(), "2016-07-11");
@@ -151,6 +193,32 @@ TEST(Shapes, AreEveryOneThatIsAskedFor) {
   EXPECT_TRUE(any(
       [](const BenchOptions& o, Scenario run) { return run == bench_relay && o.records == 0; }));
   EXPECT_LT(short_shapes({}).size(), 6U);
+  for (const unsigned n : {1U, 100'000U}) {
+    EXPECT_TRUE(any([n](const BenchOptions& o, Scenario run) {
+      return run == bench_ingest && o.instances == n;
+    })) << n;
+  }
+}
+
+TEST(Shapes, TellHowLongTheRestWillTake) {
+  std::vector<Shape> shapes(3);
+  shapes[0].seconds = shapes[1].seconds = shapes[2].seconds = 120;
+  shapes[0].name = "first";
+  shapes[2].name = "last";
+  EXPECT_EQ(progress_words(shapes, 0, Duration::zero()),
+            "shape 1 of 3, 0 min so far, about 6 min left: first");
+  EXPECT_EQ(progress_words(shapes, 2, std::chrono::seconds(480)),
+            "shape 3 of 3, 8 min so far, about 4 min left: last");
+}
+
+TEST(Shapes, TakeAQuarterOfAnHourAtMost) {
+  double seconds = 0;
+  for (const Shape& shape : all_shapes({})) {
+    EXPECT_FALSE(shape.name.empty());
+    EXPECT_GT(shape.seconds, 0);
+    seconds += shape.seconds;
+  }
+  EXPECT_LT(seconds, 15 * 60);
 }
 
 }  // namespace
