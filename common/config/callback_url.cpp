@@ -74,7 +74,7 @@ bool looks_like_an_address(std::string_view url) {
   const std::size_t scheme = url.find("://");
   if (scheme == std::string_view::npos) return false;
   const std::string_view host = url.substr(scheme + 3);
-  return !host.empty() && digit(host.front()) &&
+  return !host.empty() && is_digit(host.front()) &&
          !address_of(host.substr(0, host.find_first_of(":/?#")));
 }
 
