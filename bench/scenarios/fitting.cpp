@@ -19,10 +19,10 @@
 namespace eventrelay::bench {
 namespace {
 
-constexpr std::uint64_t kPrograms = 256U << 20;  // two of ours without instances, and the load
-constexpr std::uint64_t kInstance = 16U << 10;   // here and in the program under test
-constexpr std::uint64_t kHead = 700;             // of a request, or of a record
-constexpr std::uint64_t kPerArrival = 16;        // when it was due and when it came
+constexpr std::uint64_t kProgramBytes = 256U << 20;  // two of ours without instances, and the load
+constexpr std::uint64_t kInstance = 16U << 10;       // here and in the program under test
+constexpr std::uint64_t kHead = 700;                 // of a request, or of a record
+constexpr std::uint64_t kPerArrival = 16;            // when it was due and when it came
 constexpr std::uint64_t kExampleBody = 900;
 constexpr std::uint64_t kOtherDescriptors = 64;
 constexpr std::chrono::milliseconds kAnswerLimit{1000};
@@ -83,7 +83,7 @@ std::uint64_t memory_of(const BenchOptions& options, std::uint64_t requests,
                         std::uint64_t records) {
   const std::uint64_t body = options.body_size > 0 ? options.body_size : kExampleBody;
   const std::uint64_t instances = std::max(options.instances, options.subscriptions);
-  return kPrograms + instances * kInstance + requests * (body + kHead) +
+  return kProgramBytes + instances * kInstance + requests * (body + kHead) +
          records * (body + kHead + kPerArrival);
 }
 

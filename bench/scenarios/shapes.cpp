@@ -14,7 +14,7 @@ constexpr std::chrono::seconds kSpan{3};
 constexpr std::uint64_t kBacklog = 200'000;
 
 // For a guess of what a shape takes: product and two limit programs run in turn.
-constexpr double kPrograms = 3;
+constexpr double kProgramsInTurn = 3;
 constexpr double kStartSeconds = 3;
 constexpr double kDeliveriesASecond = 40'000;
 constexpr double kSpanSeconds = 5;  // warm-up, what is measured, and the span of system calls
@@ -39,7 +39,7 @@ Shape relay_as(BenchOptions options) {
   shape.name = fmt::format("relay, {} subscriptions, {} in flight, {} waiting",
                            chosen.subscriptions, chosen.inflight, chosen.records);
   shape.seconds = kStartSeconds + records / kDeliveriesASecond +
-                  kPrograms * (kStartSeconds + delivering) + chosen.subscriptions / 10'000.0;
+                  kProgramsInTurn * (kStartSeconds + delivering) + chosen.subscriptions / 10'000.0;
   return shape;
 }
 
@@ -82,8 +82,8 @@ Shape ingest(BenchOptions options, unsigned connections, unsigned instances = 10
   options.connections = connections;
   options.instances = instances;
   options.body_size = body_size;
-  const double seconds =
-      kStartSeconds + kSpanSeconds + kPrograms * (1 + 2 * kSpanSeconds) + instances / 10'000.0;
+  const double seconds = kStartSeconds + kSpanSeconds + kProgramsInTurn * (1 + 2 * kSpanSeconds) +
+                         instances / 10'000.0;
   std::string name = fmt::format("ingest, {} connections, {} instances", connections, instances);
   return {bench_ingest, std::move(options), std::move(name), seconds};
 }
@@ -93,7 +93,7 @@ Shape e2e(BenchOptions options, double rate) {
   options.connections = 64;
   options.rate = rate;
   return {bench_e2e, std::move(options), fmt::format("e2e, {:.0f} requests/s", rate),
-          kPrograms * (2 * kStartSeconds + kSpanSeconds)};
+          kProgramsInTurn * (2 * kStartSeconds + kSpanSeconds)};
 }
 
 std::string minutes(double seconds) {
