@@ -1,6 +1,6 @@
 // A program under test: started, watched through /proc, ended by its own pid.
 //
-// Thread:  the one that starts it lives as long as the program: the kernel ends the program with it.
+// Thread:  the one that starts it lives as long as the program: the kernel ends both together.
 // Bounds:  one child; its output goes to a file.
 // Errors:  std::runtime_error naming the program and the end of its output.
 #pragma once
