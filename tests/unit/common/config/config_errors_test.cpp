@@ -430,7 +430,7 @@ TEST(ConfigWarnings, NameAnInstanceOfAnElementThatNoSourceTakes) {
   const std::vector<std::string> warnings = load_settings(input)->config.warnings;
   ASSERT_EQ(warnings.size(), 1U);
   EXPECT_EQ(warnings.front(),
-            "configuration:3:10: instances[0].element: sources has no github, so ingest takes no "
+            "configuration:3:11: instances[0].element: sources has no github, so ingest takes no "
             "event of it");
   input.text = instances;  // a file of the relay alone
   EXPECT_TRUE(load_settings(input)->config.warnings.empty());
