@@ -12,7 +12,7 @@ namespace {
 
 // A line `Name: value` that was quoted as one key may hold a secret behind its colon.
 std::string shown_name(const std::string& key) {
-  const std::size_t end = key.find_first_of(": \t\r\n");
+  const std::size_t end = key.find(':');
   return end == std::string::npos ? key : key.substr(0, end) + "...";
 }
 
