@@ -6,8 +6,8 @@
 // Owner:   Settings.
 // Thread:  any; read only.
 // Bounds:  1 000 000 instances; O(1) look-up by id and by (element, user), no allocation; a change
-//          copies about ten small nodes. What was deleted or disabled is remembered: the last kDeletedMax
-//          at least.
+//          copies about ten small nodes. Of what was deleted or disabled the last kDeletedMax at
+//          least are remembered.
 #pragma once
 
 #include <cstddef>
