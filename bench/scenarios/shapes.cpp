@@ -15,7 +15,7 @@ constexpr std::uint64_t kBacklog = 200'000;
 
 // For a guess of what a shape takes: product and two limit programs run in turn.
 constexpr double kProgramsInTurn = 3;
-constexpr double kStartSeconds = 3;
+constexpr double kStartSeconds = 1.5;
 constexpr double kDeliveriesASecond = 40'000;
 constexpr double kSpanSeconds = 5;  // warm-up, what is measured, and the span of system calls
 
