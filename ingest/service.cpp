@@ -131,8 +131,8 @@ void IngestService::start(std::shared_ptr<const Settings> settings) {
   std::optional<std::size_t> record_bytes_max;
   // The embedded broker has no such question, and would be asked for seconds.
   if (budget_ == nullptr) {
-    record_bytes_max =
-        kafka::accepted_by_topics(kafka::message_bytes_of(config.kafka, plan), config);
+    record_bytes_max = kafka::accepted_by_topics(
+        kafka::message_bytes_of(kafka::properties_of(config.kafka, plan), plan), config);
     kafka::WatchOptions watched;
     watched.grow = config.topics.create;
     watch_ = std::make_unique<kafka::TopicWatch>(config.kafka, plan, watched, nullptr);

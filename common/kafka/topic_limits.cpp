@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -14,35 +15,38 @@ namespace {
 
 constexpr int kLimitsMs = 5000;
 constexpr std::string_view kProperty = "max.message.bytes";
+constexpr std::string_view kPolicy = "cleanup.policy";
+constexpr std::string_view kCompact = "compact";
 
-void read_limit(const rd_kafka_ConfigResource_t* resource,
-                std::map<std::string, std::size_t>& limits) {
+std::map<std::string, std::string> read_properties(const rd_kafka_ConfigResource_t* resource) {
+  std::map<std::string, std::string> properties;
   std::size_t entries = 0;
   const auto* const* all = rd_kafka_ConfigResource_configs(resource, &entries);
   for (std::size_t i = 0; i < entries; ++i) {
     const char* const value = rd_kafka_ConfigEntry_value(all[i]);
-    if (rd_kafka_ConfigEntry_name(all[i]) != kProperty || value == nullptr) continue;
-    const std::string_view text{value};
-    std::size_t bytes = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-    if (error == std::errc{}) limits[rd_kafka_ConfigResource_name(resource)] = bytes;
+    if (value != nullptr) properties[rd_kafka_ConfigEntry_name(all[i])] = value;
   }
+  return properties;
 }
 
-const std::string* wanted_of(const TopicSpec& spec) {
+std::int64_t whole_number(std::string_view text) {
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+const std::string* wanted_of(const TopicSpec& spec, std::string_view name = kProperty) {
   const auto property = std::find_if(spec.config.begin(), spec.config.end(),
-                                     [](const auto& each) { return each.first == kProperty; });
+                                     [name](const auto& each) { return each.first == name; });
   return property == spec.config.end() ? nullptr : &property->second;
 }
 
 }  // namespace
 
-std::map<std::string, std::size_t> message_bytes_of(const KafkaConfig& config,
-                                                    const std::vector<TopicSpec>& plan) {
+TopicProperties properties_of(const KafkaConfig& config, const std::vector<TopicSpec>& plan) {
   std::vector<ResourcePtr> kept;
   std::vector<rd_kafka_ConfigResource_t*> asked;
   for (const TopicSpec& spec : plan) {
-    if (wanted_of(spec) == nullptr) continue;
     kept.emplace_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, spec.name.c_str()));
     asked.push_back(kept.back().get());
   }
@@ -54,10 +58,61 @@ std::map<std::string, std::size_t> message_bytes_of(const KafkaConfig& config,
   std::size_t count = 0;
   const auto* const* resources =
       result != nullptr ? rd_kafka_DescribeConfigs_result_resources(result, &count) : nullptr;
+  TopicProperties found;
+  for (std::size_t i = 0; i < count; ++i) {
+    found[rd_kafka_ConfigResource_name(resources[i])] = read_properties(resources[i]);
+  }
+  return found;
+}
+
+std::map<std::string, std::size_t> message_bytes_of(const TopicProperties& found,
+                                                    const std::vector<TopicSpec>& plan) {
   std::map<std::string, std::size_t> limits;
-  for (std::size_t i = 0; i < count; ++i) read_limit(resources[i], limits);
+  for (const TopicSpec& spec : plan) {
+    const auto topic = found.find(spec.name);
+    if (wanted_of(spec) == nullptr || topic == found.end()) continue;
+    const auto bytes = topic->second.find(std::string(kProperty));
+    if (bytes == topic->second.end()) continue;
+    limits[spec.name] = static_cast<std::size_t>(whole_number(bytes->second));
+  }
   if (limits.empty()) log::info("the broker does not say how large a record may be");
   return limits;
+}
+
+std::vector<std::string> property_differences(const std::vector<TopicSpec>& plan,
+                                              const TopicProperties& found) {
+  std::vector<std::string> differences;
+  for (const TopicSpec& spec : plan) {
+    const auto topic = found.find(spec.name);
+    if (topic == found.end()) continue;
+    const auto told = [&](std::string_view name) {
+      const auto it = topic->second.find(std::string(name));
+      return it == topic->second.end() ? nullptr : &it->second;
+    };
+    const auto differs = [&](std::string_view name, const std::string& has,
+                             const std::string& why) {
+      differences.push_back("topic \"" + spec.name + "\" has " + std::string(name) + " " + has +
+                            ", " + *wanted_of(spec, name) + " is needed: " + why);
+    };
+    const std::string* const wanted = wanted_of(spec, kPolicy);
+    const std::string* const policy = told(kPolicy);
+    const bool keeps_last = wanted != nullptr && *wanted == kCompact;
+    if (wanted != nullptr && policy != nullptr && *policy != *wanted) {
+      differs(kPolicy, *policy,
+              keeps_last ? "what is older than its retention would be lost"
+                         : "all but the last record of a key would be lost");
+    }
+    for (const std::string_view name : {"min.compaction.lag.ms", "retention.ms"}) {
+      const std::string* const least = wanted_of(spec, name);
+      const std::string* const has = told(name);
+      // How long the others are kept is the operator's to say.
+      const bool waits = spec.like_events && spec.name.find("retry.") != std::string::npos;
+      if (least == nullptr || has == nullptr || (name == "retention.ms" && !waits)) continue;
+      if (*has == "-1" || whole_number(*has) >= whole_number(*least)) continue;
+      differs(name, *has, "records could go before their time");
+    }
+  }
+  return differences;
 }
 
 std::size_t accepted_by_topics(const std::map<std::string, std::size_t>& limits,
@@ -118,7 +173,11 @@ std::vector<std::string> check_topics(const Config& config) {
   constexpr std::chrono::seconds kPatience{8};  // somebody waits for the answer
   // First: it names at once why a broker refuses us.
   const std::map<std::string, int> partitions = topic_partitions(config.kafka, kPatience);
-  return topic_differences(config, plan, partitions, message_bytes_of(config.kafka, plan));
+  const TopicProperties found = properties_of(config.kafka, plan);
+  std::vector<std::string> all =
+      topic_differences(config, plan, partitions, message_bytes_of(found, plan));
+  for (std::string& each : property_differences(plan, found)) all.push_back(std::move(each));
+  return all;
 }
 
 }  // namespace eventrelay::kafka

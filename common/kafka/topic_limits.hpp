@@ -15,10 +15,21 @@
 
 namespace eventrelay::kafka {
 
-// max.message.bytes of each topic of the plan that carries events, as its broker says; a topic of
-// which it says nothing is left out.
+// What a broker says of each topic: its properties by their names.
+using TopicProperties = std::map<std::string, std::map<std::string, std::string>>;
+
+// Of the topics of the plan; one of which the brokers say nothing is left out.
+[[nodiscard]] TopicProperties properties_of(const KafkaConfig& config,
+                                            const std::vector<TopicSpec>& plan);
+
+// max.message.bytes of each topic of the plan that carries events, where it is known.
 [[nodiscard]] std::map<std::string, std::size_t> message_bytes_of(
-    const KafkaConfig& config, const std::vector<TopicSpec>& plan);
+    const TopicProperties& found, const std::vector<TopicSpec>& plan);
+
+// One sentence per property with which a topic would lose what must be kept: a cleanup.policy that
+// is another, a delay topic that is kept for too short a time, `state` that is compacted too soon.
+[[nodiscard]] std::vector<std::string> property_differences(const std::vector<TopicSpec>& plan,
+                                                            const TopicProperties& found);
 
 // The largest record that may be accepted so that every topic takes it: `wanted`, or less where a
 // topic takes less, which is logged.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from support import box
 from support.kafka_log import read_topic
 from support.programs import run
@@ -104,6 +104,25 @@ def test_topics_that_take_less_are_told_and_lower_what_is_accepted(stack: Stack,
         pause=0.5,
     )
     assert relay.get("/readyz")[0] == 200
+
+
+def test_topics_check_names_topics_that_would_lose_records(stack: Stack, receiver) -> None:
+    stack.add_instance(receiver)
+    path = str(stack.write())
+    assert run("eventrelay", "topics", "init", "-c", path).returncode == 0
+    admin = AdminClient({"bootstrap.servers": stack.broker.bootstrap})
+    for topic, policy in (("state", "delete"), ("instances", "delete"), ("attempts", "compact")):
+        changed = ConfigResource(
+            ConfigResource.Type.TOPIC, stack.prefix + topic, set_config={"cleanup.policy": policy}
+        )
+        for future in admin.alter_configs([changed]).values():
+            future.result(10)
+    for command in (("topics", "check"), ("check-config", "--connect")):
+        done = run("eventrelay", *command, "-c", path)
+        assert done.returncode == 1
+        told = done.stderr.decode()
+        for topic in ("state", "instances", "attempts"):
+            assert f'topic "{stack.prefix}{topic}" has cleanup.policy ' in told, told
 
 
 @pytest.mark.parametrize("partitions", [6, 24, 3])

@@ -196,6 +196,48 @@ TEST(TopicDifferences, NameATopicThatTakesLessThanIsAccepted) {
       << found[0];
 }
 
+TEST(TopicDifferences, NamePropertiesThatWouldLoseRecords) {
+  const auto plan = topic_plan(config_with({seconds{5}}));
+  TopicProperties as_planned;
+  for (const TopicSpec& spec : plan) {
+    for (const auto& [name, value] : spec.config) as_planned[spec.name][name] = value;
+  }
+  EXPECT_TRUE(property_differences(plan, as_planned).empty());
+  EXPECT_TRUE(property_differences(plan, {}).empty());
+  struct Row {
+    const char* topic;
+    const char* name;
+    const char* value;
+    const char* told;
+  };
+  for (const Row& row : {
+           Row{"state", "cleanup.policy", "delete", "cleanup.policy delete, compact is needed"},
+           Row{"state", "cleanup.policy", "compact,delete", "compact is needed"},
+           Row{"state", "min.compaction.lag.ms", "0", "min.compaction.lag.ms 0, 3600000 is needed"},
+           Row{"instances", "cleanup.policy", "delete", "older than its retention"},
+           Row{"events", "cleanup.policy", "compact", "the last record of a key"},
+           Row{"dead", "cleanup.policy", "compact,delete", "delete is needed"},
+           Row{"retry.5s", "retention.ms", "1000", "retention.ms 1000, 172805000 is needed"},
+       }) {
+    TopicProperties found = as_planned;
+    const std::string topic = std::string("eventrelay.") + row.topic;
+    found[topic][row.name] = row.value;
+    const auto differences = property_differences(plan, found);
+    ASSERT_EQ(differences.size(), 1U) << row.topic << " " << row.value;
+    EXPECT_NE(differences.front().find("topic \"" + topic + "\" has "), std::string::npos);
+    EXPECT_NE(differences.front().find(row.told), std::string::npos) << differences.front();
+  }
+  // The operator's to say, and longer than planned.
+  for (const Row& row :
+       {Row{"events", "retention.ms", "60000", ""}, Row{"dead", "retention.ms", "60000", ""},
+        Row{"retry.5s", "retention.ms", "-1", ""}, Row{"retry.5s", "retention.ms", "999999999", ""},
+        Row{"state", "min.compaction.lag.ms", "7200000", ""}}) {
+    TopicProperties found = as_planned;
+    found[std::string("eventrelay.") + row.topic][row.name] = row.value;
+    EXPECT_TRUE(property_differences(plan, found).empty()) << row.topic;
+  }
+}
+
 TEST(AcceptedByTopics, IsWhatTheTightestTopicStillTakesWhenParked) {
   const Config config = config_with({seconds{5}});
   const auto plan = topic_plan(config);
