@@ -87,9 +87,11 @@ constexpr char kQueueBackoff[] = "fetch.queue.backoff.ms";  // from 2.2 on
 // pointer to it, and end the process when they follow it (#4778, #4964).
 constexpr int kKeepsFreedTopics = 0x02040000;
 constexpr int kLetsGoOfTopics = 0x020a0000;
-// What is forgotten before the topic is back leaves no such pointer. So long the library keeps that
-// a topic does not exist, and no use of what it knows takes longer; it asks again once a second.
+// What is forgotten before the topic is back leaves no such pointer. A client that writes or reads
+// asks again once a second. The admin client of TopicWatch looks at all topics every two seconds
+// and then asks for offsets several times, which are to find what the first of them has learnt.
 constexpr char kTopicsKnownMs[] = "100";
+constexpr char kTopicsKnownToAdminMs[] = "1000";
 
 // Which role knows a property: C, P or *, from the library's own table.
 char scope_of(const std::string& key) {
@@ -270,7 +272,8 @@ ConfPtr make_conf(const KafkaConfig& config, Role role, const Defaults& defaults
   rd_kafka_conf_set_log_cb(conf.get(), on_log);
   set_all(conf.get(), own_common());
   if (keeps_freed_topics(rd_kafka_version())) {
-    set(conf.get(), "metadata.max.age.ms", kTopicsKnownMs);
+    set(conf.get(), "metadata.max.age.ms",
+        role == Role::Admin ? kTopicsKnownToAdminMs : kTopicsKnownMs);
   }
   if (role == Role::Producer) set_all(conf.get(), own_producer());
   if (role == Role::Consumer) {

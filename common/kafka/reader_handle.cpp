@@ -127,18 +127,22 @@ void ReaderHandle::run_commands() {
     Command command = std::move(commands_.front());
     commands_.pop_front();
     lock.unlock();
-    if (!std::exchange(warm, true)) warm_up();
+    if (!std::exchange(warm, true)) {
+      const auto error = learn_topics(kWarmUpMs);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        log::warn("kafka topics are not known yet", {{"reason", rd_kafka_err2str(error)}});
+      }
+    }
     execute(command);
   }
 }
 
 // Without it the library looks for the leaders of a topic it has just met only once a second.
-void ReaderHandle::warm_up() {
+rd_kafka_resp_err_t ReaderHandle::learn_topics(int limit_ms) const {
   const rd_kafka_metadata_t* raw = nullptr;
-  const auto error = rd_kafka_metadata(client_.get(), 0, nullptr, &raw, kWarmUpMs);
+  const auto error = rd_kafka_metadata(client_.get(), 0, nullptr, &raw, limit_ms);
   const MetadataPtr metadata(raw);
-  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  log::warn("kafka topics are not known yet", {{"reason", rd_kafka_err2str(error)}});
+  return error;
 }
 
 void ReaderHandle::execute(Command& command) {
@@ -257,6 +261,8 @@ PartitionsPtr ReaderHandle::list_offsets(std::span<const TopicPartition> places,
     rd_kafka_topic_partition_list_add(list.get(), topic(place).c_str(), place.partition.value)
         ->offset = which;
   }
+  // Such a version has forgotten the leaders, and its own wait for them may miss the answer.
+  if (keeps_freed_topics(rd_kafka_version())) (void)learn_topics(limit_ms);
   auto error = rd_kafka_offsets_for_times(client_.get(), list.get(), limit_ms);
   for (int i = 0; error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; ++i) {
     error = list->elems[i].err;

@@ -76,7 +76,7 @@ class ReaderHandle {
 
   void push(Command command);
   void run_commands();
-  void warm_up();
+  rd_kafka_resp_err_t learn_topics(int limit_ms) const;
   void execute(Command& command);
   void end_reading(TopicPartition place);
   void run_questions();
