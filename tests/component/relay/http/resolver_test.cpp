@@ -226,7 +226,9 @@ TEST_F(ResolverTest, StopsWhileALookupIsUnderWay) {
 // --- c-ares -------------------------------------------------------------------------------------
 
 // A name server on loopback: "slow..." is answered after `delay`, "drop6..." has its question for
-// IPv6 dropped, "none..." does not exist, "lame..." is not answered. Thread: its own.
+// IPv6 dropped, "none..." does not exist, "lame..." is not answered, "void..." has no address,
+// "refused..." and "failed..." have a code, "loop..." is another name of itself, "short..."
+// promises more than it holds, "cut..." comes without TCP to follow. Thread: its own.
 class NameServer {
  public:
   explicit NameServer(Duration delay)
@@ -269,7 +271,16 @@ class NameServer {
     question[9] = question[11] = 0;
     question[7] = 0;
     if (name.starts_with("lame") || (v6 && name.starts_with("drop6"))) return;
-    if (!v6 && !name.starts_with("none")) {
+    if (name.starts_with("refused")) question[3] = '\x85';
+    if (name.starts_with("failed")) question[3] = '\x82';
+    if (name.starts_with("cut")) question[2] = '\x83';
+    if (name.starts_with("short")) question[7] = 5;
+    if (name.starts_with("loop")) {
+      question[7] = 1;
+      question += std::string("\xC0\x0C\0\5\0\1\0\0\0\x07\0\2\xC0\x0C", 14);
+    }
+    const bool odd = question[3] != '\x80' || question[2] != '\x81' || question[7] != 0;
+    if (!v6 && !odd && !name.starts_with("void")) {
       question[7] = 1;
       question += std::string("\xC0\x0C\0\1\0\1\0\0\0\x07\0\4\x7F\0\0\1", 16);
     }
@@ -332,6 +343,28 @@ TEST_F(CaresTest, SaysInItsWordsWhyANameHasNoAddress) {
   const Resolved none = ask(*resolver, "none.test.");
   EXPECT_TRUE(none->addresses.empty());
   EXPECT_EQ(none->reason, "Domain name not found");
+}
+
+TEST_F(CaresTest, NoAnswerIsTooOddAndHoldsUpAnother) {
+  begin(server.address());
+  int ended = 0;
+  int found = 0;
+  const auto ask_for = [&](const std::string& name) {
+    resolver->lookup(name, context.get_executor(), [&](const Resolved& answer) {
+      ++ended;
+      found += answer->addresses.empty() ? 0 : 1;
+    });
+  };
+  for (const char* name : {"void", "refused", "failed", "loop", "short", "cut"}) {
+    ask_for(std::string(name) + ".test.");
+  }
+  for (int i = 0; i < 60; ++i) ask_for("none" + std::to_string(i) + ".test.");
+  const TimePoint begun = monotonic_now();
+  EXPECT_EQ(ask(*resolver, "fast.test.")->addresses, kLoopback);
+  EXPECT_LT(monotonic_now() - begun, milliseconds(700));
+  run_until([&] { return ended == 66; });
+  EXPECT_EQ(ended, 66);
+  EXPECT_EQ(found, 0);
 }
 
 TEST_F(CaresTest, TellsHowLongAnAnswerHolds) {
