@@ -281,18 +281,20 @@ Expected<Normalised, ProviderError> Normalizer::object(std::size_t index) {
   return event;
 }
 
-// Appends what is at the places of the id, one after the other; false where nothing is.
+// Appends what is at the places of the id, one after the other; false where its own part is not
+// there.
 Expected<bool, ProviderError> Normalizer::join(std::size_t index, std::string& text) {
-  bool any = false;
+  const auto own = first_of(rules_->own_id, index);
+  if (!own) return refuse(own.error());
+  const bool has_own = !own->empty();
   for (const Lookup& lookup : rules_->id) {
     if (lookup.from == From::Nowhere) break;
     const auto part = value(lookup, index);
     if (!part) return refuse(part.error());
     if (part->empty()) continue;
-    any = true;
     text.append(std::to_string(part->size())).append(":").append(*part).append("\n");
   }
-  return any;
+  return has_own;
 }
 
 Expected<void, ProviderError> Normalizer::read_id() {
@@ -309,10 +311,11 @@ Expected<void, ProviderError> Normalizer::read_id() {
     known = true;
   } else {
     const std::size_t last = rules_->id_rule == IdRule::JoinedOfAll ? count_ : 1;
+    known = last > 0;
     for (std::size_t i = 0; i < last; ++i) {
       const auto joined = join(i, text);
       if (!joined) return refuse(joined.error());
-      known |= *joined;
+      known &= *joined;
     }
   }
   if (!known) return {};

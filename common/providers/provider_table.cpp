@@ -73,6 +73,7 @@ constexpr std::array<Provider, 15> kProviders{{
                .id_rule = IdRule::Joined,
                .id = {of_field("ce-source"), of_object("/source"), of_field("ce-id"),
                       of_object("/id")},
+               .own_id = {of_field("ce-id"), of_object("/id")},
                .route = {of_field("ce-source"), of_object("/source")}},
      .handshake = Handshake::CloudEvents,
      .bodies = Bodies::JsonOrAny,
@@ -145,6 +146,7 @@ constexpr std::array<Provider, 15> kProviders{{
                .id_rule = IdRule::JoinedOfAll,
                .id = {of_object("/eventId"), of_object("/subscriptionId"), of_object("/occurredAt"),
                       of_object("/objectId")},
+               .own_id = {of_object("/eventId")},
                .route = {of_object("/portalId")}},
      .sample = R"([{"eventId":@object@,"subscriptionId":12345,"portalId":62515,)"
                R"("occurredAt":1564113600000,"subscriptionType":"contact.creation",)"
@@ -263,6 +265,7 @@ constexpr std::array<Provider, 15> kProviders{{
                .id_rule = IdRule::Joined,
                .id = {of_body("/MessageSid"), of_body("/SmsSid"), of_body("/CallSid"),
                       of_body("/MessageStatus"), of_body("/SmsStatus"), of_body("/CallStatus")},
+               .own_id = {of_body("/MessageSid"), of_body("/SmsSid"), of_body("/CallSid")},
                .route = {of_body("/AccountSid")}},
      .bodies = Bodies::JsonOrForm,
      .sample = "ToCountry=US&MessageSid=SM@event@&AccountSid=AC@object@&SmsStatus=received&"

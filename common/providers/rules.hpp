@@ -61,6 +61,9 @@ struct Rules {
   Stamp date_unit = Stamp::Rfc3339;
   IdRule id_rule = IdRule::First;
   Lookups id{};
+  // Of a joined id: one of these must be there, in each object of JoinedOfAll. Without it there is
+  // no id, for what is left may be the same in two events, and one of them would be folded.
+  Lookups own_id{};
   Lookups route{};
   // The parameter of a form that holds the JSON body; empty: a form is read as an object of texts.
   std::string_view form_field{};

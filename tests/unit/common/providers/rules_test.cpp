@@ -163,6 +163,22 @@ TEST(Rules, ReadHubspotObjectByObject) {
   EXPECT_EQ(gone.fields(), "DELETED deal d - -");
 }
 
+TEST(Rules, GiveNoIdWhereTheEventsOwnPartOfItIsMissing) {
+  // Two such events would else be told apart by nothing, and one of them would be folded.
+  for (const char* id : {"", R"("eventId":null,)", R"("eventId":1.5,)", R"("eventId":{},)"}) {
+    Body body("hubspot", std::string("[{") + id + R"("subscriptionId":1,"objectId":2}])");
+    EXPECT_EQ(body.id(), "") << id;
+  }
+  Body second("hubspot", R"([{"eventId":1,"objectId":2},{"eventId":null,"objectId":2}])");
+  EXPECT_EQ(second.id(), "");
+  for (const char* id : {"", R"("id":null,)", R"("id":[],)"}) {
+    Body body("cloudevents", std::string("{") + id + R"("source":"/shop","type":"a.b"})");
+    EXPECT_EQ(body.id(), "") << id;
+  }
+  Body twilio("twilio", "SmsStatus=received&AccountSid=AC1");
+  EXPECT_EQ(twilio.id(), "");
+}
+
 TEST(Rules, ReadDropbox) {
   Body both("dropbox", R"({"list_folder":{"accounts":["dbid:A","dbid:B"]},"delta":{"users":[1]}})");
   ASSERT_EQ(both.count.value(), 2U);
