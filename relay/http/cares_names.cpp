@@ -25,9 +25,9 @@ namespace {
 
 constexpr int kFirstTimeoutMs = 2500;  // of one try; c-ares doubles it with each round
 constexpr int kTries = 3;
-// Bytes of an answer by UDP that no path cuts into pieces, as name servers agreed on in 2020. What is
-// longer is taken as far as it goes: asked for again by TCP where nobody listens, c-ares would end
-// the questions of all other names to that server, too.
+// Bytes of an answer by UDP that no path cuts into pieces, as name servers agreed on in 2020. What
+// is longer is taken as far as it goes: asked for again by TCP where nobody listens, c-ares would
+// end the questions of all other names to that server, too.
 constexpr int kAnswerBytes = 1232;
 constexpr int kFlags = ARES_FLAG_EDNS | ARES_FLAG_IGNTC;
 constexpr Duration kSecondFamily = std::chrono::milliseconds(50);  // RFC 8305 3, resolution delay
