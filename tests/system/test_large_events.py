@@ -117,12 +117,15 @@ def test_topics_check_names_topics_that_would_lose_records(stack: Stack, receive
         )
         for future in admin.alter_configs([changed]).values():
             future.result(10)
+    named = [f'topic "{stack.prefix}{each}" has cleanup.policy '
+             for each in ("state", "instances", "attempts")]
     for command in (("topics", "check"), ("check-config", "--connect")):
-        done = run("eventrelay", *command, "-c", path)
-        assert done.returncode == 1
-        told = done.stderr.decode()
-        for topic in ("state", "instances", "attempts"):
-            assert f'topic "{stack.prefix}{topic}" has cleanup.policy ' in told, told
+
+        def told(command: tuple[str, str] = command) -> bool:
+            done = run("eventrelay", *command, "-c", path)
+            return done.returncode == 1 and all(each in done.stderr.decode() for each in named)
+
+        until(told, 10, "the broker tells of its new properties some time after it took them")
 
 
 @pytest.mark.parametrize("partitions", [6, 24, 3])
