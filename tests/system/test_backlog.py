@@ -232,9 +232,11 @@ def test_backlogs_are_shown_and_nothing_waiting_is_no_sample(
     stack.add_instance(receiver, OTHER, "/other")
     silent = stack.add_instance(receiver, OTHER + 1, "/silent")
     ingest = stack.ingest()
-    # As the relay knows it, nobody wants its events any more.
-    silent["configuration"]["event.notification.enabled"] = False
     relay = stack.relay()
+    # As the relay has been told, nobody wants its events any more.
+    silent["configuration"]["event.notification.enabled"] = False
+    stack.write()
+    relay.reload()
     path = f"/api/v1/subscriptions/{{}}?id={INSTANCE}"
     until(lambda: relay.get(path.format("off"), "POST")[0] == 200, 20, "it to be paused")
     begun = time.time()
