@@ -2,6 +2,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
+#include <boost/asio/ip/address_v4.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -111,9 +112,36 @@ Task<ExchangeResult> run(std::shared_ptr<Work> work, Executor executor, const Ht
   co_return sealed;
 }
 
+constexpr char kMalformed[] = "the host or the port is malformed";
+constexpr std::string_view kDigits = "0123456789";
+
+// What versions of Boost.URL judge differently: a port that is none, numbers that are no address.
+void check_port_text(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return;
+  std::string_view authority = url.substr(scheme + 3);
+  authority = authority.substr(0, authority.find_first_of("/?#"));
+  const std::size_t colon = authority.rfind(':');
+  if (colon == std::string_view::npos || authority.find_first_of("]@", colon) != authority.npos) {
+    return;
+  }
+  const std::string_view port = authority.substr(colon + 1);
+  if (port.empty() || port.find_first_not_of(kDigits) != port.npos) {
+    throw std::invalid_argument(kMalformed);
+  }
+}
+
+void check_numbers(const std::string& host) {
+  if (host.find_first_not_of(".0123456789") != std::string::npos) return;
+  ErrorCode error;
+  static_cast<void>(asio::ip::make_address_v4(host, error));
+  if (error) throw std::invalid_argument(kMalformed);
+}
+
 }  // namespace
 
 HttpOrigin parse_origin(std::string_view url) {
+  check_port_text(url);
   const auto parsed = boost::urls::parse_uri({url.data(), url.size()});
   if (!parsed)
     throw std::invalid_argument("is not an absolute URL such as https://api.box.com/2.0");
@@ -130,6 +158,7 @@ HttpOrigin parse_origin(std::string_view url) {
   out.tls = scheme == "https";
   out.host = std::string(view.host_address());
   if (out.host.empty()) throw std::invalid_argument("has no host");
+  check_numbers(out.host);
   out.port = std::string(view.port());
   check_authority(url, std::string(view.encoded_host()),
                   view.has_port() ? std::optional<std::string_view>(out.port) : std::nullopt);

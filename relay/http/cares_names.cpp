@@ -185,8 +185,13 @@ class CaresNames::Loop {
     options.tries = kTries;
     options.sock_state_cb = on_socket;
     options.sock_state_cb_data = this;
-    const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                     ARES_OPT_SOCK_STATE_CB;
+    int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+               ARES_OPT_SOCK_STATE_CB;
+#ifdef ARES_OPT_UDP_MAX_QUERIES
+    // From 1.20 on. An answer that can not be read ends all questions of its socket.
+    options.udp_max_queries = 1;
+    mask |= ARES_OPT_UDP_MAX_QUERIES;
+#endif
     int status = ares_init_options(&channel_, &options, mask);
     if (status == ARES_SUCCESS && !servers_.empty()) {
       status = ares_set_servers_ports_csv(channel_, servers_.c_str());
