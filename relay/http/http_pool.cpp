@@ -14,10 +14,6 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr Duration kPurgeInterval = std::chrono::seconds(30);
-// So many requests wait for no further ones: a part of those under way, and not fewer than the
-// least.
-constexpr std::size_t kTogetherPart = 4;
-constexpr std::size_t kTogetherLeast = 4;
 
 Address judged_form(const asio::ip::address& address) {
   return address.is_v4() ? Address::v4(address.to_v4().to_bytes())
@@ -138,8 +134,6 @@ bool HttpPool::keep(Connection& connection, PoolSlot& slot, bool reusable) {
 
 void HttpPool::write_later(Connection& connection) {
   to_write_.emplace_back(&connection);
-  const std::size_t under_way = connections_.size() - idle_;
-  if (to_write_.size() >= std::max(kTogetherLeast, under_way / kTogetherPart)) return write_all();
   post_round();
 }
 
@@ -153,24 +147,17 @@ void HttpPool::post_round() {
   asio::post(executor_, [this] { round(); });
 }
 
-// Requests leave together: an endpoint, or the network card, is woken once for some of them. Fewer
-// than that leave behind what was ready to be handled. If all of a round left there, an endpoint
-// and this thread would wait for each other in turns.
-void HttpPool::write_all() {
-  EVENTRELAY_ASSERT(taken_.empty());
-  taken_.swap(to_write_);
-  for (const auto& item : taken_) item->write();
-  taken_.clear();
-}
-
-// The reactor tries a read at once, before it waits; right behind
+// Requests leave together, behind what was ready to be handled: an endpoint, or the network card,
+// is woken once for many of them. The reactor tries a read at once, before it waits; right behind
 // the write that attempt is wasted, a round later the answer is often there and nothing waits.
 void HttpPool::round() {
   round_posted_ = false;
   taken_.swap(to_arm_);
   for (const auto& item : taken_) item->arm_read();
   taken_.clear();
-  write_all();
+  taken_.swap(to_write_);
+  for (const auto& item : taken_) item->write();
+  taken_.clear();
   to_arm_.swap(to_arm_then_);
   if (!to_arm_.empty()) post_round();
 }

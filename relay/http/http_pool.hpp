@@ -104,13 +104,12 @@ class HttpPool {
   void look_up(Connection& connection);
   // An exchange ended. True: it waits for the next one; false: close it.
   [[nodiscard]] bool keep(Connection& connection, PoolSlot& slot, bool reusable);
-  // Writes together with the next few, at the latest after what is ready now has been handled.
+  // Writes after what is ready now has been handled, together with what others write until then.
   void write_later(Connection& connection);
   // Arms its read a round after what is written then.
   void arm_later(Connection& connection);
   void post_round();
   void round();
-  void write_all();
   void forget_idle(Connection& connection);
   void remove(Connection& connection);
   // The kept connection was dead, and is closed.

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <condition_variable>
 
 #include "tests/component/relay/peer.hpp"
@@ -69,43 +68,6 @@ TEST(HttpPool, UsesAConnectionAgain) {
   EXPECT_EQ(server.connections(), 1);
   EXPECT_EQ(client.pool().stats().dials, 1U);
   EXPECT_EQ(client.pool().idle(), 1U);
-}
-
-// Else the endpoint would wait while all of them are made ready.
-TEST(HttpPool, SendsRequestsBeforeAllThatIsReadyHasBeenStarted) {
-  std::atomic<int> seen{0};
-  Server server([&seen](Peer& peer) {
-    while (!peer.read_request().empty()) {
-      ++seen;
-      peer.write(kAnswer);
-    }
-  });
-  Client client;
-  const auto endpoint = client.pool().endpoint(Client::key(server.port()));
-  const std::string request = "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
-  std::vector<TestExchange> exchanges(16);
-  const auto start_all = [&] {
-    for (TestExchange& exchange : exchanges) {
-      exchange.parts = {asio::buffer(request)};
-      exchange.deadline = monotonic_now() + kPatience;
-      exchange.delivery = Delivery(Delivery::Scheme::Http, {});
-      exchange.end.reset();
-      client.pool().start(endpoint, exchange);
-    }
-  };
-  const auto all_ended = [&] {
-    return std::all_of(exchanges.begin(), exchanges.end(),
-                       [](const TestExchange& exchange) { return exchange.end.has_value(); });
-  };
-  start_all();
-  ASSERT_TRUE(client.run_until(all_ended));
-  ASSERT_EQ(client.pool().idle(), exchanges.size());
-
-  seen = 0;
-  start_all();
-  // The loop does not run meanwhile.
-  EXPECT_TRUE(eventrelay::test::eventually([&seen] { return seen == 16; }));
-  EXPECT_TRUE(client.run_until(all_ended));
 }
 
 TEST(HttpPool, UsesAConnectionAgainAfterEachAnswerThatIsWhole) {
