@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 import pytest
 from support.box_provider import api_of
 from support.broker import free_port
+from support.many_instances import EVENTS, FIRST, cost, cpu, instance_lines
 from support.programs import Program, run
-from support.stack import KEY, Stack, feed, judge, new_stack
+from support.stack import KEY, Stack, new_stack
 from support.wait import until
 
 pytestmark = pytest.mark.long
 
 COUNT = 100_000
-EVENTS = 20_000
-FIRST = 10_000_000
-
-
-def cpu(program: Program) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{program.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def write_instances(tour: Stack, receiver, count: int) -> None:
     """Through `registry import`, so that they are documents as the programs write them."""
     file = tour.directory / "instances.yaml"
     with file.open("w") as out:
-        out.write("instances:\n")
-        for number in range(count):
-            entry = {
-                "id": FIRST + number,
-                "name": f"instance {number}",
-                "element": "box",
-                "tags": ["Docs"],
-                "configuration": {
-                    "oauth.user.id": str(number),
-                    "oauth.callback.url": "https://mycoolapp.com/auth",
-                    "oauth.api.key": f"client-{number}",
-                    "oauth.api.secret": f"secret-{number}",
-                    "event.notification.enabled": True,
-                    "event.notification.callback.url": receiver.url("/cb"),
-                    "event.notification.signature.key": KEY,
-                },
-                "delivery": tour.local(receiver),
-            }
-            out.write("- " + json.dumps(entry) + "\n")
+        out.writelines(instance_lines(tour, receiver, count))
     done = run("eventrelay", "registry", "import", "-c", str(tour.write()), str(file), seconds=300)
     assert done.returncode == 0, done.stderr
     added, changed, unchanged = (int(part.split()[0]) for part in done.stdout.decode().split(","))
@@ -58,19 +32,6 @@ def write_instances(tour: Stack, receiver, count: int) -> None:
 def ready_in(program: Program, begin: float) -> float:
     program.wait_ready(120)
     return time.monotonic() - begin
-
-
-def cost(tour: Stack, receiver, programs: list[Program], instance: int, first: int) -> list[float]:
-    """CPU microseconds for each event, of ingest and of the relay."""
-    before = [cpu(each) for each in programs]
-    receiver.clear()
-    bodies, load = feed(programs[0].port, EVENTS, instance, first, connections=16, rate=4000)
-    assert load.finish(180).statuses() == {202: EVENTS}
-    receiver.wait_for(EVENTS, 120)
-    tour.wait_committed()
-    verdict = judge(receiver.deliveries("/cb"), bodies)
-    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
-    return [1e6 * (cpu(each) - was) / EVENTS for each, was in zip(programs, before)]
 
 
 def test_a_hundred_thousand_instances(tour: Stack, provider, receiver, report, tmp_path) -> None:

@@ -7,22 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
+from support.many_instances import EVENTS, FIRST, cost, cpu, instance_lines
 from support.programs import Program
-from support.stack import KEY, Stack, feed, judge, new_stack
+from support.stack import Stack, new_stack
 from support.wait import until
 
 pytestmark = pytest.mark.long
 
 COUNT = 100_000
-EVENTS = 20_000
-FIRST = 10_000_000
 MIB = 1 << 20
-
-
-def cpu(program: Program) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{program.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def peak(program: Program) -> int:
@@ -41,40 +34,9 @@ def with_file(stack: Stack, receiver, count: int) -> Path:
     with path.open("w") as out:
         for key, value in keys.items():
             out.write(f"{key}: {json.dumps(value)}\n")
-        out.write("instances:\n")
-        for number in range(count):
-            entry = {
-                "id": FIRST + number,
-                "name": f"instance {number}",
-                "element": "box",
-                "tags": ["Docs"],
-                "configuration": {
-                    "oauth.user.id": str(number),
-                    "oauth.callback.url": "https://mycoolapp.com/auth",
-                    "oauth.api.key": f"client-{number}",
-                    "oauth.api.secret": f"secret-{number}",
-                    "event.notification.enabled": True,
-                    "event.notification.callback.url": receiver.url("/cb"),
-                    "event.notification.signature.key": KEY,
-                },
-                "delivery": stack.local(receiver),
-            }
-            out.write("- " + json.dumps(entry) + "\n")
+        out.writelines(instance_lines(stack, receiver, count))
     stack.write = lambda: path
     return path
-
-
-def cost(stack: Stack, receiver, programs: list[Program], instance: int, first: int) -> list[float]:
-    """CPU microseconds for each event, of ingest and of the relay."""
-    before = [cpu(each) for each in programs]
-    receiver.clear()
-    bodies, load = feed(programs[0].port, EVENTS, instance, first, connections=16, rate=4000)
-    assert load.finish(180).statuses() == {202: EVENTS}
-    receiver.wait_for(EVENTS, 120)
-    stack.wait_committed()
-    verdict = judge(receiver.deliveries("/cb"), bodies)
-    assert (verdict.lost, verdict.doubles, verdict.wrong) == ([], 0, [])
-    return [1e6 * (cpu(each) - was) / EVENTS for each, was in zip(programs, before)]
 
 
 def test_a_hundred_thousand_instances_in_the_file(stack: Stack, receiver, report, tmp_path) -> None:
