@@ -271,7 +271,8 @@ TEST_F(RelayTls, EndsEveryAttemptWhenTheAuthorityCanNotBeRead) {
 
 TEST_F(RelayTls, SendsARequestOfManyRecords) {
   const TlsServerConfig good = certificates.make("good");
-  const std::string body = std::string(3 << 20, 'z') + "}";
+  std::string body(3 << 20, 'z');
+  body += '}';
   {
     Server server(over_tls(good, seen));
     Client client({}, loopback);
