@@ -90,6 +90,16 @@ void print_row(const EventSum& row, std::string& out) {
   out += "]]";
 }
 
+EventCounts& counts_in(EventSum& row, std::uint32_t second) {
+  // The newest is the last as a rule.
+  const auto found =
+      std::find_if(row.seconds.rbegin(), row.seconds.rend(),
+                   [second](const EventSum::Second& each) { return each.second == second; });
+  if (found != row.seconds.rend()) return found->counts;
+  row.seconds.push_back({second, {}});
+  return row.seconds.back().counts;
+}
+
 }  // namespace
 
 std::size_t latency_bucket(std::chrono::milliseconds took) noexcept {
@@ -114,33 +124,22 @@ EventSum& EventSums::row_of(InstanceId instance, std::int64_t minute) {
   return row;
 }
 
-EventCounts& EventSums::counts_of(InstanceId instance, WallTime at) {
-  const std::int64_t seconds = std::max<std::int64_t>(unix_seconds(at), 0);
-  EventSum& row = row_of(instance, seconds / kSecondsPerMinute);
-  const auto second = static_cast<std::uint32_t>(seconds % kSecondsPerMinute);
-  // The newest is the last as a rule.
-  const auto found =
-      std::find_if(row.seconds.rbegin(), row.seconds.rend(),
-                   [second](const EventSum::Second& each) { return each.second == second; });
-  if (found != row.seconds.rend()) return found->counts;
-  row.seconds.push_back({second, {}});
-  return row.seconds.back().counts;
+void EventSums::enter() {
+  for (const Note& note : notes_) {
+    const std::int64_t seconds = std::max<std::int64_t>(unix_seconds(note.at), 0);
+    EventSum& row = row_of(note.instance, seconds / kSecondsPerMinute);
+    EventCounts& counts = counts_in(row, static_cast<std::uint32_t>(seconds % kSecondsPerMinute));
+    if (note.what == What::Received) ++counts.events;
+    if (note.what == What::Failed) ++counts.failed;
+    if (note.what != What::Delivered) continue;
+    ++counts.delivered;
+    ++row.latency[note.bucket];
+  }
+  notes_.clear();
 }
 
-void EventSums::note_received(InstanceId instance, WallTime at) {
-  ++counts_of(instance, at).events;
-}
-
-void EventSums::note_delivered(InstanceId instance, WallTime at, std::chrono::milliseconds age) {
-  ++counts_of(instance, at).delivered;
-  ++last_->latency[latency_bucket(age)];
-}
-
-void EventSums::note_failed(InstanceId instance, WallTime at) {
-  ++counts_of(instance, at).failed;
-}
-
-std::string EventSums::print(std::size_t rows_max) const {
+std::string EventSums::print(std::size_t rows_max) {
+  enter();
   std::string out = R"({"v":1,"rows":[)";
   for (const auto& [key, row] : rows_) {
     if (rows_max-- == 0) break;
