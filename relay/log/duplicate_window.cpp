@@ -30,8 +30,8 @@ std::optional<EventBits> event_bits(std::string_view id) noexcept {
 // The bits are a hash already where a provider's id was given, version and variant aside; a
 // sender who picks ids by hand only makes its own partition's probes longer.
 std::size_t DuplicateWindow::home(const EventBits& key) const noexcept {
-  return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) %
-         table_->slots.size();
+  return static_cast<std::size_t>((key.high ^ key.low * 0x9E3779B97F4A7C15U) >> 16U) &
+         (table_->slots.size() - 1);
 }
 
 DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) {
@@ -39,14 +39,15 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
     table_ = std::make_unique<Table>(what_ == Remembers::Ids ? kIds : kIdsRead, what_);
   }
   Table& table = *table_;
-  const std::size_t slots = table.slots.size();
+  const std::size_t mask = table.slots.size() - 1;
   const std::size_t ids = table.ring.size();
-  for (std::size_t slot = home(key);; slot = (slot + 1) % slots) {
-    const std::uint16_t known = table.slots[slot];
-    if (known == kEmpty) break;
-    if (table.ring[known] != key) continue;
-    if (what_ == Remembers::Ids || table.offsets[known] < at) return Verdict::Before;
-    table.offsets[known] = at;
+  const auto begin = static_cast<std::uint16_t>(home(key));
+  for (std::size_t slot = begin;; slot = (slot + 1) & mask) {
+    const Slot& known = table.slots[slot];
+    if (known.place == kEmpty) break;
+    if (known.home != begin || table.ring[known.place] != key) continue;
+    if (what_ == Remembers::Ids || table.offsets[known.place] < at) return Verdict::Before;
+    table.offsets[known.place] = at;
     return Verdict::First;
   }
   if (table.count == ids) {
@@ -54,9 +55,9 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
   } else {
     ++table.count;
   }
-  std::size_t slot = home(key);
-  while (table.slots[slot] != kEmpty) slot = (slot + 1) % slots;
-  table.slots[slot] = static_cast<std::uint16_t>(table.next);
+  std::size_t slot = begin;
+  while (table.slots[slot].place != kEmpty) slot = (slot + 1) & mask;
+  table.slots[slot] = {static_cast<std::uint16_t>(table.next), begin};
   table.ring[table.next] = key;
   if (what_ == Remembers::IdsAndOffsets) table.offsets[table.next] = at;
   table.next = (table.next + 1) % ids;
@@ -66,17 +67,17 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
 // Takes the key at `at` out and closes the gap, so that no slot is left as a mark of a deleted key.
 void DuplicateWindow::forget(std::size_t at) noexcept {
   Table& table = *table_;
-  const std::size_t slots = table.slots.size();
+  const std::size_t mask = table.slots.size() - 1;
   std::size_t hole = home(table.ring[at]);
-  while (table.slots[hole] != at) hole = (hole + 1) % slots;
-  table.slots[hole] = kEmpty;
-  for (std::size_t slot = (hole + 1) % slots; table.slots[slot] != kEmpty;
-       slot = (slot + 1) % slots) {
+  while (table.slots[hole].place != at) hole = (hole + 1) & mask;
+  table.slots[hole].place = kEmpty;
+  for (std::size_t slot = (hole + 1) & mask; table.slots[slot].place != kEmpty;
+       slot = (slot + 1) & mask) {
     // A key may fill the hole if its probe begins at or before it.
-    const std::size_t wanted = home(table.ring[table.slots[slot]]);
-    if ((slot + slots - wanted) % slots < (slot + slots - hole) % slots) continue;
+    const std::size_t wanted = table.slots[slot].home;
+    if (((slot - wanted) & mask) < ((slot - hole) & mask)) continue;
     table.slots[hole] = table.slots[slot];
-    table.slots[slot] = kEmpty;
+    table.slots[slot].place = kEmpty;
     hole = slot;
   }
 }

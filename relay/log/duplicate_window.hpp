@@ -4,8 +4,8 @@
 //          subscribers want one of them.
 // Owner:   Consumer, one per partition; CatchUpReader, one per partition with a backlog.
 // Thread:  shard-local.
-// Bounds:  kIds ids of 128 bits: 160 KiB once the first is seen, nothing before; kIdsRead ids with
-//          their offsets: 56 KiB. O(1) per call, no allocation after the first.
+// Bounds:  kIds ids of 128 bits: 192 KiB once the first is seen, nothing before; kIdsRead ids with
+//          their offsets: 64 KiB. O(1) per call, no allocation after the first.
 // Errors:  none; an id that is no UUID is never remembered and never found.
 #pragma once
 
@@ -35,6 +35,7 @@ class DuplicateWindow {
  public:
   static constexpr std::size_t kIds = 8192;      // of a log that is read once, from front to back
   static constexpr std::size_t kIdsRead = 2048;  // of one whose parts are read again
+  static_assert((kIds & (kIds - 1)) == 0 && (kIdsRead & (kIdsRead - 1)) == 0);
 
   // With offsets a record that is read again is not taken for a repetition of itself.
   enum class Remembers : std::uint8_t { Ids, IdsAndOffsets };
@@ -50,14 +51,21 @@ class DuplicateWindow {
  private:
   static constexpr std::uint16_t kEmpty = 0xFFFF;
 
-  // Open addressing with linear probing; a slot holds the place of its key in the ring. There are
-  // twice as many slots as keys, so probes are short. Bounds: `ids`.
+  // Where a key is in the ring, and the slot its probe begins at: most other keys are told from it
+  // without a look into the ring.
+  struct Slot {
+    std::uint16_t place = kEmpty;
+    std::uint16_t home = 0;
+  };
+
+  // Open addressing with linear probing. There are twice as many slots as keys, so probes are
+  // short. Bounds: `ids`.
   struct Table {
     Table(std::size_t ids, Remembers what)
-        : ring(ids), offsets(what == Remembers::Ids ? 0 : ids), slots(2 * ids, kEmpty) {}
+        : ring(ids), offsets(what == Remembers::Ids ? 0 : ids), slots(2 * ids) {}
     std::vector<EventBits> ring;
     std::vector<Offset> offsets;  // of the first record of each, if they are remembered
-    std::vector<std::uint16_t> slots;
+    std::vector<Slot> slots;
     std::size_t next = 0;   // where the next key goes
     std::size_t count = 0;  // keys in the ring
   };
