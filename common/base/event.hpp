@@ -76,6 +76,21 @@ struct Event {
   std::optional<ParkedState> parked;
 };
 
+// Calls `visit` for each text of `event` that is a record header, so that it can be moved.
+template <class Visit>
+void for_each_header_text(Event& event, Visit visit) {
+  for (std::string_view* const text :
+       {&event.id, &event.provider_id, &event.element, &event.event_type, &event.object_type,
+        &event.object_id, &event.date, &event.content_type, &event.traceparent, &event.tracestate,
+        &event.part}) {
+    visit(*text);
+  }
+  if (!event.parked) return;
+  visit(event.parked->subscription);
+  visit(event.parked->reason);
+  visit(event.parked->dead_class);
+}
+
 enum class RecordError : std::uint8_t { MissingVersion, UnknownVersion, MissingField, BadField };
 
 [[nodiscard]] std::string_view describe(RecordError error) noexcept;

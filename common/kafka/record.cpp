@@ -1,5 +1,6 @@
 #include "common/kafka/record.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/kafka/consumer_client.hpp"
@@ -90,6 +91,25 @@ Expected<Event, RecordError> Message::event() const {
   RecordReader reader;
   for (const auto& [name, value] : made_->headers) reader.accept(name, value);
   return reader.finish(made_->value);
+}
+
+Expected<Event, RecordError> Message::event(std::span<char> room) {
+  Expected<Event, RecordError> event = std::as_const(*this).event();
+  if (made_ != nullptr || !event) return event;
+  std::size_t total = 0;
+  for_each_header_text(*event, [&total](std::string_view& text) { total += text.size(); });
+  if (total > room.size()) return event;
+  char* at = room.data();
+  for_each_header_text(*event, [&at](std::string_view& text) {
+    char* const end = std::copy(text.begin(), text.end(), at);
+    text = {at, text.size()};
+    at = end;
+  });
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_detach_headers(raw_, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    rd_kafka_headers_destroy(headers);
+  }
+  return event;
 }
 
 }  // namespace eventrelay::kafka

@@ -263,8 +263,10 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
 }
 
 HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
-  auto event = message.event();
+  HeldRecord& record = records_.take();
+  const auto event = message.event(record.texts);
   if (!event) {
+    records_.free(record);
     stop(partition, "offset " + std::to_string(message.offset().value) + ": " +
                         std::string(describe(event.error())));
     return nullptr;
@@ -273,7 +275,6 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   note_begin(partition, message);
   slab_.relay_events_consumed_total.add();
   partition.unread_since = std::max(partition.unread_since, event->received);
-  HeldRecord& record = records_.take();
   record.event = *event;
   record.partition = partition.id;
   record.offset = message.offset();

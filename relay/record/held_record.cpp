@@ -1,7 +1,5 @@
 #include "relay/record/held_record.hpp"
 
-#include <array>
-
 #include "common/base/assert.hpp"
 
 namespace eventrelay::relay {
@@ -13,29 +11,16 @@ void HeldRecord::copy_out() {
 }
 
 void HeldRecord::keep_copy() {
-  std::string_view none;
-  const bool parked = event.parked.has_value();
-  const std::array<std::string_view*, 13> views{&event.id,
-                                                &event.provider_id,
-                                                &event.element,
-                                                &event.event_type,
-                                                &event.object_type,
-                                                &event.object_id,
-                                                &event.date,
-                                                &event.content_type,
-                                                &event.traceparent,
-                                                &event.tracestate,
-                                                &event.body,
-                                                parked ? &event.parked->subscription : &none,
-                                                parked ? &event.parked->reason : &none};
-  std::size_t total = 0;
-  for (const auto* view : views) total += view->size();
+  std::size_t total = event.body.size();
+  for_each_header_text(event, [&total](std::string_view& text) { total += text.size(); });
   copy.reserve(total);
-  for (auto* view : views) {
+  const auto move = [this](std::string_view& text) {
     const std::size_t at = copy.size();
-    copy.append(*view);
-    *view = {copy.data() + at, view->size()};  // never moves: reserved above
-  }
+    copy.append(text);
+    text = {copy.data() + at, text.size()};  // never moves: reserved above
+  };
+  for_each_header_text(event, move);
+  move(event.body);
 }
 
 void settle(const Finished& end) {
@@ -48,7 +33,6 @@ void HeldRecords::free(HeldRecord& record) {
   EVENTRELAY_ASSERT(record.sending == 0);
   record.message = kafka::Message{};
   if (!record.copy.empty()) std::string().swap(record.copy);
-  record.event = Event{};
   record.owner = nullptr;
   record.home = nullptr;
   record.cursor = kLivePath;

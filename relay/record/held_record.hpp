@@ -8,6 +8,7 @@
 // Bounds:  the scheduler's job and byte bounds, the ledgers' windows; memory of the peak is kept.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "common/base/pool.hpp"
@@ -39,7 +40,7 @@ class RecordOwner {
 
 // Bounds: one record.
 struct HeldRecord : HeldEvent {
-  kafka::Message message;  // or `copy`, never both
+  kafka::Message message;       // or `copy`, never both
   std::string copy;
   RecordOwner* owner = nullptr;
   PartitionState* home = nullptr;    // of a record of the live path
@@ -50,6 +51,7 @@ struct HeldRecord : HeldEvent {
   std::uint32_t sending = 0;         // attempts under way, which read its bytes
   std::uint32_t born = 0;            // the consumer's age when it was read
   ListHook in_partition;             // the live path's
+  std::array<char, 256> texts;       // of the headers, as a rule: what is read again lies together
 
   // Lets the message go and keeps its bytes; views of `event` move along. Not while `sending`.
   void copy_out();

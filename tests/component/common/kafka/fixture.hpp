@@ -78,7 +78,7 @@ struct Member final : ConsumerHandler {
   std::map<Partition, Assigned> owned;
   std::map<Partition, std::vector<std::int64_t>> read;
   std::set<Partition> held;
-  std::function<void(const Message&)> on_message = [](const Message&) {};
+  std::function<void(Message&)> on_message = [](const Message&) {};
   std::map<std::uint64_t, bool> confirmed;
   std::vector<std::string> commit_failures;
   std::vector<std::string> fatal;
@@ -104,7 +104,7 @@ struct Member final : ConsumerHandler {
 
   void drain(Partition partition) {
     if (held.contains(partition)) return;
-    while (const auto message = client.next(partition)) {
+    while (auto message = client.next(partition)) {
       read[partition].push_back(message->offset().value);
       on_message(*message);
     }

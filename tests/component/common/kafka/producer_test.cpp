@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/kafka/handle.hpp"
@@ -75,6 +77,49 @@ TEST(ProducerClient, AcknowledgesTwentyThousandRecordsWithTheirHeaders) {
   ASSERT_TRUE(loop.until([&] { return member.total() >= kCount; }));
   EXPECT_EQ(wrong, 0U);
   EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<std::ptrdiff_t>(kCount));
+  EXPECT_TRUE(member.close());
+}
+
+TEST(Message, LetsItsHeadersGoWhereTheirTextsFit) {
+  MockCluster cluster{1};
+  cluster.create_topic(kTopic, 1);
+  Loop loop;
+  Writer writer{loop, config_for(cluster), kTopic};
+  ASSERT_TRUE(writer.ready());
+  const std::string body = "{}";
+  for (const std::size_t size : {4U, 600U}) {
+    const std::string id(size, 'o');
+    Event event;
+    event.id = "e-1";
+    event.element = "box";
+    event.instance = InstanceId{7};
+    event.object_id = id;
+    event.part = "2/5";
+    event.received = WallTime{milliseconds{1'700'000'000'000}};
+    const RecordHeaders headers{event};
+    ASSERT_EQ(writer.client.produce(0, {"7", body, &headers, 0}, size), Queued::Queued);
+  }
+  ASSERT_TRUE(writer.settled());
+
+  Member member{loop, config_for(cluster), {.group = "g", .topic = kTopic, .partitions = 1}};
+  std::vector<bool> gone;
+  member.on_message = [&](Message& message) {
+    std::array<char, 256> texts{};
+    const auto event = message.event(texts);
+    ASSERT_TRUE(event.has_value());
+    EXPECT_EQ(event->id, "e-1");
+    EXPECT_EQ(event->element, "box");
+    EXPECT_EQ(event->object_id.find_first_not_of('o'), std::string_view::npos);
+    EXPECT_EQ(event->part, "2/5");
+    EXPECT_EQ(event->body, "{}");
+    const bool moved =
+        event->part.data() >= texts.data() && event->part.data() < texts.data() + texts.size();
+    EXPECT_EQ(moved, event->object_id.size() == 4);
+    gone.push_back(!std::as_const(message).event().has_value());
+  };
+  member.client.start();
+  ASSERT_TRUE(loop.until([&] { return member.total() >= 2; }));
+  EXPECT_EQ(gone, (std::vector<bool>{true, false}));
   EXPECT_TRUE(member.close());
 }
 
