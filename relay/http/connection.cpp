@@ -160,7 +160,6 @@ void Connection::send(Exchange& exchange) {
   exchange_ = &exchange;
   state_ = State::Busy;
   written_ = told_written_ = false;
-  unsent_ = exchange.parts;
   pool_.write_later(*this);
 }
 
@@ -168,32 +167,52 @@ void Connection::send(Exchange& exchange) {
 // before the connection broke.
 void Connection::write() {
   if (state_ != State::Busy) return;
-  tls_ != nullptr ? write_joined() : write_on();
+  tls_ != nullptr ? write_joined() : write_first();
 }
 
-void Connection::write_on() {
+void Connection::write_first() {
+  Exchange::Parts parts = exchange_->compose();
   ErrorCode error;
-  const std::size_t sent = write_now(error);
+  const std::size_t sent = write_now(parts, error);
   if (error && error != asio::error::would_block && error != asio::error::try_again) return;
-  advance(error ? 0 : sent);
+  advance(parts, error ? 0 : sent);
   if (written_) return on_written();
+  keep_unsent(parts);
+  write_rest();
+}
+
+void Connection::write_rest() {
   socket_.async_write_some(unsent_, [self = Self(this)](ErrorCode result, std::size_t bytes) {
     if (result || self->state_ != State::Busy) return;
-    self->advance(bytes);
-    self->written_ ? self->on_written() : self->write_on();
+    self->advance(self->unsent_, bytes);
+    if (!self->written_) return self->write_rest();
+    std::string().swap(self->joined_);
+    self->on_written();
   });
 }
 
 // One piece is cheaper to send as one.
-std::size_t Connection::write_now(ErrorCode& error) {
-  const bool one = std::all_of(unsent_.begin() + 1, unsent_.end(),
+std::size_t Connection::write_now(const Exchange::Parts& parts, ErrorCode& error) {
+  const bool one = std::all_of(parts.begin() + 1, parts.end(),
                                [](const auto& part) { return part.size() == 0; });
-  return one ? socket_.write_some(unsent_.front(), error) : socket_.write_some(unsent_, error);
+  return one ? socket_.write_some(parts.front(), error) : socket_.write_some(parts, error);
 }
 
-void Connection::advance(std::size_t bytes) {
+// Copies the parts that the next request will overwrite.
+void Connection::keep_unsent(const Exchange::Parts& parts) {
+  unsent_ = parts;
+  joined_.clear();
+  joined_.reserve(parts[0].size() + parts[1].size() + parts[3].size());
+  for (const std::size_t i : {0U, 1U, 3U}) {
+    const std::size_t at = joined_.size();
+    joined_.append(static_cast<const char*>(parts[i].data()), parts[i].size());
+    unsent_[i] = asio::const_buffer(joined_.data() + at, parts[i].size());
+  }
+}
+
+void Connection::advance(Exchange::Parts& parts, std::size_t bytes) {
   written_ = true;
-  for (asio::const_buffer& part : unsent_) {
+  for (asio::const_buffer& part : parts) {
     const std::size_t gone = std::min(bytes, part.size());
     part += gone;
     bytes -= gone;
@@ -203,7 +222,7 @@ void Connection::advance(std::size_t bytes) {
 
 void Connection::write_joined() {
   joined_.clear();
-  for (const asio::const_buffer& part : exchange_->parts) {
+  for (const asio::const_buffer& part : exchange_->compose()) {
     joined_.append(static_cast<const char*>(part.data()), part.size());
   }
   asio::async_write(*tls_, asio::buffer(joined_),
@@ -242,7 +261,7 @@ void Connection::on_read(ErrorCode error, std::size_t bytes) {
   Delivery& delivery = exchange_->delivery;
   if (!error) {
     on_written();  // an endpoint may answer before it has read everything
-    proceed(reader_.received(bytes, delivery, wall_now()));
+    proceed(reader_.received(bytes, delivery, pool_.wall()));
   } else {
     on_read_error(error);
   }

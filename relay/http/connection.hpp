@@ -35,18 +35,23 @@ class HttpPool;
 struct Endpoint;
 
 // One request and what hears of its end; lives in the caller until on_done().
-// Thread: shard thread.  Bounds: four buffers, which must not change until on_done().
+//
+// Why:     a request is composed when it is written, and all of them in one place: the bytes of
+//          those that wait for their answers would not fit the core's cache.
+// Thread:  shard thread.  Bounds: four buffers.
 class Exchange {
  public:
   using Parts = std::array<asio::const_buffer, 4>;
 
   Exchange() : delivery(Delivery::Scheme::Http, {}) {}
 
-  Parts parts;           // sent in this order as one write
   TimePoint deadline{};  // from dial to the last byte; moved by what the lookup of a name takes
   Delivery delivery;     // fresh for each attempt
   std::string detail;    // what went wrong in the words of the library; empty: nothing to add
 
+  // The request, sent in this order as one write; asked for again if it must be sent once more. The
+  // third part stays where it is until on_done(), the others until anybody's next call.
+  [[nodiscard]] virtual Parts compose() = 0;
   virtual void on_done(const Result& result) = 0;
 
  protected:
@@ -115,9 +120,11 @@ class Connection final {
   void handshake();
   void on_handshake(ErrorCode error);
   void ready();
-  [[nodiscard]] std::size_t write_now(ErrorCode& error);
-  void write_on();
-  void advance(std::size_t bytes);
+  [[nodiscard]] std::size_t write_now(const Exchange::Parts& parts, ErrorCode& error);
+  void write_first();
+  void write_rest();
+  void keep_unsent(const Exchange::Parts& parts);
+  void advance(Exchange::Parts& parts, std::size_t bytes);
   void write_joined();
   void on_written();
   void on_read(ErrorCode error, std::size_t bytes);
@@ -136,8 +143,8 @@ class Connection final {
   bool told_written_ = false;  // the delivery knows, or has been told early
   bool reading_ = false;       // a read is armed
   Exchange* exchange_ = nullptr;
-  Exchange::Parts unsent_;
-  std::string joined_;  // TLS: the request as one piece, so that it is one record
+  Exchange::Parts unsent_;  // of a request that did not leave at once
+  std::string joined_;  // TLS: the request as one piece, so that it is one record; else see above
   ResponseReader reader_;
   PoolSlot slot_;
   TimePoint begun_;                     // of the lookup

@@ -40,15 +40,20 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.target = target;
   slot.begun = now;
   slot.deadline = now + target->timeout;
-  const TraceSeed seed = trace_seed({random_.next(), random_.next(), random_.next()});
-  const AttemptInfo info{job.attempts_made + 1, clock_.wall(), seed};
-  const Request request = target->request.compose(job.held->event, info, slot.buffers);
-  slot.parts = parts_of(request, slot.buffers.head);
+  slot.wall = clock_.wall();
+  slot.seed = trace_seed({random_.next(), random_.next(), random_.next()});
   const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
   slot.delivery = Delivery(scheme, target->fatal_statuses);
-  if (tracer_) slot.trace = tracer_->begin(job, target->id, target->endpoint->key, seed.span);
+  if (tracer_) slot.trace = tracer_->begin(job, target->id, target->endpoint->key, slot.seed.span);
   if (job.attempts_made > 0) slab_.relay_retries_total.add(stage_of(job.attempts_made));
   pool_.start(target->endpoint, slot);
+}
+
+Exchange::Parts Deliverer::compose(const Slot& slot) {
+  const Job& job = *slot.job;
+  const AttemptInfo info{job.attempts_made + 1, slot.wall, slot.seed};
+  const Request request = slot.target->request.compose(job.held->event, info, buffers_);
+  return parts_of(request, buffers_.head);
 }
 
 void Deliverer::cancel(Job& job) {

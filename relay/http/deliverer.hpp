@@ -1,8 +1,8 @@
 // Performs attempts: composes the request of a job, runs it on a connection, hands the end back.
 //
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  one slot per attempt in flight, so the scheduler's in_flight_max; slots are kept and
-//          their buffers with them: no allocation per attempt once warm.
+// Bounds:  one slot per attempt in flight, so the scheduler's in_flight_max; slots are kept, and
+//          the buffers of one request: no allocation per attempt once warm.
 // Errors:  every attempt ends with one on_attempt_end().
 #pragma once
 
@@ -77,18 +77,21 @@ class Deliverer final : public EndpointCaller {
   class Slot final : public Exchange {
    public:
     explicit Slot(Deliverer& deliverer) : deliverer_(deliverer) {}
+    [[nodiscard]] Parts compose() override { return deliverer_.compose(*this); }
     void on_done(const Result& result) override { deliverer_.end(*this, result); }
 
     Job* job = nullptr;
     TargetPtr target;
     TimePoint begun{};
-    RequestBuffers buffers;
+    WallTime wall{};
+    TraceSeed seed{};
     std::unique_ptr<AttemptTrace> trace;  // of a sampled attempt
 
    private:
     Deliverer& deliverer_;
   };
 
+  [[nodiscard]] Exchange::Parts compose(const Slot& slot);
   void end(Slot& slot, const Result& result);
 
   HttpPool pool_;
@@ -98,6 +101,7 @@ class Deliverer final : public EndpointCaller {
   Random random_;
   std::unique_ptr<AttemptTracer> tracer_;  // null: tracing is off
   Pool<Slot> slots_;
+  RequestBuffers buffers_;  // of the request that is being written
 };
 
 }  // namespace eventrelay::relay

@@ -88,6 +88,7 @@ void HttpPool::dial_again(const std::shared_ptr<Endpoint>& endpoint, Exchange& e
 // Posted, so that a dial which fails at once is not heard of inside start().
 void HttpPool::open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange) {
   now_ = monotonic_now();
+  wall_ = wall_now();
   ++stats_.dials;
   const boost::intrusive_ptr<Connection> fresh(new Connection(*this, endpoint, executor_, now_));
   fresh->place = connections_.size();
@@ -194,6 +195,7 @@ void HttpPool::arm_deadline_check() {
 
 void HttpPool::check_deadlines(TimePoint now) {
   now_ = now;
+  wall_ = wall_now();
   // Backwards: one that ends is replaced by the last, which has been looked at.
   for (std::size_t i = connections_.size(); i-- > 0;) {
     if (i < connections_.size()) connections_[i]->expire(now);

@@ -80,7 +80,7 @@ class HttpPool {
   // Blocks on the CA and certificate files if they are new. Files that can not be used are
   // logged, and every attempt then ends as `tls`.
   [[nodiscard]] std::shared_ptr<Endpoint> endpoint(const EndpointKey& key);
-  // Sends `exchange` behind what is ready now; its deadline and delivery must be set.
+  // Composes and sends `exchange` behind what is ready now; its deadline and delivery must be set.
   void start(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
   // Closes the connection it is on; it ends without on_done(). Pre: it is under way.
   void cancel(const Exchange& exchange);
@@ -96,6 +96,8 @@ class HttpPool {
 
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] const Executor& executor() const noexcept { return executor_; }
+  // As of the last look at the deadlines, or dial: good enough for a date in whole seconds.
+  [[nodiscard]] WallTime wall() const noexcept { return wall_; }
   [[nodiscard]] std::shared_ptr<TlsContext> tls_for(const EndpointKey& key);
   void open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
 
@@ -134,6 +136,7 @@ class HttpPool {
   PoolStats stats_;
   Timer timer_;
   TimePoint now_{};  // as of the last look at the deadlines, or dial
+  WallTime wall_{};  // likewise
   TimePoint purge_due_{};
   std::uint64_t numbers_ = 0;
   bool check_armed_ = false;

@@ -143,8 +143,10 @@ class Server {
 // One exchange whose end is kept. Thread: the client's.
 class TestExchange final : public Exchange {
  public:
+  [[nodiscard]] Parts compose() override { return parts; }
   void on_done(const Result& result) override { end = result; }
 
+  Parts parts;
   std::optional<Result> end;
 };
 

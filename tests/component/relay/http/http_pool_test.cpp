@@ -301,6 +301,47 @@ TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
   EXPECT_EQ(client.pool().idle(), 1U);
 }
 
+// The next request is composed in the same place.
+TEST(HttpPool, SendsTheRestOfARequestWhosePartsWereOverwritten) {
+  const std::string body(8 << 20, 'y');
+  std::string seen;
+  Server server([&](Peer& peer) {
+    eventrelay::test::be_slow(milliseconds(50));
+    seen = peer.read_request();
+    peer.write(kAnswer);
+    peer.wait_closed();
+  });
+  class Overwritten final : public Exchange {
+   public:
+    [[nodiscard]] Parts compose() override {
+      composed = true;
+      return {asio::buffer(head), asio::buffer(prefix), asio::buffer(*raw), asio::buffer(suffix)};
+    }
+    void on_done(const Result& result) override { end = result; }
+
+    std::string head = "POST / HTTP/1.1\r\nContent-Length: 16777216\r\n\r\n";
+    std::string prefix = std::string((8 << 20) - 2, 'p');
+    const std::string* raw = nullptr;
+    std::string suffix = "cd";
+    bool composed = false;
+    std::optional<Result> end;
+  };
+  Client client;
+  Overwritten exchange;
+  exchange.raw = &body;
+  exchange.deadline = monotonic_now() + kPatience;
+  exchange.delivery = Delivery(Delivery::Scheme::Http, {});
+  const std::string whole = exchange.head + exchange.prefix + body + exchange.suffix;
+  client.pool().start(client.pool().endpoint(Client::key(server.port())), exchange);
+  ASSERT_TRUE(client.run_until([&] { return exchange.composed; }));
+  for (std::string* const part : {&exchange.head, &exchange.prefix, &exchange.suffix}) {
+    part->assign(part->size(), '-');
+  }
+  ASSERT_TRUE(client.run_until([&] { return exchange.end.has_value(); }));
+  EXPECT_EQ(exchange.end->status, 200);
+  EXPECT_TRUE(seen == whole);
+}
+
 TEST(HttpPool, TakesAnAnswerThatComesBeforeTheRequestHasLeft) {
   Server server([](Peer& peer) {
     peer.write("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
