@@ -154,9 +154,8 @@ void Shard::shutdown() {
 // Sends what may be sent, and reads only when there is nothing left to send.
 void Shard::pump(TimePoint now) {
   if (draining_ || shut_) return;
-  const TimePoint begun = clock_.now();
   scheduler_.look(now);
-  for (;;) {
+  for (bool first = true;; first = false) {
     while (window_.has_room(scheduler_.answering())) {
       Job* const job = scheduler_.next(now);
       if (job == nullptr) break;
@@ -166,7 +165,7 @@ void Shard::pump(TimePoint now) {
     }
     // Every end of an attempt comes here; one read for all of them follows when the loop has run.
     if (scheduler_.slots_scarce() || pump_posted_) break;
-    if (clock_.now() - begun > kPumpMax) {
+    if (!first && clock_.now() - now > kPumpMax) {
       pump_later();
       break;
     }

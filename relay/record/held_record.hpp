@@ -40,7 +40,7 @@ class RecordOwner {
 
 // Bounds: one record.
 struct HeldRecord : HeldEvent {
-  kafka::Message message;       // or `copy`, never both
+  kafka::Message message;  // or `copy`, never both
   std::string copy;
   RecordOwner* owner = nullptr;
   PartitionState* home = nullptr;    // of a record of the live path
