@@ -11,7 +11,8 @@
 //   limits for as many ends as it is wide --> twice as wide, on trial
 //     a quarter more ends a second --> stays, and so on; else back, and then half as wide on trial
 //     not a tenth fewer ends a second --> stays; else back
-//   a trial that fails is followed by a rest of a second, twice as long with each
+//   a trial that fails is followed by a rest of a second, twice as long with each, and at least
+//   ten times as long as it took: where attempts take long, it costs what they would have delivered
 //   limits and nothing ends for kStall --> wider by kLeast
 //   does not limit at all --> narrower by a quarter with each turn
 //
@@ -36,6 +37,7 @@ class AttemptWindow {
   static constexpr Duration kStall = std::chrono::milliseconds(5);
   static constexpr Duration kRest = std::chrono::seconds(1);
   static constexpr Duration kRestMax = std::chrono::seconds(32);
+  static constexpr int kRestTrials = 10;
 
   // `max`: attempts at once over all subscriptions.
   explicit AttemptWindow(std::uint32_t max)
@@ -92,7 +94,7 @@ class AttemptWindow {
     }
     judge(rate, now);
     if (trial_ != Trial::No || !limited || now < try_again_) return;
-    begin(rate);
+    begin(rate, now);
   }
   void judge(double rate, TimePoint now) noexcept {
     if (trial_ == Trial::No) return;
@@ -103,18 +105,20 @@ class AttemptWindow {
       next_ = trial_;
     } else {
       set(before_);
-      rest_ = std::min(std::max(rest_ * 2, kRest), kRestMax);
+      const Duration share = (now - begun_) * kRestTrials;
+      rest_ = std::min(std::max({rest_ * 2, kRest, share}), kRestMax);
       try_again_ = now + rest_;
       next_ = trial_ == Trial::Wider ? Trial::Narrower : Trial::Wider;
     }
     trial_ = Trial::No;
   }
-  void begin(double rate) noexcept {
+  void begin(double rate, TimePoint now) noexcept {
     if (next_ == Trial::Wider && width_ == max_) next_ = Trial::Narrower;
     if (next_ == Trial::Narrower && width_ == least_) next_ = Trial::Wider;
     if (least_ == max_) return;
     before_ = width_;
     before_rate_ = rate;
+    begun_ = now;
     trial_ = next_;
     set(trial_ == Trial::Wider ? std::min(width_ * 2, max_) : std::max(width_ / 2, least_));
   }
@@ -134,6 +138,7 @@ class AttemptWindow {
   std::uint32_t ended_ = 0;  // since `since_`; decided upon when they are `wanted_`
   std::uint32_t wanted_ = 1;
   TimePoint since_{};
+  TimePoint begun_{};  // the trial
   TimePoint try_again_{};
   Duration rest_{};
   Trial trial_ = Trial::No;
