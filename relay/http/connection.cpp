@@ -331,6 +331,11 @@ void Connection::close() {
   pool_.remove(*this);
 }
 
+TimePoint Connection::due() const noexcept {
+  if (state_ == State::Idle) return slot_.expires_at(pool_.options().slot);
+  return state_ == State::Busy ? exchange_->deadline : TimePoint::min();
+}
+
 void Connection::expire(TimePoint now) {
   if (state_ == State::Idle) {
     if (now >= slot_.expires_at(pool_.options().slot)) close();

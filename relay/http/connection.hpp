@@ -89,6 +89,8 @@ class Connection final {
   void close();
   // Ends what is overdue.
   void expire(TimePoint now);
+  // Nothing of it is overdue before; long past while it dials.
+  [[nodiscard]] TimePoint due() const noexcept;
 
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] bool runs(const Exchange& exchange) const noexcept {

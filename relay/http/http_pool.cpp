@@ -74,6 +74,7 @@ void HttpPool::start(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchan
     idle.pop_back();
     --idle_;
     static_cast<void>(exchange.delivery.start(Delivery::Connection::Pooled));
+    look_at(exchange.deadline);
     return connection.send(exchange);
   }
   static_cast<void>(exchange.delivery.start(Delivery::Connection::None));
@@ -95,6 +96,7 @@ void HttpPool::open(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchang
   fresh->number = ++numbers_;
   fresh->reserve(exchange);
   connections_.push_back(fresh);
+  look_at(TimePoint::min());
   arm_deadline_check();
   asio::post(executor_, [fresh, &exchange] {
     if (fresh->state() != Connection::State::Closed) fresh->open(exchange);
@@ -130,6 +132,7 @@ bool HttpPool::keep(Connection& connection, PoolSlot& slot, bool reusable) {
   if (slot.release(release, now_, options_.slot) == PoolSlot::Action::Close) return false;
   idle.push_back(&connection);
   ++idle_;
+  look_at(slot.expires_at(options_.slot));
   return true;
 }
 
@@ -196,9 +199,13 @@ void HttpPool::arm_deadline_check() {
 void HttpPool::check_deadlines(TimePoint now) {
   now_ = now;
   wall_ = wall_now();
-  // Backwards: one that ends is replaced by the last, which has been looked at.
-  for (std::size_t i = connections_.size(); i-- > 0;) {
-    if (i < connections_.size()) connections_[i]->expire(now);
+  if (now >= look_due_) {
+    // Backwards: one that ends is replaced by the last, which has been looked at.
+    for (std::size_t i = connections_.size(); i-- > 0;) {
+      if (i < connections_.size()) connections_[i]->expire(now);
+    }
+    look_due_ = TimePoint::max();
+    for (const auto& connection : connections_) look_at(connection->due());
   }
   if (now < purge_due_) return;
   purge_due_ = now + kPurgeInterval;

@@ -10,6 +10,7 @@
 // Errors:  every exchange gets exactly one on_done(), never inside start().
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -117,6 +118,8 @@ class HttpPool {
   // The kept connection was dead, and is closed.
   void dial_again(const std::shared_ptr<Endpoint>& endpoint, Exchange& exchange);
 
+  // One is due then.
+  void look_at(TimePoint due) noexcept { look_due_ = std::min(look_due_, due); }
   void arm_deadline_check();
   void check_deadlines(TimePoint now);
 
@@ -135,8 +138,9 @@ class HttpPool {
   std::size_t idle_ = 0;
   PoolStats stats_;
   Timer timer_;
-  TimePoint now_{};  // as of the last look at the deadlines, or dial
-  WallTime wall_{};  // likewise
+  TimePoint now_{};                        // as of the last look at the deadlines, or dial
+  WallTime wall_{};                        // likewise
+  TimePoint look_due_ = TimePoint::max();  // no connection is overdue before
   TimePoint purge_due_{};
   std::uint64_t numbers_ = 0;
   bool check_armed_ = false;
