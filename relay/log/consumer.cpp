@@ -276,6 +276,9 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   slab_.relay_events_consumed_total.add();
   partition.unread_since = std::max(partition.unread_since, event->received);
   record.event = *event;
+  record.bits.reset();
+  if (!event->provider_id.empty()) record.bits = event_bits(event->id);
+  if (record.bits) partition.seen.expect(*record.bits);
   record.partition = partition.id;
   record.offset = message.offset();
   record.bytes = cost_of(message);
@@ -392,9 +395,9 @@ void Consumer::restarted(PartitionState& partition) {
 // A provider that got no answer in time sends again, and both were stored. The first of them is
 // unfinished, parked, detached or delivered: in every case something covers it.
 bool Consumer::seen_before(PartitionState& partition, const HeldRecord& record) {
-  if (record.event.provider_id.empty()) return false;
-  const std::optional<EventBits> key = event_bits(record.event.id);
-  if (!key || partition.seen.note(*key) != DuplicateWindow::Verdict::Before) return false;
+  if (!record.bits || partition.seen.note(*record.bits) != DuplicateWindow::Verdict::Before) {
+    return false;
+  }
   if (partition.folded.size() == DuplicateWindow::kIds) partition.folded.pop_front();
   partition.folded.push_back(record.offset);
   return true;

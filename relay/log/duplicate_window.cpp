@@ -61,6 +61,8 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
   table.ring[table.next] = key;
   if (what_ == Remembers::IdsAndOffsets) table.offsets[table.next] = at;
   table.next = (table.next + 1) % ids;
+  // The place of the one that is forgotten next.
+  if (table.count == ids) __builtin_prefetch(&table.slots[home(table.ring[table.next])], 1);
   return Verdict::First;
 }
 

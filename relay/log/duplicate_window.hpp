@@ -17,15 +17,9 @@
 #include <vector>
 
 #include "common/base/ids.hpp"
+#include "relay/record/ids.hpp"
 
 namespace eventrelay::relay {
-
-// The 128 bits of an event id.
-struct EventBits {
-  std::uint64_t high = 0;
-  std::uint64_t low = 0;
-  friend bool operator==(const EventBits&, const EventBits&) = default;
-};
 
 // Of `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` in either case; nothing for any other text.
 [[nodiscard]] std::optional<EventBits> event_bits(std::string_view id) noexcept;
@@ -46,6 +40,10 @@ class DuplicateWindow {
   // Remembers `key` unless it is among the last ids; the oldest is forgotten for it. With offsets,
   // Before means: at a lower offset than `at`.
   [[nodiscard]] Verdict note(const EventBits& key, Offset at = Offset{0});
+  // `key` is noted soon: its place is fetched into the cache meanwhile.
+  void expect(const EventBits& key) const noexcept {
+    if (table_ != nullptr) __builtin_prefetch(&table_->slots[home(key)], 1);
+  }
   void clear() noexcept { table_.reset(); }
 
  private:

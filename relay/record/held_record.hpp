@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "common/base/pool.hpp"
@@ -47,6 +48,7 @@ struct HeldRecord : HeldEvent {
   std::uint32_t place = 0;           // the owner's: which of its logs it came from
   CursorId cursor = kLivePath;       // of a record of a catch-up read: its cursor
   bool begun = false;                // its offset is open in the ledger
+  std::optional<EventBits> bits;     // of its id, where its provider may send it again
   std::uint32_t kept_elsewhere = 0;  // subscriptions a cursor answers for, as counted once
   std::uint32_t sending = 0;         // attempts under way, which read its bytes
   std::uint32_t born = 0;            // the consumer's age when it was read

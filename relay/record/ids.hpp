@@ -19,4 +19,11 @@ using Epoch = std::uint32_t;
 using CursorId = StrongId<struct CursorTag, std::uint64_t>;
 inline constexpr CursorId kLivePath{};
 
+// The 128 bits of an event id.
+struct EventBits {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend bool operator==(const EventBits&, const EventBits&) = default;
+};
+
 }  // namespace eventrelay::relay
