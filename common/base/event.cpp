@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "common/base/assert.hpp"
+#include "common/base/printable.hpp"
 
 namespace eventrelay {
 
@@ -55,8 +56,7 @@ constexpr std::uint32_t kParkedNeeds =
 
 // What may stand in a record header and later in a request: printable ASCII that is not too long.
 bool fits(std::string_view value) noexcept {
-  return !value.empty() && value.size() <= kHeaderValueMax &&
-         std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c <= 0x7E; });
+  return !value.empty() && value.size() <= kHeaderValueMax && is_printable(value);
 }
 
 // Digits alone, no sign, no leading zero, within the type.

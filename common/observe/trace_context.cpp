@@ -19,27 +19,44 @@ constexpr std::size_t kTracestateMax = 512;
 constexpr std::size_t kMembersMax = 32;
 constexpr std::uint8_t kSampledFlag = 0x01;
 
-// Value of a lower-case digit, or -1.
-int nibble(char c) noexcept {
-  return c >= 'A' && c <= 'F' ? -1 : hex_value(c);
+// Value of each lower-case digit, -1 of any other byte.
+constexpr std::array<std::int8_t, 256> nibbles() {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (std::size_t i = 0; i < kHexDigits.size(); ++i) {
+    values[static_cast<unsigned char>(kHexDigits[i])] = static_cast<std::int8_t>(i);
+  }
+  return values;
 }
+constexpr auto kNibbles = nibbles();
+
+// The two digits of each byte.
+constexpr std::array<std::array<char, 2>, 256> digit_pairs() {
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    pairs[i] = {kHexDigits[i / 16], kHexDigits[i % 16]};
+  }
+  return pairs;
+}
+constexpr auto kDigitPairs = digit_pairs();
 
 template <std::size_t N>
 bool read_hex(std::string_view text, std::array<std::uint8_t, N>& out) noexcept {
+  int odd = 0;  // negative: one of them is no digit
   for (std::size_t i = 0; i < N; ++i) {
-    const int high = nibble(text[2 * i]);
-    const int low = nibble(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
+    const int high = kNibbles[static_cast<unsigned char>(text[2 * i])];
+    const int low = kNibbles[static_cast<unsigned char>(text[2 * i + 1])];
+    odd |= high | low;
     out[i] = static_cast<std::uint8_t>(high * 16 + low);
   }
-  return true;
+  return odd >= 0;
 }
 
 template <std::size_t N>
 char* print_hex(const std::array<std::uint8_t, N>& bytes, char* out) noexcept {
   for (const std::uint8_t byte : bytes) {
-    *out++ = kHexDigits[byte >> 4U];
-    *out++ = kHexDigits[byte & 0x0FU];
+    std::memcpy(out, kDigitPairs[byte].data(), 2);
+    out += 2;
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "common/base/hex.hpp"
+#include "common/base/printable.hpp"
 #include "common/text/utf8.hpp"
 
 namespace eventrelay {
@@ -48,6 +49,10 @@ constexpr auto kPlain = plain_bytes();
 }  // namespace
 
 void append_json_escaped(std::string_view text, std::string& out) {
+  if (is_printable<'"', '\\'>(text)) {
+    out.append(text);
+    return;
+  }
   while (!text.empty()) {
     std::size_t plain = 0;
     while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;

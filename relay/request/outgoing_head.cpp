@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "common/base/assert.hpp"
+#include "common/base/printable.hpp"
 #include "common/text/percent.hpp"
 
 namespace eventrelay::relay {
@@ -75,6 +76,7 @@ bool is_token(std::string_view name) noexcept {
 
 bool is_field_value(std::string_view value) noexcept {
   if (value.empty() || !is_visible(value.front()) || !is_visible(value.back())) return false;
+  if (is_printable(value)) return true;
   return std::all_of(value.begin(), value.end(),
                      [](char c) { return is_visible(c) || c == ' ' || c == '\t'; });
 }
@@ -111,6 +113,11 @@ void append_event_field(std::string_view name, std::string_view value, std::stri
   EVENTRELAY_ASSERT(is_token(name));
   head.append(name);
   head.append(": ");
+  if (value.size() <= kEventValueMax && is_printable<' ', '%', '"'>(value)) {
+    head.append(value);
+    head.append("\r\n");
+    return;
+  }
   std::size_t room = kEventValueMax;
   for (const char c : value) {
     if (is_visible(c) && c != '%' && c != '"') {
