@@ -22,6 +22,7 @@ namespace {
 constexpr std::uint64_t kProgramBytes = 256U << 20;  // two of ours without instances, and the load
 constexpr std::uint64_t kInstance = 16U << 10;       // here and in the program under test
 constexpr std::uint64_t kHead = 700;                 // of a request, or of a record
+constexpr std::uint64_t kLogs = 2;                   // a record lies here and in the broker's log
 constexpr std::uint64_t kPerArrival = 16;            // when it was due and when it came
 constexpr std::uint64_t kExampleBody = 900;
 constexpr std::uint64_t kOtherDescriptors = 64;
@@ -84,7 +85,7 @@ std::uint64_t memory_of(const BenchOptions& options, std::uint64_t requests,
   const std::uint64_t body = options.body_size > 0 ? options.body_size : kExampleBody;
   const std::uint64_t instances = std::max(options.instances, options.subscriptions);
   return kProgramBytes + instances * kInstance + requests * (body + kHead) +
-         records * (body + kHead + kPerArrival);
+         records * (kLogs * (body + kHead) + kPerArrival);
 }
 
 std::uint64_t memory_available() {

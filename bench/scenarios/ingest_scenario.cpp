@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kDistinctRequests = 8192;
 constexpr std::size_t kRequestBytesMax = 256U << 20;
+// Nobody reads the topic: what it kept beyond that would only fill the broker's memory or disk.
+constexpr std::size_t kKeptBytes = 1U << 30;
 
 std::size_t distinct_requests(const BenchOptions& options) {
   const std::size_t wanted = std::max<std::size_t>(kDistinctRequests, options.instances);
@@ -48,6 +50,7 @@ class IngestRun {
     stage.partitions = options.partitions;
     stage.shards = options.shards;
     stage.instances = options.instances;
+    stage.kept_bytes = kKeptBytes;
     return stage;
   }
 

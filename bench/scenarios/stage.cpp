@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include "bench/load/allocations.hpp"
 #include "bench/scenarios/fitting.hpp"
@@ -55,6 +57,14 @@ std::string config_yaml(const StageOptions& options, const std::string& prefix) 
 std::filesystem::path beside(const std::string& program) {
   if (program == "bench_allocations") return beside(kAllocationsLibrary);
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / program;
+}
+
+// What a topic of so many partitions is given so that it keeps about `bytes`.
+std::vector<std::pair<std::string, std::string>> keeping(std::size_t bytes, int partitions) {
+  constexpr std::size_t kSegmentMin = 4U << 20;
+  const std::size_t each = bytes / static_cast<std::size_t>(partitions);
+  const std::string segment = std::to_string(std::max(each / 2, kSegmentMin));
+  return {{"retention.bytes", segment}, {"segment.bytes", segment}};
 }
 
 std::string missing_of(const std::vector<std::string>& programs) {
@@ -145,7 +155,12 @@ Stage::Stage(const StageOptions& options) : options_(options) {
   input.path = config_;
   const auto settings = load_settings(input);
   kafka_ = settings->config.kafka;
-  const auto plan = kafka::topic_plan(settings->config);
+  auto plan = kafka::topic_plan(settings->config);
+  if (options_.kept_bytes > 0) {
+    for (auto& setting : keeping(options_.kept_bytes, options_.partitions)) {
+      plan.front().config.push_back(std::move(setting));
+    }
+  }
   for (const auto& topic : plan) topics_.push_back(topic.name);
   (void)kafka::ensure_topics(kafka_, plan, kafka::Create::Yes);
 }

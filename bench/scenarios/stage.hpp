@@ -26,7 +26,8 @@ struct StageOptions {
   std::uint16_t callback_port = 0;  // 0: instances without a callback
   unsigned inflight = 64;           // relay: requests in flight, as many as the limit has
   unsigned shards = 1;
-  unsigned instances = 100;  // each with one subscription; enough of them use all partitions
+  unsigned instances = 100;    // each with one subscription; enough of them use all partitions
+  std::size_t kept_bytes = 0;  // that the topic of the events keeps; 0: all
 };
 
 // A program of a round: what its rows are called, and which build it is of.
