@@ -391,6 +391,12 @@ void Session::start_read() {
   reading_ = true;
 }
 
+void Session::read_now() noexcept {
+  --handlers_;
+  if (state_ == State::Closed) return give_back();
+  if (state_ == State::Head) guarded([this] { start_read(); });
+}
+
 void Session::on_read(ErrorCode error, std::size_t bytes) {
   --handlers_;
   reading_ = false;
@@ -452,7 +458,10 @@ Session::Next Session::sent() {
       return Next::Again;
     case Then::NextRequest:
       begin_request(since_, environment_.limits.idle);
-      return Next::Again;
+      if (!input_.empty()) return Next::Again;
+      environment_.pool.read_later(*this);
+      ++handlers_;
+      return Next::Stop;
     case Then::Linger:
       break;
   }

@@ -48,6 +48,8 @@ class Session final : public AckWaiter {
   void close_if_idle(TimePoint before);
   void on_deadline(TimePoint now);
   void on_settled(Settled settled) override;
+  // What SessionPool::read_later() has put off.
+  void read_now() noexcept;
 
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
   void move_place(std::size_t place) noexcept { place_ = place; }

@@ -1,6 +1,7 @@
 #include "ingest/session_pool.hpp"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <map>
 #include <utility>
 
@@ -111,6 +112,23 @@ void SessionPool::release(Session& session) noexcept {
   deadlines_.pop_back();
   limits_.open->fetch_sub(1, std::memory_order_relaxed);
   spare_.give_back(std::move(closed));
+}
+
+void SessionPool::read_later(Session& session) {
+  readers_.push_back(&session);
+  if (readers_.size() > 1) return;
+  try {
+    asio::post(environment_.executor, [this] { begin_reads(); });
+  } catch (...) {
+    readers_.clear();
+    throw;
+  }
+}
+
+void SessionPool::begin_reads() noexcept {
+  reading_.swap(readers_);
+  for (Session* const each : reading_) each->read_now();
+  reading_.clear();
 }
 
 void SessionPool::check_deadlines(TimePoint now) {

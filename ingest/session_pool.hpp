@@ -60,6 +60,9 @@ class SessionPool {
   void note_failure(std::string_view what) noexcept;
   // True once after many handshakes have come and gone: their memory may go back to the system.
   [[nodiscard]] bool wants_trim() noexcept;
+  // Calls Session::read_now() behind what the loop has to do already: that is, as a rule, to answer
+  // others. A read that begins sooner finds nothing yet, which costs a system call.
+  void read_later(Session& session);
   // The session has closed and no handler of it is under way; it may be destroyed here.
   void release(Session& session) noexcept;
 
@@ -75,6 +78,7 @@ class SessionPool {
 
  private:
   void cut_a_handshake();
+  void begin_reads() noexcept;
 
   SessionEnvironment& environment_;
   SessionPoolLimits limits_;
@@ -84,6 +88,8 @@ class SessionPool {
   std::size_t ended_handshakes_ = 0;  // since the last trim
   std::vector<std::unique_ptr<Session>> open_;
   std::vector<TimePoint> deadlines_;  // of open_, same places
+  std::vector<Session*> readers_;     // that read later
+  std::vector<Session*> reading_;     // that read now; here, so that its memory stays
   Spares<Session> spare_;
 };
 
