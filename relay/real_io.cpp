@@ -155,12 +155,13 @@ PoolOptions pool_options(const RelayConfig& relay) {
 }  // namespace
 
 RealIo::RealIo(Executor executor, std::shared_ptr<const Settings> settings, metrics::Slab& slab,
-               Resolver* resolver, trace::TracingPtr tracing)
+               Resolver* resolver, trace::TracingPtr tracing, RealIo* leader)
     : executor_(executor),
       settings_(std::move(settings)),
       slab_(slab),
       resolver_(resolver),
       tracing_(std::move(tracing)),
+      leader_(leader == nullptr ? this : leader),
       loop_(std::make_unique<AsioLoop>(std::move(executor))) {}
 
 RealIo::~RealIo() = default;
@@ -171,7 +172,12 @@ std::uint64_t RealIo::make_seed() {
 
 std::unique_ptr<GroupMember> RealIo::make_member(const kafka::ConsumerOptions& options,
                                                  kafka::ConsumerHandler& handler) {
-  return std::make_unique<KafkaMember>(executor_, settings_->config.kafka, options, handler, slab_);
+  if (leader_ == this) {
+    group_ =
+        std::make_unique<kafka::GroupClient>(executor_, settings_->config.kafka, options, slab_);
+  }
+  EVENTRELAY_ASSERT(leader_->group_ != nullptr);
+  return std::make_unique<KafkaMember>(executor_, *leader_->group_, options.shard, handler, slab_);
 }
 
 std::unique_ptr<PartitionReader> RealIo::make_reader(kafka::ReaderOptions options) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "common/http/types.hpp"
+#include "common/kafka/group_client.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/registry/settings.hpp"
 #include "common/trace/tracing.hpp"
@@ -21,9 +22,10 @@ namespace eventrelay::relay {
 class RealIo final : public ShardIo {
  public:
   // `resolver` may be null if no caller is made, `tracing` if it is off. The configuration is that
-  // of the start.
+  // of the start. `leader`: of the first shard, in whose loop the group member works that all
+  // shards of the process share, made before the others ask for theirs; null: this is the first.
   RealIo(Executor executor, std::shared_ptr<const Settings> settings, metrics::Slab& slab,
-         Resolver* resolver, trace::TracingPtr tracing = nullptr);
+         Resolver* resolver, trace::TracingPtr tracing = nullptr, RealIo* leader = nullptr);
   ~RealIo() override;
 
   [[nodiscard]] const Clock& clock() const override { return clock_; }
@@ -42,6 +44,8 @@ class RealIo final : public ShardIo {
   metrics::Slab& slab_;
   Resolver* resolver_;
   trace::TracingPtr tracing_;
+  RealIo* leader_;
+  std::unique_ptr<kafka::GroupClient> group_;  // of the leader
   Clock clock_;
   std::unique_ptr<Loop> loop_;
 };

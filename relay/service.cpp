@@ -199,8 +199,9 @@ void RelayService::make_shards() {
   for (unsigned i = 0; i < count; ++i) {
     loops_.push_back(std::make_unique<ShardLoop>(i, exporter_.add_slab(), placement_of(count)));
     ShardLoop& loop = *loops_.back();
+    RealIo* const leader = ios_.empty() ? nullptr : ios_.front().get();
     ios_.push_back(std::make_unique<RealIo>(loop.executor(), settings_, loop.slab(),
-                                            resolver_.get(), tracing_));
+                                            resolver_.get(), tracing_, leader));
     shards.push_back(std::make_unique<Shard>(*ios_.back(), i, loop.slab(), parts));
   }
   {

@@ -1,4 +1,4 @@
-// The partitions a member owns, each with its own queue, cut off from the shared one.
+// The partitions a shard owns, each with its own queue, cut off from the shared one.
 //
 // Why:     a partition is held back by not reading its queue; pausing would drop its prefetch.
 // Owner:   ConsumerClient.  Thread: shard thread.

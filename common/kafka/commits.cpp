@@ -2,22 +2,41 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "common/base/assert.hpp"
 #include "common/observe/log.hpp"
 
 namespace eventrelay::kafka {
 
+namespace {
+
+struct Place {
+  std::int32_t partition;
+  std::int64_t offset;
+};
+
+void add(rd_kafka_topic_partition_list_t* list, const char* topic, const Place& place,
+         std::string_view metadata) {
+  rd_kafka_topic_partition_t* one = rd_kafka_topic_partition_list_add(list, topic, place.partition);
+  one->offset = place.offset;
+  if (metadata.empty()) return;
+  one->metadata = std::malloc(metadata.size());  // the library frees it
+  EVENTRELAY_ASSERT(one->metadata != nullptr);
+  std::memcpy(one->metadata, metadata.data(), metadata.size());
+  one->metadata_size = metadata.size();
+}
+
+}  // namespace
+
 void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
                 const Commit& commit) {
-  rd_kafka_topic_partition_t* one =
-      rd_kafka_topic_partition_list_add(list, topic.c_str(), commit.partition.value);
-  one->offset = commit.next.value;
-  if (commit.metadata.empty()) return;
-  one->metadata = std::malloc(commit.metadata.size());  // the library frees it
-  EVENTRELAY_ASSERT(one->metadata != nullptr);
-  std::memcpy(one->metadata, commit.metadata.data(), commit.metadata.size());
-  one->metadata_size = commit.metadata.size();
+  add(list, topic.c_str(), {commit.partition.value, commit.next.value}, commit.metadata);
+}
+
+void copy_committed(rd_kafka_topic_partition_list_t* list, const rd_kafka_topic_partition_t& one) {
+  add(list, one.topic, {one.partition, one.offset},
+      {static_cast<const char*>(one.metadata), one.metadata_size});
 }
 
 PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits) {

@@ -19,6 +19,8 @@ void add_commit(rd_kafka_topic_partition_list_t* list, const std::string& topic,
 [[nodiscard]] PartitionsPtr to_list(const std::string& topic, std::span<const Commit> commits);
 // Where to begin in partitions with these committed positions; by auto.offset.reset where none is.
 [[nodiscard]] PartitionsPtr starts_from(const rd_kafka_topic_partition_list_t& committed);
+// One of them, as it was committed, in another list.
+void copy_committed(rd_kafka_topic_partition_list_t* list, const rd_kafka_topic_partition_t& one);
 // Why the commit this event tells of failed; null if it did not.
 [[nodiscard]] const char* commit_failure(rd_kafka_event_t* event);
 // Commits and blocks for the answer; nothing if none came within `limit`. No other event of the

@@ -1,4 +1,5 @@
-// One shard's member of the consumer group: partitions read one by one, rebalances as events.
+// One shard's share of its process's group member: partitions read one by one, rebalances as
+// events.
 //
 // Why:     partition queues are cut off from the shared one, so a partition is held back by not
 //          reading it: pausing would drop its prefetch and cost 50-750 ms. The rebalance is an
@@ -7,7 +8,7 @@
 // Bounds:  one partition prefetches prefetch_bytes * shards / partitions of the topic: the library
 //          fixes that number when the handle is made, so it is chosen such that the partitions of
 //          one process never hold more than prefetch_bytes * shards, however they are spread.
-// Errors:  reported through the handler; only a start error throws (StartError).
+// Errors:  reported through the handler.
 #pragma once
 
 #include <cstdint>
@@ -126,29 +127,32 @@ class ConsumerHandler {
   ~ConsumerHandler() = default;
 };
 
-// One group member.
+// One group member, and which shard of its process asks.
 struct ConsumerOptions {
   std::string group;
   std::string topic;
-  unsigned shard = 0;                      // appended to group.instance.id if one is configured
-  unsigned shards = 1;                     // members of this process; 1..256
+  unsigned shard = 0;                      // 0 leads
+  unsigned shards = 1;                     // of this process, which share the member; 1..256
   int partitions = 12;                     // of the topic, as ensure_topics() found them
-  std::size_t prefetch_bytes = 64U << 20;  // of this member; two seconds of peak traffic or more
+  std::size_t prefetch_bytes = 64U << 20;  // of a shard; two seconds of peak traffic or more
   Duration commit_timeout = std::chrono::seconds{5};  // the longest commit_sync() may take
 };
 
-// The group member of one shard. Built in the shard's thread or before its loop runs; the
-// destructor gives the handle away and returns at once, close() leaves the group properly.
+class GroupClient;
+
+// What one shard has of the member. Built before its loop runs; the destructor gives the handle
+// away and returns at once, close() leaves the group properly.
 // Thread: shard thread, except joined().  Bounds: ConsumerOptions.
 class ConsumerClient {
  public:
-  ConsumerClient(Executor executor, const KafkaConfig& config, const ConsumerOptions& options,
-                 ConsumerHandler& handler, metrics::Slab& slab);
+  // `group` is used here only.
+  ConsumerClient(Executor executor, GroupClient& group, unsigned shard, ConsumerHandler& handler,
+                 metrics::Slab& slab);
   ConsumerClient(const ConsumerClient&) = delete;
   ConsumerClient& operator=(const ConsumerClient&) = delete;
   ~ConsumerClient();
 
-  // Joins the group.
+  // The member joins its group when every shard has called this.
   void start();
   // The next record of an owned partition, or nothing; on_readable() tells when to ask again.
   [[nodiscard]] std::optional<Message> next(Partition partition);
@@ -166,9 +170,10 @@ class ConsumerClient {
   [[nodiscard]] std::int64_t lag() const;
   // Its log has begun anew: reads from the start of it, whatever was read before.
   void read_anew(Partition partition);
-  // Ends a revocation that on_revoking() began.
+  // Ends a revocation that on_revoking() began. The group goes on when every shard has.
   void release();
-  // Leaves the group and closes, in a thread of its own; `done` runs on the shard's thread.
+  // Leaves the group and closes once every shard has called this, in a thread of its own; `done`
+  // runs on the shard's thread.
   void close(TimePoint deadline, std::function<void()> done);
   // True once the first assignment (possibly empty) was taken. Any thread.
   [[nodiscard]] bool joined() const noexcept;

@@ -32,9 +32,10 @@ Defaults defaults_of(const ConsumerOptions& options) {
           {"heartbeat.interval.ms", "500"}};
 }
 
-KafkaConfig with_member_name(KafkaConfig config, unsigned shard) {
+// The member bears the name of the first shard.
+KafkaConfig with_member_name(KafkaConfig config) {
   const auto found = config.properties.find("group.instance.id");
-  if (found != config.properties.end()) found->second += "-" + std::to_string(shard);
+  if (found != config.properties.end()) found->second += "-0";
   return config;
 }
 
@@ -64,8 +65,7 @@ bool ask(rd_kafka_t* client, rd_kafka_topic_partition_list_t* partitions) {
 }  // namespace
 
 ClientPtr ConsumerHandle::client_of(const KafkaConfig& config, const ConsumerOptions& options) {
-  ConfPtr conf =
-      make_conf(with_member_name(config, options.shard), Role::Consumer, defaults_of(options));
+  ConfPtr conf = make_conf(with_member_name(config), Role::Consumer, defaults_of(options));
   rd_kafka_conf_set_events(conf.get(),
                            RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
   return make_client(std::move(conf), Role::Consumer);

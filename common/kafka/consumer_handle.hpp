@@ -4,8 +4,9 @@
 //          for a round trip, or for much longer while the coordinator does not answer. A
 //          short-lived thread asks until it has an answer, because guessing a start would skip or
 //          repeat events; meanwhile the shard goes on polling and the member stays in the group.
-// Owner:   ConsumerClient, then retire().
-// Thread:  shard thread; the destructor may block: retire() runs it.
+// Owner:   Group and each shard's ConsumerClient, each until it is over, then retire().
+// Thread:  the leader's, except client(), wake_after() and wake_fetching(), which any shard calls;
+//          the destructor may block: retire() runs it.
 // Bounds:  one thread while positions are looked up, and the one of FetchWaker.
 // Errors:  StartError from the constructor.
 #pragma once
@@ -24,7 +25,7 @@ namespace eventrelay::kafka {
 inline constexpr std::int32_t kEventsNumber = -1;
 inline constexpr std::int32_t kLookedUpNumber = -2;
 
-// Thread: shard thread.  Bounds: see above.
+// Thread: see above.  Bounds: likewise.
 class ConsumerHandle {
  public:
   ConsumerHandle(const KafkaConfig& config, const ConsumerOptions& options, int wake_descriptor);
@@ -33,8 +34,6 @@ class ConsumerHandle {
   ~ConsumerHandle();
 
   [[nodiscard]] rd_kafka_t* client() const noexcept { return client_.get(); }
-  // For results of commits.
-  [[nodiscard]] rd_kafka_queue_t* events() const noexcept { return events_.get(); }
   // The next event of the handle, or nothing.
   [[nodiscard]] EventPtr poll() const noexcept;
   // Asks for the committed positions of these partitions; the newest call counts.

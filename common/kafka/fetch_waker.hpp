@@ -5,7 +5,7 @@
 //          queue a second then waits with nothing to do. A question to the leader of the partition
 //          wakes that thread, and with it every partition of that broker.
 // Owner:   ConsumerHandle.
-// Thread:  shard thread; the question is asked in a thread of its own, from the first wake on. The
+// Thread:  any shard's; the question is asked in a thread of its own, from the first wake on. The
 //          destructor waits for a question under way, kQuestionMax at most.
 // Bounds:  one question at a time, kSpacing apart, for all partitions that were woken meanwhile.
 // Errors:  none: an unanswered question leaves the library to its own time.
@@ -23,7 +23,7 @@
 
 namespace eventrelay::kafka {
 
-// Thread: shard thread.  Bounds: see the head of this file.
+// Thread: see the head of this file.  Bounds: likewise.
 class FetchWaker {
  public:
   static constexpr std::chrono::milliseconds kQuestionMax{100};

@@ -3,9 +3,9 @@
 // Why:     a queue over its limit is not filled for a whole second, so the limit must be wide;
 //          yet all queues together must stay inside the memory budget. The library fixes the
 //          limit when the handle is made, before anybody knows who gets which partition.
-// Rule:    share = budget of the member * members of this process / partitions of the topic.
+// Rule:    share = budget of a shard * shards of this process / partitions of the topic.
 //          A partition has one owner, so the process never reads ahead more than
-//          budget * members, even if one member owns every partition. A quarter of the share, at
+//          budget * shards, even if it owns every partition. A quarter of the share, at
 //          most 1 MiB, is kept for the answer that is on its way when the limit is passed.
 // Thread:  any.  Bounds: from 64 KiB per partition on; below that the budget is exceeded.
 #pragma once

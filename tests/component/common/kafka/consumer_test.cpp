@@ -1,6 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <memory>
 #include <numeric>
+#include <span>
+#include <string>
+#include <thread>
 
 #include "common/kafka/handle.hpp"
 #include "tests/component/common/kafka/fixture.hpp"
@@ -10,8 +16,8 @@ namespace {
 
 constexpr char kTopic[] = "eventrelay.events";
 
-ConsumerOptions options(unsigned shard = 0) {
-  return {.group = "g", .topic = kTopic, .shard = shard, .shards = 2, .partitions = 4};
+ConsumerOptions options(unsigned shards = 1) {
+  return {.group = "g", .topic = kTopic, .shards = shards, .partitions = 4};
 }
 
 void fill(Loop& loop, const MockCluster& cluster, std::uint64_t per_partition) {
@@ -40,12 +46,12 @@ class ConsumerClientTest : public ::testing::Test {
 };
 
 TEST_F(ConsumerClientTest, GivesPartitionsToASecondMemberOnlyWhenReleased) {
-  Member first{loop, config_for(cluster), options(0)};
+  Member first{loop, config_for(cluster), options()};
   first.release_at_once = false;
   first.client.start();
   ASSERT_TRUE(loop.until([&] { return first.owned.size() == 4; }));
   EXPECT_TRUE(first.client.joined());
-  Member second{loop, config_for(cluster), options(1)};
+  Member second{loop, config_for(cluster), options()};
   second.client.start();
   ASSERT_TRUE(loop.until([&] { return first.revocations == 1; }));
   loop.pass(milliseconds{1500});
@@ -158,7 +164,7 @@ TEST_F(ConsumerClientTest, ReadsFasterThanOneQueueASecond) {
   }
   ASSERT_TRUE(writer.settled());
   ConsumerOptions narrow = options();
-  narrow.prefetch_bytes = 256U << 10;
+  narrow.prefetch_bytes = 512U << 10;
   Member member{loop, config_for(cluster), narrow};
   member.client.start();
   ASSERT_TRUE(loop.until([&] { return member.total() > 0; }));
@@ -231,6 +237,199 @@ TEST_F(ConsumerClientTest, ClosesBeforeItHasJoined) {
   loop.pass(milliseconds{200});
   EXPECT_TRUE(member.close());
   EXPECT_FALSE(member.client.joined());
+}
+
+// A process with several shards, which share one member of the group. Thread: the test's.
+struct Shards {
+  Shards(Loop& loop, const KafkaConfig& config, unsigned count)
+      : group(loop.context.get_executor(), config, options(count), loop.slab) {
+    for (unsigned i = 0; i < count; ++i) all.push_back(std::make_unique<Member>(loop, group, i));
+  }
+  void start() {
+    for (const auto& one : all) one->client.start();
+  }
+  [[nodiscard]] bool joined() const {
+    return std::all_of(all.begin(), all.end(),
+                       [](const auto& one) { return one->client.joined(); });
+  }
+  // Partitions of each shard, by its number.
+  [[nodiscard]] std::vector<std::size_t> sizes() const {
+    std::vector<std::size_t> result;
+    for (const auto& one : all) result.push_back(one->owned.size());
+    return result;
+  }
+
+  GroupClient group;
+  std::vector<std::unique_ptr<Member>> all;
+};
+
+TEST_F(ConsumerClientTest, ShardsOfAProcessAreOneMember) {
+  fill(loop, cluster, 100);
+  Shards process{loop, config_for(cluster), 3};
+  process.all[0]->client.start();
+  process.all[1]->client.start();
+  loop.pass(milliseconds{500});
+  EXPECT_FALSE(process.all[0]->client.joined());  // the third has not started
+  process.all[2]->client.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  EXPECT_EQ(process.sizes(), (std::vector<std::size_t>{2, 1, 1}));
+  ASSERT_TRUE(loop.until([&] {
+    std::size_t sum = 0;
+    for (const auto& one : process.all) sum += one->total();
+    return sum == 400;
+  }));
+  for (const auto& one : process.all) {
+    EXPECT_EQ(one->assignments, 1);
+    EXPECT_EQ(one->revocations, 0);
+    for (const auto& [partition, offsets] : one->read) {
+      EXPECT_TRUE(one->owned.contains(partition));
+      EXPECT_TRUE(in_order(offsets, 100));
+    }
+  }
+  EXPECT_EQ(loop.slab.kafka_rebalances_total.read(), 1U);
+}
+
+TEST_F(ConsumerClientTest, AShardWithoutAPartitionHasJoined) {
+  Shards process{loop, config_for(cluster), 6};
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  EXPECT_EQ(process.sizes(), (std::vector<std::size_t>{1, 1, 1, 1, 0, 0}));
+  EXPECT_EQ(process.all[5]->assignments, 1);
+}
+
+TEST_F(ConsumerClientTest, TheGroupWaitsForTheLastShardToRelease) {
+  Shards process{loop, config_for(cluster), 2};
+  for (const auto& one : process.all) one->release_at_once = false;
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  Member other{loop, config_for(cluster), options()};
+  other.client.start();
+  Member& first = *process.all[0];
+  Member& second = *process.all[1];
+  ASSERT_TRUE(loop.until([&] { return first.revocations == 1 && second.revocations == 1; }));
+  second.client.release();
+  loop.pass(milliseconds{1500});
+  EXPECT_FALSE(other.client.joined());
+  EXPECT_EQ(second.assignments, 1);
+  first.release_at_once = second.release_at_once = true;
+  first.client.release();
+  ASSERT_TRUE(loop.until([&] { return other.owned.size() == 2; }));
+  ASSERT_TRUE(loop.until([&] { return first.owned.size() == 1 && second.owned.size() == 1; }));
+  EXPECT_NE(first.owned.begin()->first, second.owned.begin()->first);
+  for (const auto& [partition, one] : other.owned) {
+    EXPECT_FALSE(first.owned.contains(partition) || second.owned.contains(partition));
+  }
+  EXPECT_TRUE(other.close());
+}
+
+TEST_F(ConsumerClientTest, ShardsCommitWhatIsTheirsAndHearOfIt) {
+  fill(loop, cluster, 10);
+  Shards process{loop, config_for(cluster), 2};
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  for (const auto& one : process.all) {
+    std::vector<Commit> commits;
+    for (const auto& [partition, assigned] : one->owned) {
+      commits.push_back({partition, Offset{4}, "of " + std::to_string(partition.value)});
+    }
+    one->client.commit_async(commits);
+    EXPECT_TRUE(one->client.committing());
+  }
+  for (const auto& one : process.all) {
+    ASSERT_TRUE(loop.until([&] { return !one->client.committing(); }));
+    EXPECT_TRUE(one->commit_failures.empty());
+    ASSERT_TRUE(loop.until([&] { return one->client.lag() == 12; }));
+  }
+  const Partition own = process.all[1]->owned.begin()->first;
+  ASSERT_TRUE(process.all[1]->client.confirm(kTopic, {own, Offset{5}, {}}, 7));
+  ASSERT_TRUE(loop.until([&] { return process.all[1]->confirmed.contains(7); }));
+  EXPECT_TRUE(process.all[1]->confirmed[7]);
+  EXPECT_FALSE(process.all[0]->confirmed.contains(7));
+}
+
+TEST_F(ConsumerClientTest, TheMemberLeavesWhenItsLastShardCloses) {
+  Shards process{loop, config_for(cluster), 2};
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  bool first = false;
+  bool second = false;
+  process.all[0]->client.close(monotonic_now() + seconds{1}, [&first] { first = true; });
+  loop.pass(milliseconds{1500});
+  EXPECT_FALSE(first);
+  EXPECT_EQ(process.all[0]->revocations, 0);
+  process.all[1]->client.close(monotonic_now() + seconds{10}, [&second] { second = true; });
+  ASSERT_TRUE(loop.until([&] { return first && second; }));
+  EXPECT_EQ(process.all[0]->revocations, 1);
+  EXPECT_EQ(process.all[1]->revocations, 1);
+  Member other{loop, config_for(cluster), options()};
+  other.client.start();
+  ASSERT_TRUE(loop.until([&] { return other.owned.size() == 4; }));
+  EXPECT_TRUE(other.close());
+  process.all.clear();
+  EXPECT_TRUE(wait_retired(seconds{5}));
+}
+
+TEST_F(ConsumerClientTest, NobodyWaitsForAShardThatHasEnded) {
+  Shards process{loop, config_for(cluster), 3};
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  process.all.pop_back();
+  Member other{loop, config_for(cluster), options()};
+  other.client.start();
+  ASSERT_TRUE(loop.until([&] { return other.owned.size() == 2; }));
+  EXPECT_TRUE(other.close());
+}
+
+TEST_F(ConsumerClientTest, AShardThatHasEndedIsToldNothing) {
+  Shards process{loop, config_for(cluster), 2};
+  process.start();
+  ASSERT_TRUE(loop.until([&] { return process.joined(); }));
+  bool first = false;
+  bool second = false;
+  process.all[1]->client.close(monotonic_now() + seconds{10}, [&second] { second = true; });
+  // What both are told has been posted when the first hears it, and the other ends then.
+  process.all[0]->client.close(monotonic_now() + seconds{10}, [&] {
+    first = true;
+    process.all[1].reset();
+  });
+  ASSERT_TRUE(loop.until([&] { return first; }));
+  loop.pass(milliseconds{200});
+  EXPECT_FALSE(second);
+}
+
+// Each shard in a thread of its own, as in the relay: for the thread sanitizer too.
+TEST_F(ConsumerClientTest, ShardsReadAndCommitInThreadsOfTheirOwn) {
+  fill(loop, cluster, 500);
+  std::vector<std::unique_ptr<Loop>> loops;
+  for (int i = 0; i < 4; ++i) loops.push_back(std::make_unique<Loop>());
+  GroupClient group{loops[0]->context.get_executor(), config_for(cluster), options(4),
+                    loops[0]->slab};
+  std::vector<std::unique_ptr<Member>> members;
+  for (unsigned i = 0; i < 4; ++i) {
+    members.push_back(std::make_unique<Member>(*loops[i], group, i));
+    members[i]->on_message = [member = members[i].get()](const Message& message) {
+      if (member->client.committing()) return;
+      const Commit commit{message.partition(), Offset{message.offset().value + 1}, {}};
+      member->client.commit_async(std::span(&commit, 1));
+    };
+  }
+  std::vector<std::thread> threads;
+  std::array<bool, 4> closed{};
+  for (unsigned i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      members[i]->client.start();
+      const bool read = loops[i]->until([&] { return members[i]->total() == 500; });
+      const Commit last{Partition{static_cast<int>(i)}, Offset{500}, {}};
+      const bool committed = members[i]->client.commit_sync(std::span(&last, 1));
+      closed[i] = members[i]->close() && read && committed;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (unsigned i = 0; i < 4; ++i) {
+    EXPECT_TRUE(closed[i]);
+    EXPECT_TRUE(in_order(members[i]->read[Partition{static_cast<int>(i)}], 500));
+    EXPECT_TRUE(members[i]->commit_failures.empty());
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/kafka/consumer_client.hpp"
+#include "common/kafka/group_client.hpp"
 #include "common/kafka/producer_client.hpp"
 #include "common/kafka/tools/mock_cluster.hpp"
 
@@ -69,12 +70,18 @@ inline KafkaConfig config_for(const MockCluster& cluster,
   return config;
 }
 
-// A group member that reads all it may and notes it.
+// A group member that reads all it may and notes it, or one shard's share of `group`.
 struct Member final : ConsumerHandler {
   Member(Loop& turned, const KafkaConfig& config, ConsumerOptions options)
-      : loop(turned), client(turned.context.get_executor(), config, options, *this, turned.slab) {}
+      : loop(turned),
+        own(std::make_unique<GroupClient>(turned.context.get_executor(), config, options,
+                                          turned.slab)),
+        client(turned.context.get_executor(), *own, 0, *this, turned.slab) {}
+  Member(Loop& turned, GroupClient& group, unsigned shard)
+      : loop(turned), client(turned.context.get_executor(), group, shard, *this, turned.slab) {}
 
   Loop& loop;
+  std::unique_ptr<GroupClient> own;
   std::map<Partition, Assigned> owned;
   std::map<Partition, std::vector<std::int64_t>> read;
   std::set<Partition> held;
