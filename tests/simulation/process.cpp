@@ -31,7 +31,10 @@ ShardLimits limits_of(const World& world) {
 }  // namespace
 
 Process::Process(World& world, int worker)
-    : world_(world), life_(std::make_shared<Life>()), limits_(limits_of(world)), io_(world, life_) {
+    : world_(world),
+      life_(std::make_shared<Life>()),
+      limits_(limits_of(world)),
+      group_(world, life_) {
   life_->worker = worker;
   life_->serial = ++world.lives;
   ShardParts parts;
@@ -40,8 +43,12 @@ Process::Process(World& world, int worker)
   parts.limits = limits_;
   parts.retention = world.retention;
   parts.on_fatal = [this](const std::string& reason) { world_.breach("fatal: " + reason); };
-  shard_ = std::make_unique<Shard>(io_, 0U, slab_, parts);
-  shard_->start();
+  for (unsigned i = 0; i < world.weather.shards; ++i) {
+    parts_.push_back(std::make_unique<Part>(world, life_, group_));
+    Part& part = *parts_.back();
+    part.shard = std::make_unique<Shard>(part.io, i, part.slab, parts);
+  }
+  for (const auto& part : parts_) part->shard->start();
   tick();
 }
 
@@ -51,10 +58,14 @@ Process::~Process() {
 
 void Process::drain(std::function<void()> done) {
   world_.note("drains", life_->worker);
-  shard_->drain(world_.clock.now() + kDrain, [this, done = std::move(done)] {
-    kill();
-    done();
-  });
+  const auto left = std::make_shared<std::size_t>(parts_.size());
+  for (const auto& part : parts_) {
+    part->shard->drain(world_.clock.now() + kDrain, [this, left, done] {
+      if (--*left > 0) return;
+      kill();
+      done();
+    });
+  }
 }
 
 void Process::kill() {
@@ -73,12 +84,12 @@ void Process::stop(Duration pause) {
 // --- now and then --------------------------------------------------------------------------------
 
 void Process::tick() {
-  const ShardStatus status = shard_->status();
-  check(status);
-  if (world_.healed) {
+  for (const auto& part : parts_) {
+    check(part->shard->status());
+    if (!world_.healed) continue;
     for (const Subscriber& sub : world_.subs) {
       static_cast<void>(
-          shard_->change_pause(PauseState::Resumed, sub.id, Partition{sub.partition}));
+          part->shard->change_pause(PauseState::Resumed, sub.id, Partition{sub.partition}));
     }
   }
   if (!world_.healed && world_.weather.pauses && world_.chance(0.005)) pause_one();
@@ -91,7 +102,11 @@ void Process::pause_one() {
   if (world_.is_healthy(sub)) return;
   const Subscriber& one = world_.subs[World::at(sub)];
   const Partition partition{one.partition};
-  if (shard_->change_pause(PauseState::Paused, one.id, partition) != PauseChange::Yes) return;
+  if (std::none_of(parts_.begin(), parts_.end(), [&](const auto& part) {
+        return part->shard->change_pause(PauseState::Paused, one.id, partition) == PauseChange::Yes;
+      })) {
+    return;
+  }
   ++world_.tally.pauses;
   world_.note("paused", life_->worker, sub);
 }
@@ -113,14 +128,20 @@ void Process::check(const ShardStatus& status) {
 }
 
 void Process::note_end() {
-  world_.tally.restored += shard_->status().already_done;
-  world_.tally.catch_ups += slab_.relay_sweeps_total.read();
-  world_.tally.expired += slab_.relay_rescued_total.read();
+  for (const auto& part : parts_) {
+    world_.tally.restored += part->shard->status().already_done;
+    world_.tally.catch_ups += part->slab.relay_sweeps_total.read();
+    world_.tally.expired += part->slab.relay_rescued_total.read();
+  }
 }
 
 bool Process::idle(std::set<int>& served) {
-  if (!io_.member().at_rest()) return false;
-  const ShardStatus status = shard_->status();
+  if (!group_.at_rest()) return false;
+  return std::all_of(parts_.begin(), parts_.end(),
+                     [&](const auto& part) { return idle(part->shard->status(), served); });
+}
+
+bool Process::idle(const ShardStatus& status, std::set<int>& served) const {
   if (status.jobs > 0 || status.in_flight > 0) return false;
   for (const PartitionStatus& partition : status.partitions) {
     const auto at = World::at(partition.partition);
@@ -136,17 +157,20 @@ bool Process::idle(std::set<int>& served) {
 }
 
 std::string Process::describe() const {
-  const ShardStatus status = shard_->status();
-  std::string text = "jobs " + std::to_string(status.jobs);
-  for (const PartitionStatus& partition : status.partitions) {
-    text += "; partition " + std::to_string(partition.partition) + " position " +
-            std::to_string(partition.position) + " committed " +
-            std::to_string(partition.committed) + " unfinished " +
-            std::to_string(partition.unfinished) + " hold " +
-            std::to_string(static_cast<int>(partition.hold)) + " " + partition.blocked;
-  }
-  for (const BacklogLine& line : status.backlog.oldest) {
-    text += "\n" + encode(line.cursor.record);
+  std::string text;
+  for (const auto& part : parts_) {
+    const ShardStatus status = part->shard->status();
+    text += "jobs " + std::to_string(status.jobs);
+    for (const PartitionStatus& partition : status.partitions) {
+      text += "; partition " + std::to_string(partition.partition) + " position " +
+              std::to_string(partition.position) + " committed " +
+              std::to_string(partition.committed) + " unfinished " +
+              std::to_string(partition.unfinished) + " hold " +
+              std::to_string(static_cast<int>(partition.hold)) + " " + partition.blocked;
+    }
+    for (const BacklogLine& line : status.backlog.oldest) {
+      text += "\n" + encode(line.cursor.record);
+    }
   }
   return text;
 }

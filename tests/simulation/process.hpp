@@ -1,5 +1,5 @@
-// A relay process in the simulated world: the shard that ships, over a simulated outside, with one
-// life.
+// A relay process in the simulated world: the shards that ship, over a simulated outside, with one
+// life and one member of the group.
 //
 // Why:     kills, stops and hand-overs are done to the very shard that runs in production.
 // Owner:   the test.  Thread: one.
@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/observe/metrics.hpp"
 #include "relay/shard.hpp"
@@ -26,16 +27,14 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process();
 
-  void assign(int partition, std::uint64_t generation) {
-    io_.member().assign(partition, generation);
-  }
+  void assign(int partition, std::uint64_t generation) { group_.assign(partition, generation); }
   // Gives the partition up in good order: `released` runs once nothing is under way and everything
   // is committed.
   void revoke(int partition, std::function<void()> released) {
-    io_.member().revoke(partition, std::move(released));
+    group_.revoke(partition, std::move(released));
   }
   // The partition belongs to another process already.
-  void lose(int partition) { io_.member().lose(partition); }
+  void lose(int partition) { group_.lose(partition); }
   // Ends in good order: `done` runs when it has left the group, and nothing of it runs afterwards.
   void drain(std::function<void()> done);
   void kill();
@@ -47,17 +46,26 @@ class Process {
   [[nodiscard]] std::string describe() const;
 
  private:
+  // One of its shards. Bounds: as Process.
+  struct Part {
+    Part(World& world, const LifePtr& life, SimGroup& group) : io(world, life, group) {}
+
+    metrics::Slab slab;
+    SimIo io;
+    std::unique_ptr<Shard> shard;
+  };
+
   void tick();
   void check(const ShardStatus& status);
+  [[nodiscard]] bool idle(const ShardStatus& status, std::set<int>& served) const;
   void note_end();
   void pause_one();
 
   World& world_;
   LifePtr life_;
-  metrics::Slab slab_;
   ShardLimits limits_;
-  SimIo io_;
-  std::unique_ptr<Shard> shard_;
+  SimGroup group_;
+  std::vector<std::unique_ptr<Part>> parts_;
 };
 
 }  // namespace eventrelay::relay::simulation

@@ -61,22 +61,29 @@ std::unique_ptr<LoopTimer> SimLoop::make_timer() {
 
 // --- the group -----------------------------------------------------------------------------------
 
-void SimMember::assign(int partition, std::uint64_t generation) {
+void SimGroup::assign(int partition, std::uint64_t generation) {
   steps_.push_back({Step::Kind::Assign, partition, generation, nullptr});
   work();
 }
 
-void SimMember::revoke(int partition, std::function<void()> released) {
+void SimGroup::revoke(int partition, std::function<void()> released) {
   steps_.push_back({Step::Kind::Revoke, partition, 0, std::move(released)});
   work();
 }
 
-void SimMember::lose(int partition) {
+void SimGroup::lose(int partition) {
   steps_.push_back({Step::Kind::Lose, partition, 0, nullptr});
   work();
 }
 
-void SimMember::work() {
+SimMember* SimGroup::share_of(int partition) const {
+  for (SimMember* const share : shares_) {
+    if (share->has(partition)) return share;
+  }
+  return nullptr;
+}
+
+void SimGroup::work() {
   if (std::exchange(working_, true)) return;
   while (!releasing_ && !steps_.empty()) {
     Step step = std::move(steps_.front());
@@ -86,32 +93,70 @@ void SimMember::work() {
   working_ = false;
 }
 
-void SimMember::perform(Step step) {
-  const Partition partition{step.partition};
+void SimGroup::perform(Step step) {
   if (step.kind == Step::Kind::Assign) {
     // Another process may have got it while this step waited for its turn.
     if (world_.owner[World::at(step.partition)] != life_) return;
     if (world_.generations[World::at(step.partition)] != step.generation) return;
-    const Committed& known = world_.committed[World::at(step.partition)];
-    positions_[step.partition] =
-        MemberPosition{known.offset.value_or(Offset{0}).value, step.generation, false};
-    life_->stays[step.partition] = step.generation;
-    world_.known_to[World::at(step.partition)] = World::end_of(known);
-    world_.note("assigned", life_->worker, step.partition);
-    const kafka::Assigned assigned{partition, known.offset, known.metadata};
-    handler_.on_assigned({&assigned, 1});
+    // Another shard than the last time, if there is one.
+    const auto turn = static_cast<std::uint64_t>(step.partition) + step.generation;
+    shares_[turn % shares_.size()]->take(step.partition, step.generation);
     return;
   }
-  if (!positions_.contains(step.partition)) {
+  SimMember* const share = share_of(step.partition);
+  if (share == nullptr) {
     if (step.released) step.released();
     return;
   }
   world_.note(step.kind == Step::Kind::Revoke ? "revoked" : "lost", life_->worker, step.partition);
   releasing_ = true;
-  leaving_ = step.partition;
   released_ = std::move(step.released);
-  handler_.on_revoking({&partition, 1},
-                       step.kind == Step::Kind::Revoke ? kafka::Loss::Revoked : kafka::Loss::Lost);
+  share->give_up(step.partition,
+                 step.kind == Step::Kind::Revoke ? kafka::Loss::Revoked : kafka::Loss::Lost);
+}
+
+void SimGroup::released(int partition) {
+  EVENTRELAY_ASSERT(releasing_);
+  releasing_ = false;
+  world_.note("released", life_->worker, partition);
+  if (const auto released = std::exchange(released_, nullptr)) released();
+  work();
+}
+
+void SimGroup::close(std::function<void()> done) {
+  closed_.push_back(std::move(done));
+  if (closed_.size() < shares_.size()) return;
+  steps_.clear();
+  for (SimMember* const share : shares_) {
+    releasing_ = true;
+    share->give_up_all();
+  }
+  for (auto& each : std::exchange(closed_, {})) {
+    world_.clock.after(Duration{}, life_, std::move(each));
+  }
+}
+
+void SimMember::take(int partition, std::uint64_t generation) {
+  const Committed& known = world_.committed[World::at(partition)];
+  positions_[partition] = MemberPosition{known.offset.value_or(Offset{0}).value, generation, false};
+  life_->stays[partition] = generation;
+  world_.known_to[World::at(partition)] = World::end_of(known);
+  world_.note("assigned", life_->worker, partition);
+  const kafka::Assigned assigned{Partition{partition}, known.offset, known.metadata};
+  handler_.on_assigned({&assigned, 1});
+}
+
+void SimMember::give_up(int partition, kafka::Loss loss) {
+  leaving_ = partition;
+  const Partition leaving{partition};
+  handler_.on_revoking({&leaving, 1}, loss);
+}
+
+void SimMember::give_up_all() {
+  std::vector<Partition> all;
+  for (const auto& [partition, place] : positions_) all.push_back(Partition{partition});
+  handler_.on_revoking(all, kafka::Loss::Revoked);
+  positions_.clear();
 }
 
 void SimMember::read_anew(Partition partition) {
@@ -120,22 +165,12 @@ void SimMember::read_anew(Partition partition) {
 }
 
 void SimMember::release() {
-  EVENTRELAY_ASSERT(releasing_);
   positions_.erase(leaving_);
-  releasing_ = false;
-  world_.note("released", life_->worker, leaving_);
-  if (const auto released = std::exchange(released_, nullptr)) released();
-  work();
+  group_.released(leaving_);
 }
 
 void SimMember::close(TimePoint, std::function<void()> done) {
-  steps_.clear();
-  std::vector<Partition> all;
-  for (const auto& [partition, place] : positions_) all.push_back(Partition{partition});
-  releasing_ = true;
-  handler_.on_revoking(all, kafka::Loss::Revoked);
-  positions_.clear();
-  world_.clock.after(Duration{}, life_, std::move(done));
+  group_.close(std::move(done));
 }
 
 std::optional<kafka::Message> SimMember::next(Partition partition) {
@@ -177,11 +212,16 @@ void SimMember::commit_async(std::span<const kafka::Commit> commits) {
     const auto it = positions_.find(partition);
     const std::uint64_t generation = it == positions_.end() ? 0 : it->second.generation;
     ++on_their_way_;
+    const std::uint64_t number = ++commits_;
     const auto accepted = std::make_shared<bool>(false);
     world_.write(
         life_, World::Topic::Commit, partition,
-        [partition, generation, now = told(commit), accepted, life = life_, &world = world_] {
-          *accepted = world.commit_events(life, partition, generation, now);
+        [partition, generation, number, now = told(commit), accepted, waited = waited_,
+         life = life_, &world = world_] {
+          const bool over = (*waited)[partition] > number &&
+                            world.owner[World::at(partition)] == life &&
+                            world.generations[World::at(partition)] == generation;
+          *accepted = over || world.commit_events(life, partition, generation, now);
         },
         [this, accepted] {
           --on_their_way_;
@@ -190,13 +230,16 @@ void SimMember::commit_async(std::span<const kafka::Commit> commits) {
   }
 }
 
+// What was sent before goes over the same connection, so it has landed before.
 bool SimMember::commit_sync(std::span<const kafka::Commit> commits) {
   bool all = true;
   for (const kafka::Commit& commit : commits) {
     const int partition = commit.partition.value;
     const auto it = positions_.find(partition);
-    all = it != positions_.end() &&
-          world_.commit_events(life_, partition, it->second.generation, told(commit)) && all;
+    const bool taken = it != positions_.end() &&
+                       world_.commit_events(life_, partition, it->second.generation, told(commit));
+    if (taken) (*waited_)[partition] = ++commits_;
+    all = taken && all;
   }
   return all;
 }
@@ -573,9 +616,7 @@ void SimCaller::end(std::uint64_t number, const Reply& reply) {
 
 std::unique_ptr<GroupMember> SimIo::make_member(const kafka::ConsumerOptions&,
                                                 kafka::ConsumerHandler& handler) {
-  auto member = std::make_unique<SimMember>(world_, life_, handler);
-  member_ = member.get();
-  return member;
+  return std::make_unique<SimMember>(world_, life_, group_, handler);
 }
 
 std::unique_ptr<PartitionReader> SimIo::make_reader(kafka::ReaderOptions options) {

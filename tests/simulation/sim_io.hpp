@@ -2,6 +2,7 @@
 // them. Everything a shard asks for ends with the life of its process.
 //
 //   Shard --> SimIo --> SimMember, SimReader, SimSink, SimCaller --> World
+//                            `--> SimGroup, of all shards of a process
 //
 // Why:     the shard under test is the one that ships; only what lies outside of it is made up.
 // Owner:   Process.  Thread: one.  Bounds: as the world.
@@ -38,13 +39,60 @@ class SimLoop final : public Loop {
   LifePtr life_;
 };
 
-// A member of the group. What the group does to it comes in order: nothing else happens to it
-// while a revocation waits for its release.
+class SimMember;
+
+// The member of the group that the shards of a process share. What the group does to it comes in
+// order: nothing else happens to any shard while a revocation waits for its release.
 // Thread: one.  Bounds: one step per change of the group.
+class SimGroup {
+ public:
+  SimGroup(World& world, LifePtr life) : world_(world), life_(std::move(life)) {}
+
+  void add(SimMember& share) { shares_.push_back(&share); }
+
+  // The group's side. `released` runs once the partition is given up.
+  void assign(int partition, std::uint64_t generation);
+  void revoke(int partition, std::function<void()> released);
+  void lose(int partition);
+  [[nodiscard]] bool at_rest() const { return steps_.empty() && !releasing_; }
+
+  // The shards' side.
+  void released(int partition);
+  // Leaves once each of them has called it.
+  void close(std::function<void()> done);
+
+ private:
+  struct Step {
+    enum class Kind : std::uint8_t { Assign, Revoke, Lose };
+    Kind kind;
+    int partition;
+    std::uint64_t generation = 0;
+    std::function<void()> released;
+  };
+
+  void work();
+  void perform(Step step);
+  // Who has it; null: nobody.
+  [[nodiscard]] SimMember* share_of(int partition) const;
+
+  World& world_;
+  LifePtr life_;
+  std::vector<SimMember*> shares_;
+  std::deque<Step> steps_;
+  std::vector<std::function<void()>> closed_;
+  bool working_ = false;
+  bool releasing_ = false;
+  std::function<void()> released_;
+};
+
+// One shard's share of it.
+// Thread: one.  Bounds: one position per partition that it has.
 class SimMember final : public GroupMember {
  public:
-  SimMember(World& world, LifePtr life, kafka::ConsumerHandler& handler)
-      : world_(world), life_(std::move(life)), handler_(handler) {}
+  SimMember(World& world, LifePtr life, SimGroup& group, kafka::ConsumerHandler& handler)
+      : world_(world), life_(std::move(life)), group_(group), handler_(handler) {
+    group_.add(*this);
+  }
 
   void start() override {}
   std::optional<kafka::Message> next(Partition partition) override;
@@ -59,11 +107,10 @@ class SimMember final : public GroupMember {
   void close(TimePoint deadline, std::function<void()> done) override;
   bool joined() const override { return true; }
 
-  // The group's side. `released` runs once the partition is given up.
-  void assign(int partition, std::uint64_t generation);
-  void revoke(int partition, std::function<void()> released);
-  void lose(int partition);
-  [[nodiscard]] bool at_rest() const { return steps_.empty() && !releasing_; }
+  [[nodiscard]] bool has(int partition) const { return positions_.contains(partition); }
+  void take(int partition, std::uint64_t generation);
+  void give_up(int partition, kafka::Loss loss);
+  void give_up_all();
 
  private:
   struct MemberPosition {
@@ -71,28 +118,20 @@ class SimMember final : public GroupMember {
     std::uint64_t generation = 0;
     bool waits = false;  // it will be told when the next event is there
   };
-  struct Step {
-    enum class Kind : std::uint8_t { Assign, Revoke, Lose };
-    Kind kind;
-    int partition;
-    std::uint64_t generation = 0;
-    std::function<void()> released;
-  };
 
-  void work();
-  void perform(Step step);
   [[nodiscard]] Committed told(const kafka::Commit& commit) const;
 
   World& world_;
   LifePtr life_;
+  SimGroup& group_;
   kafka::ConsumerHandler& handler_;
   std::map<int, MemberPosition> positions_;
-  std::deque<Step> steps_;
   int on_their_way_ = 0;
-  bool working_ = false;
-  bool releasing_ = false;
   int leaving_ = 0;
-  std::function<void()> released_;
+  std::uint64_t commits_ = 0;  // sent so far
+  // By partition: the number of the last commit that was waited for.
+  std::shared_ptr<std::map<int, std::uint64_t>> waited_ =
+      std::make_shared<std::map<int, std::uint64_t>>();
 };
 
 // Thread: one.  Bounds: one position per partition that is read.
@@ -198,8 +237,12 @@ class SimCaller final : public EndpointCaller {
 // Thread: one.  Bounds: see the head of this file.
 class SimIo final : public ShardIo {
  public:
-  SimIo(World& world, LifePtr life)
-      : world_(world), life_(std::move(life)), clock_(world.clock.moment()), loop_(world, life_) {}
+  SimIo(World& world, LifePtr life, SimGroup& group)
+      : world_(world),
+        life_(std::move(life)),
+        group_(group),
+        clock_(world.clock.moment()),
+        loop_(world, life_) {}
 
   const Clock& clock() const override { return clock_; }
   Loop& loop() override { return loop_; }
@@ -211,15 +254,12 @@ class SimIo final : public ShardIo {
                                         kafka::ReportSink& reports) override;
   std::unique_ptr<EndpointCaller> make_caller(AttemptSink& sink) override;
 
-  // The member that was made.
-  [[nodiscard]] SimMember& member() { return *member_; }
-
  private:
   World& world_;
   LifePtr life_;
+  SimGroup& group_;
   Clock clock_;
   SimLoop loop_;
-  SimMember* member_ = nullptr;
 };
 
 }  // namespace eventrelay::relay::simulation

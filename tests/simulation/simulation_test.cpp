@@ -1,5 +1,6 @@
 // The shard that ships, in virtual time over simulated logs and endpoints: 400 seeds in a default
-// run, 10,000 with EVENTRELAY_NIGHTLY=1. EVENTRELAY_SIMULATION_SEED=n prints the trace of one.
+// run, 10,000 with EVENTRELAY_NIGHTLY=1. EVENTRELAY_SIMULATION_SEED=n prints the trace of one,
+// with EVENTRELAY_SIMULATION_SHARDS=2 where each process has two shards.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -293,7 +294,9 @@ void add(Tally& sum, const Tally& one) {
 
 TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
   if (const char* const one = std::getenv("EVENTRELAY_SIMULATION_SEED")) {
-    World world(std::strtoull(one, nullptr, 10), Fault::None, {});
+    const char* const shards = std::getenv("EVENTRELAY_SIMULATION_SHARDS");
+    World world(std::strtoull(one, nullptr, 10), Fault::None,
+                {.shards = shards != nullptr && *shards == '2' ? 2U : 1U});
     world.trace = true;
     run(world);
     FAIL() << (world.broken.empty() ? "this seed keeps them" : world.broken);
@@ -335,6 +338,23 @@ TEST(Simulation, KeepsEveryPromiseInAnyWeather) {
   EXPECT_GT(sum.dead, seeds / 10);
   EXPECT_GT(sum.restored, seeds / 10);
   EXPECT_GT(sum.owned_again, seeds / 40);
+}
+
+// Partitions go from shard to shard of a process, too, and it ends with the last of them.
+TEST(Simulation, KeepsThemWithTwoShardsInAProcess) {
+  const std::uint64_t seeds = nightly() ? 2500 : 200;
+  Tally sum;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    World world(seed, Fault::None, {.shards = 2});
+    run(world);
+    EXPECT_EQ(world.broken, "") << "seed " << seed;
+    add(sum, world.tally);
+  }
+  std::cout << "twice " << sum.duplicates << " of " << sum.delivered << ", longest wait "
+            << sum.healthy_wait / milliseconds{1} << " ms\n";
+  EXPECT_GT(sum.moves, seeds / 2);
+  EXPECT_GT(sum.drains, seeds / 4);
+  EXPECT_GT(sum.owned_again, 0U);
 }
 
 // Each of these has found a fault that the first 400 did not.

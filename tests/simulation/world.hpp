@@ -151,6 +151,7 @@ struct Weather {
   bool expires = true;  // the log keeps its events for a short time only
   bool sick = true;     // endpoints, or called at a limited rate
   int hanging = 0;      // subscriptions of each partition besides, that hang
+  unsigned shards = 1;  // of each process
 };
 
 struct Tally {
