@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
@@ -193,10 +194,11 @@ void set_all(rd_kafka_conf_t* conf, const Defaults& settings) {
   for (const auto& [key, value] : settings) set(conf, key, value);
 }
 
-// While this lives, the thread's new threads become batch threads. The library's threads are woken
-// by the shard that feeds them; an ordinary thread would then take the core from the shard, write
-// the one record that is there, and sleep. A batch thread waits for the end of the shard's turn and
-// finds more of them. Where a core is free it runs at once either way.
+// While this lives, the thread's new threads become batch threads. An ordinary thread of the
+// library that is woken takes the core from the shard, does the little that is there, and sleeps; a
+// batch thread waits for the end of the shard's turn. Where a core is free it runs at once either
+// way. Not for a producer: its thread is woken several times for one large request, which its
+// socket takes in parts, and would wait each time.
 // A policy that somebody chose for the process stays. Thread: one owner.
 class MakesBatchThreads {
  public:
@@ -302,7 +304,8 @@ ClientPtr make_client(ConfPtr conf, Role role) {
   (void)retired();  // made before any handle, so that it ends after them
   std::array<char, kErrorTextMax> why{};
   const auto type = role == Role::Consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
-  const MakesBatchThreads batch;
+  std::optional<MakesBatchThreads> batch;
+  if (role != Role::Producer) batch.emplace();
   ClientPtr client{rd_kafka_new(type, conf.get(), why.data(), why.size())};
   if (!client) throw StartError(std::string{"kafka: "} + why.data());
   (void)conf.release();  // owned by the handle now
