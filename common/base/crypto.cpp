@@ -111,21 +111,35 @@ struct Hmac::Context {
   struct Free {
     void operator()(EVP_MAC_CTX* context) const noexcept { EVP_MAC_CTX_free(context); }
   };
+  Context(Digest digest, std::string_view key);
+  [[nodiscard]] static Context& shared(Digest digest);
+
   std::unique_ptr<EVP_MAC_CTX, Free> mac;
 };
 
-Hmac::Hmac(Digest digest, std::string_view key) : context_(std::make_unique<Context>()) {
-  if (key.empty()) throw std::runtime_error("an HMAC key must not be empty");
+Hmac::Context::Context(Digest digest, std::string_view key) {
   EVP_MAC* const implementation = hmac_implementation();
-  if (implementation != nullptr) context_->mac.reset(EVP_MAC_CTX_new(implementation));
+  if (implementation != nullptr) mac.reset(EVP_MAC_CTX_new(implementation));
   std::string name = digest == Digest::Sha1 ? "SHA1" : "SHA256";
   const std::array<OSSL_PARAM, 2> params{
       OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.data(), 0),
       OSSL_PARAM_construct_end()};
-  if (!context_->mac ||
-      EVP_MAC_init(context_->mac.get(), bytes_of(key), key.size(), params.data()) != 1) {
+  if (!mac || EVP_MAC_init(mac.get(), bytes_of(key), key.size(), params.data()) != 1) {
     throw std::runtime_error("OpenSSL offers no HMAC with " + name);
   }
+}
+
+// What keys that are used seldom share in one thread.
+Hmac::Context& Hmac::Context::shared(Digest digest) {
+  thread_local std::array<std::unique_ptr<Context>, 2> contexts;
+  std::unique_ptr<Context>& context = contexts[digest == Digest::Sha1 ? 0 : 1];
+  if (context == nullptr) context = std::make_unique<Context>(digest, "any");
+  return *context;
+}
+
+Hmac::Hmac(Digest digest, std::string_view key) : digest_(digest), key_(std::string(key)) {
+  if (key.empty()) throw std::runtime_error("an HMAC key must not be empty");
+  static_cast<void>(Context::shared(digest));
 }
 
 Hmac::Hmac(Hmac&&) noexcept = default;
@@ -133,8 +147,18 @@ Hmac& Hmac::operator=(Hmac&&) noexcept = default;
 Hmac::~Hmac() = default;
 
 void Hmac::start() noexcept {
+  std::string_view key;
+  if (own_ == nullptr && ++used_ < kSeldom) {
+    context_ = &Context::shared(digest_);
+    key = key_.reveal();
+  } else if (own_ == nullptr) {
+    own_ = std::make_unique<Context>(digest_, key_.reveal());
+    key_ = Secret();
+  }
   // Without a key the context returns to its state after the key block, and nothing is looked up.
-  EVENTRELAY_ASSERT(EVP_MAC_init(context_->mac.get(), nullptr, 0, nullptr) == 1);
+  if (own_ != nullptr) context_ = own_.get();
+  EVENTRELAY_ASSERT(EVP_MAC_init(context_->mac.get(), key.empty() ? nullptr : bytes_of(key),
+                                 key.size(), nullptr) == 1);
 }
 
 void Hmac::update(std::string_view part) noexcept {

@@ -1,7 +1,9 @@
 // Hashes, MACs and their text forms; the only header over OpenSSL's digests.
 //
 // Why:     contexts are keyed once per shard and key and re-initialised per message: a fetch per
-//          message costs 4 x and takes locks shared by all threads.
+//          message costs 4 x and takes locks shared by all threads. A context of its own takes ten
+//          allocations and 2.7 us to make, so a key that is used seldom shares one of its thread,
+//          which it keys anew for 0.3 us per message.
 // Thread:  an Hmac belongs to one thread; free functions may run anywhere.
 // Bounds:  a MAC is at most kMacMax bytes; no allocation after construction.
 // Errors:  construction throws std::runtime_error (start only); nothing later fails.
@@ -14,6 +16,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "common/base/secret.hpp"
 
 namespace eventrelay::crypto {
 
@@ -29,7 +33,9 @@ struct Mac {
   [[nodiscard]] std::string_view view() const noexcept { return {bytes.data(), size}; }
 };
 
-// A keyed HMAC, used again for every message. Thread: one owner.  Bounds: no allocation per use.
+// A keyed HMAC, used again for every message; from start() to finish() no other one of its thread
+// may be started. Thread: one owner.  Bounds: no allocation per use once it has a context of its
+// own, from the kSeldom-th message on.
 class Hmac {
  public:
   // Throws std::runtime_error on an empty key or a missing digest.
@@ -38,13 +44,20 @@ class Hmac {
   Hmac& operator=(Hmac&&) noexcept;
   ~Hmac();
 
+  static constexpr unsigned kSeldom = 16;
+
   void start() noexcept;
   void update(std::string_view part) noexcept;
   [[nodiscard]] Mac finish() noexcept;
 
  private:
   struct Context;
-  std::unique_ptr<Context> context_;
+
+  Digest digest_;
+  unsigned used_ = 0;  // until it has a context of its own
+  Secret key_;         // likewise
+  std::unique_ptr<Context> own_;
+  Context* context_ = nullptr;  // of the message at hand
 };
 
 [[nodiscard]] Mac sha256(std::string_view bytes);

@@ -49,6 +49,20 @@ TEST(Hmac, MovesWithItsKey) {
   EXPECT_EQ(second.finish().size, 32U);
 }
 
+// Until each has a context of its own they take turns in one.
+TEST(Hmac, KeepsKeysApartHoweverOftenEachIsUsed) {
+  Hmac first(Digest::Sha256, "Jefe");
+  Hmac second(Digest::Sha256, std::string(20, '\x0b'));
+  for (unsigned i = 0; i < 2 * Hmac::kSeldom; ++i) {
+    first.start();
+    first.update("what do ya want for nothing?");
+    EXPECT_EQ(hex(first.finish().view()).substr(0, 8), "5bdcc146");
+    second.start();
+    second.update("Hi There");
+    EXPECT_EQ(hex(second.finish().view()).substr(0, 8), "b0344c61");
+  }
+}
+
 TEST(Hmac, RefusesAnEmptyKey) {
   EXPECT_THROW(Hmac(Digest::Sha256, ""), std::runtime_error);
 }
