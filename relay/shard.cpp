@@ -171,7 +171,7 @@ void Shard::pump(TimePoint now) {
     }
     // Events are read for any subscription that could take more; a busy shard reads only so much
     // that none runs dry.
-    const bool busy = !window_.has_room(scheduler_.answering());
+    const bool busy = !window_.has_room(scheduler_.answering()) || scheduler_.new_ones_wait();
     const std::size_t live = consumer_.read(kReadBatch, busy ? Reach::Enough : Reach::Far);
     const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
     if (live + again == 0 || busy) break;

@@ -70,6 +70,8 @@ class Numbered {
   [[nodiscard]] T* operator[](std::size_t index) const noexcept {
     return index < all_.size() ? all_[index].get() : nullptr;
   }
+  // How many there are.
+  [[nodiscard]] std::size_t count() const noexcept { return all_.size() - free_.size(); }
   // One past the highest number that ever was.
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   // Null where there is none.

@@ -180,9 +180,14 @@ void CatchUpReader::forget_waiting(CatchUp& catch_up) {
   while (catch_up.next_taker < catch_up.takers.size()) {
     defer(catch_up, catch_up.takers[catch_up.next_taker]);
   }
+  forget_takers(catch_up);
+  catch_up.waiting = kafka::Message{};
+}
+
+void CatchUpReader::forget_takers(CatchUp& catch_up) {
+  for (const Taker& taker : catch_up.takers) --taker.queue->readers;
   catch_up.takers.clear();
   catch_up.next_taker = 0;
-  catch_up.waiting = kafka::Message{};
 }
 
 // --- reading ------------------------------------------------------------------------------------
@@ -333,8 +338,7 @@ void CatchUpReader::go_on_at(Partition partition, std::uint32_t generation, Offs
 // Finds the cursors that take the record at hand.
 void CatchUpReader::offer(CatchUp& catch_up) {
   queues_.clear();
-  catch_up.takers.clear();
-  catch_up.next_taker = 0;
+  forget_takers(catch_up);
   if (repeated(catch_up)) return;
   if (parts_.subscriptions.match(catch_up.event, queues_) != Subscriptions::Match::Some) return;
   for (SubscriptionQueue* const queue : queues_) {
@@ -343,6 +347,7 @@ void CatchUpReader::offer(CatchUp& catch_up) {
                        queue->config.ordering};
     catch_up.cursors->offer(key, catch_up.waiting.offset(), moment_, taking_);
     for (const CursorId cursor : taking_) catch_up.takers.push_back({cursor, queue});
+    queue->readers += static_cast<std::uint32_t>(taking_.size());
   }
 }
 
@@ -374,7 +379,7 @@ CatchUpReader::Progress CatchUpReader::hand_out(CatchUp& catch_up) {
   catch_up.plan.resume();
   const Offset next{catch_up.waiting.offset().value + 1};
   catch_up.waiting = kafka::Message{};
-  catch_up.takers.clear();
+  forget_takers(catch_up);
   catch_up.plan.passed(next);
   catch_up.cursors->passed(next);
   return Progress::On;

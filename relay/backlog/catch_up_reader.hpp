@@ -146,6 +146,7 @@ class CatchUpReader final : public RecordOwner, public kafka::LogSink, public Ou
   [[nodiscard]] Offset limit_of(const CatchUp& catch_up) const;
   void end(CatchUp& catch_up);
   void forget_waiting(CatchUp& catch_up);
+  static void forget_takers(CatchUp& catch_up);
 
   CatchUpParts parts_;
   CatchUpRules rules_;

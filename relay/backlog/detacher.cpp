@@ -172,12 +172,13 @@ bool Detacher::is_open(const SubscriptionQueue& queue) const {
          queue.not_before > parts_.clock.now();
 }
 
-// A queue that was never called may take a moment, and a pause between two answers is no silence
-// yet: for others that wait meanwhile there is keeps_others().
+// A queue that was never called waits for a slot, or may take a moment, and a pause between two
+// answers is no silence yet: for others that wait meanwhile there is keeps_others().
 bool Detacher::answers(const SubscriptionQueue& queue) const {
   if (is_open(queue)) return false;
   if (!queue.unresponsive) return true;
   if (queue.failing) return false;
+  if (!queue.tried && queue.in_flight == 0) return true;
   const TimePoint now = parts_.clock.now();
   const TimePoint since = queue.in_flight > 0 ? queue.heard : queue.oldest_queued().value_or(now);
   return now - since < kAnyAnswer;

@@ -44,6 +44,10 @@ class CircuitBreaker {
   // When admit() will say something else by itself; nothing while Closed or while a probe runs.
   [[nodiscard]] std::optional<TimePoint> probe_at() const;
   [[nodiscard]] State state() const noexcept { return state_; }
+  // Closed, and the last attempt did not fail: as it was made.
+  [[nodiscard]] bool untouched() const noexcept {
+    return state_ == State::Closed && failures_ == 0;
+  }
 
  private:
   void trip(TimePoint now);

@@ -48,8 +48,16 @@ void ConcurrencyLimiter::leave(SubscriptionQueue& queue) noexcept {
 void ConcurrencyLimiter::judge(SubscriptionQueue& queue, std::optional<Answer> answer,
                                TimePoint now) noexcept {
   if (queue.unresponsive) --unresponsive_;
+  if (!queue.tried) --new_;
   if (!answer) return;
-  queue.tried = true;
+  if (!queue.tried) {
+    queue.tried = true;
+    new_ -= queue.in_flight;
+    if (*answer == Answer::Answered) {
+      new_heard_ = now;
+      new_answer_ = true;
+    }
+  }
   if (*answer == Answer::Answered) {
     queue.heard = now;
     queue.unresponsive = false;

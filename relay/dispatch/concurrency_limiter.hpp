@@ -16,7 +16,8 @@
 //
 // A queue is unresponsive until its first answer, from an attempt that fails, and once it has had
 // no answer for kSilence with something in flight; an answer ends it. A shard of fewer than eight
-// slots keeps none.
+// slots keeps none. First attempts are told apart while some of them are answered: then those that
+// wait for a slot get it soon, and what is read ahead for them would only lie in memory.
 #pragma once
 
 #include <array>
@@ -36,6 +37,8 @@ enum class Answer : std::uint8_t { Failed, Answered };
 class ConcurrencyLimiter {
  public:
   static constexpr Duration kSilence{std::chrono::milliseconds{500}};
+  // First attempts are answered for so long after one was.
+  static constexpr Duration kNewHeard{std::chrono::milliseconds{100}};
   static constexpr std::uint32_t kFew = 4;
 
   explicit ConcurrencyLimiter(std::uint32_t max);
@@ -50,6 +53,7 @@ class ConcurrencyLimiter {
     if (queue.in_flight++ == 0) queue.heard = now;
     if (queue.unresponsive) {
       ++unresponsive_;
+      if (!queue.tried) ++new_;
     } else if (!queue.watched) {
       watch(queue, now);
     }
@@ -71,14 +75,24 @@ class ConcurrencyLimiter {
   }
   // Finds queues that have become unresponsive.
   void look(TimePoint now) noexcept {
+    if (new_answer_ && now - new_heard_ > kNewHeard) new_answer_ = false;
     while (!watched_.empty() && watched_.front().look_at <= now) look_at_first(now);
   }
   // Pre: nothing of it is in flight.
   void forget(SubscriptionQueue& queue) noexcept;
 
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return in_flight_; }
-  // Those of them that belong to responsive queues.
-  [[nodiscard]] std::uint32_t answering() const noexcept { return in_flight_ - unresponsive_; }
+  // Those of them that belong to responsive queues. First attempts count among them while such are
+  // answered.
+  [[nodiscard]] std::uint32_t answering() const noexcept {
+    return in_flight_ - unresponsive_ + (new_answer_ ? new_ : 0);
+  }
+  // First attempts were answered lately.
+  [[nodiscard]] bool new_ones_answer() const noexcept { return new_answer_; }
+  // True while first attempts are answered and more of them wait for a slot.
+  [[nodiscard]] bool new_ones_wait() const noexcept {
+    return new_answer_ && !waits_[index(SlotClaim::NewFirst)].empty();
+  }
   [[nodiscard]] bool all_taken() const noexcept { return in_flight_ >= max_; }
   [[nodiscard]] bool any_waits() const noexcept { return waiting_ != 0; }
   // True when responsive subscriptions are waiting for a slot.
@@ -113,6 +127,9 @@ class ConcurrencyLimiter {
   std::uint32_t plenty_;  // while fewer are in flight, any queue that asks gets a slot
   std::uint32_t in_flight_ = 0;
   std::uint32_t unresponsive_ = 0;  // in flight of queues that are unresponsive
+  std::uint32_t new_ = 0;           // those of them that were never called before
+  TimePoint new_heard_{};           // when a first attempt was answered
+  bool new_answer_ = false;         // lately
   std::uint32_t waiting_ = 0;
   std::size_t turn_ = 0;
   std::array<QueueList, kClaims> waits_;

@@ -40,6 +40,10 @@ class RetryBudget {
   }
   // A retry was delivered.
   void on_delivered() noexcept { credit_ = std::min(credit_ + kShare, kShare * kBurst); }
+  // Nothing of it is spent: as it was made.
+  [[nodiscard]] bool full(TimePoint now) const noexcept {
+    return credit_ == kShare * kBurst && floor_used_ <= now - kSaved;
+  }
   // When the floor allows one, if no attempt does so before.
   [[nodiscard]] TimePoint allowed_at(std::uint32_t floor) const noexcept {
     return floor_used_ + slot(floor) - kSaved;

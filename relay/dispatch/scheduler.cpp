@@ -130,10 +130,19 @@ void Scheduler::in_flight_of(Partition partition, TimePoint begun, std::vector<J
   }
 }
 
+bool Scheduler::at_rest(const SubscriptionQueue& queue) const noexcept {
+  const bool under_way = queue.jobs != 0 || queue.readers != 0 || queue.retired;
+  const bool learnt = queue.failing || !queue.breaker.untouched() || queue.slow.active() ||
+                      !queue.budget.full(now_);
+  return !under_way && !learnt && queue.heap_index == kNotInHeap && queue.not_before <= now_ &&
+         queue.paced_until <= now_;
+}
+
 void Scheduler::retire(SubscriptionQueue& queue, std::vector<Finished>& finished) {
   EVENTRELAY_ASSERT(!queue.retired);
   const std::uint32_t index = queue.index;
   for (Job& job : jobs_pool_) {
+    if (queue.jobs == 0) break;
     if (job.state == Job::State::Free || job.queue != &queue) continue;
     if (job.state == Job::State::InFlight) job.abandoned = true;
     if (job.state == Job::State::InFlight || job.state == Job::State::Leaving) continue;
@@ -422,6 +431,7 @@ void Scheduler::leave_flight(Job& job, std::optional<Answer> answer, TimePoint n
   if (job.probe || queue.in_flight >= queue.config.concurrency) queue.held_until = now;
   limiter_.end(queue, answer, now);
   if (answer) queue.failing = *answer == Answer::Failed;
+  if (answer == Answer::Answered) queue.took = now - job.begun;
   job.state = Job::State::Queued;  // in no list; the caller decides where it goes
   CircuitBreaker& breaker = queue.breaker;
   const CircuitBreaker::State before = breaker.state();

@@ -39,6 +39,8 @@ enum class Admitted : std::uint8_t { Yes, Full };
 // Thread: shard-local.  Bounds: SchedulerBounds.
 class Scheduler {
  public:
+  static constexpr Duration kBrief = std::chrono::milliseconds(50);
+
   explicit Scheduler(const SchedulerBounds& bounds);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -52,6 +54,9 @@ class Scheduler {
   // job in flight or leaving; `is_live(index)` tells.
   void retire(SubscriptionQueue& queue, std::vector<Finished>& finished);
   [[nodiscard]] bool is_live(std::uint32_t index) const noexcept;
+  // Nothing of it waits or is under way, and nothing that it has learnt would hold the next event
+  // up: one that is made anew would do the same.
+  [[nodiscard]] bool at_rest(const SubscriptionQueue& queue) const noexcept;
 
   // One job per queue, all or none. Full: stop reading the partition, try this event again when
   // take_room() says so. Pre: `queues` is not empty and names each queue once.
@@ -134,11 +139,19 @@ class Scheduler {
   [[nodiscard]] bool slots_scarce() const noexcept { return limiter_.scarce(); }
   // The same for queues fed by a catch-up read: nothing more is read for those.
   [[nodiscard]] bool behind_waits() const noexcept { return limiter_.behind_waits(); }
+  // True while enough is read for queues that were never called: such answer, and wait for a slot.
+  [[nodiscard]] bool new_ones_wait() const noexcept { return limiter_.new_ones_wait(); }
+  // May an attempt of it, which has begun, last for long, as far as is known of its endpoint?
+  [[nodiscard]] bool may_last(const SubscriptionQueue& queue) const noexcept {
+    if (queue.unresponsive) return queue.tried || !limiter_.new_ones_answer();
+    return queue.took > kBrief;
+  }
   [[nodiscard]] std::uint32_t in_flight() const noexcept { return limiter_.in_flight(); }
   // Likewise, of endpoints that answer.
   [[nodiscard]] std::uint32_t answering() const noexcept { return limiter_.answering(); }
   [[nodiscard]] const SchedulerBounds& bounds() const noexcept { return bounds_; }
   [[nodiscard]] std::uint32_t jobs() const noexcept { return jobs_; }
+  [[nodiscard]] std::size_t queues() const noexcept { return queues_.count(); }
   [[nodiscard]] std::size_t held_bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint32_t circuits_open() const noexcept { return circuits_open_; }
 

@@ -69,11 +69,13 @@ struct SubscriptionQueue {
   bool behind = false;               // what it got last was read for it by a catch-up read
   bool refused = false;              // an event found no room; says so again once there is room
   bool retired = false;              // its subscription is gone; freed with its last job
+  std::uint32_t readers = 0;         // catch-up reads that hold an event for it
   bool moves = false;                // its events come from several partitions
   Partition home{-1};                // where its last event came from
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
   TimePoint held_until{};            // when a limit of its own last ceased to hold it up
   TimePoint heard{};                 // its last answer, or since when something is in flight
+  Duration took{};                   // the last attempt that was answered
   SlowStart slow;
   RetryBudget budget;
   Pace pace;

@@ -41,6 +41,8 @@ class SubscriptionHealth {
   [[nodiscard]] std::optional<HealthChange> dead_letter(std::uint32_t queue, TimePoint now);
   [[nodiscard]] std::optional<HealthChange> answered(std::uint32_t queue, TimePoint now);
   void forget(std::uint32_t queue) { entries_.erase(queue); }
+  // Something is remembered of it.
+  [[nodiscard]] bool knows(std::uint32_t queue) const { return entries_.count(queue) != 0; }
   // No call of answered() would say anything.
   [[nodiscard]] bool all_well() const noexcept { return entries_.empty(); }
 

@@ -15,10 +15,14 @@ std::optional<InstanceId> instance_of(std::string_view subscription) noexcept {
 ReadinessGate::Readiness QueueRoom::look(std::string_view subscription) {
   ReadinessGate::Readiness view;
   const auto instance = instance_of(subscription);
-  const relay::SubscriptionQueue* const queue =
-      instance ? subscriptions_.find(*instance, subscription) : nullptr;
-  if (queue == nullptr) return view;
-  view.ordering = queue->config.ordering;
+  const auto seen = instance ? subscriptions_.see(*instance, subscription) : std::nullopt;
+  if (!seen) return view;
+  view.ordering = seen->ordering;
+  const SubscriptionQueue* const queue = seen->queue;
+  if (queue == nullptr) {
+    view.open = view.replay_open = true;
+    return view;
+  }
   const auto probe_at = queue->breaker.probe_at();
   const bool closed = queue->breaker.state() == CircuitBreaker::State::Closed;
   const bool due = probe_at.has_value() && *probe_at <= now_ && queue->jobs == 0;

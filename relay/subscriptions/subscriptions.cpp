@@ -110,48 +110,103 @@ void Subscriptions::use(const Update& update, std::vector<Finished>& finished) {
     common_policy_ = std::make_shared<const RetryPolicy>(
         plan_of(settings_->config.retry, DeliveryConfig{}, steps_));
   }
-  for (const Change& change : update.changes) {
-    routes_.erase(change.id);
-    const Instance* const before = former->registry.find(change.id);
-    if (before == nullptr || all) continue;
-    for (const Subscription& subscription : before->subscriptions) {
-      const auto known = queues_.find(subscription.id);
-      if (known != queues_.end()) refresh(known, finished);
-    }
-  }
-  if (!all) return;
-  for (auto it = queues_.begin(); it != queues_.end();) refresh(it++, finished);
-}
-
-void Subscriptions::refresh(TextMap<Known>::iterator known, std::vector<Finished>& finished) {
-  SubscriptionQueue& queue = *known->second.queue;
-  const Instance* const instance = settings_->registry.find(known->second.instance);
-  const Subscription* const subscription = find_subscription(instance, known->first);
-  if (subscription == nullptr) {
-    failing_.erase(queue.index);
-    health_.forget(queue.index);
-    scheduler_.retire(queue, finished);
-    queues_.erase(known);
+  if (all) {
+    for (auto it = routes_.begin(); it != routes_.end();) refresh(it++, finished);
     return;
   }
-  if (TargetPtr target = make_target(*instance, *subscription)) {
-    scheduler_.configure(queue, queue_config(*subscription->delivery, settings_->config.detach));
-    set_target(queue, std::move(target));
+  for (const Change& change : update.changes) {
+    const auto route = routes_.find(change.id);
+    if (route != routes_.end()) refresh(route, finished);
   }
+}
+
+// What the arms name of the former registry is still there: its owner keeps it until use() is over.
+void Subscriptions::refresh(Routes::iterator route, std::vector<Finished>& finished) {
+  Route& known = route->second;
+  const Instance* const instance = settings_->registry.find(route->first);
+  decltype(known.arms) arms;
+  for (const Arm& arm : known.arms) {
+    const Subscription* const now = find_subscription(instance, arm.subscription->id);
+    if (now == nullptr) {
+      retire(*arm.queue, finished);
+      continue;
+    }
+    arms.push_back(Arm{now, arm.queue});
+    if (TargetPtr target = make_target(*instance, *now)) {
+      scheduler_.configure(*arm.queue, queue_config(*now->delivery, settings_->config.detach));
+      set_target(*arm.queue, std::move(target));
+    }
+  }
+  if (arms.empty()) {
+    unlink(order_, known);
+    routes_.erase(route);
+    return;
+  }
+  for (const Subscription& each : instance->subscriptions) {
+    const bool there = std::any_of(arms.begin(), arms.end(),
+                                   [&each](const Arm& arm) { return arm.subscription == &each; });
+    if (!there) arms.push_back(Arm{&each, &make_queue(*instance, each)});
+  }
+  known.arms = std::move(arms);
+}
+
+void Subscriptions::retire(SubscriptionQueue& queue, std::vector<Finished>& finished) {
+  failing_.erase(queue.index);
+  health_.forget(queue.index);
+  scheduler_.retire(queue, finished);
 }
 
 Subscriptions::Match Subscriptions::match(const Event& event,
                                           std::vector<SubscriptionQueue*>& queues) {
-  auto it = routes_.find(event.instance);
-  if (it == routes_.end()) {
-    const Instance* const instance = settings_->registry.find(event.instance);
-    if (instance == nullptr || !instance->events_enabled) return knows(event.instance);
-    it = routes_.emplace(event.instance, make_route(*instance)).first;
-  }
-  for (const Arm& arm : it->second.arms) {
+  Route* const route = route_of(event.instance);
+  if (route == nullptr) return knows(event.instance);
+  if (scheduler_.queues() > kKept) let_go();
+  for (const Arm& arm : route->arms) {
     if (passes(*arm.subscription, event)) queues.push_back(arm.queue);
   }
   return queues.empty() ? Match::None : Match::Some;
+}
+
+Subscriptions::Route* Subscriptions::route_of(InstanceId id) {
+  const auto known = routes_.find(id);
+  if (known != routes_.end()) {
+    known->second.used = true;
+    return &known->second;
+  }
+  const Instance* const instance = settings_->registry.find(id);
+  if (instance == nullptr || !instance->events_enabled) return nullptr;
+  Route& route = routes_[id];
+  route.id = id;
+  order_.push_back(route);
+  for (const Subscription& subscription : instance->subscriptions) {
+    route.arms.push_back(Arm{&subscription, &make_queue(*instance, subscription)});
+  }
+  return &route;
+}
+
+// Second chance: one that was used since it was last looked at goes behind the others (Corbato, "A
+// Paging Experiment with the Multics System", 1969).
+void Subscriptions::let_go() {
+  constexpr int kLooks = 4;
+  for (int i = 0; i < kLooks && scheduler_.queues() > kKept; ++i) {
+    Route& route = take_first(order_);
+    if (std::exchange(route.used, false) || !at_rest(route)) {
+      order_.push_back(route);
+      continue;
+    }
+    for (const Arm& arm : route.arms) {
+      targets_[arm.queue->index].reset();
+      retire(*arm.queue, nothing_);
+    }
+    routes_.erase(route.id);
+  }
+}
+
+bool Subscriptions::at_rest(const Route& route) const {
+  return std::all_of(route.arms.begin(), route.arms.end(), [this](const Arm& arm) {
+    const std::uint32_t index = arm.queue->index;
+    return scheduler_.at_rest(*arm.queue) && failing_.count(index) == 0 && !health_.knows(index);
+  });
 }
 
 Subscriptions::Match Subscriptions::knows(InstanceId instance) const noexcept {
@@ -163,24 +218,13 @@ Subscriptions::Match Subscriptions::knows(InstanceId instance) const noexcept {
   return registry.deleted(instance) ? Match::DeletedInstance : Match::UnknownInstance;
 }
 
-Subscriptions::Route Subscriptions::make_route(const Instance& instance) {
-  Route route{&instance, {}};
-  for (const Subscription& subscription : instance.subscriptions) {
-    route.arms.push_back(Arm{&subscription, &queue_of(instance, subscription)});
-  }
-  return route;
-}
-
-SubscriptionQueue& Subscriptions::queue_of(const Instance& instance,
-                                           const Subscription& subscription) {
-  const auto known = queues_.find(subscription.id);
-  if (known != queues_.end()) return *known->second.queue;
+SubscriptionQueue& Subscriptions::make_queue(const Instance& instance,
+                                             const Subscription& subscription) {
   TargetPtr target = make_target(instance, subscription);
   // check_subscriptions() has built the same before these settings were taken.
   EVENTRELAY_ASSERT(target != nullptr);
   SubscriptionQueue& queue =
       scheduler_.add_queue(queue_config(*subscription.delivery, settings_->config.detach));
-  queues_.emplace(subscription.id, Known{&queue, instance.id});
   set_target(queue, std::move(target));
   return queue;
 }
@@ -203,11 +247,23 @@ std::shared_ptr<const RetryPolicy> Subscriptions::policy_of(const DeliveryConfig
 }
 
 SubscriptionQueue* Subscriptions::find(InstanceId id, std::string_view subscription) {
-  const auto known = queues_.find(subscription);
-  if (known != queues_.end() && known->second.instance == id) return known->second.queue;
-  const Instance* const instance = settings_->registry.find(id);
-  const Subscription* const found = find_subscription(instance, subscription);
-  return found == nullptr ? nullptr : &queue_of(*instance, *found);
+  const Route* const route = route_of(id);
+  if (route == nullptr) return nullptr;
+  const auto arm = arm_of(*route, subscription);
+  return arm == route->arms.end() ? nullptr : arm->queue;
+}
+
+std::optional<Subscriptions::Seen> Subscriptions::see(InstanceId id,
+                                                      std::string_view subscription) const {
+  const auto route = routes_.find(id);
+  if (route != routes_.end()) {
+    const auto arm = arm_of(route->second, subscription);
+    if (arm == route->second.arms.end()) return std::nullopt;
+    return Seen{arm->queue->config.ordering, arm->queue};
+  }
+  const Subscription* const found = find_subscription(settings_->registry.find(id), subscription);
+  if (found == nullptr) return std::nullopt;
+  return Seen{found->delivery->ordering, nullptr};
 }
 
 std::optional<WallTime> Subscriptions::resumed_at(std::string_view subscription) const {

@@ -1,13 +1,17 @@
 // Which subscriptions an event goes to: the registry's answer with a queue and a target each.
 //
 // Why:     a queue, a signer and an endpoint are made when the first event of an instance comes,
-//          not for 100 000 instances at start.
+//          not for 100 000 instances at start; and let go when many others came since and nothing
+//          of it is under way: one that is made anew would do the same.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  as the registry; one route per instance that had an event.
+// Bounds:  kKept queues, of some 2 KiB with their targets, besides those that have something to do
+//          or something to remember.
 // Errors:  settings were checked before they came here; a target that can not be made all the
 //          same is logged and keeps the former one.
 #pragma once
 
+#include <algorithm>
+#include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/text_hash.hpp"
+#include "common/base/linked_list.hpp"
 #include "common/observe/metrics.hpp"
 #include "common/registry/settings.hpp"
 #include "relay/dispatch/scheduler.hpp"
@@ -44,6 +48,9 @@ class Subscriptions {
   // it was known, and nobody will want its events.
   enum class Match : std::uint8_t { Some, None, UnknownInstance, DeletedInstance };
 
+  // Queues that stay, however long nothing comes for them.
+  static constexpr std::size_t kKept = 8192;
+
   // `steps`: the delay topics there are.
   Subscriptions(Scheduler& scheduler, EndpointCaller& caller, std::vector<milliseconds> steps)
       : scheduler_(scheduler), caller_(caller), steps_(std::move(steps)) {}
@@ -51,7 +58,8 @@ class Subscriptions {
   // Jobs of subscriptions that are gone end in `finished`; those of changed ones go on under the
   // new ones. All others are touched only where the configuration they share has changed.
   void use(const Update& update, std::vector<Finished>& finished);
-  // Appends the queues that want `event`.
+  // Appends the queues that want `event`. Others may go: of those at rest none is to be kept over
+  // this call.
   [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
   // Whether the instance is known, or was deleted; None: it is known.
   [[nodiscard]] Match knows(InstanceId instance) const noexcept;
@@ -61,6 +69,13 @@ class Subscriptions {
   }
   // The queue of one subscription by its id; null: it is gone.
   [[nodiscard]] SubscriptionQueue* find(InstanceId instance, std::string_view subscription);
+  // The same, without making one. Nothing: it is gone; no queue: it has none, so nothing of it is
+  // under way.
+  struct Seen {
+    Ordering ordering = Ordering::None;
+    const SubscriptionQueue* queue = nullptr;
+  };
+  [[nodiscard]] std::optional<Seen> see(InstanceId instance, std::string_view subscription) const;
   // As resume_time(), by the id of the subscription.
   [[nodiscard]] std::optional<WallTime> resumed_at(std::string_view subscription) const;
   [[nodiscard]] const TargetPtr& target(const SubscriptionQueue& queue) const {
@@ -90,18 +105,29 @@ class Subscriptions {
     SubscriptionQueue* queue = nullptr;
   };
   struct Route {
-    const Instance* instance = nullptr;
-    std::vector<Arm> arms;
+    InstanceId id;
+    boost::container::small_vector<Arm, 1> arms;
+    bool used = true;  // since it was last looked at
+    ListHook in_order;
   };
-  struct Known {
-    SubscriptionQueue* queue = nullptr;
-    InstanceId instance;
-  };
+  using Routes = std::unordered_map<InstanceId, Route>;
+  using RouteList = LinkedList<Route, &Route::in_order>;
 
-  void refresh(TextMap<Known>::iterator known, std::vector<Finished>& finished);
-  [[nodiscard]] Route make_route(const Instance& instance);
-  [[nodiscard]] SubscriptionQueue& queue_of(const Instance& instance,
-                                            const Subscription& subscription);
+  [[nodiscard]] static auto arm_of(const Route& route, std::string_view subscription) {
+    return std::find_if(route.arms.begin(), route.arms.end(), [subscription](const Arm& arm) {
+      return arm.subscription->id == subscription;
+    });
+  }
+  // Null: the instance is not known, or disabled.
+  [[nodiscard]] Route* route_of(InstanceId id);
+  // Of a route whose instance may have changed, or be gone.
+  void refresh(Routes::iterator route, std::vector<Finished>& finished);
+  [[nodiscard]] SubscriptionQueue& make_queue(const Instance& instance,
+                                              const Subscription& subscription);
+  void retire(SubscriptionQueue& queue, std::vector<Finished>& finished);
+  // Lets go of what has not been used for longest, a few at a time.
+  void let_go();
+  [[nodiscard]] bool at_rest(const Route& route) const;
   [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
   [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
   void log_change(const SubscriptionQueue& queue, const std::optional<HealthChange>& change,
@@ -113,8 +139,9 @@ class Subscriptions {
   std::vector<milliseconds> steps_;
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;
-  std::unordered_map<InstanceId, Route> routes_;
-  TextMap<Known> queues_;           // by subscription id
+  Routes routes_;
+  RouteList order_;                 // of routes_, by when they were made or last looked at
+  std::vector<Finished> nothing_;   // scratch
   std::vector<TargetPtr> targets_;  // by queue index
   struct FailingQueue {
     const SubscriptionQueue* queue = nullptr;

@@ -132,6 +132,43 @@ TEST_F(ConcurrencyLimiterTest, GivesTheFirstAttemptOfOneThatFailedLessThanThatOf
   EXPECT_EQ(take().size(), 1U);
 }
 
+// While new ones answer, enough is read for them; while they do not, others' events are looked for
+// behind theirs.
+TEST_F(ConcurrencyLimiterTest, CountsFirstAttemptsAmongThoseThatAnswerWhileSomeAreAnswered) {
+  for (int i = 0; i < 100; ++i) fill(queue(), 1);
+  std::vector<Job*> jobs = take();
+  ASSERT_EQ(jobs.size(), 48U);
+  EXPECT_EQ(scheduler.answering(), 0U);
+  EXPECT_FALSE(scheduler.new_ones_wait());
+  scheduler.finish(*jobs.at(0), at(0.5));
+  EXPECT_EQ(take(0.5).size(), 1U);
+  EXPECT_EQ(scheduler.answering(), 48U);
+  EXPECT_TRUE(scheduler.new_ones_wait());
+  scheduler.look(at(0.7));
+  EXPECT_EQ(scheduler.answering(), 0U);
+  EXPECT_FALSE(scheduler.new_ones_wait());
+  fail(*jobs.at(1), 0.7);
+  scheduler.finish(*jobs.at(2), at(0.7));
+  EXPECT_EQ(scheduler.answering(), 46U) << "one that failed counts no more";
+}
+
+// An attempt that may last is begun with a copy of its event.
+TEST_F(ConcurrencyLimiterTest, TellsWhoseAttemptsMayLast) {
+  SubscriptionQueue& fast = queue();
+  EXPECT_TRUE(scheduler.may_last(fast)) << "nobody has answered yet";
+  fill(fast, 1);
+  scheduler.finish(*take(1).at(0), at(1.01));
+  EXPECT_FALSE(scheduler.may_last(fast));
+  SubscriptionQueue& slow = queue();
+  EXPECT_FALSE(scheduler.may_last(slow)) << "first attempts are answered";
+  fill(slow, 1);
+  scheduler.finish(*take(1.02).at(0), at(1.2));
+  EXPECT_TRUE(scheduler.may_last(slow));
+  fill(fast, 1);
+  fail(*take(2).at(0), 2.01);
+  EXPECT_TRUE(scheduler.may_last(fast));
+}
+
 TEST_F(ConcurrencyLimiterTest, LetsWhoAnswersHaveWhatIsLeft) {
   SubscriptionQueue& healthy = proven();
   SubscriptionQueue& other = proven();
