@@ -62,16 +62,16 @@ Shard::Shard(ShardIo& io, unsigned index, metrics::Slab& slab, const ShardParts&
       committer_(consumer_),
       outbox_(io, OutboxOptions{settings_->config, parts.shards}, slab_,
               [this](Partition partition) { on_blocked(partition); }),
-      backlog_(
-          io, settings_->config,
-          BacklogParts{scheduler_, subscriptions_, consumer_, outbox_, slab_,
-                       parts.limits.scheduler, parts.limits.cursors, parts.shards, parts.retention,
-                       [this](const kafka::Commit& commit, std::uint64_t token) {
-                         return member_->confirm(
-                             kafka::topic_name(settings_->config.topics, "state"), commit, token);
-                       },
-                       [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
-                       parts.budget}),
+      backlog_(io, settings_->config,
+               BacklogParts{
+                   scheduler_, subscriptions_, consumer_, outbox_, slab_, parts.limits.scheduler,
+                   parts.limits.cursors, parts.partitions, parts.retention,
+                   [this](const kafka::Commit& commit, std::uint64_t token) {
+                     return member_->confirm(kafka::topic_name(settings_->config.topics, "state"),
+                                             commit, token);
+                   },
+                   [this](Job& job) { attempt_end_.park_again(job); }, [this] { on_settled(); },
+                   parts.budget}),
       attempt_end_(AttemptEndParts{scheduler_, subscriptions_, outbox_, backlog_.detacher(), slab_,
                                    clock_, parts.budget, io.make_seed(), [this] { on_settled(); }}),
       unknown_(UnknownParts{subscriptions_, outbox_, slab_, clock_, parts.budget,
@@ -159,7 +159,10 @@ void Shard::pump(TimePoint now) {
     while (window_.has_room(scheduler_.answering())) {
       Job* const job = scheduler_.next(now);
       if (job == nullptr) break;
-      ++static_cast<HeldRecord*>(job->held)->sending;
+      auto& record = *static_cast<HeldRecord*>(job->held);
+      // Its message would keep a whole fetch answer, of all partitions, for as long as that takes.
+      if (record.message && scheduler_.may_last(*job->queue)) record.copy_out();
+      ++record.sending;
       note_first_attempt(*job, now);
       caller_->start(*job, subscriptions_.target(*job->queue), now);
     }

@@ -16,6 +16,13 @@ namespace {
 constexpr Duration kLook = std::chrono::seconds(1);
 constexpr Duration kWatchMax = std::chrono::minutes(1);  // between two looks at the log's start
 
+// Of a partition that is read again; all of them may be at once, whichever shard has them.
+std::size_t prefetch_of(const Config& config, int partitions) {
+  const std::size_t share =
+      config.relay.memory_max / 16 / static_cast<std::size_t>(std::max(partitions, 1));
+  return std::max<std::size_t>(share, 512U << 10);
+}
+
 // The oldest event a detached subscription still needs, or `otherwise` where none is detached.
 Offset needed_from(const Cursors* cursors, Offset otherwise) {
   return cursors == nullptr ? otherwise : cursors->lowest_position().value_or(otherwise);
@@ -46,24 +53,23 @@ Backlog::Backlog(ShardIo& io, const Config& config, const BacklogParts& parts)
                  }}),
       catch_up_reader_(
           io, config,
-          CatchUpParts{
-              parts_.scheduler, parts_.subscriptions, parts_.outbox, parts_.slab, parts_.bounds,
-              std::max<std::size_t>(config.relay.memory_max / parts_.shards / 16, 512U << 10),
-              [this](Partition partition) -> std::optional<Offset> {
-                const PartitionState* const state = parts_.consumer.find(partition);
-                if (state == nullptr) return std::nullopt;
-                return Consumer::live_position(*state);
-              },
-              [this](Partition partition, Offset offset) {
-                return parts_.consumer.folded(partition, offset);
-              },
-              [this] { parts_.changed(); },
-              [this](Partition partition) { state_.write(partition); },
-              [](Partition partition, const std::string& reason) {
-                log::error("catch-up read stopped: a record can not be read",
-                           {{"partition", partition}, {"reason", reason}});
-              },
-              parts_.budget}),
+          CatchUpParts{parts_.scheduler, parts_.subscriptions, parts_.outbox, parts_.slab,
+                       parts_.bounds, prefetch_of(config, parts_.partitions),
+                       [this](Partition partition) -> std::optional<Offset> {
+                         const PartitionState* const state = parts_.consumer.find(partition);
+                         if (state == nullptr) return std::nullopt;
+                         return Consumer::live_position(*state);
+                       },
+                       [this](Partition partition, Offset offset) {
+                         return parts_.consumer.folded(partition, offset);
+                       },
+                       [this] { parts_.changed(); },
+                       [this](Partition partition) { state_.write(partition); },
+                       [](Partition partition, const std::string& reason) {
+                         log::error("catch-up read stopped: a record can not be read",
+                                    {{"partition", partition}, {"reason", reason}});
+                       },
+                       parts_.budget}),
       look_ahead_(io, config,
                   LookAheadParts{parts_.scheduler, parts_.subscriptions, parts_.consumer,
                                  parts_.slab, [this] { parts_.changed(); }}) {

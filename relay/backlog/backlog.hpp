@@ -40,7 +40,7 @@ struct BacklogParts {
   metrics::Slab& slab;
   SchedulerBounds bounds;
   CursorBounds cursors;
-  unsigned shards = 1;
+  int partitions = 1;                 // of the topic
   std::optional<Duration> retention;  // of the log; nothing: for ever, as far as is known
   std::function<bool(const kafka::Commit&, std::uint64_t)> confirm;  // see StateLogParts
   std::function<void(Job&)> park_again;

@@ -289,8 +289,6 @@ HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
   partition.held.push_back(record);
   ++partition.held_count;
   partition.held_bytes += record.bytes;
-  young_bytes_ += record.bytes;
-  if (young_bytes_ > scheduler_.bounds().bytes_max / kYoungPart) age();
   return &record;
 }
 
@@ -440,7 +438,6 @@ void Consumer::age() {
     }
   }
   ++age_;
-  young_bytes_ = 0;
 }
 
 // --- holding back -------------------------------------------------------------------------------

@@ -141,9 +141,7 @@ class Consumer final : public RecordOwner {
   void block(Partition partition);
   void unblock(Partition partition);
 
-  // Now and then: lets go of the messages of records that have waited since the last call. Reading
-  // does so too, once it has read much: a message keeps the whole answer of the broker that it came
-  // in, so what is read within a moment would be held twice, there and as copies.
+  // Now and then: lets go of the messages of records that have waited since the last call.
   void age();
 
   void settled(HeldRecord& record, End end) override;
@@ -164,8 +162,6 @@ class Consumer final : public RecordOwner {
  private:
   enum class Verdict : std::uint8_t { Yes, Held, Stopped };
 
-  // So much of what a shard may hold is read before older messages are let go of.
-  static constexpr std::size_t kYoungPart = 8;
   static constexpr std::size_t kTurn = 16;           // events read of one partition before the next
   static constexpr std::uint32_t kEnough = 256;      // unfinished events of all partitions ...
   static constexpr std::uint32_t kEnoughLeast = 32;  // ... and of one
@@ -215,7 +211,6 @@ class Consumer final : public RecordOwner {
   HeldRecords records_;
   std::vector<SubscriptionQueue*> queues_;  // scratch
   std::uint32_t age_ = 0;
-  std::size_t young_bytes_ = 0;  // read since the last age()
   std::uint64_t unmatched_ = 0;
   std::uint64_t already_done_ = 0;
 };

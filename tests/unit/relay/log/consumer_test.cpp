@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -21,11 +20,11 @@ TimePoint at(milliseconds since) {
   return TimePoint{since};
 }
 
-kafka::MadeRecord made(std::int64_t offset, const std::string& body = "{}") {
+kafka::MadeRecord made(std::int64_t offset) {
   kafka::MadeRecord record;
   record.partition = kPartition;
   record.offset = Offset{offset};
-  record.value = body;
+  record.value = "{}";
   Event event;
   const std::string id = std::to_string(offset);
   event.id = id;
@@ -104,13 +103,10 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
   }
 
   ForgetfulMember member;
-  bool keeps = false;  // what is read, unfinished
-  std::vector<HeldRecord*> kept;
 
  private:
   void keep(HeldRecord& record) override {
     taken_.push_back(record.offset.value);
-    if (keeps) return kept.push_back(&record);
     record.owner->settled(record, End::Done);
   }
 
@@ -123,26 +119,6 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
  protected:
   Consumer consumer{scheduler_, subscriptions_, slab_, LedgerBounds{}, nullptr};
 };
-
-TEST_F(ConsumerTest, LetsGoOfMessagesOnceMuchHasBeenReadBehindThem) {
-  const std::string large(1U << 20, 'x');
-  keeps = true;
-  member.log.clear();
-  for (std::int64_t offset = 2; offset < 42; ++offset) member.log.push_back(made(offset, large));
-  member.position = 0;
-  ASSERT_EQ(read().size(), 40U);
-
-  const auto held =
-      static_cast<std::size_t>(std::count_if(kept.begin(), kept.end(), [](const HeldRecord* each) {
-        return static_cast<bool>(each->message);
-      }));
-  EXPECT_LE(held, 32U) << "MiB, a quarter of what a shard holds";
-  EXPECT_FALSE(kept.front()->message);
-  for (HeldRecord* const each : kept) {
-    EXPECT_EQ(each->event.body, large);
-    each->owner->settled(*each, End::Done);
-  }
-}
 
 TEST_F(ConsumerTest, ReadsALogThatBeganAnewFromItsStart) {
   consumer.begin_anew(kPartition, at(0ms));
