@@ -70,8 +70,8 @@ class Message {
   [[nodiscard]] std::optional<WallTime> appended() const noexcept;
   // Decodes the record headers; views into this message.
   [[nodiscard]] Expected<Event, RecordError> event() const;
-  // The same; where the headers' texts fit into `room` they are copied there and the headers freed:
-  // the library keeps each of them in a block of its own.
+  // The same; where the headers' texts fit into `room` they are copied there and the headers freed,
+  // until they are asked for again: the library has each of them in a block of its own.
   [[nodiscard]] Expected<Event, RecordError> event(std::span<char> room);
   [[nodiscard]] explicit operator bool() const noexcept {
     return raw_ != nullptr || made_ != nullptr;
