@@ -25,8 +25,7 @@ Defaults defaults_of(const ConsumerOptions& options) {
           {"queued.max.messages.kbytes", std::to_string(prefetch.queue_kbytes)},
           {"queued.min.messages", std::to_string(prefetch.queue_messages)},
           {"fetch.message.max.bytes", std::to_string(prefetch.fetch_bytes)},
-          // While a request waits for partitions that have nothing new, none that has is asked for.
-          {"fetch.wait.max.ms", "100"},
+          {"fetch.wait.max.ms", std::to_string(prefetch.wait_ms)},
           // A member hears with it that others join or leave, and until it does nobody reads what
           // those had: default 3 s.
           {"heartbeat.interval.ms", "500"}};

@@ -7,6 +7,9 @@
 //          A partition has one owner, so the process never reads ahead more than
 //          budget * shards, even if it owns every partition. A quarter of the share, at
 //          most 1 MiB, is kept for the answer that is on its way when the limit is passed.
+//          A partition over its limit is left out of the next fetch, which then waits for news of
+//          the others, and until it is answered nothing else is fetched: the wait must be shorter
+//          than what a queue lasts. With many partitions each fetch names them all, so it is longer.
 // Thread:  any.  Bounds: from 64 KiB per partition on; below that the budget is exceeded.
 #pragma once
 
@@ -22,10 +25,12 @@ struct Prefetch {
   std::size_t queue_kbytes = 0;    // queued.max.messages.kbytes
   std::size_t queue_messages = 0;  // queued.min.messages
   std::size_t fetch_bytes = 0;     // fetch.message.max.bytes
+  std::size_t wait_ms = 0;         // fetch.wait.max.ms
 };
 
 [[nodiscard]] inline Prefetch prefetch_for(const ConsumerOptions& options) noexcept {
   constexpr std::size_t kFloor = 64U << 10;
+  constexpr std::size_t kFewPartitions = 100;
   const auto partitions = static_cast<std::size_t>(std::max(options.partitions, 1));
   const std::size_t share = std::max(
       options.prefetch_bytes / partitions * std::max<std::size_t>(options.shards, 1), kFloor);
@@ -33,7 +38,8 @@ struct Prefetch {
   const std::size_t queue = share - fetch;
   // Records are rarely smaller than 256 bytes with their headers; so bytes decide, not records.
   return {std::min<std::size_t>(queue / 1024, 2'097'151),
-          std::clamp<std::size_t>(queue / 256, 1000, 1'000'000), fetch};
+          std::clamp<std::size_t>(queue / 256, 1000, 1'000'000), fetch,
+          partitions <= kFewPartitions ? 25U : 100U};
 }
 
 }  // namespace eventrelay::kafka

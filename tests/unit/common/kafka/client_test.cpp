@@ -146,6 +146,16 @@ TEST(PrefetchFor, KeepsAProcessInsideItsBudgetHoweverPartitionsAreSpread) {
   }
 }
 
+// One partition's queue is delivered at 90 MB/s while a fetch waits for news of the others.
+TEST(PrefetchFor, WaitsForNewsNoLongerThanAFullQueueLasts) {
+  ConsumerOptions options;
+  options.prefetch_bytes = 40U << 20;
+  const Prefetch prefetch = prefetch_for(options);
+  EXPECT_LE(prefetch.wait_ms * 90'000, prefetch.queue_kbytes * 1024);
+  options.partitions = 1000;
+  EXPECT_EQ(prefetch_for(options).wait_ms, 100U);
+}
+
 TEST(PrefetchFor, StaysInsideTheLibrarysBounds) {
   ConsumerOptions options;
   options.partitions = 10'000;
