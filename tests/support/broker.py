@@ -243,9 +243,11 @@ class Node:
             self.paused = False
 
     def pause(self) -> None:
-        """SIGSTOP: the sockets stay open, as those of a broker that hangs."""
+        """SIGSTOP: the sockets stay open, as those of a broker that hangs. Returns when the last of
+        its threads stands still: a busy one may answer somebody until then."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self.paused = True
 
     def resume(self) -> None:

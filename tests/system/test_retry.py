@@ -150,10 +150,12 @@ def test_unwritable_topic_holds_its_partition_and_loses_nothing(
     stack: Stack, receiver, topic: str, status: int
 ) -> None:
     stack.config["retry"] = {"delays": ["200ms", "30s"], "jitter": 0}
+    stack.config["kafka"]["linger.ms"] = 20
     stack.add_instance(receiver, fatal_statuses=[422])
     stack.ingest()
     relay = stack.relay()
-    # With this setting the broker refuses every record: each is older than 0 ms.
+    # With this setting the broker refuses every record that is older than 0 ms: each, since it has
+    # lingered.
     set_topic(stack, topic, **{"message.timestamp.before.max.ms": "0"})
     receiver.answer("/cb", Rule(status=status, times=1))
     bodies = send(stack, 1)
