@@ -9,7 +9,7 @@
 //          most 1 MiB, is kept for the answer that is on its way when the limit is passed.
 //          A partition over its limit is left out of the next fetch, which then waits for news of
 //          the others, and until it is answered nothing else is fetched: the wait must be shorter
-//          than what a queue lasts. With many partitions each fetch names them all, so it is longer.
+//          than what a queue lasts. Where each fetch names many partitions it is longer.
 // Thread:  any.  Bounds: from 64 KiB per partition on; below that the budget is exceeded.
 #pragma once
 
