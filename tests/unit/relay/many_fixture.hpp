@@ -9,19 +9,9 @@
 #include <utility>
 
 #include "common/registry/settings.hpp"
-#include "relay/subscriptions/subscriptions.hpp"
+#include "tests/unit/relay/log_fixture.hpp"
 
 namespace eventrelay::relay::test {
-
-// Never answers, for it is never called. Thread: test.
-class NoEndpoints final : public EndpointCaller {
- public:
-  std::shared_ptr<Endpoint> endpoint(const EndpointKey&) override { return nullptr; }
-  void start(Job&, const TargetPtr&, TimePoint) override {}
-  void cancel(Job&) override {}
-  void shutdown() override {}
-  CallerStats stats() const override { return {}; }
-};
 
 // Instances 1 to `count`.
 inline Config config_of(std::uint64_t count) {

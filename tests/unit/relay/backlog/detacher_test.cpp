@@ -15,31 +15,13 @@ constexpr Partition kPartition{3};
 constexpr std::uint64_t kMany = 1000;
 constexpr std::uint32_t kWindow = 64;
 
-kafka::MadeRecord made(std::int64_t offset, std::uint64_t instance) {
-  kafka::MadeRecord record;
-  record.partition = kPartition;
-  record.offset = Offset{offset};
-  record.value = "{}";
-  Event event;
-  const std::string id = std::to_string(offset);
-  event.id = id;
-  event.element = "box";
-  event.instance = InstanceId{instance};
-  event.content_type = "application/json";
-  event.body = record.value;
-  for (const HeaderField& field : RecordHeaders(event)) {
-    record.headers.emplace_back(field.name, field.value);
-  }
-  return record;
-}
-
 // So many events for each of many subscriptions. Thread: test.
 class Log final : public GroupMember {
  public:
   void start() override {}
   std::optional<kafka::Message> next(Partition) override {
     if (next_ > kMany) return std::nullopt;
-    records_.push_back(made(static_cast<std::int64_t>(next_), 1 + next_ / each));
+    records_.push_back(test::made(kPartition, static_cast<std::int64_t>(next_), 1 + next_ / each));
     ++next_;
     return kafka::Message(records_.back());
   }

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "tests/unit/relay/log_fixture.hpp"
+
 namespace eventrelay::relay {
 namespace {
 
@@ -18,24 +20,6 @@ constexpr Partition kPartition{3};
 
 TimePoint at(milliseconds since) {
   return TimePoint{since};
-}
-
-kafka::MadeRecord made(std::int64_t offset) {
-  kafka::MadeRecord record;
-  record.partition = kPartition;
-  record.offset = Offset{offset};
-  record.value = "{}";
-  Event event;
-  const std::string id = std::to_string(offset);
-  event.id = id;
-  event.element = "box";
-  event.instance = InstanceId{427236};
-  event.content_type = "application/json";
-  event.body = record.value;
-  for (const HeaderField& field : RecordHeaders(event)) {
-    record.headers.emplace_back(field.name, field.value);
-  }
-  return record;
 }
 
 // A log, read as the client library does: where a partition has just been assigned it forgets that
@@ -69,16 +53,6 @@ class ForgetfulMember final : public GroupMember {
   int asked = 0;
 };
 
-// Nobody is called: no instance is known. Thread: test.
-class NoEndpoints final : public EndpointCaller {
- public:
-  std::shared_ptr<Endpoint> endpoint(const EndpointKey&) override { return nullptr; }
-  void start(Job&, const TargetPtr&, TimePoint) override {}
-  void cancel(Job&) override {}
-  void shutdown() override {}
-  CallerStats stats() const override { return {}; }
-};
-
 // Thread: test.
 class ConsumerTest : public ::testing::Test, private UnknownSink {
  protected:
@@ -91,7 +65,9 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
     consumer.keep_unknown(*this);
     const kafka::Assigned assigned{kPartition, Offset{2}, ""};
     consumer.assign({&assigned, 1});
-    for (std::int64_t offset = 0; offset < 4; ++offset) member.log.push_back(made(offset));
+    for (std::int64_t offset = 0; offset < 4; ++offset) {
+      member.log.push_back(test::made(kPartition, offset, 427236));
+    }
     member.position = 2;
   }
 
@@ -110,7 +86,7 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
     record.owner->settled(record, End::Done);
   }
 
-  NoEndpoints nobody_;
+  test::NoEndpoints nobody_;
   Scheduler scheduler_{SchedulerBounds{}};
   Subscriptions subscriptions_{scheduler_, nobody_, {1s}};
   metrics::Slab slab_;
