@@ -281,15 +281,20 @@ TEST(HttpPool, TakesTheStatusOfATenMegabyteAnswerAndReadsNoMoreThanTheBound) {
   EXPECT_LT(sent, 10485760U);
 }
 
-TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
-  const std::string body(8 << 20, 'y');
-  std::string seen;
-  Server server([&](Peer& peer) {
+// Begins to read when the sender has found the buffers full.
+auto reads_late(std::string& seen) {
+  return [&seen](Peer& peer) {
     eventrelay::test::be_slow(milliseconds(50));
     seen = peer.read_request();
     peer.write(kAnswer);
     peer.wait_closed();
-  });
+  };
+}
+
+TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
+  const std::string body(8 << 20, 'y');
+  std::string seen;
+  Server server(reads_late(seen));
   Client client;
   TestExchange exchange;
   const std::string head = "POST / HTTP/1.1\r\nContent-Length: 8388612\r\n\r\n";
@@ -305,12 +310,7 @@ TEST(HttpPool, SendsARequestLargerThanTheSocketBuffers) {
 TEST(HttpPool, SendsTheRestOfARequestWhosePartsWereOverwritten) {
   const std::string body(8 << 20, 'y');
   std::string seen;
-  Server server([&](Peer& peer) {
-    eventrelay::test::be_slow(milliseconds(50));
-    seen = peer.read_request();
-    peer.write(kAnswer);
-    peer.wait_closed();
-  });
+  Server server(reads_late(seen));
   class Overwritten final : public Exchange {
    public:
     [[nodiscard]] Parts compose() override {
