@@ -271,6 +271,18 @@ std::string busy_words(const PageHead& head) {
       head.load, head.cores);
 }
 
+std::string rounds_words(const std::vector<Report>& reports) {
+  unsigned rounds = 0;
+  for (const Report& report : reports) {
+    for (const Row& row : report.rows) rounds = std::max(rounds, row.round);
+  }
+  if (rounds < 2) return {};
+  return fmt::format(
+      " They run in turn, {} rounds of each:\n"
+      "a row is the round with the median cost, a ratio the median of those of the rounds.",
+      rounds);
+}
+
 void write_file(const std::filesystem::path& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
@@ -410,17 +422,13 @@ Plot memory_over_time(const std::vector<Report>& reports) {
 std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
   std::string text = fmt::format(
       "# Performance\n\n"
-      "Measured by `{}` on {}, {}; version {}. It writes this page, its plots and\n"
-      "[performance.json](performance.json) anew.{}\n\n"
-      "The shipped programs are loaded as processes over loopback, against a real Kafka whose log "
-      "lies\n"
-      "in memory if it fits: a disk that takes less than is sent makes the last one wait for all "
-      "before.\n"
-      "Beside them\n"
-      "run the smallest programs that keep the same promise "
-      "([bench/limits](../bench/limits/README.md)):\n"
-      "`limit` with Beast's ordinary message types, `lean` without what a promise does not "
-      "need.\n\n"
+      "Measured by `{}` on {}, {}; version {}.\n"
+      "It writes this page, its plots and [performance.json](performance.json) anew.{}\n\n"
+      "The shipped programs are loaded as processes over loopback, against a real Kafka whose log\n"
+      "lies in memory if it fits: a disk that takes less than is sent makes the last one wait for\n"
+      "all before. Beside them run the smallest programs that keep the same promise\n"
+      "([bench/limits](../bench/limits/README.md)): `limit` with Beast's ordinary message types,\n"
+      "`lean` without what a promise does not need.{}\n\n"
       "| column | what it is |\n|---|---|\n"
       "| CPU us | user and system time of the named program, all its threads, per event |\n"
       "| x limit, x lean | divided by that of the limit program in the same round |\n"
@@ -435,7 +443,8 @@ std::string to_page(const std::vector<Report>& reports, const PageHead& head) {
       "| allocations | per event: calls of malloc and its kin, counted by a preloaded library |\n"
       "| detached, read | subscriptions that left the live path; records read per delivered one "
       "|\n",
-      head.command, head.machine, head.date, EVENTRELAY_VERSION, busy_words(head));
+      head.command, head.machine, head.date, EVENTRELAY_VERSION, busy_words(head),
+      rounds_words(reports));
   text += section(reports, "relay", "Relay");
   text += "\n![CPU per delivery against subscriptions](images/performance-cost.svg)\n";
   text += "\n![Resident memory over time](images/performance-memory.svg)\n";

@@ -2,7 +2,8 @@
 // is about.
 //
 // Why:     a figure of one shape hides where it falls off a cliff.
-// Thread:  any.  Bounds: about a dozen minutes on two cores; the short form two.
+// Thread:  any.  Bounds: about half an hour on two cores with three rounds; the short form two
+//          minutes.
 #pragma once
 
 #include <cstddef>
@@ -30,5 +31,9 @@ struct Shape {
 // `base` gives the broker, rounds and partitions.
 [[nodiscard]] std::vector<Shape> all_shapes(const BenchOptions& base);
 [[nodiscard]] std::vector<Shape> short_shapes(const BenchOptions& base);
+
+// Run before them on a broker that was just started, and not reported: a JVM compiles what it does
+// often, and takes half a core for it as long as it does. About a minute.
+[[nodiscard]] std::vector<Shape> warm_up(const BenchOptions& base);
 
 }  // namespace eventrelay::bench

@@ -47,6 +47,17 @@ TEST(Page, SaysWhereItWasMeasuredAndWithWhat) {
             std::string::npos);
 }
 
+TEST(Page, SaysHowManyRoundsAFigureIsTheMedianOf) {
+  std::vector<Report> all = reports();
+  EXPECT_EQ(to_page(all, kHead).find("rounds of each"), std::string::npos);
+  for (const unsigned round : {2U, 3U}) {
+    Row more = all.front().rows.back();
+    more.round = round;
+    all.front().rows.push_back(more);
+  }
+  EXPECT_NE(to_page(all, kHead).find("3 rounds of each"), std::string::npos);
+}
+
 TEST(Page, SaysThatTheMachineWasBusy) {
   PageHead head = kHead;
   head.cores = 2;
@@ -211,14 +222,18 @@ TEST(Shapes, TellHowLongTheRestWillTake) {
             "shape 3 of 3, 8 min so far, about 4 min left: last");
 }
 
-TEST(Shapes, TakeAQuarterOfAnHourAtMost) {
+TEST(Shapes, TakeHalfAnHourInThreeRounds) {
+  BenchOptions base;
+  base.rounds = 3;
   double seconds = 0;
-  for (const Shape& shape : all_shapes({})) {
+  for (const Shape& shape : all_shapes(base)) {
     EXPECT_FALSE(shape.name.empty());
     EXPECT_GT(shape.seconds, 0);
     seconds += shape.seconds;
   }
-  EXPECT_LT(seconds, 15 * 60);
+  EXPECT_LT(seconds, 35 * 60);
+  base.rounds = 1;
+  EXPECT_LT(all_shapes(base).front().seconds, all_shapes({}).front().seconds);
 }
 
 }  // namespace
