@@ -110,7 +110,17 @@ Exit tell(const bench::Report& report, bool json) {
   return missed.empty() ? Exit::Ok : Exit::Failed;
 }
 
+// A backlog is delivered as fast as it goes.
+void require_live(const bench::BenchOptions& options) {
+  if (options.rate <= 0 || options.records == 0) return;
+  throw std::runtime_error(
+      fmt::format("--rate {:g} is for records that come while the relay runs, and --backlog {} "
+                  "waits before: give --backlog 0 as well, or no --rate",
+                  options.rate, options.records));
+}
+
 Exit run_scenario(BenchFlags& flags, bench::Scenario scenario) {
+  if (scenario == bench::bench_relay) require_live(flags.options);
   const auto broker = prepare(flags);
   bench::Report report = scenario(flags.options);
   const bench::PageHead head = page_head();

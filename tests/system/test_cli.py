@@ -651,6 +651,13 @@ def test_bench_refuses_before_a_run_what_it_can_not_write_after_it(tmp_path: Pat
     assert f"cannot write {report}/" in _bench_refuses("all", *kafka, "--report", report)
 
 
+def test_bench_relay_refuses_a_rate_for_a_backlog() -> None:
+    for backlog in ((), ("--backlog", "1000")):
+        line = _bench_refuses("relay", "--rate", "2000", *backlog)
+        assert "--rate 2000" in line
+        assert "--backlog 0" in line
+
+
 def test_bench_all_refuses_a_choice_that_leaves_no_shape(stack: Stack) -> None:
     line = _bench_refuses("all", "--kafka", stack.broker.bootstrap, "--only", "nothing like that")
     assert "no shape has that in its name" in line
