@@ -101,6 +101,14 @@ std::unique_ptr<bench::OwnBroker> prepare(BenchFlags& flags) {
   return broker;
 }
 
+// A broker that was just started still compiles its own code, and takes what is measured its cores.
+void warm_broker(const bench::BenchOptions& options, bench::Scenario scenario) {
+  options.progress("warming up the broker");
+  bench::BenchOptions quiet = options;
+  quiet.progress = [](const std::string&) {};
+  for (const bench::Shape& shape : bench::warm_up(quiet, scenario)) (void)shape.run(shape.options);
+}
+
 // Prints a report, and on stderr what it has missed. The exit code says so as well.
 Exit tell(const bench::Report& report, bool json) {
   fmt::print("{}", json ? bench::to_json(report) : bench::to_table(report));
@@ -122,6 +130,7 @@ void require_live(const bench::BenchOptions& options) {
 Exit run_scenario(BenchFlags& flags, bench::Scenario scenario) {
   if (scenario == bench::bench_relay) require_live(flags.options);
   const auto broker = prepare(flags);
+  if (broker != nullptr) flags.options.ready = [&] { warm_broker(flags.options, scenario); };
   bench::Report report = scenario(flags.options);
   const bench::PageHead head = page_head();
   report.command = head.command;
@@ -160,10 +169,7 @@ Exit run_all(BenchFlags& flags) {
   const auto broker = prepare(flags);
   bench::require_local_broker(flags.options.kafka);
   const auto shapes = shapes_of(flags);
-  if (broker != nullptr && !flags.short_form) {
-    fmt::print(stderr, "warming up the broker\n");
-    for (const bench::Shape& shape : bench::warm_up(flags.options)) (void)shape.run(shape.options);
-  }
+  if (broker != nullptr && !flags.short_form) warm_broker(flags.options, nullptr);
   std::vector<bench::Report> reports;
   Exit exit = Exit::Ok;
   const TimePoint start = monotonic_now();
@@ -202,6 +208,7 @@ Exit run_compare(BenchFlags& flags) {
   const bench::Revision revision(flags.revision, flags.options.progress);
   flags.options.limits = false;
   flags.options.builds = {revision.build(), {}};
+  if (broker != nullptr) warm_broker(flags.options, nullptr);
   Exit exit = Exit::Ok;
   for (const bench::Scenario scenario : {bench::bench_ingest, bench::bench_relay}) {
     if (tell(scenario(flags.options), flags.json) != Exit::Ok) exit = Exit::Failed;

@@ -171,6 +171,7 @@ Report bench_e2e(const BenchOptions& options) {
                            memory_available());
   require_descriptors(options.connections + options.inflight);
   require_local_broker(options.kafka);
+  options.ready();
   Report report = EndToEndRun(options).go();
   report.axes = {{"connections", options.connections},
                  {"instances", options.instances},

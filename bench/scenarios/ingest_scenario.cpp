@@ -146,6 +146,7 @@ Report bench_ingest(const BenchOptions& options) {
   refuse_what_does_not_fit(memory_of(options, distinct_requests(options), 0), memory_available());
   require_descriptors(options.connections);
   require_local_broker(options.kafka);
+  options.ready();
   Report report = IngestRun(options).go();
   report.axes = {{"connections", options.connections},
                  {"instances", options.instances},

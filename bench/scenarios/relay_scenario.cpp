@@ -201,6 +201,7 @@ Report bench_relay(const BenchOptions& options) {
   refuse_what_does_not_fit(memory_of(options, 0, records), memory_available());
   require_descriptors(std::max(options.connections, options.inflight));
   require_local_broker(options.kafka);
+  options.ready();
   Report report = RelayRun(options).go();
   report.axes = {{"subscriptions", options.subscriptions},
                  {"inflight", options.inflight},

@@ -44,6 +44,8 @@ struct BenchOptions {
   bool limits = true;  // run the limit programs as well
   std::vector<Build> builds{{}};
   std::function<void(const std::string&)> progress = [](const std::string&) {};
+  // Called when nothing of the run is refused, before its first round.
+  std::function<void()> ready = [] {};
 };
 
 [[nodiscard]] Report bench_ingest(const BenchOptions& options);

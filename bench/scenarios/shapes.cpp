@@ -12,7 +12,8 @@ namespace {
 constexpr std::chrono::seconds kWarmUp{1};
 constexpr std::chrono::seconds kSpan{3};
 constexpr std::uint64_t kBacklog = 200'000;
-constexpr unsigned kWarmUpRounds = 2;  // the third was as fast as the seventh
+constexpr unsigned kWarmUpRounds = 4;  // later ones were no faster
+constexpr unsigned kWarmUpInFlight = 64;
 
 // For a guess of what a shape takes: product and two limit programs run in turn.
 constexpr double kProgramsInTurn = 3;
@@ -129,12 +130,23 @@ std::vector<Shape> short_shapes(const BenchOptions& base) {
   return {relay(base, 1, 50'000), relay(base, 100, 50'000), ingest(base, 64), e2e(base, 2000)};
 }
 
-std::vector<Shape> warm_up(const BenchOptions& base) {
+std::vector<Shape> warm_up(const BenchOptions& base, Scenario scenario) {
   BenchOptions options = base;
+  options.ready = [] {};
+  options.limits = false;
+  options.builds = {{}};
+  options.compare.clear();
+  options.endpoint_delay = {};
+  options.body_size = 0;
+  options.inflight = kWarmUpInFlight;
+  options.rate = 0;
   options.rounds = kWarmUpRounds;
-  Shape reads = relay(options, 100, kBacklog);
+  const Shape reads = relay(options, 100, kBacklog);
   options.rounds = 1;
-  return {std::move(reads), ingest(options, 256)};
+  const Shape writes = ingest(options, 256);
+  if (scenario == bench_relay) return {reads};
+  if (scenario == bench_ingest) return {writes};
+  return {reads, writes};
 }
 
 std::string progress_words(const std::vector<Shape>& shapes, std::size_t next, Duration so_far) {

@@ -32,8 +32,9 @@ struct Shape {
 [[nodiscard]] std::vector<Shape> all_shapes(const BenchOptions& base);
 [[nodiscard]] std::vector<Shape> short_shapes(const BenchOptions& base);
 
-// Run before them on a broker that was just started, and not reported: a JVM compiles what it does
-// often, and takes half a core for it as long as it does. About a minute.
-[[nodiscard]] std::vector<Shape> warm_up(const BenchOptions& base);
+// Run on a broker that was just started, before what is measured, and not reported: a JVM compiles
+// what it does often, and takes half a core as long as it does. Ten seconds for `scenario` alone,
+// twice that for all of them (nullptr).
+[[nodiscard]] std::vector<Shape> warm_up(const BenchOptions& base, Scenario scenario);
 
 }  // namespace eventrelay::bench

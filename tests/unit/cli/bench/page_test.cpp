@@ -222,6 +222,24 @@ TEST(Shapes, TellHowLongTheRestWillTake) {
             "shape 3 of 3, 8 min so far, about 4 min left: last");
 }
 
+TEST(Shapes, ABrokerIsWarmedUpByTheProductAlone) {
+  BenchOptions base;
+  base.endpoint_delay = std::chrono::seconds(1);
+  base.compare = "detach.after=9";
+  const std::vector<Shape> both = warm_up(base, nullptr);
+  ASSERT_EQ(both.size(), 2U);
+  for (const Shape& shape : both) {
+    EXPECT_FALSE(shape.options.limits);
+    EXPECT_TRUE(shape.options.compare.empty());
+    EXPECT_EQ(shape.options.endpoint_delay, Duration::zero());
+  }
+  for (const Scenario scenario : {bench_relay, bench_ingest}) {
+    const std::vector<Shape> one = warm_up(base, scenario);
+    ASSERT_EQ(one.size(), 1U);
+    EXPECT_EQ(one.front().run, scenario);
+  }
+}
+
 TEST(Shapes, TakeHalfAnHourInThreeRounds) {
   BenchOptions base;
   base.rounds = 3;
