@@ -150,7 +150,7 @@ bool Detacher::make_room(HeldRecord& record, std::span<SubscriptionQueue* const>
   if (full) return any;
   // The whole shard is full: the subscription with most jobs waiting leaves if it can not be served
   // now, or keeps others waiting.
-  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition);
+  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(record.partition, Whose::Everybody);
   if (crowd.queue == nullptr || crowd.waiting < kManyJobs) return false;
   const bool open = is_open(*crowd.queue);
   if (answers(*crowd.queue) && !others_wait) return false;
@@ -189,7 +189,8 @@ void Detacher::shrink_window(PartitionState& partition) {
   const TimePoint now = parts_.clock.now();
   if (guarded == nullptr || now - guarded->window_looked < kWindowLook) return;
   guarded->window_looked = now;
-  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id);
+  // What catch-up reads and delay topics brought takes no room in it.
+  const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id, Whose::LivePath);
   if (crowd.queue == nullptr) return;
   const bool others_wait = keeps_others(partition, partition.at_hand.value_or(Offset{0}));
   if (answers(*crowd.queue) && !others_wait) return;

@@ -76,16 +76,17 @@ void Scheduler::take_job(Job& job, std::vector<Job*>& taken) {
   taken.push_back(&job);
 }
 
+bool Scheduler::is_of(const Job& job, Partition partition, Whose whose) {
+  if (job.held->partition != partition) return false;
+  return whose == Whose::Everybody || (job.cursor == kLivePath && !job.held->event.parked);
+}
+
 void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::vector<Job*>& taken,
                             Whose whose) {
-  const auto wanted = [partition, whose](const Job& job) {
-    if (job.held->partition != partition) return false;
-    return whose == Whose::Everybody || (job.cursor == kLivePath && !job.held->event.parked);
-  };
   const auto take_of = [&](JobList& list) {
     for (auto it = list.begin(); it != list.end();) {
       Job& job = *it++;
-      if (wanted(job)) take_job(job, taken);
+      if (is_of(job, partition, whose)) take_job(job, taken);
     }
   };
   // Later jobs of a chain are taken first, so that none moves up into the place of one that is
@@ -93,7 +94,7 @@ void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::
   queue.chains.for_each([&](Chain& chain) {
     for (auto it = std::next(chain.jobs.begin()); it != chain.jobs.end();) {
       Job& job = *it++;
-      if (wanted(job)) take_job(job, taken);
+      if (is_of(job, partition, whose)) take_job(job, taken);
     }
   });
   take_of(queue.retries);
@@ -101,11 +102,11 @@ void Scheduler::take_queued(SubscriptionQueue& queue, Partition partition, std::
   take_of(queue.fresh);
 }
 
-Scheduler::Crowd Scheduler::largest_crowd(Partition partition) const {
+Scheduler::Crowd Scheduler::largest_crowd(Partition partition, Whose whose) const {
   std::vector<std::uint32_t> waiting(queues_.size());
   for (const Job& job : jobs_pool_) {
     if (job.state != Job::State::Queued && job.state != Job::State::Chained) continue;
-    if (job.held->partition == partition && !job.queue->retired) ++waiting[job.queue->index];
+    if (is_of(job, partition, whose) && !job.queue->retired) ++waiting[job.queue->index];
   }
   const auto most = std::max_element(waiting.begin(), waiting.end());
   if (most == waiting.end() || *most == 0) return {};

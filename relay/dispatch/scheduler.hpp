@@ -87,8 +87,8 @@ class Scheduler {
     SubscriptionQueue* queue = nullptr;
     std::uint32_t waiting = 0;
   };
-  // Of one partition; a pass over all jobs.
-  [[nodiscard]] Crowd largest_crowd(Partition partition) const;
+  // Of what take_queued() would take of one partition; a pass over all jobs.
+  [[nodiscard]] Crowd largest_crowd(Partition partition, Whose whose) const;
   // Every job of `queue` and `partition` in whatever state; a pass over all jobs.
   template <class Visit>
   void for_each_job(const SubscriptionQueue& queue, Partition partition, Visit visit) const {
@@ -169,6 +169,7 @@ class Scheduler {
   [[nodiscard]] Job* take(SubscriptionQueue& queue, JobList& list, CircuitBreaker::Verdict verdict,
                           TimePoint now);
   [[nodiscard]] static JobList& list_of(Job& job);
+  [[nodiscard]] static bool is_of(const Job& job, Partition partition, Whose whose);
   void queue_urgent(Job& job);
   void note_circuit(CircuitBreaker::State before, SubscriptionQueue& queue, TimePoint now);
   // Nothing: the attempt says nothing about its endpoint.

@@ -244,14 +244,18 @@ bool SimMember::commit_sync(std::span<const kafka::Commit> commits) {
   return all;
 }
 
-// The group takes it from its owner alone.
+// The group takes it from its owner alone, and not for a former stay of it.
 bool SimMember::confirm(const std::string&, const kafka::Commit& commit, std::uint64_t token) {
   const int partition = commit.partition.value;
+  const auto it = positions_.find(partition);
+  const std::uint64_t generation = it == positions_.end() ? 0 : it->second.generation;
   const auto accepted = std::make_shared<bool>(world_.fault == Fault::OwnUnconfirmed);
   world_.write(
       life_, World::Topic::Commit, partition,
-      [partition, accepted, life = life_, &world = world_] {
-        *accepted = *accepted || world.owner[World::at(partition)] == life;
+      [partition, generation, accepted, life = life_, &world = world_] {
+        const bool owns = world.owner[World::at(partition)] == life &&
+                          world.generations[World::at(partition)] == generation;
+        *accepted = *accepted || owns;
       },
       [this, token, accepted] { handler_.on_confirmed(token, *accepted); });
   return true;

@@ -117,6 +117,28 @@ TEST_F(SchedulerTest, TakesWhatIsQueuedOfAQueueAndLeavesWhatIsInFlight) {
   EXPECT_EQ(std::count(rest.begin(), rest.end(), &elsewhere), 1);
 }
 
+// A subscription that has left the live path, and is fed by a catch-up read, takes no room of it.
+TEST_F(SchedulerTest, TellsWhoFillsThePartitionByTheLivePathAlone) {
+  SubscriptionQueue& fed = queue();
+  SubscriptionQueue& live = queue();
+  std::vector<SubscriptionQueue*> queues{&fed};
+  JobState again;
+  again.cursor = CursorId{1};
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(scheduler.admit(event(), queues, again), Admitted::Yes);
+  }
+  HeldEvent& due = event();
+  due.event.parked.emplace();
+  ASSERT_EQ(admit(due, {&fed}), Admitted::Yes);
+  fill(live, 2);
+  const auto all = scheduler.largest_crowd(Partition{0}, Scheduler::Whose::Everybody);
+  EXPECT_EQ(all.queue, &fed);
+  EXPECT_EQ(all.waiting, 4U);
+  const auto crowd = scheduler.largest_crowd(Partition{0}, Scheduler::Whose::LivePath);
+  EXPECT_EQ(crowd.queue, &live);
+  EXPECT_EQ(crowd.waiting, 2U);
+}
+
 TEST_F(SchedulerTest, LeavesWhatIsBeingWrittenAloneWhenItsPartitionLeaves) {
   SubscriptionQueue& a = queue();
   HeldEvent& held = event("x", 1);
