@@ -16,6 +16,7 @@
 
 namespace eventrelay::relay {
 
+using Share = PartitionState::Share;
 using Whose = Scheduler::Whose;
 
 namespace {
@@ -31,9 +32,9 @@ constexpr Duration kOpenFor = std::chrono::seconds(10);
 // The longest that a subscription which is merely behind may keep an event of another one waiting
 // that could take it, counted from when that was found.
 constexpr Duration kKeepsOthers = std::chrono::milliseconds(100);
-// A subscription that has no answer for so long may not hold its partition, whether others wait or
-// not. Dialling a far endpoint takes some tenths of a second: a name, TCP, TLS, then the answer.
-constexpr Duration kAnyAnswer = std::chrono::milliseconds(400);
+// An endpoint that has not answered for twice as long as it needed last, and at least for twice
+// this, is what its events wait for, whatever slots there are.
+constexpr Duration kAnyAnswer = std::chrono::seconds(1);
 constexpr int kEndsPerLook = 2000;  // subscriptions found to have caught up in one look
 
 constexpr std::string_view kQueueFull = "queue_full";
@@ -172,16 +173,18 @@ bool Detacher::is_open(const SubscriptionQueue& queue) const {
          queue.not_before > parts_.clock.now();
 }
 
-// A queue that was never called waits for a slot, or may take a moment, and a pause between two
-// answers is no silence yet: for others that wait meanwhile there is keeps_others().
+// Whether it can be served as far as is known. A pause between two answers is no silence yet: for
+// others that wait meanwhile there is keeps_others().
 bool Detacher::answers(const SubscriptionQueue& queue) const {
-  if (is_open(queue)) return false;
-  if (!queue.unresponsive) return true;
-  if (queue.failing) return false;
-  if (!queue.tried && queue.in_flight == 0) return true;
-  const TimePoint now = parts_.clock.now();
-  const TimePoint since = queue.in_flight > 0 ? queue.heard : queue.oldest_queued().value_or(now);
-  return now - since < kAnyAnswer;
+  return !is_open(queue) && !(queue.unresponsive && queue.failing);
+}
+
+// What waits for it does so for the shard's slots, not for the subscription: nobody gets one sooner
+// if it leaves.
+bool Detacher::waits_for_slots(const SubscriptionQueue& queue) const {
+  if (!queue.ready && queue.waits == SlotClaim::Few) return false;
+  if (!queue.unresponsive || queue.in_flight == 0) return true;
+  return parts_.clock.now() - queue.heard < 2 * std::max(queue.took, kAnyAnswer);
 }
 
 void Detacher::shrink_window(PartitionState& partition) {
@@ -193,7 +196,9 @@ void Detacher::shrink_window(PartitionState& partition) {
   const Scheduler::Crowd crowd = parts_.scheduler.largest_crowd(partition.id, Whose::LivePath);
   if (crowd.queue == nullptr) return;
   const bool others_wait = keeps_others(partition, partition.at_hand.value_or(Offset{0}));
-  if (answers(*crowd.queue) && !others_wait) return;
+  const bool crowded = crowd.waiting >= kManyJobs || !waits_for_slots(*crowd.queue);
+  if (partition.share != Share::Within) partition.share = crowded ? Share::Crowded : Share::Used;
+  if (answers(*crowd.queue) && !(others_wait && crowded)) return;
   detach(*guarded, Leave{*crowd.queue, CursorState::Detached, kWindowFull, Whose::LivePath});
 }
 

@@ -141,6 +141,7 @@ class Detacher final : public LiveGate {
   [[nodiscard]] bool keeps_others(const PartitionState& partition, Offset at) const;
   [[nodiscard]] bool is_open(const SubscriptionQueue& queue) const;
   [[nodiscard]] bool answers(const SubscriptionQueue& queue) const;
+  [[nodiscard]] bool waits_for_slots(const SubscriptionQueue& queue) const;
   void take_what_waits(Guarded& guarded, const Leave& leave);
   void pause_after_failure(Guarded& guarded, const Failure& failure, bool parked);
   void block(Guarded& guarded, const Failure& failure);

@@ -6,6 +6,9 @@
 
 namespace eventrelay::relay {
 
+using Hold = PartitionState::Hold;
+using Share = PartitionState::Share;
+
 namespace {
 
 // Most of what a look has fetched is dropped once it has found a subscription with room.
@@ -15,6 +18,7 @@ constexpr std::uint32_t kLookTurn = 10'000;
 constexpr std::int64_t kJump = 2'000;  // a seek costs about as much as reading so many
 // The live path will have read by itself what it reaches in so many looks.
 constexpr std::int64_t kSoon = 2;
+constexpr std::uint32_t kFew = 8;     // subscriptions that may crowd a partition of a busy shard
 constexpr std::size_t kAsked = 4096;  // queues asked in one look whether they have nothing to do
 
 kafka::ReaderOptions ahead_options(const Config& config) {
@@ -78,7 +82,8 @@ void LookAhead::read_to_end(Partition partition) {
   if (it == aheads_.end()) return;
   it->second.since.reset();
   it->second.told.reset();
-  it->second.next = it->second.left = Offset{0};  // the log may begin anew
+  // The log may begin anew.
+  it->second.next = it->second.left = it->second.back = Offset{0};
   std::erase(order_, partition);
   if (at_ == partition) stop();
 }
@@ -91,12 +96,26 @@ std::optional<Offset> LookAhead::live_of(const Ahead& ahead) const {
   return Consumer::live_position(*state);
 }
 
-bool LookAhead::wanted(const Ahead& ahead) const {
+bool LookAhead::wanted(Ahead& ahead) const {
   const auto live = live_of(ahead);
   if (!ahead.since || !live || (ahead.told && *live <= *ahead.told)) return false;
   const PartitionState* const state = parts_.consumer.find(ahead.id);
-  const bool full = state->hold != PartitionState::Hold::No;
-  return clock_.now() - *ahead.since >= (full ? kPatience : kBusyPatience);
+  const Duration patience = clock_.now() - *ahead.since;
+  if (state->hold != Hold::No || state->share == Share::Crowded) {
+    return patience >= kPatience;
+  }
+  if (state->share == Share::Used) return false;  // nobody could be helped
+  return patience >= kBusyPatience && crowded_by_few(ahead);
+}
+
+// Where many are behind alike, each has its turn soon. A pass over all jobs, so seldom.
+bool LookAhead::crowded_by_few(Ahead& ahead) const {
+  const TimePoint now = clock_.now();
+  if (now - ahead.judged < kBusyPatience) return ahead.by_few;
+  ahead.judged = now;
+  const auto crowd = parts_.scheduler.largest_crowd(ahead.id, Scheduler::Whose::LivePath);
+  ahead.by_few = crowd.waiting * kFew >= parts_.consumer.find(ahead.id)->held_count;
+  return ahead.by_few;
 }
 
 LookAhead::Ahead* LookAhead::choose() {
@@ -115,7 +134,7 @@ bool LookAhead::somebody_idle(Ahead& ahead) const {
   if (parts_.subscriptions.any_unseen()) return true;
   const TimePoint now = clock_.now();
   return parts_.scheduler.any_queue(ahead.asked, kAsked, [&](const SubscriptionQueue& queue) {
-    return queue.may_be_in(ahead.id) && could_take(queue, now);
+    return queue.may_be_in(ahead.id) && could_take(queue, now) && parts_.scheduler.has_slot(queue);
   });
 }
 
@@ -128,8 +147,19 @@ void LookAhead::note_step(Ahead& ahead) const {
 
 void LookAhead::set_start(Ahead& ahead, Offset live) const {
   const Offset soon{live.value + kSoon * ahead.step};
-  if (soon < ahead.left) ahead.next = live;  // it has slowed down before it got there
+  if (soon < ahead.left) {  // it has slowed down before it got there
+    ahead.next = ahead.left = live;
+    ahead.back = Offset{0};
+  }
   if (ahead.next < soon) ahead.left = ahead.next = soon;
+}
+
+// What is being read was begun behind where the live path would be soon, and now that stands still.
+bool LookAhead::left_too_much() const {
+  if (!at_) return false;
+  const Ahead& ahead = aheads_.at(at_->value);
+  const auto live = live_of(ahead);
+  return live && ahead.step == 0 && *live < ahead.left;
 }
 
 // Now and then while a partition is held back.
@@ -139,22 +169,57 @@ void LookAhead::look() {
   armed_ = true;
   timer_->arm(clock_.now() + kPatience, [this] { look(); });
   for (const Partition partition : order_) note_step(aheads_.at(partition.value));
-  begin_turn();  // first: a partition that tries again does not look held back
+  if (left_too_much()) stop();
+  look_again();
+  next_turn();  // first: a partition that tries again does not look held back
   // The subscription that answered may have stopped answering.
   for (const Partition partition : std::vector<Partition>(order_)) parts_.consumer.retry(partition);
   parts_.found();
 }
 
-void LookAhead::begin_turn() {
+// A queue whose event was passed over may have room now.
+void LookAhead::look_again() {
+  for (const Partition partition : order_) {
+    Ahead& ahead = aheads_.at(partition.value);
+    if (!wanted(ahead)) continue;
+    const auto at = passed_over(ahead);
+    if (!at || *at >= ahead.next) continue;  // it has still to be read
+    ahead.back = std::max(ahead.back, ahead.next);
+    ahead.next = *at;
+    stop();
+    return begin_turn(ahead);
+  }
+}
+
+std::optional<Offset> LookAhead::passed_over(Ahead& ahead) const {
+  const TimePoint now = clock_.now();
+  const Offset live = *live_of(ahead);
+  std::optional<Offset> at;
+  const bool any =
+      parts_.scheduler.any_queue(ahead.asked_again, kAsked, [&](SubscriptionQueue& queue) {
+        at = queue.passed.ahead_of(ahead.id, live);
+        if (!at || !could_take(queue, now) || !parts_.scheduler.has_slot(queue)) return false;
+        // One look for it; what it passes over again is noted again.
+        queue.passed.seen(ahead.id, queue.passed.last);
+        return true;
+      });
+  return any ? at : std::nullopt;
+}
+
+void LookAhead::next_turn() {
   if (at_) return;
   Ahead* const ahead = choose();
   if (ahead == nullptr) return;
-  ahead->told.reset();
   set_start(*ahead, *live_of(*ahead));
-  at_ = ahead->id;
+  begin_turn(*ahead);
+}
+
+void LookAhead::begin_turn(Ahead& ahead) {
+  ahead.told.reset();
+  at_ = ahead.id;
   looked_ = 0;
   readable_ = false;
-  reader_->start({0, *at_}, ahead->next, *this);
+  reader_->start({0, *at_}, ahead.next, *this);
 }
 
 void LookAhead::stop() {
@@ -202,7 +267,7 @@ std::size_t LookAhead::read(std::size_t max) {
     }
     if (judge(ahead, read.message) || (++looked_ >= kLookTurn && others)) stop();
   }
-  if (reading && !at_) begin_turn();
+  if (reading && !at_) next_turn();
   return count;
 }
 
@@ -213,15 +278,24 @@ bool LookAhead::judge(Ahead& ahead, const kafka::Message& message) {
   queues_.clear();
   if (parts_.subscriptions.match(*event, queues_) != Subscriptions::Match::Some) return false;
   const TimePoint now = clock_.now();
+  const Offset at = message.offset();
+  if (!ahead.cursors->empty()) {
+    std::erase_if(queues_, [&](const SubscriptionQueue* queue) {
+      const EventKey key{parts_.subscriptions.target(*queue)->id, event->object_id,
+                         queue->config.ordering};
+      return ahead.cursors->cover(key, at) != Cover::None;
+    });
+  }
   const bool waits = std::any_of(queues_.begin(), queues_.end(), [&](const auto* queue) {
-    if (!could_take(*queue, now)) return false;
-    const EventKey key{parts_.subscriptions.target(*queue)->id, event->object_id,
-                       queue->config.ordering};
-    return ahead.cursors->cover(key, message.offset()) == Cover::None;
+    return could_take(*queue, now) && parts_.scheduler.has_slot(*queue);
   });
+  for (SubscriptionQueue* const queue : queues_) {
+    waits ? queue->passed.seen(ahead.id, at) : queue->passed.note(ahead.id, at);
+  }
   if (!waits) return false;
-  ahead.told = message.offset();
-  parts_.consumer.await(ahead.id, message.offset(), now);
+  ahead.told = at;
+  ahead.next = std::max(ahead.next, std::exchange(ahead.back, Offset{0}));
+  parts_.consumer.await(ahead.id, at, now);
   parts_.found();
   return true;
 }

@@ -5,14 +5,16 @@
 //     --> reads ahead, one partition at a time, from where the live path will not be soon
 //     an event for a subscription that could take it now --> told once; the look goes on behind the
 //     live path
+//     an event for one that could not --> noted in its queue; once that has nothing to do, it is
+//     looked at again from there
 //     read to its end by the live path --> over
 //
 // Why:     the events of a subscription that is merely behind wait in Kafka at no cost. It leaves
 //          the live path only if it really keeps an event of another subscription waiting.
 // Owner:   Backlog.  Thread: shard thread.
-// Bounds:  each record is looked at once per assignment, beside what a change of partitions drops
-//          and what was left to a live path that slowed down; one partition at a time, its prefetch
-//          is kPrefetch.
+// Bounds:  each record is looked at once per assignment, beside what a change of partitions drops,
+//          what was left to a live path that slowed down, and what is looked at again, a stretch
+//          per kPatience at most; one partition at a time, its prefetch is kPrefetch.
 // Errors:  none; what can not be read is the live path's to tell.
 #pragma once
 
@@ -41,7 +43,7 @@ struct LookAheadParts {
   std::function<void()> found;  // the live path may go on
 };
 
-// Could this subscription be sent one more event now?
+// Could this subscription be sent one more event now, if there is a slot?
 [[nodiscard]] bool could_take(const SubscriptionQueue& queue, TimePoint now) noexcept;
 
 // Thread: shard thread.  Bounds: see the head of this file.
@@ -49,7 +51,8 @@ class LookAhead final : public kafka::LogSink {
  public:
   // Held back for so long, it is looked whether others wait.
   static constexpr Duration kPatience = std::chrono::milliseconds(50);
-  // The same where no queue is full, but the shard is too busy to read on.
+  // The same where nothing is full, but the shard is too busy to read on, and few subscriptions
+  // have most of what waits there.
   static constexpr Duration kBusyPatience = std::chrono::seconds(1);
 
   LookAhead(ShardIo& io, const Config& config, LookAheadParts parts);
@@ -81,17 +84,26 @@ class LookAhead final : public kafka::LogSink {
     std::int64_t step = 0;           // how far it came from look to look
     Offset left;                     // below it something was left to the live path
     std::size_t asked = 0;           // the queue at which the search for an idle one goes on
+    std::size_t asked_again = 0;     // likewise, for one that was passed over
     std::optional<Offset> told;      // goes on when the live path has passed it
+    Offset back;                     // what lies before is looked at again
+    TimePoint judged{};              // by crowded_by_few()
+    bool by_few = false;             // its answer
   };
 
   void look();
-  void begin_turn();
+  void next_turn();
   void stop();
   [[nodiscard]] Ahead* choose();
-  [[nodiscard]] bool wanted(const Ahead& ahead) const;
+  [[nodiscard]] bool wanted(Ahead& ahead) const;
+  [[nodiscard]] bool crowded_by_few(Ahead& ahead) const;
   [[nodiscard]] bool somebody_idle(Ahead& ahead) const;
+  void look_again();
+  [[nodiscard]] std::optional<Offset> passed_over(Ahead& ahead) const;
+  void begin_turn(Ahead& ahead);
   void note_step(Ahead& ahead) const;
   void set_start(Ahead& ahead, Offset live) const;
+  [[nodiscard]] bool left_too_much() const;
   [[nodiscard]] std::optional<Offset> live_of(const Ahead& ahead) const;
   [[nodiscard]] bool judge(Ahead& ahead, const kafka::Message& message);
 

@@ -48,6 +48,10 @@ class ConcurrencyLimiter {
   [[nodiscard]] bool admits(SubscriptionQueue& queue) noexcept {
     return in_flight_ < plenty_ || admits_of_few(queue);
   }
+  // The same, of any queue.
+  [[nodiscard]] bool has_slot(const SubscriptionQueue& queue) const noexcept {
+    return in_flight_ < plenty_ || has_room(claim_of(queue));
+  }
   void begin(SubscriptionQueue& queue, TimePoint now) noexcept {
     ++in_flight_;
     if (queue.in_flight++ == 0) queue.heard = now;

@@ -123,11 +123,11 @@ class Scheduler {
   // Is there a queue for which `is` holds, among at most `max` from number `from` on? Leaves `from`
   // at that one, or where to go on.
   template <class Is>
-  [[nodiscard]] bool any_queue(std::size_t& from, std::size_t max, Is is) const {
+  [[nodiscard]] bool any_queue(std::size_t& from, std::size_t max, Is is) {
     const std::size_t count = std::min(max, queues_.size());
     for (std::size_t i = 0; i < count; ++i, ++from) {
       if (from >= queues_.size()) from = 0;
-      const SubscriptionQueue* const queue = queues_[from];
+      SubscriptionQueue* const queue = queues_[from];
       if (queue != nullptr && !queue->retired && is(*queue)) return true;
     }
     return false;
@@ -135,7 +135,11 @@ class Scheduler {
   // True once after a refused event may fit again.
   [[nodiscard]] bool take_room() noexcept;
 
-  // True while responsive queues wait for a slot: nothing is read until one is free.
+  // Is there a slot for one more attempt of it?
+  [[nodiscard]] bool has_slot(const SubscriptionQueue& queue) const noexcept {
+    return limiter_.has_slot(queue);
+  }
+  // True while responsive queues wait for a slot: no more than enough is read until one is free.
   [[nodiscard]] bool slots_scarce() const noexcept { return limiter_.scarce(); }
   // The same for queues fed by a catch-up read: nothing more is read for those.
   [[nodiscard]] bool behind_waits() const noexcept { return limiter_.behind_waits(); }

@@ -5,6 +5,7 @@
 // Bounds:  QueueConfig.  Errors: none.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -33,6 +34,30 @@ struct Pace {
   TimePoint since{};
   std::uint32_t attempts = 0;
   std::uint32_t rate = 0;  // attempts per second of the stretch before
+};
+
+// Which events of a queue a look ahead of the live path passed over, because the queue could not
+// take them then: all of those lie from `first` to `last`.
+struct PassedOver {
+  Partition partition{-1};
+  Offset first;
+  Offset last;
+
+  void note(Partition where, Offset at) noexcept {
+    if (partition != where) *this = PassedOver{where, at, at};
+    first = std::min(first, at);
+    last = std::max(last, at);
+  }
+  // Those up to `at` need not be looked at again.
+  void seen(Partition where, Offset at) noexcept {
+    if (partition == where) first = std::max(first, Offset{at.value + 1});
+  }
+  // Where the first of them may be that the live path, which stands at `live`, has not read.
+  // Nothing: there is none.
+  [[nodiscard]] std::optional<Offset> ahead_of(Partition where, Offset live) const noexcept {
+    if (partition != where || last < std::max(first, live)) return std::nullopt;
+    return std::max(first, live);
+  }
 };
 
 // Why a queue may ask for a slot; ConcurrencyLimiter says how many slots must be free for each.
@@ -72,6 +97,7 @@ struct SubscriptionQueue {
   std::uint32_t readers = 0;         // catch-up reads that hold an event for it
   bool moves = false;                // its events come from several partitions
   Partition home{-1};                // where its last event came from
+  PassedOver passed;                 // the look-ahead's
   bool out_of_retries = false;       // rests for its retry budget: a fresh job ends that
   TimePoint held_until{};            // when a limit of its own last ceased to hold it up
   TimePoint heard{};                 // its last answer, or since when something is in flight

@@ -11,6 +11,7 @@
 namespace eventrelay::relay {
 
 using Hold = PartitionState::Hold;
+using Share = PartitionState::Share;
 
 // --- assignment ---------------------------------------------------------------------------------
 
@@ -29,6 +30,7 @@ void Consumer::assign(std::span<const kafka::Assigned> partitions) {
     partition.at_hand.reset();
     partition.behind = false;
     partition.awaited.reset();
+    partition.share = Share::Within;
     partition.position = assigned.committed;
     partition.committed = assigned.committed;
     partition.assigned_at = assigned.committed;
@@ -191,6 +193,9 @@ std::size_t Consumer::read(std::size_t max, Reach reach) {
 
 bool Consumer::has_enough(PartitionState& partition, Reach reach) {
   const bool over = over_its_share(partition);
+  if (over != (partition.share != Share::Within)) {
+    partition.share = over ? Share::Used : Share::Within;
+  }
   const bool awaited = partition.awaited && live_position(partition) <= partition.awaited;
   const bool far = reach == Reach::Far || awaited;
   const auto share = static_cast<std::uint32_t>(kEnough / owned_.size());

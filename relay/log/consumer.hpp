@@ -41,6 +41,9 @@ struct PartitionState {
   explicit PartitionState(const LedgerBounds& window) : ledger(window) {}
 
   enum class Hold : std::uint8_t { No, Window, Queue, Write, State };
+  // Of the shard's bounds. Crowded: it has all of it, most for a subscription that could make room
+  // for others; Used: all of it, and nobody could.
+  enum class Share : std::uint8_t { Within, Used, Crowded };
 
   Partition id;
   OffsetLedger ledger;
@@ -71,6 +74,7 @@ struct PartitionState {
   LinkedList<HeldRecord, &HeldRecord::in_partition> held;
   std::uint32_t held_count = 0;
   std::size_t held_bytes = 0;
+  Share share = Share::Within;
   bool behind = false;            // was held back since it was read to its end
   std::optional<Offset> awaited;  // an event of a subscription with room waits there
   TimePoint awaited_since{};      // since when there has been one without a break

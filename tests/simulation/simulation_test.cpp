@@ -420,7 +420,7 @@ TEST(Simulation, WhoAnswersDoesNotWaitForWhoHangsHoweverMany) {
 
 class PlantedFault : public testing::TestWithParam<int> {};
 
-// Most show themselves in the first lives; the rarest, CatchUpFeedsTheSlow, in life 2,744.
+// Most show themselves in the first lives; the rarest, CatchUpFeedsTheSlow, in life 890.
 constexpr std::uint64_t kPlantedSeeds = 4000;
 
 TEST_P(PlantedFault, IsFound) {

@@ -69,7 +69,7 @@ inline constexpr int kStepCount = static_cast<int>(kSteps.size());
 
 // From when an event can be read, or its partition was last disturbed, to its delivery: a healthy
 // subscription that a burst has detached catches up by one queue full per catch-up read, at worst.
-inline constexpr Duration kHealthyWait = seconds{8};
+inline constexpr Duration kHealthyWait = seconds{6};
 // The same where nothing befalls but that many hang, each attempt for kHang.
 inline constexpr Duration kCalmWait = seconds{1};
 inline constexpr Duration kHang = seconds{5};

@@ -156,6 +156,46 @@ TEST(RelayDetach, LeavesWhoIsMerelySlowWhereItIsIfNobodyWaitsBehindIt) {
   EXPECT_TRUE(relay.drain());
 }
 
+// It looks as if it did not answer: its first answer comes long after its queue is full.
+TEST(RelayDetach, LeavesWhoIsSlowerThanThatWhereItIsLikewise) {
+  Scene scene;
+  scene.main.slow_ms = 900;
+  scene.write(0, 12);
+  Relay relay(scene.settings());
+  ASSERT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 12; }))
+      << scene.main.arrived.distinct() << relay.service().status();
+  EXPECT_THAT(relay.service().exporter().expose(), HasSubstr("eventrelay_relay_detaches_total 0"));
+  EXPECT_TRUE(relay.drain());
+}
+
+// Its events behind the other's are seen while its queue is not empty, and it could not take them.
+TEST(RelayDetach, FindsAgainWhoHadSomethingToDoWhenItsEventsWereSeen) {
+  Scene scene;
+  scene.main.held = true;
+  scene.other.held = true;
+  scene.write_other(1000, 16);
+  scene.write(0, 20);
+  scene.write_other(1016, 20);
+  // An event of a third one, of which none has come so far, might be there.
+  Relay relay(
+      scene.settings("timeout: 60s, concurrency: 2}\n  - id: 8\n    name: third\n    element: box\n"
+                     "    configuration:\n      event.notification.enabled: true\n"
+                     "      event.notification.callback.url: http://127.0.0.1:8443/\n"
+                     "    delivery: {allow_http: true, allow_private_addresses: true"));
+  // All that the other one may have at once is under way.
+  ASSERT_TRUE(eventually([&] {
+    return relay.service().exporter().expose().find("eventrelay_relay_swept_records_total 3") !=
+           std::string::npos;
+  })) << relay.service().status();
+  scene.other.held = false;
+  EXPECT_TRUE(eventually([&] { return scene.other.arrived.distinct() == 36; }))
+      << scene.other.arrived.distinct() << relay.service().status();
+  scene.main.held = false;
+  EXPECT_TRUE(eventually([&] { return scene.main.arrived.distinct() == 20; }))
+      << scene.main.arrived.distinct() << relay.service().status();
+  EXPECT_TRUE(relay.drain());
+}
+
 // Long before its attempts run into their time-out, and its breaker opens.
 TEST(RelayDetach, MakesRoomInAFullShardByWhoDoesNotAnswer) {
   Scene scene;

@@ -76,11 +76,23 @@ class DetacherTest : public ::testing::Test {
     consumer_.on_readable(kPartition);
     static_cast<void>(consumer_.read(2 * kMany, Reach::Far));
   }
+  // An event of a subscription with room was found behind what fits, and still waits.
+  void others_wait() {
+    for (int i = 0; i < 4; ++i) {
+      consumer_.await(kPartition, Offset{kWindow + 5}, now());
+      read_once();
+    }
+  }
   // What may be sent now, of whomever.
   std::vector<Job*> take() {
     std::vector<Job*> jobs;
     while (Job* const job = scheduler.next(now())) jobs.push_back(job);
     return jobs;
+  }
+  // Its attempt failed.
+  Job& left(Job& job) {
+    EXPECT_FALSE(scheduler.leave(job, Answer::Failed, now()).has_value());
+    return job;
   }
   std::uint64_t detached() { return static_cast<std::uint64_t>(cursors_.counts().detached); }
   [[nodiscard]] TimePoint now() const { return moment_.now; }
@@ -110,12 +122,48 @@ TEST_F(DetacherTest, LeavesWhoWasNeverCalledWhereItIsWhileItWaitsForASlot) {
 }
 
 // Instance 1 has 63 events in the window, and instance 2 the last one.
-TEST_F(DetacherTest, TakesOutWhoWasCalledAndDoesNotAnswerOnceTheWindowIsFull) {
+TEST_F(DetacherTest, LeavesWhoDoesNotAnswerWhereItIsWhileNobodyElseCouldTakeAnything) {
   log.each = kWindow;
   read();
   ASSERT_FALSE(take().empty());
   read();
+  EXPECT_EQ(detached(), 0U);
+}
+
+TEST_F(DetacherTest, TakesOutWhoDoesNotAnswerOnceSomebodyElseCould) {
+  log.each = kWindow;
+  read();
+  ASSERT_FALSE(take().empty());
+  read();
+  pass(milliseconds{1000});
+  others_wait();
   EXPECT_EQ(detached(), 1U);
+}
+
+TEST_F(DetacherTest, TakesOutWhoFailsWithoutThat) {
+  log.each = kWindow;
+  read();
+  const std::vector<Job*> jobs = take();
+  ASSERT_FALSE(jobs.empty());
+  settle(scheduler.settle(left(*jobs.front()), End::NotDone));
+  read();
+  EXPECT_EQ(detached(), 1U);
+}
+
+// Each has some events in the window, and all slots are taken by endpoints that need a second: it
+// is for a slot that they wait, and no other one would get it sooner.
+TEST_F(DetacherTest, LeavesWhoWaitsForASlotAloneWhereItIsWhoeverElseWaits) {
+  log.each = 8;
+  read();
+  std::vector<Job*> jobs = take();
+  ASSERT_FALSE(jobs.empty());
+  pass(milliseconds{1000});
+  for (Job* const job : jobs) settle(scheduler.finish(*job, now()));
+  ASSERT_FALSE(take().empty());
+  pass(milliseconds{400});
+  read();
+  others_wait();
+  EXPECT_EQ(detached(), 0U);
 }
 
 }  // namespace

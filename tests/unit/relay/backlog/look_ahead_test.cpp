@@ -72,5 +72,44 @@ TEST(MayBeIn, AnyPartitionUntilItHadAnEvent) {
   EXPECT_TRUE(queue.may_be_in(Partition{4}));
 }
 
+TEST(PassedOver, TellsWhereToLookAgain) {
+  PassedOver passed;
+  EXPECT_FALSE(passed.ahead_of(Partition{3}, Offset{0}));
+  passed.note(Partition{3}, Offset{20});
+  passed.note(Partition{3}, Offset{10});
+  EXPECT_EQ(passed.ahead_of(Partition{3}, Offset{5}), Offset{10});
+  EXPECT_FALSE(passed.ahead_of(Partition{4}, Offset{5}));
+}
+
+TEST(PassedOver, TellsNothingThatTheLivePathHasRead) {
+  PassedOver passed;
+  passed.note(Partition{3}, Offset{10});
+  passed.note(Partition{3}, Offset{20});
+  EXPECT_EQ(passed.ahead_of(Partition{3}, Offset{15}), Offset{15});
+  EXPECT_EQ(passed.ahead_of(Partition{3}, Offset{20}), Offset{20});
+  EXPECT_FALSE(passed.ahead_of(Partition{3}, Offset{21}));
+}
+
+TEST(PassedOver, TellsNothingTwice) {
+  PassedOver passed;
+  passed.note(Partition{3}, Offset{10});
+  passed.note(Partition{3}, Offset{20});
+  passed.seen(Partition{4}, Offset{30});
+  passed.seen(Partition{3}, Offset{10});
+  EXPECT_EQ(passed.ahead_of(Partition{3}, Offset{0}), Offset{11});
+  passed.seen(Partition{3}, Offset{20});
+  EXPECT_FALSE(passed.ahead_of(Partition{3}, Offset{0}));
+  passed.note(Partition{3}, Offset{12});
+  EXPECT_EQ(passed.ahead_of(Partition{3}, Offset{0}), Offset{12});
+}
+
+TEST(PassedOver, BeginsAnewInAnotherPartition) {
+  PassedOver passed;
+  passed.note(Partition{3}, Offset{10});
+  passed.note(Partition{4}, Offset{7});
+  EXPECT_FALSE(passed.ahead_of(Partition{3}, Offset{0}));
+  EXPECT_EQ(passed.ahead_of(Partition{4}, Offset{0}), Offset{7});
+}
+
 }  // namespace
 }  // namespace eventrelay::relay
