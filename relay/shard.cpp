@@ -167,16 +167,19 @@ void Shard::pump(TimePoint now) {
       caller_->start(*job, subscriptions_.target(*job->queue), now);
     }
     // Every end of an attempt comes here; one read for all of them follows when the loop has run.
-    if (scheduler_.slots_scarce() || pump_posted_) break;
+    if (pump_posted_) break;
     if (!first && clock_.now() - now > kPumpMax) {
       pump_later();
       break;
     }
     // Events are read for any subscription that could take more; a busy shard reads only so much
     // that none runs dry.
-    const bool busy = !window_.has_room(scheduler_.answering()) || scheduler_.new_ones_wait();
+    const bool scarce = scheduler_.slots_scarce();
+    const bool busy =
+        !window_.has_room(scheduler_.answering()) || scheduler_.new_ones_wait() || scarce;
     const std::size_t live = consumer_.read(kReadBatch, busy ? Reach::Enough : Reach::Far);
-    const std::size_t again = scheduler_.behind_waits() ? 0 : backlog_.read(kReadBatch);
+    const bool again_waits = scarce || scheduler_.behind_waits();
+    const std::size_t again = again_waits ? 0 : backlog_.read(kReadBatch);
     if (live + again == 0 || busy) break;
   }
   look_ahead();
