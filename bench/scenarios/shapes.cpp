@@ -112,7 +112,7 @@ std::vector<Shape> all_shapes(const BenchOptions& base) {
   }
   for (const unsigned inflight : {256U, 1024U}) shapes.push_back(relay_in_flight(base, inflight));
   shapes.push_back(relay_slow(base, std::chrono::milliseconds(20), 256, 50'000));
-  shapes.push_back(relay_slow(base, std::chrono::milliseconds(200), 1024, 20'000));
+  shapes.push_back(relay_slow(base, std::chrono::milliseconds(200), 1024, 50'000));
   shapes.push_back(relay_bodies(base, 256, kBacklog));
   shapes.push_back(relay_bodies(base, 16U << 10U, 20'000));
   shapes.push_back(relay(base, 100, 0));
