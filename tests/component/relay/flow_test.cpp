@@ -400,20 +400,36 @@ TEST(RelayFlow, ReadsPartitionsToTheirEndAlthoughTheQueueIsFull) {
       peer.write(kAnswer);
     }
   });
+  Arrived others;
+  Server other(counting(others));
   Flow flow;
   flow.write(0, 3000);  // a queue holds 1000
-  Relay relay(flow.load(Flow::url(server.port()),
-                        "allow_private_addresses: true, concurrency: 4, timeout: 20s"));
+  // Events of others wait behind them, of one in each partition.
+  std::string delivery = "allow_private_addresses: true, concurrency: 4, timeout: 20s";
+  for (int id = 0; id < kPartitions; ++id) {
+    Flow::Fields fields;
+    fields.instance = static_cast<std::uint64_t>(10 + id);
+    fields.partition = id;
+    flow.write(3000 + id, 1, fields);
+    delivery += "}\n  - id: " + std::to_string(fields.instance) +
+                "\n    name: other\n    element: box\n    configuration:\n"
+                "      event.notification.enabled: true\n      event.notification.callback.url: " +
+                Flow::url(other.port()) +
+                "\n    delivery: {allow_http: true, allow_private_addresses: true";
+  }
+  Relay relay(flow.load(Flow::url(server.port()), delivery));
   EXPECT_TRUE(eventually([&] {
     std::int64_t read = 0;
     for (int id = 0; id < kPartitions; ++id) read += relay.of_partition(id, "position");
-    return read == 3000;
+    return read == 3000 + kPartitions;
   })) << relay.service().status();
+  EXPECT_TRUE(eventually([&] { return others.distinct() == kPartitions; }));
   EXPECT_EQ(relay.service().status().find("\"detached\":0"), std::string::npos);
   open = true;
   ASSERT_TRUE(eventually([&] { return arrived.distinct() == 3000; })) << arrived.distinct();
   EXPECT_EQ(arrived.total(), 3000U);
-  EXPECT_TRUE(eventually([&] { return relay.of_partition(0, "committed") == 750; }));
+  EXPECT_EQ(others.total(), std::size_t{kPartitions});
+  EXPECT_TRUE(eventually([&] { return relay.of_partition(0, "committed") == 751; }));
   EXPECT_TRUE(relay.drain());
 }
 
