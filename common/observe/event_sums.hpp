@@ -6,19 +6,21 @@
 // Why:     how many events came and how many went is asked often and over long times; sums answer
 //          that from a few small records, where the events themselves would all have to be read.
 //          What is noted is entered into the rows many at a time: each row is somewhere else in
-//          memory, and the core then waits for many of them at once.
+//          memory, and the core then waits for many of them at once. Most rows of many instances
+//          count one event, so a row is one line of the cache until it has to count more.
 // Owner:   a shard of the relay.  Thread: one owner; read_event_sums() any.
 // Bounds:  kSumRowsMax rows and kNotes notes; the owner writes them out before there are more.
+//          The memory of the most rows there were is kept, 64 bytes for each.
 // Errors:  a value that is not ours reads as nothing.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/clock.hpp"
@@ -67,23 +69,15 @@ class EventSums {
     enter();
     return rows_.size() >= kSumRowsMax;
   }
-  // The first rows, at most `rows_max`:
+  // Some rows, at most `rows_max`:
   // {"v":1,"rows":[[instance,minute,[[second,events,delivered,failed],..],[[bucket,count],..]],..]}
   [[nodiscard]] std::string print(std::size_t rows_max);
   // Forgets as many, the same ones if nothing was noted since.
   void forget(std::size_t rows_max);
 
  private:
-  struct Key {
-    std::uint64_t instance = 0;
-    std::int64_t minute = 0;
-    bool operator==(const Key&) const = default;
-  };
-  struct KeyHash {
-    std::size_t operator()(const Key& key) const noexcept;
-  };
-
   static constexpr std::size_t kNotes = 512;
+  static constexpr std::size_t kPlacesMin = 1024;
 
   enum class What : std::uint8_t { Received, Delivered, Failed };
   struct Note {
@@ -92,17 +86,50 @@ class EventSums {
     What what;
     std::uint8_t bucket;
   };
+  struct Counts {
+    std::uint32_t events = 0;
+    std::uint32_t delivered = 0;
+    std::uint32_t failed = 0;
+  };
+  // What a row of an instance with much to count has.
+  struct Many {
+    struct Second {
+      std::uint32_t second = 0;
+      Counts counts;
+    };
+    std::vector<Second> seconds;
+    LatencyCounts latency{};
+  };
+  // Two seconds and one bucket as a rule.
+  struct alignas(64) Row {
+    std::uint64_t instance = 0;
+    std::uint32_t minute = 0;
+    std::array<std::uint8_t, 2> seconds{};
+    std::uint8_t used = 0;  // of `seconds`
+    std::uint8_t bucket = 0;
+    std::uint32_t in_bucket = 0;
+    std::array<Counts, 2> counts;
+    std::unique_ptr<Many> many;  // then it has all of the row
+  };
 
   void note(const Note& note) {
     notes_.push_back(note);
     if (notes_.size() >= kNotes) enter();
   }
   void enter();
-  EventSum& row_of(InstanceId instance, std::int64_t minute);
+  [[nodiscard]] Row& row_of(InstanceId instance, std::uint32_t minute);
+  void find_places();
+  [[nodiscard]] static std::uint64_t hash_of(std::uint64_t instance, std::uint32_t minute) noexcept;
+  [[nodiscard]] static Many& widen(Row& row);
+  [[nodiscard]] static Counts& counts_in(Row& row, std::uint8_t second);
+  static void count_latency(Row& row, std::uint8_t bucket);
+  static void print_row(const Row& row, std::string& out);
 
   std::vector<Note> notes_;
-  std::unordered_map<Key, EventSum, KeyHash> rows_;
-  EventSum* last_ = nullptr;  // events of one instance often come one after the other
+  std::vector<Row> rows_;
+  // Open addressing with linear probing: the number of a row and one, 0: free. At most half full.
+  std::vector<std::uint32_t> places_;
+  bool placed_ = false;  // they are those of the rows there are
 };
 
 [[nodiscard]] std::vector<EventSum> read_event_sums(std::string_view value);

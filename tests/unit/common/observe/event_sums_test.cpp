@@ -60,6 +60,46 @@ TEST(EventSums, IsFullWhenItsRowsAre) {
   EXPECT_EQ(rows, kSumRowsMax);
 }
 
+// More of one row than fits where most have all of theirs.
+TEST(EventSums, CountsManySecondsAndLatenciesOfOneInstance) {
+  EventSums sums;
+  constexpr std::uint32_t kSeconds = 60;
+  for (std::uint32_t round = 0; round < 2; ++round) {
+    for (std::uint32_t second = 0; second < kSeconds; ++second) {
+      sums.note_received(InstanceId{7}, kBegin + seconds(second));
+      sums.note_delivered(InstanceId{7}, kBegin + seconds(second), milliseconds(1 << second % 4));
+    }
+  }
+  const std::vector<EventSum> rows = read_event_sums(sums.print(kSumRowsMax));
+  ASSERT_EQ(rows.size(), 1U);
+  ASSERT_EQ(rows[0].seconds.size(), kSeconds);
+  for (const EventSum::Second& each : rows[0].seconds) {
+    EXPECT_EQ(each.counts.events, 2U) << each.second;
+    EXPECT_EQ(each.counts.delivered, 2U) << each.second;
+  }
+  for (std::size_t bucket = 1; bucket <= 4; ++bucket) {
+    EXPECT_EQ(rows[0].latency[bucket], 30U) << bucket;
+  }
+}
+
+TEST(EventSums, CountsOnInTheRowsThatStay) {
+  EventSums sums;
+  constexpr std::uint64_t kMany = 3000;
+  for (std::uint64_t i = 1; i <= kMany; ++i) sums.note_received(InstanceId{i}, kBegin);
+  EXPECT_EQ(read_event_sums(sums.print(1000)).size(), 1000U);
+  sums.forget(1000);
+  for (std::uint64_t i = 1; i <= kMany; ++i) sums.note_failed(InstanceId{i}, kBegin);
+  const std::vector<EventSum> rows = read_event_sums(sums.print(kSumRowsMax));
+  EXPECT_EQ(rows.size(), kMany);
+  std::uint64_t received = 0;
+  for (const EventSum& row : rows) {
+    ASSERT_EQ(row.seconds.size(), 1U);
+    received += row.seconds[0].counts.events;
+    EXPECT_EQ(row.seconds[0].counts.failed, 1U);
+  }
+  EXPECT_EQ(received, kMany - 1000);
+}
+
 TEST(EventSums, LatencyGoesByPowersOfTwo) {
   EXPECT_EQ(latency_bucket(milliseconds(-5)), 0U);
   EXPECT_EQ(latency_bucket(milliseconds(0)), 0U);
