@@ -25,13 +25,14 @@ namespace eventrelay {
 
 // Where the events of one instance go, and how.
 struct Subscription {
-  std::string id;    // `<instance>` for the callback, `<instance>/<name>` for the others
-  std::string name;  // empty for the callback
-  std::shared_ptr<const CallbackUrl> url;      // not null once made
-  std::vector<Secret> keys;                    // live signature keys, newest first; empty: unsigned
+  // What a delivery needs comes first, so that it lies together: see Instance.
   std::shared_ptr<const FilterConfig> filter;  // null: all events pass
   // Never null; its keys are in `keys`, and relay.allow_private_addresses is merged in.
   std::shared_ptr<const DeliveryConfig> delivery = default_delivery();
+  std::shared_ptr<const CallbackUrl> url;  // not null once made
+  std::vector<Secret> keys;                // live signature keys, newest first; empty: unsigned
+  std::string id;    // `<instance>` for the callback, `<instance>/<name>` for the others
+  std::string name;  // empty for the callback
   PauseSetting pause;
 
   // May this event type and object type pass the filter?
@@ -40,20 +41,22 @@ struct Subscription {
 
 // One element instance. Bounds: 101 subscriptions.
 struct Instance {
+  // What a delivery needs comes first: an instance among many is read from memory for each event,
+  // and every line of the cache that it does without is a tenth of a microsecond less.
   InstanceId id;
+  bool events_enabled = false;
+  bool disabled = false;  // its events wait in the log
+  std::vector<Subscription> subscriptions;
   std::string name;
   std::string element;
-  std::string hub;  // hub key of the element, `documents` for box
-  std::vector<std::string> tags;
-  bool events_enabled = false;
+  std::string hub;            // hub key of the element, `documents` for box
+  std::uint64_t company = 0;  // ids of control.organizations; 0: of a file
+  std::uint64_t account = 0;
+  std::uint64_t user = 0;
   std::string oauth_user_id;
   std::vector<Secret> vendor_keys;  // the provider's, on its own URL; empty: the source's count
   Secret vendor_token;              // V1, on its own URL; empty: the source's counts
-  bool disabled = false;            // its events wait in the log
-  std::uint64_t company = 0;        // ids of control.organizations; 0: of a file
-  std::uint64_t account = 0;
-  std::uint64_t user = 0;
-  std::vector<Subscription> subscriptions;
+  std::vector<std::string> tags;
 };
 
 // Null only where a comment says so.

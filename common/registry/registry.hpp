@@ -58,6 +58,12 @@ class Registry {
   [[nodiscard]] const Instance* find(InstanceId id) const noexcept { return share(id).get(); }
   // The same, to be kept.
   [[nodiscard]] const InstancePtr& share(InstanceId id) const noexcept;
+  // The same for each of `ids`: a core that finds them one after the other waits for memory each
+  // time, here for all of them at once. Null: not known. Pre: `found` has as many places.
+  void find_all(std::span<const InstanceId> ids,
+                std::span<const InstancePtr*> found) const noexcept {
+    by_id_.find_all(ids, found);
+  }
   // Was there such an instance, and a change has deleted it? One that was never heard of is
   // neither found nor deleted: it may yet come.
   [[nodiscard]] bool deleted(InstanceId id) const noexcept;

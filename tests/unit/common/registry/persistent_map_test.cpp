@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -33,11 +34,17 @@ void expect_equal(const Map& map, const std::map<std::uint64_t, int>& model) {
   std::map<std::uint64_t, int> seen;
   map.for_each([&seen](const Entry& entry) { seen.emplace(entry.key, entry.value); });
   EXPECT_EQ(seen, model);
+  std::vector<std::uint64_t> keys;
   for (const auto& [key, value] : model) {
     const Entry* const found = map.find(key);
     ASSERT_NE(found, nullptr) << key;
     EXPECT_EQ(found->value, value);
+    keys.push_back(key);
+    keys.push_back(key + (std::uint64_t{1} << 32U));  // is not there
   }
+  std::vector<const Entry*> all(keys.size());
+  map.find_all(std::span<const std::uint64_t>(keys), std::span<const Entry*>(all));
+  for (std::size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(all[i], map.find(keys[i])) << keys[i];
 }
 
 template <unsigned kSpread>
