@@ -54,8 +54,8 @@ void AttemptEnd::failed(Job& job, const Result& result, TimePoint now) {
                         result.retry,
                         step,
                         word_of(result.outcome),
-                        target.exhausted == Exhausted::Queue,
-                        target.failure_policy == FailurePolicy::Queue};
+                        target.delivery->exhausted == Exhausted::Queue,
+                        target.delivery->failure_policy == FailurePolicy::Queue};
   if (parts_.detacher.failed(failure)) return parts_.settled();
   if (step.kind == Step::Kind::Park) {
     parts_.subscriptions.note_next(job, step.due, wall);

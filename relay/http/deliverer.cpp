@@ -39,11 +39,11 @@ void Deliverer::start(Job& job, const TargetPtr& target, TimePoint now) {
   slot.job = &job;
   slot.target = target;
   slot.begun = now;
-  slot.deadline = now + target->timeout;
+  slot.deadline = now + target->delivery->timeout;
   slot.wall = clock_.wall();
   slot.seed = trace_seed({random_.next(), random_.next(), random_.next()});
   const auto scheme = target->endpoint->key.tls ? Delivery::Scheme::Https : Delivery::Scheme::Http;
-  slot.delivery = Delivery(scheme, target->fatal_statuses);
+  slot.delivery = Delivery(scheme, target->delivery->fatal_statuses);
   if (tracer_) slot.trace = tracer_->begin(job, target->id, target->endpoint->key, slot.seed.span);
   if (job.attempts_made > 0) slab_.relay_retries_total.add(stage_of(job.attempts_made));
   pool_.start(target->endpoint, slot);

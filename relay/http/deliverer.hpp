@@ -28,25 +28,19 @@
 namespace eventrelay::relay {
 
 // What the shell keeps of one subscription, next to its queue. An attempt in flight keeps the one
-// it began with. Bounds: about 2 KiB.
+// it began with. Bounds: about 1 KiB.
 struct Target : public boost::intrusive_ref_counter<Target, boost::thread_unsafe_counter> {
   Target(const Instance& instance, const Subscription& subscription,
          std::shared_ptr<const RetryPolicy> policy)
       : id(subscription.id),
         request(instance, subscription),
-        timeout(subscription.delivery->timeout),
-        fatal_statuses(subscription.delivery->fatal_statuses),
-        exhausted(subscription.delivery->exhausted),
-        failure_policy(subscription.delivery->failure_policy),
+        delivery(subscription.delivery),
         retry(std::move(policy)) {}
 
   std::string id;
   RequestTemplate request;
   std::shared_ptr<Endpoint> endpoint;
-  Duration timeout;
-  std::vector<int> fatal_statuses;
-  Exhausted exhausted;
-  FailurePolicy failure_policy;
+  std::shared_ptr<const DeliveryConfig> delivery;
   std::shared_ptr<const RetryPolicy> retry;  // the common one, unless it has its own schedule
 };
 

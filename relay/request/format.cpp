@@ -14,6 +14,7 @@ namespace eventrelay::relay {
 namespace {
 
 constexpr std::string_view kSpecVersion = "1.0";
+constexpr std::size_t kDigits = 20;  // of a number, at most
 
 template <class Number>
 void append_number(Number number, std::string& out) {
@@ -109,22 +110,48 @@ void append_cloud_type(const Event& event, std::string& out) {
 
 }  // namespace
 
-Formatter::Formatter(Format format, const Instance& instance)
-    : format_(format), element_(instance.element) {
-  const std::string id = std::to_string(instance.id.value);
-  append_member(R"(,"topic":"instance-)" + id + "-", instance.element + "-events",
-                topic_and_severity_);
-  topic_and_severity_.append(R"(,"severity":"low","createdDate":")");
-  append_member(R"(,"elementKey":")", instance.element, element_part_);
-  append_member(R"(,"instanceId":)" + id + R"(,"instanceName":")", instance.name, instance_part_);
-  if (instance.account != 0) {
-    instance_part_.append(R"(,"accountId":)").append(std::to_string(instance.account));
-    instance_part_.append(R"(,"companyId":)").append(std::to_string(instance.company));
-    instance_part_.append(R"(,"userId":)").append(std::to_string(instance.user));
+// A subscription may be made for a single event: its text takes one block, of the right size as a
+// rule.
+Formatter::Formatter(Format format, const Instance& instance) : format_(format) {
+  if (format == Format::Elements) {
+    write_notification(instance);
+  } else if (format != Format::Raw) {
+    constexpr std::string_view kElements = "/elements/";
+    constexpr std::string_view kInstances = "/instances/";
+    text_.reserve(kElements.size() + instance.element.size() + kInstances.size() + kDigits);
+    text_.append(kElements).append(instance.element).append(kInstances);
+    append_number(instance.id.value, text_);
   }
-  append_member(R"("elementKey":")", instance.element, event_tail_);
-  append_member(R"(,"hubKey":")", instance.hub, event_tail_);
-  source_ = "/elements/" + instance.element + "/instances/" + id;
+}
+
+void Formatter::write_notification(const Instance& instance) {
+  constexpr std::size_t kFixed = 240;  // as much as is always there
+  const std::size_t numbers = (instance.account != 0 ? 5 : 2) * kDigits;
+  text_.reserve(kFixed + numbers + 3 * instance.element.size() + instance.name.size() +
+                instance.hub.size());
+  text_.append(R"(,"topic":"instance-)");
+  append_number(instance.id.value, text_);
+  text_.push_back('-');
+  append_json_escaped(instance.element, text_);
+  text_.append(R"(-events","severity":"low","createdDate":")");
+  end_part(Part::Topic);
+  append_member(R"(,"elementKey":")", instance.element, text_);
+  end_part(Part::Element);
+  text_.append(R"(,"instanceId":)");
+  append_number(instance.id.value, text_);
+  append_member(R"(,"instanceName":")", instance.name, text_);
+  if (instance.account != 0) {
+    text_.append(R"(,"accountId":)");
+    append_number(instance.account, text_);
+    text_.append(R"(,"companyId":)");
+    append_number(instance.company, text_);
+    text_.append(R"(,"userId":)");
+    append_number(instance.user, text_);
+  }
+  end_part(Part::Instance);
+  append_member(R"("elementKey":")", instance.element, text_);
+  append_member(R"(,"hubKey":")", instance.hub, text_);
+  end_part(Part::Tail);
 }
 
 Body Formatter::body(const Event& event, std::string& buffer) const {
@@ -154,7 +181,7 @@ void Formatter::append_fields(const Event& event, std::string& head) const {
   if (format_ != Format::CloudEventsBinary) return;
   append_field("ce-specversion", kSpecVersion, head);
   append_event_field("ce-id", event.id, head);
-  append_event_field("ce-source", source_, head);
+  append_event_field("ce-source", source(), head);
   std::string scratch;  // this format is rare; a name of its own is clearer than a shared buffer
   append_cloud_type(event, scratch);
   append_event_field("ce-type", scratch, head);
@@ -180,7 +207,7 @@ void Formatter::append_object(std::string_view event_type, std::string_view obje
     append_member(R"("eventType":")", event_type, buffer);
   }
   buffer.append(next());
-  buffer.append(event_tail_);
+  buffer.append(part(Part::Tail));
   buffer.append(R"(,"date":")");
   if (date.empty()) {
     append_utc(event.received, buffer);
@@ -193,15 +220,15 @@ void Formatter::append_object(std::string_view event_type, std::string_view obje
 Body Formatter::notification(const Event& event, std::string& buffer) const {
   buffer.append(R"({"id":)");
   append_number(notification_id(event.id), buffer);
-  buffer.append(topic_and_severity_);
+  buffer.append(part(Part::Topic));
   append_utc(event.received, buffer);
   buffer.append(R"(","message":{"raw":)");
   const std::string_view raw = splice(event, buffer);
   const std::size_t prefix_size = buffer.size();
 
-  buffer.append(element_part_);
+  buffer.append(part(Part::Element));
   append_member(R"(,"eventId":")", event.id, buffer);
-  buffer.append(instance_part_);
+  buffer.append(part(Part::Instance));
   buffer.append(R"(,"events":[)");
   const std::vector<EventObject> objects = objects_of(event);
   for (const EventObject& object : objects) {
@@ -219,7 +246,7 @@ Body Formatter::notification(const Event& event, std::string& buffer) const {
 
 Body Formatter::cloud_event(const Event& event, std::string& buffer) const {
   append_member(R"({"specversion":"1.0","id":")", event.id, buffer);
-  append_member(R"(,"source":")", source_, buffer);
+  append_member(R"(,"source":")", source(), buffer);
   std::string type;
   append_cloud_type(event, type);
   append_member(R"(,"type":")", type, buffer);

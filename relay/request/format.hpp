@@ -9,6 +9,7 @@
 // Errors:  none; what can not be JSON becomes a JSON string.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -54,14 +55,29 @@ class Formatter {
                      std::string_view object_id, std::string_view date, const Event& event,
                      std::string& buffer) const;
 
+  // What is the same for every event, in this order: of a notification, and of a CloudEvent.
+  enum class Part : std::uint8_t {
+    Topic,     // `,"topic":"...","severity":"low","createdDate":"`
+    Element,   // `,"elementKey":"..."`
+    Instance,  // `,"instanceId":...,"instanceName":"..."`, and whose it is
+    Tail       // `"elementKey":"...","hubKey":"..."`
+  };
+  static constexpr std::size_t kParts = 4;
+
+  void write_notification(const Instance& instance);
+  void end_part(Part part) { ends_[static_cast<std::size_t>(part)] = text_.size(); }
+  [[nodiscard]] std::string_view part(Part part) const noexcept {
+    const auto index = static_cast<std::size_t>(part);
+    const std::size_t begin = index == 0 ? 0 : ends_[index - 1];
+    return std::string_view(text_).substr(begin, ends_[index] - begin);
+  }
+  // /elements/<element>/instances/<id>
+  [[nodiscard]] std::string_view source() const noexcept { return text_; }
+
   Format format_;
   FilterConfig filter_;
-  std::string topic_and_severity_;  // `,"topic":"...","severity":"low","createdDate":"`
-  std::string instance_part_;       // `,"instanceId":...,"instanceName":"..."`, and whose it is
-  std::string element_part_;        // `,"elementKey":"..."`
-  std::string event_tail_;          // `"elementKey":"...","hubKey":"..."`
-  std::string source_;              // CloudEvents: /elements/<element>/instances/<id>
-  std::string element_;
+  std::string text_;  // the parts one after the other, or the source of a CloudEvent
+  std::array<std::size_t, kParts> ends_{};
 };
 
 // A number for one event that fits a double exactly: 1 .. 2^53 - 1, from the event id alone.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <numeric>
 #include <stdexcept>
 
 #include "common/base/assert.hpp"
@@ -57,6 +58,13 @@ constexpr std::array<std::string_view, 17> kReserved{"host",
                                                      "proxy-authorization"};
 constexpr std::array<std::string_view, 4> kReservedPrefixes{"elements-webhook-", "webhook-", "ce-",
                                                             "eventrelay-"};
+
+constexpr std::string_view kUserAgent = "eventrelay/" EVENTRELAY_VERSION;
+constexpr std::size_t kFieldEnds = std::string_view{": \r\n"}.size();
+// What stands around target, host and configured fields.
+constexpr std::size_t kFixedMax =
+    std::string_view{"POST  HTTP/1.1\r\nHost: []:65535\r\nUser-Agent"}.size() + kUserAgent.size() +
+    kFieldEnds;
 
 bool is_reserved(std::string_view name) noexcept {
   const auto same = [name](std::string_view reserved) {
@@ -156,12 +164,19 @@ OutgoingHead::OutgoingHead(const CallbackUrl& url,
                                 " fields, at most " + std::to_string(kConfiguredFieldsMax) +
                                 " are allowed");
   }
-  text_ = "POST " + url.target + " HTTP/1.1\r\nHost: ";
+  const std::size_t fields = std::accumulate(
+      headers.begin(), headers.end(), std::size_t{0}, [](std::size_t sum, const auto& field) {
+        return sum + field.first.size() + field.second.size() + kFieldEnds;
+      });
+  text_.reserve(kFixedMax + url.target.size() + host.size() + fields);
+  text_.append("POST ").append(url.target).append(" HTTP/1.1\r\nHost: ");
   const bool literal_v6 = host.find(':') != std::string_view::npos;
-  text_.append(literal_v6 ? "[" + url.host + "]" : url.host);
+  if (literal_v6) text_.push_back('[');
+  text_.append(host);
+  if (literal_v6) text_.push_back(']');
   if (url.port != (url.tls ? 443 : 80)) text_.append(":" + std::to_string(url.port));
   text_.append("\r\n");
-  append_field("User-Agent", "eventrelay/" EVENTRELAY_VERSION, text_);
+  append_field("User-Agent", kUserAgent, text_);
   for (const auto& [name, value] : headers) {
     if (const std::optional<std::string> reason = refuse_field(name, value)) {
       throw std::invalid_argument("delivery.headers: `" + (is_token(name) ? name : "?") + "` " +

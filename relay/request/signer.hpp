@@ -20,11 +20,11 @@
 // Errors:  construction throws std::invalid_argument; sign() can not fail.
 #pragma once
 
+#include <boost/container/small_vector.hpp>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/base/clock.hpp"
 #include "common/base/crypto.hpp"
@@ -52,7 +52,7 @@ class Signer {
   void append_standard(std::string_view id, const Body& body, WallTime now, std::string& head);
 
   Signature scheme_;
-  std::vector<crypto::Hmac> keys_;
+  boost::container::small_vector<crypto::Hmac, 1> keys_;
 };
 
 }  // namespace eventrelay::relay
