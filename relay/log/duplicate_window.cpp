@@ -62,7 +62,7 @@ DuplicateWindow::Verdict DuplicateWindow::note(const EventBits& key, Offset at) 
   if (what_ == Remembers::IdsAndOffsets) table.offsets[table.next] = at;
   table.next = (table.next + 1) % ids;
   // The place of the one that is forgotten next.
-  if (table.count == ids) __builtin_prefetch(&table.slots[home(table.ring[table.next])], 1);
+  if (table.count == ids) prefetch(&table.slots[home(table.ring[table.next])]);
   return Verdict::First;
 }
 

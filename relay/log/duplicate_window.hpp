@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/base/ids.hpp"
+#include "common/base/prefetch.hpp"
 #include "relay/record/ids.hpp"
 
 namespace eventrelay::relay {
@@ -42,7 +43,7 @@ class DuplicateWindow {
   [[nodiscard]] Verdict note(const EventBits& key, Offset at = Offset{0});
   // `key` is noted soon: its place is fetched into the cache meanwhile.
   void expect(const EventBits& key) const noexcept {
-    if (table_ != nullptr) __builtin_prefetch(&table_->slots[home(key)], 1);
+    if (table_ != nullptr) prefetch(&table_->slots[home(key)]);
   }
   void clear() noexcept { table_.reset(); }
 
