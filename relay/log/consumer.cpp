@@ -1,6 +1,7 @@
 #include "relay/log/consumer.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -68,9 +69,7 @@ void Consumer::stop_reading(Partition id) {
   partition->reading = false;
   leave_turn(*partition);
   let_go(*partition);
-  if (HeldRecord* const record = std::exchange(partition->waiting, nullptr)) {
-    free(*partition, *record, End::NotDone);
-  }
+  forget_unread(*partition);
 }
 
 void Consumer::drop(Partition id) {
@@ -92,9 +91,7 @@ void Consumer::begin_anew(Partition id, TimePoint now) {
   log::warn("the events of a partition are read from the start of their log",
             {{"partition", id}, {"position", partition->position.value_or(Offset{-1})}});
   let_go(*partition);
-  if (HeldRecord* const record = std::exchange(partition->waiting, nullptr)) {
-    free(*partition, *record, End::NotDone);
-  }
+  forget_unread(*partition);
   partition->at_hand.reset();
   partition->awaited.reset();
   if (std::exchange(partition->behind, false) && gate_ != nullptr)
@@ -122,6 +119,7 @@ void Consumer::await_starts(TimePoint now) {
     if (log && log->end == log->start) continue;  // nothing is there yet
     --partition->starts_awaited;
     partition->start_asked = now;
+    partition->coming.clear();
     member_->read_anew(partition->id);
   }
 }
@@ -144,10 +142,10 @@ PartitionState* Consumer::find(Partition id) {
 // --- turns --------------------------------------------------------------------------------------
 
 void Consumer::enter_turn(PartitionState& partition) {
-  const bool wanted = partition.reading && partition.stopped.empty() &&
-                      partition.hold == Hold::No && !partition.blocked &&
-                      (gate_ == nullptr || partition.cursors != nullptr) &&
-                      (partition.has_data || partition.waiting != nullptr);
+  const bool wanted =
+      partition.reading && partition.stopped.empty() && partition.hold == Hold::No &&
+      !partition.blocked && (gate_ == nullptr || partition.cursors != nullptr) &&
+      (partition.has_data || partition.waiting != nullptr || !partition.coming.empty());
   if (!wanted || partition.in_turn) return;
   partition.in_turn = true;
   turn_.push_back(&partition);
@@ -246,7 +244,7 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
   for (std::size_t count = 0; count < max; ++count) {
     HeldRecord* record = std::exchange(partition.waiting, nullptr);
     if (record == nullptr) {
-      std::optional<kafka::Message> message = member_->next(partition.id);
+      std::optional<kafka::Message> message = next_message(partition, max - count);
       if (!message) {
         partition.has_data = false;
         leave_turn(partition);
@@ -265,6 +263,37 @@ std::size_t Consumer::read_from(PartitionState& partition, std::size_t max) {
     partition.at_hand.reset();
   }
   return max;
+}
+
+std::optional<kafka::Message> Consumer::next_message(PartitionState& partition, std::size_t max) {
+  if (partition.coming.empty()) fetch(partition, max);
+  if (partition.coming.empty()) return std::nullopt;
+  kafka::Message message = std::move(partition.coming.back());
+  partition.coming.pop_back();
+  return message;
+}
+
+void Consumer::fetch(PartitionState& partition, std::size_t max) {
+  expected_.clear();
+  while (partition.coming.size() < max) {
+    std::optional<kafka::Message> message = member_->next(partition.id);
+    if (!message) break;
+    InstanceId id;
+    const std::string_view key = message->key();
+    std::from_chars(key.data(), key.data() + key.size(), id.value);
+    expected_.push_back(id);
+    partition.coming.push_back(std::move(*message));
+  }
+  std::reverse(partition.coming.begin(), partition.coming.end());
+  subscriptions_.expect(expected_);
+}
+
+// What was read and not taken.
+void Consumer::forget_unread(PartitionState& partition) {
+  partition.coming.clear();
+  if (HeldRecord* const record = std::exchange(partition.waiting, nullptr)) {
+    free(partition, *record, End::NotDone);
+  }
 }
 
 HeldRecord* Consumer::load(PartitionState& partition, kafka::Message message) {
@@ -510,7 +539,7 @@ std::optional<WallTime> Consumer::oldest_unread(WallTime now) {
     WallTime& since = partition->unread_since;
     const bool known = since != WallTime{};
     since = known ? std::min(since, now) : now;  // other hosts' clocks may be ahead
-    if (partition->waiting == nullptr) {
+    if (partition->waiting == nullptr && partition->coming.empty()) {
       const std::optional<kafka::Watermarks> log = member_->watermarks(partition->id);
       if (!log) continue;
       const Offset next = std::max(partition->position.value_or(log->start), log->start);

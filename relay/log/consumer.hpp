@@ -7,7 +7,8 @@
 //
 // Why:     a partition is held back by not reading it; its next record waits here until it fits.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  the ledger's window and the scheduler's bounds; one waiting record per partition.
+// Bounds:  the ledger's window and the scheduler's bounds; one waiting record and kTurn fetched ones
+//          per partition.
 // Errors:  a record that can not be read stops its partition with a reason; nothing is skipped.
 #pragma once
 
@@ -36,7 +37,8 @@
 namespace eventrelay::relay {
 
 // One partition of this shard, kept over assignments.
-// Bounds: one ledger, one window of ids, as many folded offsets, and one waiting record.
+// Bounds: one ledger, one window of ids, as many folded offsets, one waiting record, and those of
+// one turn that are fetched.
 struct PartitionState {
   explicit PartitionState(const LedgerBounds& window) : ledger(window) {}
 
@@ -56,6 +58,8 @@ struct PartitionState {
   Hold hold = Hold::No;           // Write is `blocked`
   bool blocked = false;           // a record can not be written: it is not read meanwhile
   HeldRecord* waiting = nullptr;  // read, and does not fit yet
+  // Fetched and not read, the next one last: what comes is known before it is read.
+  std::vector<kafka::Message> coming;
   std::string stopped;            // why it can not go on
   Cursors* cursors = nullptr;     // what of it is detached; null: not known yet, it is not read
   std::optional<Offset> at_hand;  // read, and neither taken nor done
@@ -179,6 +183,10 @@ class Consumer final : public RecordOwner {
   std::size_t read_from(PartitionState& partition, std::size_t max);
   [[nodiscard]] bool has_enough(PartitionState& partition, Reach reach);
   [[nodiscard]] bool over_its_share(const PartitionState& partition) const noexcept;
+  [[nodiscard]] std::optional<kafka::Message> next_message(PartitionState& partition,
+                                                           std::size_t max);
+  void fetch(PartitionState& partition, std::size_t max);
+  void forget_unread(PartitionState& partition);
   [[nodiscard]] HeldRecord* load(PartitionState& partition, kafka::Message message);
   [[nodiscard]] Verdict take(PartitionState& partition, HeldRecord& record);
   void unmatched(PartitionState& partition, HeldRecord& record, Subscriptions::Match match);
@@ -214,6 +222,7 @@ class Consumer final : public RecordOwner {
   std::vector<PartitionState*> held_back_;
   HeldRecords records_;
   std::vector<SubscriptionQueue*> queues_;  // scratch
+  std::vector<InstanceId> expected_;        // scratch
   std::uint32_t age_ = 0;
   std::uint64_t unmatched_ = 0;
   std::uint64_t already_done_ = 0;

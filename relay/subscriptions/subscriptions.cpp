@@ -1,11 +1,14 @@
 #include "relay/subscriptions/subscriptions.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <exception>
 #include <unordered_set>
 #include <utility>
 
 #include "common/base/assert.hpp"
+#include "common/base/prefetch.hpp"
 #include "common/base/start_error.hpp"
 #include "common/config/endpoint_guard.hpp"
 #include "common/observe/log.hpp"
@@ -54,6 +57,37 @@ const Subscription* find_subscription(const Instance* instance, std::string_view
     if (subscription.id == id) return &subscription;
   }
   return nullptr;
+}
+
+// Fetches into the cache what subscriptions of `instances` are made of. Each pass follows pointers
+// that the pass before has fetched.
+void fetch_instances(std::span<const Instance* const> instances) noexcept {
+  for (const Instance* const instance : instances) {
+    prefetch(instance);
+    prefetch(&instance->name);
+    prefetch(&instance->hub);
+    prefetch(&instance->user);
+  }
+  for (const Instance* const instance : instances) {
+    if (instance->subscriptions.empty()) continue;
+    const Subscription& first = instance->subscriptions.front();
+    prefetch(&first);
+    prefetch(&first.id);
+    prefetch(&first.pause);
+  }
+  for (const Instance* const instance : instances) {
+    if (instance->subscriptions.empty()) continue;
+    const Subscription& first = instance->subscriptions.front();
+    prefetch(first.url.get());
+    prefetch(&first.url->target);
+    if (!first.keys.empty()) prefetch(&first.keys.front());
+  }
+  for (const Instance* const instance : instances) {
+    if (instance->subscriptions.empty()) continue;
+    const Subscription& first = instance->subscriptions.front();
+    prefetch(first.url->target.data());
+    if (!first.keys.empty()) prefetch(first.keys.front().reveal().data());
+  }
 }
 
 // Is what every subscription takes from the configuration the same in both?
@@ -105,6 +139,7 @@ class Checker {
 
 void Subscriptions::use(const Update& update, std::vector<Finished>& finished) {
   const std::shared_ptr<const Settings> former = std::exchange(settings_, update.settings);
+  many_ = settings_->registry.size() > kKept;
   const bool all = former == nullptr || !same_rules(former->config, settings_->config);
   if (all) {
     common_policy_ = std::make_shared<const RetryPolicy>(
@@ -138,7 +173,7 @@ void Subscriptions::refresh(Routes::iterator route, std::vector<Finished>& finis
     }
   }
   if (arms.empty()) {
-    unlink(order_, known);
+    unlist(known);
     routes_.erase(route);
     return;
   }
@@ -158,13 +193,30 @@ void Subscriptions::retire(SubscriptionQueue& queue, std::vector<Finished>& fini
 
 Subscriptions::Match Subscriptions::match(const Event& event,
                                           std::vector<SubscriptionQueue*>& queues) {
+  if (too_many()) let_go();
   Route* const route = route_of(event.instance);
   if (route == nullptr) return knows(event.instance);
-  if (scheduler_.queues() > kKept) let_go();
   for (const Arm& arm : route->arms) {
     if (passes(*arm.subscription, event)) queues.push_back(arm.queue);
   }
   return queues.empty() ? Match::None : Match::Some;
+}
+
+void Subscriptions::expect(std::span<const InstanceId> ids) const noexcept {
+  constexpr std::size_t kAtOnce = 16;
+  if (!many_) return;
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(kAtOnce, ids.size()));
+    ids = ids.subspan(some.size());
+    std::array<const InstancePtr*, kAtOnce> found;
+    settings_->registry.find_all(some, {found.data(), some.size()});
+    std::array<const Instance*, kAtOnce> instances;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      if (found[i] != nullptr) instances[count++] = found[i]->get();
+    }
+    fetch_instances({instances.data(), count});
+  }
 }
 
 Subscriptions::Route* Subscriptions::route_of(InstanceId id) {
@@ -177,29 +229,58 @@ Subscriptions::Route* Subscriptions::route_of(InstanceId id) {
   if (instance == nullptr || !instance->events_enabled) return nullptr;
   Route& route = routes_[id];
   route.id = id;
-  order_.push_back(route);
+  route.stays = !gone_.empty() && gone_at(id) == static_cast<std::uint32_t>(id.value);
+  list(route);
   for (const Subscription& subscription : instance->subscriptions) {
     route.arms.push_back(Arm{&subscription, &make_queue(*instance, subscription)});
   }
   return &route;
 }
 
-// Second chance: one that was used since it was last looked at goes behind the others (Corbato, "A
-// Paging Experiment with the Multics System", 1969).
+void Subscriptions::list(Route& route) {
+  (route.stays ? staying_ : once_).push_back(route);
+  if (!route.stays) ++once_count_;
+}
+
+void Subscriptions::unlist(Route& route) {
+  unlink(route.stays ? staying_ : once_, route);
+  if (!route.stays) --once_count_;
+}
+
 void Subscriptions::let_go() {
   constexpr int kLooks = 4;
-  for (int i = 0; i < kLooks && scheduler_.queues() > kKept; ++i) {
-    Route& route = take_first(order_);
-    if (std::exchange(route.used, false) || !at_rest(route)) {
-      order_.push_back(route);
-      continue;
-    }
-    for (const Arm& arm : route.arms) {
-      targets_[arm.queue->index].reset();
-      retire(*arm.queue, nothing_);
-    }
-    routes_.erase(route.id);
+  for (int i = 0; i < kLooks && too_many(); ++i) {
+    const bool first = once_count_ > kOnce || staying_.empty();
+    look_at(first ? once_.front() : staying_.front());
   }
+}
+
+// Second chance: one that was used since it was last looked at goes behind the others (Corbato, "A
+// Paging Experiment with the Multics System", 1969).
+void Subscriptions::look_at(Route& route) {
+  const bool used = std::exchange(route.used, false);
+  if (!used && at_rest(route)) return drop(route);
+  unlist(route);
+  route.stays = route.stays || used;
+  list(route);
+}
+
+void Subscriptions::drop(Route& route) {
+  for (const Arm& arm : route.arms) {
+    targets_[arm.queue->index].reset();
+    retire(*arm.queue, nothing_);
+  }
+  if (gone_.empty()) gone_.resize(kGone);
+  gone_at(route.id) = static_cast<std::uint32_t>(route.id.value);
+  unlist(route);
+  routes_.erase(route.id);
+}
+
+// Where an instance that is let go leaves its mark.
+std::uint32_t& Subscriptions::gone_at(InstanceId id) {
+  constexpr std::uint64_t kSpread = 0x9E3779B97F4A7C15ULL;
+  static_assert(std::has_single_bit(kGone));
+  return gone_[id.value * kSpread >> (64U - std::bit_width(kGone - 1))];
 }
 
 bool Subscriptions::at_rest(const Route& route) const {

@@ -1,11 +1,15 @@
 // Which subscriptions an event goes to: the registry's answer with a queue and a target each.
 //
 // Why:     a queue, a signer and an endpoint are made when the first event of an instance comes,
-//          not for 100 000 instances at start; and let go when many others came since and nothing
-//          of it is under way: one that is made anew would do the same.
+//          not for 100 000 instances at start; and let go when others came since and nothing of it
+//          is under way: one that is made anew would do the same. Of more instances than are kept most
+//          have one event and then none for long, so one that is used once goes after a few others,
+//          while its memory, which the next one gets, is still in the core's cache; one that is
+//          used again stays (Yang and others, "FIFO Queues are All You Need for Cache Eviction",
+//          SOSP 2023).
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  kKept queues, of some 2 KiB with their targets, besides those that have something to do
-//          or something to remember.
+// Bounds:  kKept queues, of some 1.5 KiB with their targets, besides those that have something to
+//          do or something to remember; the ids of kGone instances that were let go.
 // Errors:  settings were checked before they came here; a target that can not be made all the
 //          same is logged and keeps the former one.
 #pragma once
@@ -14,6 +18,7 @@
 #include <boost/container/small_vector.hpp>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,8 +53,11 @@ class Subscriptions {
   // it was known, and nobody will want its events.
   enum class Match : std::uint8_t { Some, None, UnknownInstance, DeletedInstance };
 
-  // Queues that stay, however long nothing comes for them.
+  // Queues that stay, however long nothing comes for them ...
   static constexpr std::size_t kKept = 8192;
+  // ... but where there are more instances than that, so many of those that were used once.
+  static constexpr std::size_t kOnce = 512;
+  static constexpr std::size_t kGone = 16'384;
 
   // `steps`: the delay topics there are.
   Subscriptions(Scheduler& scheduler, EndpointCaller& caller, std::vector<milliseconds> steps)
@@ -58,6 +66,9 @@ class Subscriptions {
   // Jobs of subscriptions that are gone end in `finished`; those of changed ones go on under the
   // new ones. All others are touched only where the configuration they share has changed.
   void use(const Update& update, std::vector<Finished>& finished);
+  // Events of these instances come next: what match() reads of them is fetched into the cache, if
+  // there are more instances than that holds.
+  void expect(std::span<const InstanceId> ids) const noexcept;
   // Appends the queues that want `event`. Others may go: of those at rest none is to be kept over
   // this call.
   [[nodiscard]] Match match(const Event& event, std::vector<SubscriptionQueue*>& queues);
@@ -107,7 +118,8 @@ class Subscriptions {
   struct Route {
     InstanceId id;
     boost::container::small_vector<Arm, 1> arms;
-    bool used = true;  // since it was last looked at
+    bool used = false;   // since it was made, or last looked at
+    bool stays = false;  // it was used again: in staying_, else in once_
     ListHook in_order;
   };
   using Routes = std::unordered_map<InstanceId, Route>;
@@ -125,8 +137,16 @@ class Subscriptions {
   [[nodiscard]] SubscriptionQueue& make_queue(const Instance& instance,
                                               const Subscription& subscription);
   void retire(SubscriptionQueue& queue, std::vector<Finished>& finished);
-  // Lets go of what has not been used for longest, a few at a time.
+  // Lets go of what is not used, a few at a time.
   void let_go();
+  [[nodiscard]] bool too_many() const noexcept {
+    return scheduler_.queues() > kKept || (many_ && once_count_ > kOnce);
+  }
+  void look_at(Route& route);
+  void drop(Route& route);
+  void list(Route& route);
+  void unlist(Route& route);
+  [[nodiscard]] std::uint32_t& gone_at(InstanceId id);
   [[nodiscard]] bool at_rest(const Route& route) const;
   [[nodiscard]] TargetPtr make_target(const Instance& instance, const Subscription& subscription);
   [[nodiscard]] std::shared_ptr<const RetryPolicy> policy_of(const DeliveryConfig& delivery) const;
@@ -140,9 +160,14 @@ class Subscriptions {
   std::shared_ptr<const Settings> settings_;
   std::shared_ptr<const RetryPolicy> common_policy_;
   Routes routes_;
-  RouteList order_;                 // of routes_, by when they were made or last looked at
-  std::vector<Finished> nothing_;   // scratch
-  std::vector<TargetPtr> targets_;  // by queue index
+  // Of routes_, each by when it was made or last looked at.
+  RouteList once_;
+  RouteList staying_;
+  std::size_t once_count_ = 0;
+  bool many_ = false;                // there are more instances than are kept
+  std::vector<std::uint32_t> gone_;  // low bits of ids that were let go; later ones overwrite them
+  std::vector<Finished> nothing_;    // scratch
+  std::vector<TargetPtr> targets_;   // by queue index
   struct FailingQueue {
     const SubscriptionQueue* queue = nullptr;
     Failing told;

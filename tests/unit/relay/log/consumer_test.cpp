@@ -71,18 +71,37 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
     member.position = 2;
   }
 
-  std::vector<std::int64_t> read() {
+  std::vector<std::int64_t> read() { return read(consumer); }
+  std::vector<std::int64_t> read(Consumer& reader) {
     taken_.clear();
-    consumer.on_readable(kPartition);
-    static_cast<void>(consumer.read(100, Reach::Far));
+    reader.on_readable(kPartition);
+    static_cast<void>(reader.read(100, Reach::Far));
     return taken_;
   }
 
+  // One that has room for a single unfinished event, from the start of the log.
+  std::unique_ptr<Consumer> narrow_one() {
+    auto made =
+        std::make_unique<Consumer>(scheduler_, subscriptions_, slab_, LedgerBounds{1, 64}, nullptr);
+    made->attach(member);
+    made->keep_unknown(*this);
+    assign(*made, Offset{0});
+    return made;
+  }
+  void assign(Consumer& reader, Offset committed) {
+    member.position = static_cast<std::size_t>(committed.value);
+    const kafka::Assigned assigned{kPartition, committed, ""};
+    reader.assign({&assigned, 1});
+  }
+
   ForgetfulMember member;
+  std::vector<HeldRecord*> unfinished;
+  bool finishes = true;
 
  private:
   void keep(HeldRecord& record) override {
     taken_.push_back(record.offset.value);
+    if (!finishes) return unfinished.push_back(&record);
     record.owner->settled(record, End::Done);
   }
 
@@ -95,6 +114,30 @@ class ConsumerTest : public ::testing::Test, private UnknownSink {
  protected:
   Consumer consumer{scheduler_, subscriptions_, slab_, LedgerBounds{}, nullptr};
 };
+
+// What comes is fetched before it is read.
+TEST_F(ConsumerTest, ReadsInOrderWhatItHasFetchedBehindAFullWindow) {
+  const std::unique_ptr<Consumer> narrow = narrow_one();
+  finishes = false;
+  EXPECT_THAT(read(*narrow), ElementsAre(0));
+  for (std::int64_t offset = 1; offset < 4; ++offset) {
+    narrow->settled(*unfinished.back(), End::Done);
+    EXPECT_THAT(read(*narrow), ElementsAre(offset));
+  }
+  narrow->settled(*unfinished.back(), End::Done);
+}
+
+TEST_F(ConsumerTest, ForgetsWhatItHasFetchedWhenThePartitionLeaves) {
+  const std::unique_ptr<Consumer> narrow = narrow_one();
+  finishes = false;
+  EXPECT_THAT(read(*narrow), ElementsAre(0));
+  narrow->stop_reading(kPartition);
+  narrow->settled(*unfinished.back(), End::Done);
+  narrow->drop(kPartition);
+  assign(*narrow, Offset{1});
+  finishes = true;
+  EXPECT_THAT(read(*narrow), ElementsAre(1, 2, 3));
+}
 
 TEST_F(ConsumerTest, ReadsALogThatBeganAnewFromItsStart) {
   consumer.begin_anew(kPartition, at(0ms));

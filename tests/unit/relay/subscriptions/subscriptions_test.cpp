@@ -44,7 +44,7 @@ class SubscriptionsTest : public ::testing::Test {
 
 TEST_F(SubscriptionsTest, KeepsNoMoreQueuesThanSomeThatAreAtRest) {
   use_all();
-  EXPECT_LE(scheduler.queues(), Subscriptions::kKept + 1);
+  EXPECT_LE(scheduler.queues(), Subscriptions::kOnce + 1);
   const SubscriptionQueue* const again = queue_for(1);
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(subscriptions.target(*again)->id, "1");
@@ -83,6 +83,26 @@ TEST_F(SubscriptionsTest, KeepsAQueueThatIsUsedAgainAndAgain) {
     static_cast<void>(queue_for(id));
     ASSERT_EQ(queue_for(7), queue);
   }
+}
+
+TEST_F(SubscriptionsTest, KeepsWhatComesAgainSoonAfterItWasLetGo) {
+  constexpr std::uint64_t kSome = 4 * Subscriptions::kOnce;
+  for (int round = 0; round < 6; ++round) {
+    for (std::uint64_t id = 1; id <= kSome; ++id) EXPECT_NE(queue_for(id), nullptr);
+  }
+  EXPECT_GE(scheduler.queues(), kSome - Subscriptions::kOnce);
+  use_all();
+  EXPECT_LE(scheduler.queues(), Subscriptions::kKept + 1);
+  EXPECT_GE(scheduler.queues(), kSome - Subscriptions::kOnce) << "they made room for strangers";
+}
+
+TEST_F(SubscriptionsTest, ExpectsAnyInstance) {
+  std::vector<InstanceId> ids;
+  for (std::uint64_t id = kMany - 20; id < kMany + 20; ++id) ids.push_back(InstanceId{id});
+  subscriptions.expect(ids);
+  EXPECT_EQ(scheduler.queues(), 0U) << "what is only expected was made";
+  EXPECT_NE(queue_for(kMany), nullptr);
+  EXPECT_EQ(queue_for(kMany + 1), nullptr);
 }
 
 TEST_F(SubscriptionsTest, HasRoomForWhoHasNoQueueAndMakesNone) {
