@@ -7,8 +7,8 @@
 //
 // Why:     a partition is held back by not reading it; its next record waits here until it fits.
 // Owner:   the shard.  Thread: shard thread.
-// Bounds:  the ledger's window and the scheduler's bounds; one waiting record and kTurn fetched ones
-//          per partition.
+// Bounds:  the ledger's window and the scheduler's bounds; one waiting record and kTurn fetched
+//          ones per partition.
 // Errors:  a record that can not be read stops its partition with a reason; nothing is skipped.
 #pragma once
 

@@ -2,11 +2,11 @@
 //
 // Why:     a queue, a signer and an endpoint are made when the first event of an instance comes,
 //          not for 100 000 instances at start; and let go when others came since and nothing of it
-//          is under way: one that is made anew would do the same. Of more instances than are kept most
-//          have one event and then none for long, so one that is used once goes after a few others,
-//          while its memory, which the next one gets, is still in the core's cache; one that is
-//          used again stays (Yang and others, "FIFO Queues are All You Need for Cache Eviction",
-//          SOSP 2023).
+//          is under way: one that is made anew would do the same. Of more instances than are kept
+//          most have one event and then none for long, so one that is used once goes after a few
+//          others, while its memory, which the next one gets, is still in the core's cache; one
+//          that is used again stays (Yang and others, "FIFO Queues are All You Need for Cache
+//          Eviction", SOSP 2023).
 // Owner:   the shard.  Thread: shard thread.
 // Bounds:  kKept queues, of some 1.5 KiB with their targets, besides those that have something to
 //          do or something to remember; the ids of kGone instances that were let go.
