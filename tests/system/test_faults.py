@@ -6,7 +6,7 @@ import json
 import time
 
 from support.load import RESET
-from support.stack import Stack, assert_accepted_once, feed, judge
+from support.stack import ONCE, Stack, assert_accepted_once, feed, judge
 from support.wait import hold, until
 
 AWAY = 15.0
@@ -18,7 +18,7 @@ def test_broker_stands_still(own_stack: Stack, receiver, report) -> None:
     stack.add_instance(receiver, concurrency=32)
     ingest, relay = stack.ingest(), stack.relay()
     rate = 200
-    bodies, load = feed(ingest.port, int(rate * 60), connections=1500, rate=rate)
+    bodies, load = feed(ingest.port, int(rate * 60), connections=1500, rate=rate, again=ONCE)
     until(lambda: load.statuses()[202] > rate, 20, "load runs")
     gone = time.monotonic()
     broker.pause()
@@ -62,7 +62,7 @@ def test_503_names_when_to_come_back(own_stack: Stack, receiver) -> None:
     stack.add_instance(receiver)
     ingest = stack.ingest()
     stack.broker.pause()
-    _, load = feed(ingest.port, 400, connections=100, rate=100)
+    _, load = feed(ingest.port, 400, connections=100, rate=100, again=ONCE)
     until(lambda: load.statuses()[503] > 20, 20, "503s")
     load.stop()
     load.finish(20)

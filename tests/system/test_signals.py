@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 import pytest
-from support.stack import Stack, feed, judge
+from support.stack import ONCE, Stack, feed, judge
 from support.wait import hold, until
 
 
@@ -66,7 +66,7 @@ def test_answers_after_the_drain_began_are_503_or_202(stack: Stack, receiver) ->
     stack.add_instance(receiver)
     stack.config["ingest"]["drain_delay"] = "2s"
     ingest = stack.ingest()
-    _, load = feed(ingest.port, 3000, connections=4, rate=1000)
+    _, load = feed(ingest.port, 3000, connections=4, rate=1000, again=ONCE)
     until(lambda: len(load.answers) > 500, 20, "load runs")
     ingest.process.terminate()
     until(lambda: ingest.get("/readyz")[0] == 503, 1.0, "not ready while draining")

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from support import box
 from support.box_provider import api_of
 from support.receiver import Rule
-from support.stack import INSTANCE, KEY, Stack, feed, judge
+from support.stack import INSTANCE, KEY, ONCE, Stack, feed, judge
 from support.wait import hold, until
 
 PARTITIONS = 6
@@ -147,7 +147,7 @@ def ready(*programs) -> None:
 def refused(stack: Stack) -> bool:
     """Whether ingest takes nothing in now; what is sent is an event that nobody waits for."""
     ingest = next(p for p in stack.programs if p.name == "eventrelay-ingest")
-    load = feed(ingest.port, 1, first=9_000_000, connections=1)[1].finish(10)
+    load = feed(ingest.port, 1, first=9_000_000, connections=1, again=ONCE)[1].finish(10)
     return [answer.status for answer in load.answers] == [503]
 
 
@@ -419,7 +419,7 @@ def test_partitions_that_can_not_follow_stop_ingest_with_a_reason(stack: Stack, 
     grow(stack, stack.events, 2 * PARTITIONS)
     for program in (ingest, relay):
         until(lambda p=program: "they must agree" in reasons(p), 20, "a reason", pause=0.2)
-    load = feed(ingest.port, 1, connections=1)[1]
+    load = feed(ingest.port, 1, connections=1, again=ONCE)[1]
     load.finish(10)
     assert [answer.status for answer in load.answers] == [503]
 
